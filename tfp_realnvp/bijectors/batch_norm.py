@@ -1,0 +1,143 @@
+"""Batch normalisation as a layer of the flow."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.masks import Everything, Mask
+
+
+class BatchNorm(Bijector):
+    """Normalises each channel of the changed entries; the normalisation is part of the model's density.
+
+        forward:  z_b = (x_b - mean) / sqrt(variance + epsilon),  z_a = x_a
+        inverse:  x_b = z_b * sqrt(variance + epsilon) + mean
+        log|det df/dx| = -1/2 sum over changed entries of log(variance + epsilon)
+
+    There is no gamma and no beta: the next coupling learns those. The moments are taken over the changed entries
+    only. What they are depends on the pass:
+
+    * Inference, and every inverse: the moving mean and variance, `moving <- momentum * moving + (1 - momentum) *
+      batch` at each training step.
+    * Training, `rho=None`: the moments of the current batch, over all replicas.
+    * Training with `rho`, the running average of the paper's appendix E for small batches:
+      `mean = rho * stop_gradient(moving mean) + (1 - rho) * batch mean`, the variance likewise. These mixed moments
+      normalise, enter the log-det, and become the moving ones; gradients flow through the current batch's part.
+
+    In training mode the moments depend on the whole batch, so an example's log-det there is the batch's: the
+    Jacobian of the map that holds the moments fixed, as the paper has it.
+
+    Args:
+      channels: size of the last axis of the changed entries.
+      mask: which entries are changed, that of the coupling before. All of them by default.
+      epsilon: added to the variance.
+      momentum: of the moving moments.
+      rho: weight of the running average in training, or None for the current batch alone.
+      dtype: of the moments, and of the flow.
+      validate_args: see `Bijector`.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: for a rho outside [0, 1), or an input with other than `channels` changed channels.
+
+    #### Examples
+
+    ```python
+    norm = nvp.bijectors.BatchNorm(channels=3)
+    z, log_det = norm.forward_and_log_det(tf.random.normal([8, 4, 4, 3]))
+    ```
+
+    #### References
+
+    Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.7 and appendix E.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        mask: Mask | None = None,
+        epsilon: float = 1e-4,
+        momentum: float = 0.9,
+        rho: float | None = None,
+        dtype: str = "float32",
+        validate_args: bool = False,
+        name: str = "batch_norm",
+    ):
+        parameters = dict(locals())
+        if rho is not None and not 0 <= rho < 1:
+            raise ValueError(f"expected rho in [0, 1), got {rho}")
+        self.channels = channels
+        self.mask = mask or Everything()
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.rho = rho
+        moment = dict(shape=(channels,), dtype=dtype, trainable=False, autocast=False, aggregation="mean")
+        self.moving_mean = keras.Variable("zeros", name=f"{name}_moving_mean", **moment)
+        self.moving_variance = keras.Variable("ones", name=f"{name}_moving_variance", **moment)
+        super().__init__(
+            event_ndims=self.mask.event_ndims,
+            parameters=parameters,
+            layers=(self.moving_mean, self.moving_variance),
+            validate_args=validate_args,
+            name=name,
+        )
+
+    def _changed(self, x: tf.Tensor) -> tf.Tensor:
+        changed = self.mask.changed(x)
+        if changed.shape[-1] != self.channels:
+            raise ValueError(f"{self.name}: expected {self.channels} changed channels, got {changed.shape[-1]}")
+        return changed
+
+    def _batch_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        axes = list(range(changed.shape.rank - 1))
+        weights = tf.broadcast_to(self.mask.weights(changed), tf.shape(changed))
+        hidden = tf.zeros([], changed.dtype)
+        count = _over_replicas(tf.reduce_sum(weights, axes))
+        mean = _over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes)) / count
+        squares = tf.where(weights > 0, tf.square(changed - mean), hidden)
+        return mean, _over_replicas(tf.reduce_sum(squares, axes)) / count
+
+    def _training_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, variance = self._batch_moments(changed)
+        old = self.moving_mean.value, self.moving_variance.value
+        if self.rho is None:
+            new = [self.momentum * o + (1 - self.momentum) * b for o, b in zip(old, (mean, variance))]
+        else:
+            mean, variance = (
+                self.rho * tf.stop_gradient(o) + (1 - self.rho) * b for o, b in zip(old, (mean, variance))
+            )
+            new = mean, variance
+        self.moving_mean.assign(tf.stop_gradient(new[0]))
+        self.moving_variance.assign(tf.stop_gradient(new[1]))
+        return mean, variance
+
+    def _log_det(self, changed: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        """The forward log-det of each event, for inputs of the shape of `changed`."""
+        per_entry = -0.5 * tf.math.log(variance + self.epsilon)
+        return self.mask.sum(tf.broadcast_to(per_entry, tf.shape(changed)))
+
+    def _forward_and_log_det(self, x, context, training):
+        changed = self._changed(x)
+        if training:
+            mean, variance = self._training_moments(changed)
+        else:
+            mean, variance = self.moving_mean.value, self.moving_variance.value
+        z = self.mask.combine(x, (changed - mean) * tf.math.rsqrt(variance + self.epsilon))
+        return z, self._log_det(changed, variance)
+
+    def _inverse_and_log_det(self, z, context, training):
+        changed = self._changed(z)
+        mean, variance = self.moving_mean.value, self.moving_variance.value
+        x = self.mask.combine(z, changed * tf.sqrt(variance + self.epsilon) + mean)
+        return x, -self._log_det(changed, variance)
+
+
+def _over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The sum of `value` over the replicas of a `tf.distribute` step; `value` itself where there is one."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)

@@ -1,0 +1,176 @@
+"""The base class of every bijector here: one method gives the value and its log-determinant."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import cache_util
+
+
+@keras.saving.register_keras_serializable("tfp_realnvp")
+class _TrainingMode(keras.layers.Layer):
+    """Answers what `training` means here; Keras tells it to layers alone."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> bool:
+        return bool(training)
+
+
+_training_mode = _TrainingMode(dtype="float32")
+
+
+class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
+    """An invertible map `z = f(x)` from data to latent, evaluated once per pass.
+
+    Forward is the paper's direction: `z = f(x)` and `log|det df/dx|` come from one evaluation, and so do
+    `x = f^{-1}(z)` and `log|det df^{-1}/dz|`. A subclass writes these two pairs and nothing else:
+
+        _forward_and_log_det(x, context, training) -> z, log|det df/dx|
+        _inverse_and_log_det(z, context, training) -> x, log|det df^{-1}/dz|
+
+    In both, `x` is `[batch, *event]` with exactly one batch axis and `training` is a Python bool. A bijector that
+    acts on elements (`event_ndims=0`) gives a log-determinant for each element, any other one for each event.
+
+    `training` is what the enclosing Keras `Model.call(..., training=...)` says, and False outside of one. It is
+    resolved once per pass, here, and handed on explicitly.
+
+    All of `tfb.Bijector` works on top: `forward`, `inverse`, `forward_log_det_jacobian`,
+    `inverse_log_det_jacobian`, `tfb.Invert`, `tfb.Chain`, any number of batch axes, and `context=`.
+
+    Args:
+      event_ndims: how many of the last axes are one event: 3 for images `[height, width, channels]`, 1 for
+        vectors, 0 for elementwise maps.
+      parameters: the `dict(locals())` of the subclass's constructor.
+      layers: the Keras layers and variables the bijector learns. Only through this argument are they seen by
+        `variables`, `trainable_variables` and checkpoints, for TFP looks for `tf.Variable`s.
+      validate_args: whether to assert at run time what cannot be seen from shapes.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: when a layer is not built yet, for its variables would be missed in silence.
+    """
+
+    # Both results of an evaluation go into TFP's cache at once, as in `tfb.FFJORD`: TFP asks for the value and the
+    # log-determinant separately, and would otherwise evaluate the conditioner twice. Private API, used here alone.
+    _cache = cache_util.BijectorCacheWithGreedyAttrs(
+        forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes"
+    )
+
+    def __init__(
+        self,
+        *,
+        event_ndims: int,
+        parameters: dict[str, Any],
+        layers: tuple[keras.layers.Layer | keras.Variable, ...] = (),
+        validate_args: bool = False,
+        name: str,
+    ):
+        super().__init__(
+            forward_min_event_ndims=event_ndims,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        for layer in layers:
+            if isinstance(layer, keras.layers.Layer) and not layer.built:
+                raise ValueError(
+                    f"expected a built layer, so that its variables can be seen, got the unbuilt {layer.name!r}: "
+                    "call it once, or its build(shape)"
+                )
+        self.layers = list(layers)
+        # TFP sees a `tf.Variable`, not a Keras one. Checkpoints reach the same values through `layers`.
+        self._visible_variables = self._no_dependency(
+            [
+                variable.value
+                for layer in layers
+                for variable in (layer.variables if isinstance(layer, keras.layers.Layer) else [layer])
+            ]
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
+        return {}
+
+    @abc.abstractmethod
+    def _forward_and_log_det(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `z = f(x)` and `log|det df/dx|`."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(
+        self, z: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|`."""
+
+    def forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `z = f(x)` and `log|det df/dx|` from one evaluation.
+
+        Args:
+          x: float tensor `[..., *event]`.
+          context: what a conditional flow depends on, `[..., *any]` with the batch axes of `x`, or None.
+
+        Returns:
+          `z` and the log-determinant in nats, one for each event.
+
+        Raises:
+          ValueError: when the shape of `x` is not one the bijector takes.
+        """
+        self._forward_event_shape(self._event_shape_of(x))
+        return _with_one_batch_axis(self._forward_and_log_det, x, self.forward_min_event_ndims, context)
+
+    def inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|` from one evaluation; see `forward_and_log_det`."""
+        self._inverse_event_shape(self._event_shape_of(z))
+        return _with_one_batch_axis(self._inverse_and_log_det, z, self.inverse_min_event_ndims, context)
+
+    def _event_shape_of(self, x: tf.Tensor) -> tf.TensorShape:
+        event_ndims = self.forward_min_event_ndims
+        if x.shape.rank is None or x.shape.rank < event_ndims:
+            raise ValueError(f"{self.name}: expected a shape of at least {event_ndims} axes, got {x.shape}")
+        return x.shape[x.shape.rank - event_ndims :]
+
+    # What follows is what `tfb.Bijector` asks of a subclass.
+
+    def _forward_and_attributes(
+        self, x: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        z, log_det = self.forward_and_log_det(x, context)
+        return z, {"ildj": -log_det}
+
+    def _inverse_and_attributes(
+        self, z: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        x, log_det = self.inverse_and_log_det(z, context)
+        return x, {"ildj": log_det}
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        return self.forward_and_log_det(x, context)[1]
+
+    def _inverse_log_det_jacobian(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        return self.inverse_and_log_det(z, context)[1]
+
+
+def _with_one_batch_axis(pass_fn, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None):
+    """Calls `pass_fn` on `x` with its batch axes made one, for convolutions take no other."""
+    training = _training_mode(tf.zeros([]))
+    batch_ndims = x.shape.rank - event_ndims
+    if batch_ndims == 1:
+        return pass_fn(x, context, training)
+    batch_shape = tf.shape(x)[:batch_ndims]
+    flat = lambda t: tf.reshape(t, tf.concat([[tf.reduce_prod(batch_shape)], tf.shape(t)[batch_ndims:]], 0))
+    static = lambda t: tf.ensure_shape(flat(t), tf.TensorShape([None]).concatenate(t.shape[batch_ndims:]))
+    y, log_det = pass_fn(static(x), None if context is None else static(context), training)
+    y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
+    return y, tf.reshape(log_det, batch_shape)
+
+
+def learned_layers(module: tf.Module) -> list[keras.layers.Layer | keras.Variable]:
+    """The Keras layers and variables of all bijectors in `module`, each once, in the order of the flow."""
+    bijectors = [m for m in (module, *module.submodules) if isinstance(m, Bijector)]
+    layers = itertools.chain.from_iterable(bijector.layers for bijector in bijectors)
+    return list({id(layer): layer for layer in layers}.values())

@@ -1,0 +1,185 @@
+"""Which entries of an event a coupling keeps and which it changes.
+
+A mask parts an event in two: `kept(x)` is what the conditioner reads, `changed(x)` what the coupling transforms, and
+`combine(x, changed)` puts a transformed part back, leaving the kept entries bit for bit as they were. Nothing
+depends on a height or width fixed beforehand, so a flow trained on one size runs on another.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import ClassVar
+
+import tensorflow as tf
+
+
+class Mask(abc.ABC):
+    """Parts an event into kept and changed entries. Tensors are `[batch, *event]`."""
+
+    event_ndims: ClassVar[int]
+
+    @abc.abstractmethod
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        """What a conditioner may read of `x`."""
+
+    @abc.abstractmethod
+    def changed(self, x: tf.Tensor) -> tf.Tensor:
+        """A tensor that holds all changed entries of `x`."""
+
+    @abc.abstractmethod
+    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        """`x` with its changed entries replaced by those of `changed`."""
+
+    @abc.abstractmethod
+    def changed_size(self, size: int) -> int:
+        """The last axis of `changed(x)`, when that of `x` is `size`."""
+
+    @abc.abstractmethod
+    def kept_size(self, size: int) -> int:
+        """The last axis of `kept(x)`, when that of `x` is `size`."""
+
+    def weights(self, changed: tf.Tensor) -> tf.Tensor:
+        """1 where an entry of `changed(x)` is a changed one, else 0; broadcasts against it."""
+        return tf.ones_like(changed[:1])
+
+    def sum(self, changed: tf.Tensor) -> tf.Tensor:
+        """The sum of the changed entries of each event, `[batch]`."""
+        return tf.reduce_sum(changed, axis=list(range(1, changed.shape.rank)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkerboard(Mask):
+    """Keeps the pixels where `(row + column + parity) mod 2` is 1, of images `[height, width, channels]`.
+
+    `kept` is the image with zeros at the changed pixels and the mask as one more channel, for a network could not
+    tell a hidden pixel from a black one; `changed` is the whole image.
+    """
+
+    parity: int
+    event_ndims: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        _check_parity(self.parity)
+
+    def _keeps(self, x: tf.Tensor) -> tf.Tensor:
+        rows = tf.range(tf.shape(x)[1])[:, tf.newaxis]
+        columns = tf.range(tf.shape(x)[2])[tf.newaxis, :]
+        return ((rows + columns + self.parity) % 2 == 1)[tf.newaxis, :, :, tf.newaxis]
+
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        keeps = self._keeps(x)
+        mask = tf.broadcast_to(tf.cast(keeps, x.dtype), tf.concat([tf.shape(x)[:3], [1]], 0))
+        return tf.concat([tf.where(keeps, x, tf.zeros([], x.dtype)), mask], -1)
+
+    def changed(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        return tf.where(self._keeps(x), x, changed)
+
+    def changed_size(self, size: int) -> int:
+        return size
+
+    def kept_size(self, size: int) -> int:
+        return size + 1
+
+    def weights(self, changed: tf.Tensor) -> tf.Tensor:
+        return tf.broadcast_to(
+            tf.cast(~self._keeps(changed), changed.dtype), tf.concat([[1], tf.shape(changed)[1:]], 0)
+        )
+
+    def sum(self, changed: tf.Tensor) -> tf.Tensor:
+        # A select, not a product: what stands at a kept pixel may be anything, NaN included.
+        return super().sum(tf.where(self._keeps(changed), tf.zeros([], changed.dtype), changed))
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelHalves(Mask):
+    """Keeps one half of the channels of an image, the `"first"` or the `"second"`, and changes the other.
+
+    Of an odd number of channels the first half is the smaller.
+    """
+
+    keep: str
+    event_ndims: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("first", "second"):
+            raise ValueError(f'expected keep to be "first" or "second", got {self.keep!r}')
+
+    def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        middle = x.shape[-1] // 2
+        return x[..., :middle], x[..., middle:]
+
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        return self._halves(x)[self.keep == "second"]
+
+    def changed(self, x: tf.Tensor) -> tf.Tensor:
+        return self._halves(x)[self.keep == "first"]
+
+    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        parts = [self.kept(x), changed] if self.keep == "first" else [changed, self.kept(x)]
+        return tf.concat(parts, -1)
+
+    def changed_size(self, size: int) -> int:
+        return size - self.kept_size(size)
+
+    def kept_size(self, size: int) -> int:
+        return size // 2 if self.keep == "first" else size - size // 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternating(Mask):
+    """Keeps the entries `parity, parity + 2, ...` of a vector and changes those in between."""
+
+    parity: int
+    event_ndims: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        _check_parity(self.parity)
+
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        return x[..., self.parity :: 2]
+
+    def changed(self, x: tf.Tensor) -> tf.Tensor:
+        return x[..., 1 - self.parity :: 2]
+
+    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        size = x.shape[-1]
+        order = list(range(self.parity, size, 2)) + list(range(1 - self.parity, size, 2))
+        back = sorted(range(size), key=order.__getitem__)
+        return tf.gather(tf.concat([self.kept(x), changed], -1), back, axis=-1)
+
+    def changed_size(self, size: int) -> int:
+        return size - self.kept_size(size)
+
+    def kept_size(self, size: int) -> int:
+        return (size + 1 - self.parity) // 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Everything(Mask):
+    """Changes every entry and keeps none: what a bijector without a mask acts on."""
+
+    event_ndims: ClassVar[int] = 1
+
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        return x[..., :0]
+
+    def changed(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        return changed
+
+    def changed_size(self, size: int) -> int:
+        return size
+
+    def kept_size(self, size: int) -> int:
+        return 0
+
+
+def _check_parity(parity: int) -> None:
+    if parity not in (0, 1):
+        raise ValueError(f"expected a parity of 0 or 1, got {parity}")

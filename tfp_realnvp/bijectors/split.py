@@ -1,0 +1,63 @@
+"""Factoring out: the rest of the flow sees half of the channels."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.bijector import Bijector
+
+
+class Split(Bijector):
+    """Runs `flow` on the first half of the channels and leaves the second half as it is.
+
+        forward:  (z_1, z_2) = (flow(x_1), x_2)
+        inverse:  (x_1, x_2) = (flow^{-1}(z_1), z_2)
+        log|det df/dx| = log|det d flow/dx_1|
+
+    The second half is final, so its entries are latents of this scale, and `flow` goes on to the coarser ones. The
+    halves stay together in one tensor: the event keeps its shape, and the base distribution needs to know nothing
+    of scales.
+
+    Args:
+      flow: the rest of the flow, a bijector that keeps its event's shape `[height, width, channels / 2]`.
+      validate_args: see `Bijector`.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: when the number of channels is odd.
+
+    #### Examples
+
+    ```python
+    norm = nvp.bijectors.BatchNorm(channels=6)
+    z = nvp.bijectors.Split(norm).forward(tf.random.normal([2, 4, 4, 12]))
+    ```
+
+    #### References
+
+    Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6.
+    """
+
+    def __init__(self, flow: Bijector, *, validate_args: bool = False, name: str = "split"):
+        parameters = dict(locals())
+        self.flow = flow
+        super().__init__(event_ndims=3, parameters=parameters, validate_args=validate_args, name=name)
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        height, width, channels = tf.TensorShape(shape).as_list()
+        if (channels or 0) % 2:
+            raise ValueError(f"{self.name}: expected an even number of channels, got {(height, width, channels)}")
+        self.flow.forward_event_shape([height, width, channels and channels // 2])
+        return tf.TensorShape(shape)
+
+    _inverse_event_shape = _forward_event_shape
+
+    def _forward_and_log_det(self, x, context, training):
+        goes_on, final = tf.split(x, 2, -1)
+        goes_on, log_det = self.flow._forward_and_log_det(goes_on, context, training)
+        return tf.concat([goes_on, final], -1), log_det
+
+    def _inverse_and_log_det(self, z, context, training):
+        came_back, final = tf.split(z, 2, -1)
+        came_back, log_det = self.flow._inverse_and_log_det(came_back, context, training)
+        return tf.concat([came_back, final], -1), log_det

@@ -1,0 +1,111 @@
+"""Trading space for channels."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.bijector import Bijector
+
+ORDERS = ("channel_major", "position_major", "diagonal")
+
+
+class Squeeze(Bijector):
+    """Turns each 2x2 block of pixels into one pixel with four times the channels.
+
+        forward:  [height, width, channels] -> [height / 2, width / 2, 4 * channels]
+        inverse:  back
+        log|det df/dx| = 0, for it only moves entries
+
+    Three orders of the new channels exist, and they are not interchangeable, for what follows acts on halves of
+    them. For a block with channels R, G at the positions 00 01 10 11 (row, column):
+
+    | order            | channels after the squeeze          | the first half holds                  |
+    |------------------|-------------------------------------|---------------------------------------|
+    | "channel_major"  | R00 R01 R10 R11 G00 G01 G10 G11     | whole colours                         |
+    | "position_major" | R00 G00 R01 G01 R10 G10 R11 G11     | the top row (`tf.nn.space_to_depth`)  |
+    | "diagonal"       | R00 G00 R11 G11 R01 G01 R10 G10     | the diagonal, half of a checkerboard  |
+
+    Args:
+      order: one of the three.
+      validate_args: see `Bijector`.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: for an unknown order, an odd height or width, or, backwards, channels not divisible by four.
+
+    #### Examples
+
+    ```python
+    z = nvp.bijectors.Squeeze("diagonal").forward(tf.zeros([1, 8, 8, 3]))  # [1, 4, 4, 12]
+    ```
+
+    #### References
+
+    Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6 and figure 3.
+    """
+
+    def __init__(self, order: str = "channel_major", *, validate_args: bool = False, name: str = "squeeze"):
+        parameters = dict(locals())
+        if order not in ORDERS:
+            raise ValueError(f"expected order to be one of {', '.join(ORDERS)}, got {order!r}")
+        self.order = order
+        super().__init__(event_ndims=3, parameters=parameters, validate_args=validate_args, name=name)
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        height, width, channels = tf.TensorShape(shape).as_list()
+        if (height or 0) % 2 or (width or 0) % 2:
+            raise ValueError(f"{self.name}: expected an even height and width, got {(height, width, channels)}")
+        return tf.TensorShape([height and height // 2, width and width // 2, channels and 4 * channels])
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        height, width, channels = tf.TensorShape(shape).as_list()
+        if (channels or 0) % 4:
+            raise ValueError(
+                f"{self.name}: expected a number of channels divisible by 4, got {(height, width, channels)}"
+            )
+        return tf.TensorShape([height and 2 * height, width and 2 * width, channels and channels // 4])
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return tf.stack([shape[0] // 2, shape[1] // 2, shape[2] * 4])
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return tf.stack([shape[0] * 2, shape[1] * 2, shape[2] // 4])
+
+    def _forward_and_log_det(self, x, context, training):
+        if self.order == "channel_major":
+            batch, height, width, channels = _sizes(x)
+            blocks = tf.reshape(x, [batch, height // 2, 2, width // 2, 2, channels])
+            z = tf.reshape(
+                tf.transpose(blocks, [0, 1, 3, 5, 2, 4]), [batch, height // 2, width // 2, 4 * channels]
+            )
+        else:
+            z = tf.nn.space_to_depth(x, 2)
+            if self.order == "diagonal":
+                z = _permute_positions(z)
+        return z, tf.zeros(tf.shape(x)[:1], x.dtype)
+
+    def _inverse_and_log_det(self, z, context, training):
+        if self.order == "channel_major":
+            batch, height, width, channels = _sizes(z)
+            blocks = tf.reshape(z, [batch, height, width, channels // 4, 2, 2])
+            x = tf.reshape(
+                tf.transpose(blocks, [0, 1, 4, 2, 5, 3]), [batch, 2 * height, 2 * width, channels // 4]
+            )
+        else:
+            x = tf.nn.depth_to_space(_restore_positions(z) if self.order == "diagonal" else z, 2)
+        return x, tf.zeros(tf.shape(z)[:1], z.dtype)
+
+
+def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """The axes of `x`, as numbers where they are known."""
+    return [size if size is not None else tf.shape(x)[axis] for axis, size in enumerate(x.shape)]
+
+
+def _permute_positions(z: tf.Tensor) -> tf.Tensor:
+    top_left, top_right, bottom_left, bottom_right = tf.split(z, 4, -1)
+    return tf.concat([top_left, bottom_right, top_right, bottom_left], -1)
+
+
+def _restore_positions(z: tf.Tensor) -> tf.Tensor:
+    top_left, bottom_right, top_right, bottom_left = tf.split(z, 4, -1)
+    return tf.concat([top_left, top_right, bottom_left, bottom_right], -1)

@@ -1,0 +1,7 @@
+"""Networks that tell a coupling its shift and log-scale: Keras layers that know of no bijector."""
+
+from tfp_realnvp.conditioners.mlp import MLP
+from tfp_realnvp.conditioners.residual_network import ResidualNetwork
+from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
+
+__all__ = ["MLP", "ResidualNetwork", "WeightNormConv2D"]

@@ -1,0 +1,165 @@
+"""The residual network of image couplings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.conditioners.context import check_context
+from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
+
+NORMALIZATIONS = ("batch", "layer", "none")
+
+
+@keras.saving.register_keras_serializable("tfp_realnvp")
+class ResidualNetwork(keras.layers.Layer):
+    """A pre-activation residual network whose every block has a skip to the output.
+
+        h = norm(x), times 2 where half of the pixels are hidden;  h = [a(h), a(-h), mask]
+        f_0 = conv3x3(h)  (+ dense(context))
+        f_i = f_{i-1} + conv3x3(a(norm(conv3x3(a(norm(f_{i-1}))))))           i = 1 ... blocks
+        y = conv1x1(a(norm(sum_i conv1x1_i(f_i))))
+
+    All convolutions are weight-normalised. With the defaults, the layout of the authors' program to the unit: which
+    convolution has a bias and which a magnitude, batch norm with an offset and no scale.
+
+    Args:
+      outputs: number of output channels.
+      width: number of channels within.
+      blocks: number of residual blocks.
+      mask_channel: whether the last input channel is a mask, as a `Checkerboard` gives: it is not normalised, and
+        the other channels, half of them hidden, are doubled.
+      use_skips: whether every block has a 1x1 convolution to the output; otherwise the last block alone feeds it.
+      activation: name of a Keras activation, or a callable.
+      normalization: "batch", "layer" or "none".
+      context_size: size of the last axis of the context of a conditional flow, or None for no context.
+      magnitude_regularizer: a Keras regularizer of the convolutions' magnitudes.
+      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last convolution, and so the output, stays
+        in the variables' dtype.
+
+    Shapes: `[batch, height, width, channels]` to `[batch, height, width, outputs]`; context `[batch, context_size]`.
+
+    Raises:
+      ValueError: for an unknown normalization, or a context where none or another is expected.
+
+    #### References
+
+    He et al. Identity mappings in deep residual networks. ECCV 2016. arXiv 1603.05027.
+    Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 4.1.
+    """
+
+    def __init__(
+        self,
+        *,
+        outputs: int,
+        width: int = 64,
+        blocks: int = 8,
+        mask_channel: bool = False,
+        use_skips: bool = True,
+        activation: str = "relu",
+        normalization: str = "batch",
+        context_size: int | None = None,
+        magnitude_regularizer: keras.regularizers.Regularizer | str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"expected normalization to be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
+        self.outputs = outputs
+        self.width = width
+        self.blocks = blocks
+        self.mask_channel = mask_channel
+        self.use_skips = use_skips
+        self.activation = keras.activations.get(activation)
+        self.normalization = normalization
+        self.context_size = context_size
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+
+        self.norm_in = self._norm("norm_in")
+        self.conv_in = self._conv(3, "conv_in", use_magnitude=False)
+        self.context_in = (
+            None
+            if context_size is None
+            else keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name="context_in")
+        )
+        self.norms_1 = [self._norm(f"block_{i}_norm_1") for i in range(blocks)]
+        self.convs_1 = [
+            self._conv(3, f"block_{i}_conv_1", use_bias=False, use_magnitude=False) for i in range(blocks)
+        ]
+        self.norms_2 = [self._norm(f"block_{i}_norm_2") for i in range(blocks)]
+        self.convs_2 = [self._conv(3, f"block_{i}_conv_2") for i in range(blocks)]
+        self.skips = [self._conv(1, f"skip_{i}") for i in range(blocks + 1)] if use_skips else []
+        self.norm_out = self._norm("norm_out")
+        self.conv_out = self._conv(1, "conv_out", filters=outputs, dtype=self.variable_dtype)
+
+    def _conv(self, kernel_size: int, name: str, filters: int | None = None, **kwargs: Any) -> WeightNormConv2D:
+        kwargs = {"dtype": self.dtype_policy, **kwargs}
+        return WeightNormConv2D(
+            filters or self.width,
+            kernel_size,
+            magnitude_regularizer=self.magnitude_regularizer,
+            name=name,
+            **kwargs,
+        )
+
+    def _norm(self, name: str) -> keras.layers.Layer:
+        if self.normalization == "batch":
+            # Synchronised, so that a batch has the same statistics however many replicas share it.
+            return keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-4, scale=False, synchronized=True, dtype=self.dtype_policy, name=name
+            )
+        if self.normalization == "layer":
+            return keras.layers.LayerNormalization(epsilon=1e-4, scale=False, dtype=self.dtype_policy, name=name)
+        return keras.layers.Identity(dtype=self.dtype_policy, name=name)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        batch, height, width, channels = input_shape
+        data_channels = channels - 1 if self.mask_channel else channels
+        within = (batch, height, width, self.width)
+        self.norm_in.build((batch, height, width, data_channels))
+        self.conv_in.build((batch, height, width, data_channels + channels))
+        if self.context_in is not None:
+            self.context_in.build((batch, self.context_size))
+        for layer in (*self.norms_1, *self.convs_1, *self.norms_2, *self.convs_2, *self.skips):
+            layer.build(within)
+        self.norm_out.build(within)
+        self.conv_out.build(within)
+
+    def call(
+        self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
+    ) -> tf.Tensor:
+        check_context(context, self.context_size)
+        data = inputs[..., :-1] if self.mask_channel else inputs
+        normal = self.norm_in(data, training=training)
+        if self.mask_channel:
+            normal = 2 * normal
+        both = [self.activation(normal), self.activation(-normal)]
+        hidden = self.conv_in(tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
+        if context is not None:
+            hidden += self.context_in(context)[:, tf.newaxis, tf.newaxis, :]
+        total = self.skips[0](hidden) if self.use_skips else hidden
+        for i in range(self.blocks):
+            change = self.convs_1[i](self.activation(self.norms_1[i](hidden, training=training)))
+            change = self.convs_2[i](self.activation(self.norms_2[i](change, training=training)))
+            hidden += change
+            total = total + self.skips[i + 1](hidden) if self.use_skips else hidden
+        return self.conv_out(self.activation(self.norm_out(total, training=training)))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "outputs": self.outputs,
+            "width": self.width,
+            "blocks": self.blocks,
+            "mask_channel": self.mask_channel,
+            "use_skips": self.use_skips,
+            "activation": keras.activations.serialize(self.activation),
+            "normalization": self.normalization,
+            "context_size": self.context_size,
+            "magnitude_regularizer": keras.regularizers.serialize(self.magnitude_regularizer),
+        }

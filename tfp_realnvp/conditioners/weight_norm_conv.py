@@ -1,0 +1,95 @@
+"""Weight-normalised convolution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfp_realnvp")
+class WeightNormConv2D(keras.layers.Layer):
+    """A convolution whose kernel has a learned direction and, apart from it, a learned magnitude.
+
+        kernel[..., k] = g[k] * v[..., k] / ||v[..., k]||,   the norm over all axes but the output's
+        y = conv2d(x, kernel) + bias,                        stride 1, padding "same"
+
+    Without a magnitude the norm stays at 1. Directions start uniform in +-sqrt(2 / c_in), magnitudes at
+    sqrt(2 / c_in) * sqrt(c_in * k * k / 12), as in the authors' program.
+
+    Args:
+      filters: number of output channels.
+      kernel_size: height and width of the kernel.
+      use_bias: whether to add a bias.
+      use_magnitude: whether to learn the magnitudes `g`.
+      magnitude_regularizer: a Keras regularizer of `g`.
+      **kwargs: of `keras.layers.Layer`. The kernel is normalised in the variables' dtype, and the convolution
+        computed in the dtype policy's compute dtype.
+
+    Shapes: `[batch, height, width, c_in]` to `[batch, height, width, filters]`.
+
+    #### References
+
+    Salimans, Kingma. Weight Normalization. NeurIPS 2016. arXiv 1602.07868.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        *,
+        use_bias: bool = True,
+        use_magnitude: bool = True,
+        magnitude_regularizer: keras.regularizers.Regularizer | str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.use_bias = use_bias
+        self.use_magnitude = use_magnitude
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        channels = input_shape[-1]
+        bound = math.sqrt(2 / channels)
+        self.direction = self.add_weight(
+            name="direction",
+            shape=(self.kernel_size, self.kernel_size, channels, self.filters),
+            initializer=keras.initializers.RandomUniform(-bound, bound),
+            autocast=False,
+        )
+        self.magnitude = self.bias = None
+        if self.use_magnitude:
+            start = bound * math.sqrt(channels * self.kernel_size**2 / 12)
+            self.magnitude = self.add_weight(
+                name="magnitude",
+                shape=(self.filters,),
+                initializer=keras.initializers.Constant(start),
+                regularizer=self.magnitude_regularizer,
+                autocast=False,
+            )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        kernel = tf.nn.l2_normalize(self.direction.value, axis=[0, 1, 2])
+        if self.magnitude is not None:
+            kernel *= self.magnitude.value
+        outputs = tf.nn.conv2d(inputs, tf.cast(kernel, inputs.dtype), strides=1, padding="SAME")
+        return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias.value, outputs.dtype))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "use_bias": self.use_bias,
+            "use_magnitude": self.use_magnitude,
+            "magnitude_regularizer": keras.regularizers.serialize(self.magnitude_regularizer),
+        }

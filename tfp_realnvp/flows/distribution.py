@@ -1,0 +1,140 @@
+"""The distribution a flow makes of a Gaussian."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import Bijector
+
+tfd = tfp.distributions
+
+# `tfd.TransformedDistribution(...)` gives an instance of this base class whenever its bijector is no CompositeTensor.
+# Ours hold networks and are none; as a CompositeTensor the distribution would hide its variables from a `tf.Module`.
+_TransformedDistribution = tfd.TransformedDistribution.__bases__[0]
+
+
+class FlowDistribution(_TransformedDistribution):
+    """The distribution of `x` when `z = flow(x)` is standard normal.
+
+        log p(x) = log N(flow(x); 0, I) + log|det d flow/dx|
+        sample:  x = flow^{-1}(z),  z ~ N(0, I)
+
+    A `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`. It adds to TFP's:
+
+    * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, handed to every layer;
+      any other keyword is refused.
+    * One evaluation of each conditioner, and no result kept from before weights changed.
+    * Integers, for which a density means nothing, are refused, not cast.
+    * Where an event holds a NaN or an infinity, `log_prob` is -inf, and an error under `validate_args`.
+
+    Args:
+      flow: a bijector from data to latent.
+      event_shape: shape of one event of data.
+      dtype: of events.
+      validate_args: whether to refuse events that are not finite.
+      name: the distribution's name.
+
+    #### Examples
+
+    ```python
+    flow = nvp.bijectors.BatchNorm(channels=2)
+    distribution = nvp.FlowDistribution(flow, event_shape=[2])
+    distribution.log_prob(distribution.sample(3, seed=1))  # shape [3]
+    ```
+    """
+
+    def __init__(
+        self,
+        flow: Bijector,
+        event_shape: Any,
+        *,
+        dtype: Any = tf.float32,
+        validate_args: bool = False,
+        name: str = "flow",
+    ):
+        parameters = dict(locals())
+        dtype = tf.as_dtype(dtype)
+        latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape))
+        base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
+        super().__init__(
+            base,
+            tfp.bijectors.Invert(flow),
+            kwargs_split_fn=_split_context,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        self.flow = flow
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
+        return {}
+
+    def _batch_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _batch_shape_tensor(self) -> tf.Tensor:
+        return tf.zeros([0], tf.int32)
+
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_log_prob(self._checked(value), name, **kwargs)
+
+    def _call_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_prob(self._checked(value), name, **kwargs)
+
+    def _call_unnormalized_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_unnormalized_log_prob(self._checked(value), name, **kwargs)
+
+    def _checked(self, value: Any) -> tf.Tensor:
+        """`value` as a tensor of this dtype and event shape, or an error that says what came."""
+        is_tensor = tf.is_tensor(value)
+        dtype = tf.as_dtype(value.dtype if is_tensor else np.asarray(value).dtype)
+        if not dtype.is_floating:
+            raise TypeError(
+                f"expected {self.dtype.name} events, got {dtype.name}: a flow gives the density of real numbers, so "
+                "integers such as pixels are dequantised first, see tfp_realnvp.dequantize"
+            )
+        if is_tensor and dtype != self.dtype:
+            raise TypeError(f"expected {self.dtype.name} events, got {dtype.name}")
+        # A tensor object of its own for each call, so that TFP's cache cannot answer with what old weights gave.
+        value = tf.identity(tf.convert_to_tensor(value, self.dtype))
+        ndims = self.event_shape.rank
+        if value.shape.rank is None or value.shape.rank < ndims:
+            raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")
+        if not value.shape[value.shape.rank - ndims :].is_compatible_with(self.event_shape):
+            raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")
+        return value
+
+    def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        finite = tf.math.is_finite(x)
+        if self.validate_args:
+            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(finite), ["expected finite events", x])]):
+                x = tf.identity(x)
+        z, log_det = self.flow.forward_and_log_det(tf.where(finite, x, tf.zeros([], x.dtype)), context)
+        log_prob = self.distribution.log_prob(z) + log_det
+        all_finite = tf.reduce_all(finite, axis=list(range(-self.event_shape.rank, 0)))
+        return tf.where(all_finite, log_prob, tf.constant(-np.inf, log_prob.dtype))
+
+    def _call_sample_n(
+        self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        z = self.distribution.sample(sample_shape, seed=seed)
+        return self.flow.inverse_and_log_det(z, context)[0]
+
+    def _sample_and_log_prob(
+        self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        z = self.distribution.sample(sample_shape, seed=seed)
+        x, log_det = self.flow.inverse_and_log_det(z, context)
+        return x, self.distribution.log_prob(z) - log_det
+
+
+def _split_context(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    unknown = sorted(set(kwargs) - {"context"})
+    if unknown:
+        raise TypeError(f"expected no keyword but context, got {', '.join(unknown)}")
+    return {}, kwargs

@@ -1,0 +1,83 @@
+"""Weights of the authors' TensorFlow 1 program, taken into a flow of the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import keras
+import numpy as np
+
+from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, Checkerboard, Split
+from tfp_realnvp.conditioners import ResidualNetwork
+from tfp_realnvp.flows.distribution import FlowDistribution
+
+
+def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, np.ndarray]) -> None:
+    """Assigns the release's variables to a flow from `real_nvp`, in place.
+
+    The release names its variables `scale_k/coupling_i/...`, with i = 0, 1, 2 for the checkerboard couplings, 3 for
+    the last scale's fourth, and 4, 5, 6 for the channel couplings.
+
+    Args:
+      distribution: an image flow in the release's layout: `real_nvp(...)` of the same event shape, scales, width and
+        blocks, with all else at its default.
+      weights: arrays under the release's names.
+
+    Raises:
+      ValueError: when a variable is missing, has another shape, or is left over. Nothing is assigned then.
+    """
+    wanted = dict(_named_variables(distribution.flow))
+    missing, left_over = sorted(set(wanted) - set(weights)), sorted(set(weights) - set(wanted))
+    if missing or left_over:
+        raise ValueError(
+            f"expected {len(wanted)} release variables, got {len(weights)}; missing: {missing[:3]}, "
+            f"not in the flow: {left_over[:3]}"
+        )
+    for name, variable in wanted.items():
+        if tuple(variable.shape) != weights[name].shape:
+            raise ValueError(f"expected {name} of shape {tuple(variable.shape)}, got {weights[name].shape}")
+    for name, variable in wanted.items():
+        variable.assign(weights[name])
+
+
+def _named_variables(flow: Bijector, scale: int = 0) -> Iterator[tuple[str, keras.Variable]]:
+    """Each variable under its name in the release."""
+    checkerboards = channels = 0
+    prefix = ""
+    for layer in flow.bijectors:
+        if isinstance(layer, Split) and isinstance(layer.flow, Chain):
+            yield from _named_variables(layer.flow, scale + 1)
+        elif isinstance(layer, AffineCoupling):
+            is_checkerboard = isinstance(layer.mask, Checkerboard)
+            prefix = f"scale_{scale}/coupling_{checkerboards if is_checkerboard else 4 + channels}"
+            checkerboards, channels = checkerboards + is_checkerboard, channels + (not is_checkerboard)
+            yield f"{prefix}/{'rescaling_scale' if is_checkerboard else 'scale'}", layer.gain
+            yield from _network_variables(prefix, layer.conditioner)
+        elif isinstance(layer, BatchNorm):
+            yield f"{prefix}/bn_out/mean", layer.moving_mean
+            yield f"{prefix}/bn_out/var", layer.moving_variance
+
+
+def _network_variables(prefix: str, network: ResidualNetwork) -> Iterator[tuple[str, keras.Variable]]:
+    norms = {f"{prefix}/bn_in": network.norm_in, f"{prefix}/resnet/bn_pre_out": network.norm_out}
+    convolutions = {
+        f"{prefix}/resnet/h_in": network.conv_in,
+        f"{prefix}/resnet/skip_in": network.skips[0],
+        f"{prefix}/resnet/out": network.conv_out,
+    }
+    for i in range(network.blocks):
+        norms[f"{prefix}/resnet/block_{i}/bn_in"] = network.norms_1[i]
+        norms[f"{prefix}/resnet/block_{i}/bn_0"] = network.norms_2[i]
+        convolutions[f"{prefix}/resnet/block_{i}/h_0"] = network.convs_1[i]
+        convolutions[f"{prefix}/resnet/block_{i}/out"] = network.convs_2[i]
+        convolutions[f"{prefix}/resnet/skip_{i}"] = network.skips[i + 1]
+    for name, norm in norms.items():
+        yield f"{name}/beta", norm.beta
+        yield f"{name}/mean", norm.moving_mean
+        yield f"{name}/var", norm.moving_variance
+    for name, convolution in convolutions.items():
+        yield f"{name}/weights", convolution.direction
+        if convolution.magnitude is not None:
+            yield f"{name}/magnitude", convolution.magnitude
+        if convolution.bias is not None:
+            yield f"{name}/biases", convolution.bias

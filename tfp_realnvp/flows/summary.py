@@ -1,0 +1,81 @@
+"""A flow as a readable list."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, DequantizedLogit, Split, Squeeze
+from tfp_realnvp.flows.distribution import FlowDistribution
+
+_NAME_WIDTH, _SHAPE_WIDTH = 58, 16
+
+
+def trainable_parameters(distribution: FlowDistribution) -> int:
+    """The number of trainable parameters."""
+    return sum(math.prod(variable.shape) for variable in distribution.trainable_variables)
+
+
+def summary(distribution: FlowDistribution) -> str:
+    """The layers of a flow from data to latent: what each is, the shape it gives, its trainable parameters.
+
+    Args:
+      distribution: what a factory such as `real_nvp` returned.
+
+    Returns:
+      A table as text; print it.
+
+    #### Examples
+
+    ```python
+    print(nvp.summary(nvp.real_nvp(event_shape=(8, 8, 3))))
+    ```
+    """
+    lines = [_line("layer", "output shape", "parameters"), _line("", "", "").replace(" ", "-")]
+    lines += _rows(distribution.flow, distribution.event_shape, indent=0)
+    lines.append(f"{trainable_parameters(distribution):,} trainable parameters")
+    return "\n".join(lines)
+
+
+def _line(name: str, shape: str, parameters: str) -> str:
+    return f"{name:{_NAME_WIDTH}}  {shape:{_SHAPE_WIDTH}}  {parameters:>12}"
+
+
+def _rows(bijector: tfp.bijectors.Bijector, shape: tf.TensorShape, indent: int) -> list[str]:
+    if isinstance(bijector, Chain):
+        rows = []
+        for part in bijector.bijectors:
+            rows += _rows(part, shape, indent)
+            shape = part.forward_event_shape(shape)
+        return rows
+    shape = bijector.forward_event_shape(shape)
+    parameters = sum(math.prod(v.shape) for v in bijector.trainable_variables)
+    count = "" if isinstance(bijector, Split) or not parameters else f"{parameters:,}"
+    sizes = "x".join("?" if size is None else str(size) for size in shape.as_list())
+    rows = [_line("  " * indent + describe(bijector), sizes, count)]
+    if isinstance(bijector, Split):
+        rows += _rows(bijector.flow, shape[:-1].concatenate(shape[-1] // 2), indent + 1)
+    return rows
+
+
+def describe(bijector: tfp.bijectors.Bijector) -> str:
+    """One bijector in a few words."""
+    if isinstance(bijector, AffineCoupling):
+        network = bijector.conditioner
+        kind = network.__class__.__name__ if isinstance(network, keras.layers.Layer) else "callable"
+        size = f" {network.width} wide, {network.blocks} blocks" if hasattr(network, "blocks") else ""
+        return f"AffineCoupling {bijector.mask}, {kind}{size}"
+    if isinstance(bijector, BatchNorm):
+        return f"BatchNorm{'' if bijector.rho is None else f' rho={bijector.rho}'}"
+    if isinstance(bijector, DequantizedLogit):
+        return f"DequantizedLogit {bijector.levels} levels, alpha={bijector.alpha}"
+    if isinstance(bijector, Squeeze):
+        return f"Squeeze {bijector.order}"
+    if isinstance(bijector, Split):
+        return "Split: the first half goes on"
+    if isinstance(getattr(bijector, "bijector", None), Bijector):
+        return f"Inverse of {describe(bijector.bijector)}"
+    return bijector.name
