@@ -1,7 +1,8 @@
 """Exact-likelihood normalizing flows for images and vectors, on TensorFlow Probability and Keras 3."""
 
-from tfp_realnvp import bijectors, conditioners
+from tfp_realnvp import bijectors, conditioners, data, evaluation, training
 from tfp_realnvp.bijectors import dequantize
+from tfp_realnvp.evaluation import bits_per_dim, evaluate
 from tfp_realnvp.flows import (
     FlowDistribution,
     load_release_weights,
@@ -10,17 +11,26 @@ from tfp_realnvp.flows import (
     summary,
     trainable_parameters,
 )
+from tfp_realnvp.serving import save
+from tfp_realnvp.training import FlowModel
 
 __version__ = "0.1.0"
 
 __all__ = [
     "FlowDistribution",
+    "FlowModel",
     "bijectors",
+    "bits_per_dim",
     "conditioners",
+    "data",
     "dequantize",
+    "evaluate",
+    "evaluation",
     "load_release_weights",
     "presets",
     "real_nvp",
+    "save",
     "summary",
     "trainable_parameters",
+    "training",
 ]

@@ -33,7 +33,6 @@ class AffineCoupling(Bijector):
       mask: which entries are kept: `Checkerboard`, `ChannelHalves` or `Alternating`.
       form: "scale_first" or "shift_first".
       initial_gain: where the gain starts.
-      gain_regularizer: a Keras regularizer of the gain.
       dtype: of the gain, and of the flow.
       validate_args: see `Bijector`.
       name: the bijector's name.
@@ -62,7 +61,6 @@ class AffineCoupling(Bijector):
         *,
         form: str = "scale_first",
         initial_gain: float = 1.0,
-        gain_regularizer: keras.regularizers.Regularizer | None = None,
         dtype: str = "float32",
         validate_args: bool = False,
         name: str = "affine_coupling",
@@ -74,7 +72,6 @@ class AffineCoupling(Bijector):
         self.mask = mask
         self.form = form
         self.gain = keras.Variable(initial_gain, shape=(), dtype=dtype, autocast=False, name=f"{name}_gain")
-        self.gain.regularizer = gain_regularizer
         is_layer = isinstance(conditioner, keras.layers.Layer)
         super().__init__(
             event_ndims=mask.event_ndims,

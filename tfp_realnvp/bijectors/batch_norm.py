@@ -96,9 +96,11 @@ class BatchNorm(Bijector):
         weights = tf.broadcast_to(self.mask.weights(changed), tf.shape(changed))
         hidden = tf.zeros([], changed.dtype)
         count = _over_replicas(tf.reduce_sum(weights, axes))
-        mean = _over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes)) / count
+        sums = _over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes))
+        # No entry is changed where a checkerboard keeps an image's only pixel: moments of 0 then, not NaN.
+        mean = tf.math.divide_no_nan(sums, count)
         squares = tf.where(weights > 0, tf.square(changed - mean), hidden)
-        return mean, _over_replicas(tf.reduce_sum(squares, axes)) / count
+        return mean, tf.math.divide_no_nan(_over_replicas(tf.reduce_sum(squares, axes)), count)
 
     def _training_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = self._batch_moments(changed)

@@ -54,6 +54,11 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
       ValueError: when a layer is not built yet, for its variables would be missed in silence.
     """
 
+    # Equal is only what is the same object. TFP compares constructor arguments, and its cache, which all instances of
+    # a class share, would take two batch norms of one size for the same bijector whatever their moments.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     # Both results of an evaluation go into TFP's cache at once, as in `tfb.FFJORD`: TFP asks for the value and the
     # log-determinant separately, and would otherwise evaluate the conditioner twice. Private API, used here alone.
     _cache = cache_util.BijectorCacheWithGreedyAttrs(
@@ -162,9 +167,13 @@ def _with_one_batch_axis(pass_fn, x: tf.Tensor, event_ndims: int, context: tf.Te
     if batch_ndims == 1:
         return pass_fn(x, context, training)
     batch_shape = tf.shape(x)[:batch_ndims]
-    flat = lambda t: tf.reshape(t, tf.concat([[tf.reduce_prod(batch_shape)], tf.shape(t)[batch_ndims:]], 0))
-    static = lambda t: tf.ensure_shape(flat(t), tf.TensorShape([None]).concatenate(t.shape[batch_ndims:]))
-    y, log_det = pass_fn(static(x), None if context is None else static(context), training)
+
+    def flat(tensor: tf.Tensor) -> tf.Tensor:
+        rest = tf.shape(tensor)[batch_ndims:]
+        tensor_of_one_axis = tf.reshape(tensor, tf.concat([[tf.reduce_prod(batch_shape)], rest], 0))
+        return tf.ensure_shape(tensor_of_one_axis, [None, *tensor.shape[batch_ndims:]])
+
+    y, log_det = pass_fn(flat(x), None if context is None else flat(context), training)
     y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
     return y, tf.reshape(log_det, batch_shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -71,12 +71,25 @@ class Chain(Bijector):
             shape = bijector.inverse_event_shape_tensor(shape)
         return shape
 
-    def _forward_and_log_det(self, x, context, training):
-        total = 0.0
+    def trace(
+        self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False
+    ) -> Iterator[tuple[tfp.bijectors.Bijector, tf.Tensor, tf.Tensor]]:
+        """Yields each layer with its output and its log-det, in the order data meets them.
+
+        Args:
+          x: `[batch, *event]`, with one batch axis.
+          context: what a conditional flow depends on.
+          training: whether batch norm uses the statistics of the batch.
+        """
         for bijector in self.bijectors:
             x, log_det = self._forward_of(bijector, x, context, training)
-            total += self._for_each_event(log_det)
-        return x, total
+            yield bijector, x, self._for_each_event(log_det)
+
+    def _forward_and_log_det(self, x, context, training):
+        total = 0.0
+        for _, z, log_det in self.trace(x, context, training):
+            total += log_det
+        return z, total
 
     def _inverse_and_log_det(self, z, context, training):
         total = 0.0

@@ -20,6 +20,10 @@ class Mask(abc.ABC):
     event_ndims: ClassVar[int]
 
     @abc.abstractmethod
+    def __str__(self) -> str:
+        """The mask in two words."""
+
+    @abc.abstractmethod
     def kept(self, x: tf.Tensor) -> tf.Tensor:
         """What a conditioner may read of `x`."""
 
@@ -61,6 +65,9 @@ class Checkerboard(Mask):
 
     def __post_init__(self) -> None:
         _check_parity(self.parity)
+
+    def __str__(self) -> str:
+        return f"checkerboard {self.parity}"
 
     def _keeps(self, x: tf.Tensor) -> tf.Tensor:
         rows = tf.range(tf.shape(x)[1])[:, tf.newaxis]
@@ -108,6 +115,9 @@ class ChannelHalves(Mask):
         if self.keep not in ("first", "second"):
             raise ValueError(f'expected keep to be "first" or "second", got {self.keep!r}')
 
+    def __str__(self) -> str:
+        return f"channels, {self.keep} half kept"
+
     def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = x.shape[-1] // 2
         return x[..., :middle], x[..., middle:]
@@ -139,6 +149,9 @@ class Alternating(Mask):
     def __post_init__(self) -> None:
         _check_parity(self.parity)
 
+    def __str__(self) -> str:
+        return f"alternating {self.parity}"
+
     def kept(self, x: tf.Tensor) -> tf.Tensor:
         return x[..., self.parity :: 2]
 
@@ -163,6 +176,9 @@ class Everything(Mask):
     """Changes every entry and keeps none: what a bijector without a mask acts on."""
 
     event_ndims: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return "everything"
 
     def kept(self, x: tf.Tensor) -> tf.Tensor:
         return x[..., :0]

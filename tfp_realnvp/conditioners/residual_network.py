@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.context import check_context
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
 
@@ -35,7 +36,6 @@ class ResidualNetwork(keras.layers.Layer):
       activation: name of a Keras activation, or a callable.
       normalization: "batch", "layer" or "none".
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
-      magnitude_regularizer: a Keras regularizer of the convolutions' magnitudes.
       **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last convolution, and so the output, stays
         in the variables' dtype.
 
@@ -61,7 +61,6 @@ class ResidualNetwork(keras.layers.Layer):
         activation: str = "relu",
         normalization: str = "batch",
         context_size: int | None = None,
-        magnitude_regularizer: keras.regularizers.Regularizer | str | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -75,7 +74,6 @@ class ResidualNetwork(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.normalization = normalization
         self.context_size = context_size
-        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
 
         self.norm_in = self._norm("norm_in")
         self.conv_in = self._conv(3, "conv_in", use_magnitude=False)
@@ -96,20 +94,11 @@ class ResidualNetwork(keras.layers.Layer):
 
     def _conv(self, kernel_size: int, name: str, filters: int | None = None, **kwargs: Any) -> WeightNormConv2D:
         kwargs = {"dtype": self.dtype_policy, **kwargs}
-        return WeightNormConv2D(
-            filters or self.width,
-            kernel_size,
-            magnitude_regularizer=self.magnitude_regularizer,
-            name=name,
-            **kwargs,
-        )
+        return WeightNormConv2D(filters or self.width, kernel_size, name=name, **kwargs)
 
     def _norm(self, name: str) -> keras.layers.Layer:
         if self.normalization == "batch":
-            # Synchronised, so that a batch has the same statistics however many replicas share it.
-            return keras.layers.BatchNormalization(
-                momentum=0.9, epsilon=1e-4, scale=False, synchronized=True, dtype=self.dtype_policy, name=name
-            )
+            return BatchNormalization(dtype=self.dtype_policy, name=name)
         if self.normalization == "layer":
             return keras.layers.LayerNormalization(epsilon=1e-4, scale=False, dtype=self.dtype_policy, name=name)
         return keras.layers.Identity(dtype=self.dtype_policy, name=name)
@@ -161,5 +150,4 @@ class ResidualNetwork(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "normalization": self.normalization,
             "context_size": self.context_size,
-            "magnitude_regularizer": keras.regularizers.serialize(self.magnitude_regularizer),
         }

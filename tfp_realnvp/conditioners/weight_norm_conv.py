@@ -24,7 +24,6 @@ class WeightNormConv2D(keras.layers.Layer):
       kernel_size: height and width of the kernel.
       use_bias: whether to add a bias.
       use_magnitude: whether to learn the magnitudes `g`.
-      magnitude_regularizer: a Keras regularizer of `g`.
       **kwargs: of `keras.layers.Layer`. The kernel is normalised in the variables' dtype, and the convolution
         computed in the dtype policy's compute dtype.
 
@@ -42,7 +41,6 @@ class WeightNormConv2D(keras.layers.Layer):
         *,
         use_bias: bool = True,
         use_magnitude: bool = True,
-        magnitude_regularizer: keras.regularizers.Regularizer | str | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -50,7 +48,6 @@ class WeightNormConv2D(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.use_bias = use_bias
         self.use_magnitude = use_magnitude
-        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = input_shape[-1]
@@ -68,16 +65,14 @@ class WeightNormConv2D(keras.layers.Layer):
                 name="magnitude",
                 shape=(self.filters,),
                 initializer=keras.initializers.Constant(start),
-                regularizer=self.magnitude_regularizer,
                 autocast=False,
             )
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        kernel = tf.nn.l2_normalize(self.direction.value, axis=[0, 1, 2])
-        if self.magnitude is not None:
-            kernel *= self.magnitude.value
+        magnitude = tf.ones([self.filters], self.variable_dtype) if self.magnitude is None else self.magnitude.value
+        kernel = _weight_norm(self.direction.value, magnitude)
         outputs = tf.nn.conv2d(inputs, tf.cast(kernel, inputs.dtype), strides=1, padding="SAME")
         return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias.value, outputs.dtype))
 
@@ -91,5 +86,17 @@ class WeightNormConv2D(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "use_bias": self.use_bias,
             "use_magnitude": self.use_magnitude,
-            "magnitude_regularizer": keras.regularizers.serialize(self.magnitude_regularizer),
         }
+
+
+@tf.custom_gradient
+def _weight_norm(direction: tf.Tensor, magnitude: tf.Tensor):
+    """`magnitude * direction / ||direction||`, with a gradient of six operations where autodiff takes twenty."""
+    inverse_norm = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), [0, 1, 2]))
+    unit = direction * inverse_norm
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        along = tf.reduce_sum(upstream * unit, [0, 1, 2])
+        return (magnitude * inverse_norm) * (upstream - unit * along), along
+
+    return unit * magnitude, gradient

@@ -31,7 +31,7 @@ class Preset:
       flip: whether training images are flipped at random.
       batch_size: images in a step.
       learning_rate: of Adam.
-      l2: weight of the L2 term.
+      l2: weight of the L2 term, see `FlowModel`.
       clip_norm: largest global norm of the gradient.
       epochs: how long to train.
       published_bits_per_dim: the paper's test figure, None where there is none.
@@ -65,7 +65,6 @@ class Preset:
             levels=self.levels,
             alpha=self.alpha,
             rho=self.rho,
-            l2=self.l2,
         )
         return real_nvp(**{**architecture, **kwargs})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,7 +46,6 @@ def real_nvp(
     rho: float | None = None,
     activation: str = "relu",
     context_size: int | None = None,
-    l2: float = 0.0,
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
@@ -82,8 +80,6 @@ def real_nvp(
       rho: of `BatchNorm`, the running average for small batches.
       activation: of the networks.
       context_size: size of the context of a conditional flow.
-      l2: weight of the L2 regularizer on the weight-norm magnitudes and the checkerboard couplings' gains; it acts
-        where Keras regularizers do, in `FlowModel`.
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events lie in the support.
@@ -116,7 +112,6 @@ def real_nvp(
     dtype = tf.as_dtype(dtype).name
     if dtype_policy is None:
         dtype_policy = keras.config.dtype_policy() if dtype == "float32" else dtype
-    regularizer = keras.regularizers.L2(l2) if l2 else None
 
     def conditioner(mask: Mask, channels: int, width: int) -> keras.layers.Layer:
         outputs = 2 * mask.changed_size(channels)
@@ -128,7 +123,6 @@ def real_nvp(
                 mask_channel=isinstance(mask, Checkerboard),
                 use_skips=use_skips,
                 normalization=normalization,
-                magnitude_regularizer=regularizer,
                 **shared,
             )
             network.build((None, None, None, mask.kept_size(channels)))
@@ -139,13 +133,11 @@ def real_nvp(
 
     def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
         """A coupling and the batch norm that follows it."""
-        is_checkerboard = isinstance(mask, Checkerboard)
         coupling = AffineCoupling(
             conditioner(mask, channels, width),
             mask,
             form=form,
-            initial_gain=0.0 if is_checkerboard else 1.0,
-            gain_regularizer=regularizer if is_checkerboard else None,
+            initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0,
             dtype=dtype,
             name=name,
         )
@@ -164,11 +156,8 @@ def real_nvp(
         size = event_shape[0]
         if size < 2:
             raise ValueError(f"expected vectors of at least 2 entries, for a coupling parts them in two, got {size}")
-        layers = list(
-            itertools.chain.from_iterable(
-                step(Alternating(parity=i % 2), size, 0, f"coupling_{i}") for i in range(couplings)
-            )
-        )
+        steps = [step(Alternating(parity=i % 2), size, width, f"coupling_{i}") for i in range(couplings)]
+        layers = [layer for pair in steps for layer in pair]
     return FlowDistribution(Chain(layers, name=name), event_shape, dtype=dtype, validate_args=validate_args, name=name)
 
 

@@ -9,9 +9,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, DequantizedLogit, Split, Squeeze
+from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
 
-_NAME_WIDTH, _SHAPE_WIDTH = 58, 16
+_NAME_WIDTH, _SHAPE_WIDTH = 72, 12
 
 
 def trainable_parameters(distribution: FlowDistribution) -> int:
@@ -66,7 +67,7 @@ def describe(bijector: tfp.bijectors.Bijector) -> str:
     if isinstance(bijector, AffineCoupling):
         network = bijector.conditioner
         kind = network.__class__.__name__ if isinstance(network, keras.layers.Layer) else "callable"
-        size = f" {network.width} wide, {network.blocks} blocks" if hasattr(network, "blocks") else ""
+        size = f" {network.blocks} blocks x {network.width}" if isinstance(network, ResidualNetwork) else ""
         return f"AffineCoupling {bijector.mask}, {kind}{size}"
     if isinstance(bijector, BatchNorm):
         return f"BatchNorm{'' if bijector.rho is None else f' rho={bijector.rho}'}"

@@ -1,0 +1,105 @@
+"""What the programs share: the flags that name a model, its data and its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import keras
+from absl import app, flags, logging
+
+from tfp_realnvp import data, training
+from tfp_realnvp.flows import FlowDistribution, presets
+
+PRESET = flags.DEFINE_enum(
+    "preset", "digits", presets.NAMES, "Data set, architecture and training recipe to start from. See tfp_realnvp.presets."
+)
+DATASET = flags.DEFINE_string(
+    "dataset",
+    None,
+    f"Image set to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by its name.",
+)
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of prepared TFDS sets. By default TFDS's own; digits needs none."
+)
+OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "The run's folder: settings, checkpoints, logs and pictures. By default runs/PRESET."
+)
+SEED = flags.DEFINE_integer("seed", 0, "Seed of every random draw: weights, order of the data, noise, samples.")
+JIT_COMPILE = flags.DEFINE_bool(
+    "jit_compile", None, "Whether to compile with XLA. By default on GPUs and TPUs only: on a CPU a plain graph is faster."
+)
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be had, as a sentence for the one who asked."""
+
+
+def output_dir() -> pathlib.Path:
+    return pathlib.Path(OUTPUT_DIR.value or f"runs/{PRESET.value}")
+
+
+def trained_preset() -> presets.Preset:
+    """The settings of the run in `--output_dir`."""
+    config = training.read_config(output_dir())
+    if flags.FLAGS["preset"].present and config["preset"] != PRESET.value:
+        raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
+    names = {field.name for field in dataclasses.fields(presets.Preset)}
+    settings = {name: value for name, value in config["model"].items() if name in names}
+    return presets.Preset(**{**settings, "event_shape": tuple(settings["event_shape"])})
+
+
+def trained_distribution(preset: presets.Preset) -> FlowDistribution:
+    """The distribution of the run in `--output_dir`, with the weights of its best checkpoint."""
+    path = training.latest(output_dir())
+    distribution = build(preset)
+    training.restore(distribution, path)
+    print(f"Read {path}")
+    return distribution
+
+
+def open_images(name: str) -> data.ImageData:
+    """The image set of that name, in `--data_dir`."""
+    try:
+        return data.load(name, DATA_DIR.value)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def build(preset: presets.Preset) -> FlowDistribution:
+    """The preset's flow, untrained."""
+    try:
+        return preset.build()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def load_images(preset: presets.Preset) -> data.ImageData:
+    """The preset's images, or those of `--dataset`, of the shape that the model takes."""
+    images = open_images(DATASET.value or preset.dataset)
+    if images.shape != preset.event_shape or images.levels != preset.levels:
+        raise UsageError(
+            f"expected images of shape {preset.event_shape} and {preset.levels} levels, got {images.name} of shape "
+            f"{images.shape} and {images.levels} levels"
+        )
+    return images
+
+
+def start(main: Callable[[], None]) -> None:
+    """Runs a program: parses flags, seeds everything, and tells a user's errors in one line."""
+
+    def checked(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"expected flags only, got {' '.join(argv[1:])}")
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # TensorFlow tells of every file it writes.
+        keras.utils.set_random_seed(SEED.value)
+        try:
+            main()
+        except (UsageError, training.CheckpointError, data.DataNotFoundError, training.NonFiniteError) as error:
+            logging.debug("The error's origin:", exc_info=True)
+            sys.exit(f"error: {error}")
+
+    app.run(checked)

@@ -1,0 +1,37 @@
+"""Draw images from a trained model.
+
+    python -m launch.sample --output_dir=runs/digits --count=100 --seed=1
+
+Writes OUTPUT_DIR/samples-SEED.png. The same seed draws the same images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from launch import run
+from tfp_realnvp import evaluation
+
+_COUNT = flags.DEFINE_integer("count", 100, "Number of images.", lower_bound=1)
+_COLUMNS = flags.DEFINE_integer("columns", None, "Images in a row; by default the picture is about square.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images drawn at a time.", lower_bound=1)
+
+
+def main() -> None:
+    preset = run.trained_preset()
+    distribution = run.trained_distribution(preset)
+    draw = tf.function(
+        lambda batch: distribution.sample(_BATCH_SIZE.value, seed=tf.stack([run.SEED.value, batch])),
+        jit_compile=bool(run.JIT_COMPILE.value),
+    )
+    batches = -(-_COUNT.value // _BATCH_SIZE.value)
+    images = np.concatenate([draw(tf.constant(batch)) for batch in range(batches)])[: _COUNT.value]
+    path = run.output_dir() / f"samples-{run.SEED.value}.png"
+    evaluation.save_image_grid(path, images, _COLUMNS.value, levels=preset.levels)
+    print(f"Wrote {path}")
+
+
+if __name__ == "__main__":
+    run.start(main)

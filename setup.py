@@ -1,0 +1,34 @@
+"""Packaging. Everything that pip needs to know lies here."""
+
+from setuptools import find_packages, setup
+
+TENSORFLOW = ">=2.21,<2.22"
+
+setup(
+    name="tfp_realnvp",
+    version="0.1.0",
+    description="Normalizing flows (Real NVP) on TensorFlow Probability and Keras 3",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["tfp_realnvp*", "launch*"]),
+    package_data={
+        "tfp_realnvp.data": ["*.npz"],
+        "launch": ["flagfiles/*.flags"],
+    },
+    install_requires=[
+        f"tensorflow{TENSORFLOW}",
+        "tensorflow-probability>=0.25,<0.26",
+        "tf-keras>=2.21,<2.22",  # TFP imports it
+        "keras>=3.15,<3.16",
+        "tensorflow-datasets>=4.9.10,<5",
+        "importlib_resources>=6,<8",  # TFDS imports it and does not say so
+        "absl-py>=2,<3",
+        "numpy>=2,<3",
+        "matplotlib>=3.10,<4",
+        "tensorboard>=2.20,<3",
+    ],
+    extras_require={
+        "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
+        "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "ruff>=0.17,<0.18"],
+    },
+)

@@ -1,0 +1,52 @@
+"""Imports go down only: launch -> training, evaluation, serving -> flows, data -> bijectors, conditioners."""
+
+import ast
+import pathlib
+from collections.abc import Iterator
+
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp
+
+_BOTTOM = {"bijectors", "conditioners"}
+_MIDDLE = {"flows", "data"}
+_BELOW = {
+    **{room: set() for room in _BOTTOM},
+    **{room: _BOTTOM for room in _MIDDLE},
+    **{room: _MIDDLE | _BOTTOM for room in ("training", "evaluation", "serving")},
+}
+_PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent
+
+
+def _rooms_imported(file: pathlib.Path) -> Iterator[str]:
+    """The rooms that a file imports; `launch` counts as one, the package's own face as ''."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            package, *rest = name.split(".")
+            if package == "launch":
+                yield package
+            elif package == "tfp_realnvp":
+                yield rest[0] if rest else ""
+
+
+class LayersTest(parameterized.TestCase):
+    @parameterized.parameters(*_BELOW)
+    def test_a_room_imports_only_what_is_below(self, room):
+        files = sorted((_PACKAGE / room).glob("*.py"))
+        self.assertNotEmpty(files)
+        for file in files:
+            above = set(_rooms_imported(file)) - _BELOW[room] - {room}
+            self.assertEmpty(above, f"{room}/{file.name} imports {above}")
+
+    def test_every_room_is_known(self):
+        rooms = {file.parent.name for file in _PACKAGE.glob("*/*.py")}
+        self.assertEqual(rooms, set(_BELOW))
+
+
+if __name__ == "__main__":
+    absltest.main()

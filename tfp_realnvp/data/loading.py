@@ -1,0 +1,125 @@
+"""Finds a set by its name among the TFDS directories of this machine."""
+
+import difflib
+import os
+import re
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfp_realnvp.data import digits, sets
+from tfp_realnvp.data.pipeline import ImageData, tfds_warnings_silenced
+
+_NAME = re.compile(r"\w+(/[\w.\-]+)?(:[\d.]+)?")  # set, configuration, version
+
+
+class DataNotFoundError(FileNotFoundError):
+    """The set is known, but not on this machine."""
+
+
+@tfds_warnings_silenced()
+def load(
+    name: str, data_dir: str | os.PathLike | None = None, *, image_size: int | None = None
+) -> ImageData:
+    """Opens an image set, its images as the Real NVP paper had them.
+
+    The sets of the paper are cropped and resized as in the paper: CelebA to the 148x148 box whose
+    top left corner is row 40, column 15, resized to 64x64; LSUN to a shorter side of 96, then
+    cropped to 64x64, anywhere in training and in the centre in evaluation. Any other TFDS image set
+    is taken as it is. Every set has the splits "train", "validation" and "test"; a split that TFDS
+    does not have is held out of the end of train (the last 5,000 images, or the last tenth if that
+    is fewer), except that where TFDS has a validation split and no test split, as for downsampled
+    ImageNet and LSUN, that validation split is our "test": published figures are on it.
+
+    Nothing is downloaded: TFDS retries for minutes without a network, and some sets are 40 GB. Only
+    "digits" needs no preparation, for it comes with this package.
+
+    Args:
+      name: one of `names()` or another TFDS image set: "mnist", "lsun/tower", "cifar10:3.0.2".
+      data_dir: TFDS directory that has the set; TFDS's own by default (`$TFDS_DATA_DIR`, or
+        ~/tensorflow_datasets). It is only read, but for "digits", which is written to it on first
+        use if it may be written to.
+      image_size: side in pixels of square images to resize and crop to instead: the shorter side
+        is resized, antialiased, then the centre is cropped. CelebA keeps its box and LSUN
+        its margin of half the size.
+
+    Raises:
+      DataNotFoundError: if the set is not in `data_dir`.
+      ValueError: if there is no such set, or its images are not uint8 of one static shape.
+
+    #### Examples
+
+    ```python
+    images = data.load("digits")
+    images                        # ImageData(name='digits', shape=(8, 8, 1), levels=17)
+    images.num_examples("train")  # 1297
+    for batch in images.training_batches(64, seed=0, epoch=0):
+        ...                       # uint8 [64, 8, 8, 1]
+    ```
+    """
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"expected an image_size of 1 pixel or more, got {image_size}")
+    builder = _builder(name, data_dir)
+    name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
+    recipe = sets.RECIPES.get(name, sets.Recipe())
+    if image_size is not None:
+        recipe = recipe.resized(image_size)
+    shape = _shape(name, builder.info.features, recipe)
+    if not builder.is_prepared():
+        where = builder.data_dir_root
+        raise DataNotFoundError(
+            f"{name} is not in {where}: give the TFDS directory that has it (--data_dir=DIR), or"
+            f" prepare it where there is a network: tfds build {name} --data_dir={where}"
+        )
+    sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
+    if "train" not in sizes:
+        raise ValueError(f"{name}: expected a split 'train', got {', '.join(sorted(sizes))}")
+    return ImageData(
+        name=name,
+        shape=shape,
+        levels=recipe.levels,
+        _builder=builder,
+        _recipe=recipe,
+        _splits=sets.plan_splits(sizes),
+    )
+
+
+def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
+    if name == "digits":
+        return digits.prepared(data_dir)
+    if not _NAME.fullmatch(name):  # TFDS would look in the network for "huggingface:mnist".
+        raise _unknown(name, data_dir)
+    try:
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except (ValueError, AssertionError):  # No such set or configuration; no such version.
+        raise _unknown(name, data_dir) from None
+
+
+def _unknown(name: str, data_dir: str | os.PathLike | None) -> ValueError:
+    tfds_names = tfds.list_builders(with_community_datasets=False)
+    close = difflib.get_close_matches(name, {*sets.names(), *tfds_names})
+    guess = f" (did you mean {' or '.join(close)}?)" if close else ""
+    return ValueError(
+        f"unknown image set {name!r}{guess}: expected one of {', '.join(sets.names())}, another"
+        f" TFDS name, or a set in {data_dir or 'the TFDS directory'}"
+    )
+
+
+def _shape(
+    name: str, features: tfds.features.FeaturesDict, recipe: sets.Recipe
+) -> tuple[int, int, int]:
+    image = dict(features.items()).get("image")
+    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
+        raise ValueError(
+            f"{name}: expected a feature 'image' of uint8 pixels, got"
+            f" {image or ', '.join(features.keys())}"
+        )
+    height, width, channels = image.shape
+    if recipe.size:
+        height = width = recipe.size
+    if None in (height, width, channels):
+        raise ValueError(
+            f"{name}: expected images of one static shape (height, width, channels), got"
+            f" {image.shape}; image_size=SIZE resizes and crops them to one"
+        )
+    return height, width, channels

@@ -1,0 +1,243 @@
+"""From a prepared TFDS set to batches whose order is known before the first is read."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging
+
+from tfp_realnvp.data import sets
+
+# A split whose decoded images take no more than this is decoded once and kept.
+_IN_MEMORY_BYTES = 2**30
+# A larger one is read from this many files side by side, in a random order of the files, and
+# shuffled in blocks of this many encoded images (30 MB of 32x32 PNG, some 300 MB of LSUN's JPEG).
+# With few files at a time, what is in a block changes from epoch to epoch.
+_SHUFFLE_FILES = 4
+_SHUFFLE_BLOCK = 10_000
+
+
+@contextlib.contextmanager
+def tfds_warnings_silenced() -> Iterator[None]:
+    """TFDS warns of each folder that it does not find, and of its own deprecations."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images of one set, as `load` returns it.
+
+    A split that fits in a GiB is decoded once, at its first use, and kept in the host's memory for
+    as long as this object lives. A larger one is read from disk at each pass.
+
+    Attributes:
+      name: TFDS name of the set, with its configuration if it has one.
+      shape: height, width, channels of every image.
+      levels: the values of a pixel are 0, ..., levels - 1.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    levels: int
+    _builder: tfds.core.DatasetBuilder = dataclasses.field(repr=False)
+    _recipe: sets.Recipe = dataclasses.field(repr=False)
+    _splits: Mapping[str, str] = dataclasses.field(repr=False)
+    _kept: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict, repr=False)
+
+    def num_examples(self, split: str) -> int:
+        """The number of images in "train", "validation" or "test"."""
+        return self._builder.info.splits[self._instruction(split)].num_examples
+
+    def examples(self, split: str) -> tf.data.Dataset:
+        """The images of a split in TFDS's order, uint8 `[height, width, channels]`.
+
+        Where training crops at random, these are cropped in the centre.
+
+        Raises:
+          ValueError: if there is no such split.
+        """
+        if self._fits_in_memory(split):
+            return tf.data.Dataset.from_tensor_slices(self._in_memory(split))
+        return self._from_files(split)
+
+    def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset:
+        """Every image of a split once, as `examples` has them; the last batch may be smaller.
+
+        Args:
+          split: "train", "validation" or "test".
+          batch_size: images in a batch.
+
+        Returns:
+          uint8 batches `[batch, height, width, channels]`.
+
+        Raises:
+          ValueError: if there is no such split, or the batch size is not positive.
+        """
+        if batch_size < 1:
+            raise ValueError(f"expected a batch_size of 1 or more, got {batch_size}")
+        return _finish(self.examples(split).batch(batch_size))
+
+    def training_batches(
+        self, batch_size: int, *, seed: int, epoch: int, flip: bool = False, skip: int = 0
+    ) -> tf.data.Dataset:
+        """One epoch of the train split, shuffled; what is left over by the last batch is dropped.
+
+        Order, crops and flips are functions of `seed` and `epoch` alone. A run that was interrupted
+        in epoch e after k batches goes on with `epoch=e, skip=k` and gets what it would have got.
+        (`tf.random.set_seed` has no say, as it would have in `tf.data.Dataset.shuffle`.)
+
+        Args:
+          batch_size: images in a batch.
+          seed: any integer.
+          epoch: number of the pass over the data; each has its own order, crops and flips.
+          flip: whether to mirror each image left to right with probability 1/2.
+          skip: number of batches at the beginning of the epoch to leave out.
+
+        Returns:
+          uint8 batches `[batch_size, height, width, channels]`.
+
+        Raises:
+          ValueError: if the split does not fill a batch, or has fewer batches than `skip`.
+
+        #### Examples
+
+        ```python
+        images = data.load("cifar10")
+        for epoch in range(2):
+            for batch in images.training_batches(64, seed=0, epoch=epoch, flip=True):
+                ...  # uint8 [64, 32, 32, 3], 703 times
+        ```
+        """
+        examples = self.num_examples("train")
+        if not 1 <= batch_size <= examples:
+            raise ValueError(
+                f"expected a batch_size of 1 to {examples}, the size of the train split of"
+                f" {self.name}, got {batch_size}"
+            )
+        if not 0 <= skip <= examples // batch_size:
+            raise ValueError(
+                f"expected skip to be 0 to {examples // batch_size}, the batches in an epoch of"
+                f" {self.name} at batch_size={batch_size}, got {skip}"
+            )
+        # Shuffled on the host: elsewhere equal keys might be sorted in another order.
+        with tf.device("CPU:0"):
+            epoch_seed = tf.constant([seed, epoch], tf.int64)
+            order_seed, crop_seed, flip_seed = tf.unstack(tf.random.split(epoch_seed, 3))
+            if self._fits_in_memory("train"):
+                batches = self._shuffled_in_memory(batch_size, skip, order_seed)
+            else:
+                batches = self._shuffled_from_files(batch_size, skip, order_seed, crop_seed)
+            if flip:
+                # Drawn for the whole epoch: what is skipped does not move what follows.
+                coins = tf.random.stateless_uniform([examples], flip_seed) < 0.5
+                coins = _batched(tf.data.Dataset.from_tensor_slices(coins), batch_size).skip(skip)
+                batches = tf.data.Dataset.zip(batches, coins)
+                batches = batches.map(_mirrored, num_parallel_calls=tf.data.AUTOTUNE)
+        return _finish(batches)
+
+    def _shuffled_in_memory(self, batch_size: int, skip: int, seed: tf.Tensor) -> tf.data.Dataset:
+        """Batches of the kept images in a random order."""
+        images = self._in_memory("train")
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), seed)
+        indices = _batched(tf.data.Dataset.from_tensor_slices(order), batch_size).skip(skip)
+        return indices.map(lambda batch: tf.gather(images, batch))
+
+    def _shuffled_from_files(
+        self, batch_size: int, skip: int, seed: tf.Tensor, crop_seed: tf.Tensor
+    ) -> tf.data.Dataset:
+        """Batches read from files in a random order, their records shuffled in large blocks."""
+        file_seed, block_seed = tf.unstack(tf.random.split(seed))
+
+        def shuffle(number: tf.Tensor, block: dict[str, tf.Tensor]) -> tf.Tensor:
+            seed = tf.random.fold_in(block_seed, number)
+            return tf.random.experimental.stateless_shuffle(block["image"], seed)
+
+        def decode(position: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+            return self._decode(encoded, tf.random.fold_in(crop_seed, position))
+
+        blocks = self._records("train", file_seed).batch(_SHUFFLE_BLOCK).enumerate()
+        # The next block is read while one is used.
+        encoded = blocks.map(shuffle).prefetch(1).unbatch()
+        count = tf.data.experimental.assert_cardinality(self.num_examples("train"))
+        remaining = encoded.apply(count).enumerate().skip(skip * batch_size)
+        return _batched(remaining.map(decode, num_parallel_calls=tf.data.AUTOTUNE), batch_size)
+
+    def _fits_in_memory(self, split: str) -> bool:
+        if self._recipe.random_crop:  # What could be kept is not what training sees.
+            return False
+        return self.num_examples(split) * math.prod(self.shape) <= _IN_MEMORY_BYTES
+
+    def _in_memory(self, split: str) -> tf.Tensor:
+        """The whole split, uint8 `[examples, height, width, channels]`, in the host's memory."""
+        if split not in self._kept:
+            with tf.device("CPU:0"):
+                everything = self._from_files(split).batch(self.num_examples(split))
+                self._kept[split] = everything.get_single_element()
+        return self._kept[split]
+
+    def _from_files(self, split: str) -> tf.data.Dataset:
+        """The images of a split in TFDS's order."""
+        return self._records(split).map(
+            lambda record: self._decode(record["image"]), num_parallel_calls=tf.data.AUTOTUNE
+        )
+
+    def _decode(self, encoded: tf.Tensor, crop_seed: tf.Tensor | None = None) -> tf.Tensor:
+        image = self._builder.info.features["image"].decode_example(encoded)
+        return tf.ensure_shape(self._recipe.apply(image, crop_seed), self.shape)
+
+    @tfds_warnings_silenced()
+    def _records(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
+        """`{"image": PNG or JPEG}` for each image, in TFDS's order or from shuffled files."""
+
+        def shuffle(files: list) -> list:
+            order = tf.random.experimental.stateless_shuffle(tf.range(len(files)), file_seed)
+            return [files[index] for index in order.numpy()]
+
+        read_config = tfds.ReadConfig(try_autocache=False)
+        if file_seed is not None:
+            read_config = read_config.replace(
+                experimental_interleave_sort_fn=shuffle,
+                interleave_cycle_length=_SHUFFLE_FILES,
+                enable_ordering_guard=False,  # Sets meant to be read in order are shuffled too.
+            )
+        return self._builder.as_dataset(
+            split=self._instruction(split),
+            decoders=tfds.decode.PartialDecoding(
+                {"image": True}, decoders={"image": tfds.decode.SkipDecoding()}
+            ),
+            read_config=read_config,
+        )
+
+    def _instruction(self, split: str) -> str:
+        if split not in self._splits:
+            raise ValueError(
+                f"unknown split {split!r} of {self.name}: expected one of {', '.join(sets.SPLITS)}"
+            )
+        return self._splits[split]
+
+
+def _batched(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    return examples.batch(batch_size, drop_remainder=True)
+
+
+def _mirrored(images: tf.Tensor, coins: tf.Tensor) -> tf.Tensor:
+    """Those of `[batch, height, width, channels]` whose coin is true, left to right."""
+    coins = coins[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.where(coins, tf.image.flip_left_right(images), images)
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Reads ahead, in a fixed order, and in one order for all workers."""
+    options = tf.data.Options()
+    options.deterministic = True
+    # Sharding by files instead would give each worker an order of its own.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

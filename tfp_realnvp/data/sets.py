@@ -1,0 +1,123 @@
+"""What is done to each set: to its images before a flow sees them, and to its splits."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+SPLITS = ("train", "validation", "test")
+
+# No more than this many images, and no more than a tenth, are held out of train for a split that
+# TFDS does not have.
+_MOST_HELD_OUT = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a set's images are made: a box cut out, a resize, a square cropped, where each is given.
+
+    Attributes:
+      box: top, left, height and width in pixels of what is cut out first.
+      shorter_side: pixels to which the shorter side is resized next.
+      size: side in pixels of the square that is cropped last, in the centre.
+      random_crop: whether training crops that square anywhere instead.
+      levels: the values of a pixel are 0, ..., levels - 1.
+    """
+
+    box: tuple[int, int, int, int] | None = None
+    shorter_side: int | None = None
+    size: int | None = None
+    random_crop: bool = False
+    levels: int = 256
+
+    def resized(self, size: int) -> "Recipe":
+        """The same recipe for squares of another size; the margin around a crop scales along."""
+        margin = self.shorter_side / self.size if self.shorter_side else 1
+        return dataclasses.replace(self, shorter_side=round(size * margin), size=size)
+
+    def apply(self, image: tf.Tensor, crop_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Makes what the flow sees out of what the set holds.
+
+        Args:
+          image: uint8 `[height, width, channels]`, of any height and width.
+          crop_seed: integers `[2]` that place a random crop; None crops the centre.
+
+        Returns:
+          uint8 `[size, size, channels]`; without a size, whatever the steps before leave.
+        """
+        if self.box:
+            image = tf.image.crop_to_bounding_box(image, *self.box)
+        if self.shorter_side:
+            image = _resize_shorter_side(image, self.shorter_side)
+        if self.size:
+            if self.random_crop and crop_seed is not None:
+                square = (self.size, self.size, image.shape[-1])
+                image = tf.image.stateless_random_crop(image, square, crop_seed)
+            else:
+                top, left = tf.unstack((tf.shape(image)[:2] - self.size) // 2)
+                image = tf.image.crop_to_bounding_box(image, top, left, self.size, self.size)
+        return image
+
+
+_LSUN = Recipe(shorter_side=96, size=64, random_crop=True)
+
+# The sets of the paper, and two small ones, under their TFDS names. A set that is not here has the
+# plain `Recipe()`. TFDS gives downsampled ImageNet no static shape: its size is stated here.
+RECIPES = {
+    "digits": Recipe(levels=17),
+    "mnist": Recipe(),
+    "cifar10": Recipe(),
+    "downsampled_imagenet/32x32": Recipe(size=32),
+    "downsampled_imagenet/64x64": Recipe(size=64),
+    "celeb_a": Recipe(box=(40, 15, 148, 148), shorter_side=64, size=64),
+    "lsun/bedroom": _LSUN,
+    "lsun/tower": _LSUN,
+    "lsun/church_outdoor": _LSUN,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The sets of the paper, and two small ones; `load` takes any other TFDS image set too."""
+    return tuple(RECIPES)
+
+
+def plan_splits(sizes: Mapping[str, int]) -> dict[str, str]:
+    """Says where in TFDS's splits each of ours lies.
+
+    TFDS's own splits are taken as they are, with two exceptions:
+
+    - Where there is a validation split and no test split (downsampled ImageNet, LSUN), published
+      figures are on the validation split: it is `test` here.
+    - A split that is still missing is held out of the end of train: the last 5,000 images, or the
+      last tenth if that is fewer.
+
+    Args:
+      sizes: number of images in each of TFDS's splits; "train" must be among them.
+
+    Returns:
+      "train", "validation" and "test", each with a TFDS split instruction. No image is in two.
+    """
+    plan = {split: split for split in SPLITS if split in sizes}
+    if "test" not in plan and "validation" in plan:
+        plan["test"] = plan.pop("validation")
+    end = sizes["train"]
+    for split in ("test", "validation"):
+        if split not in plan:
+            start = end - min(_MOST_HELD_OUT, math.ceil(end / 10))
+            plan[split] = f"train[{start}:{end}]"
+            end = start
+    return plan | {"train": f"train[:{end}]"}
+
+
+def _resize_shorter_side(image: tf.Tensor, side: int) -> tf.Tensor:
+    """Resizes uint8 `[height, width, channels]`, aspect ratio kept, and rounds to uint8 again.
+
+    The levels must stay integers, or bits/dim of what was dequantised would mean nothing. The
+    antialiasing kernel is a triangle, which never leaves the range of its inputs: nothing to clip.
+    """
+    height_and_width = tf.shape(image)[:2]
+    resized = tf.image.resize(
+        image, height_and_width * side // tf.reduce_min(height_and_width), antialias=True
+    )
+    return tf.cast(tf.round(resized), tf.uint8)

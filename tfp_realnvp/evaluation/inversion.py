@@ -1,0 +1,61 @@
+"""How well a flow undoes itself in the arithmetic it runs in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+
+@dataclasses.dataclass(frozen=True)
+class InversionError:
+    """How far events come back from where they were, in units of the data.
+
+    Attributes:
+      maximum: the largest distance of an entry.
+      mean: the mean distance of an entry.
+    """
+
+    maximum: float
+    mean: float
+
+
+def inversion_error(
+    distribution: tfp.distributions.TransformedDistribution, x: np.ndarray | tf.Tensor
+) -> InversionError:
+    """Encodes events, decodes them and measures |f^{-1}(f(x)) - x|.
+
+    In exact arithmetic it is 0. In float32 the preprocessing of 256 levels alone gives some 5e-5 of
+    a pixel; an error of 1 means that a decoded image has wrong levels. NaN when a pass overflowed.
+
+    Args:
+      distribution: a flow, as from `real_nvp`.
+      x: real-valued events `[batch, *event_shape]` in the flow's support, such as dequantised
+        images.
+
+    Returns:
+      An `InversionError` over all entries of the batch.
+
+    Raises:
+      TypeError: when `x` are integers.
+
+    #### Examples
+
+    ```python
+    distribution = nvp.real_nvp(event_shape=(8, 8, 3))
+    inversion_error(distribution, tf.random.uniform([4, 8, 8, 3], 0, 256)).maximum  # about 1e-4
+    ```
+    """
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise TypeError(
+            f"expected real-valued events, got {x.dtype.name}: dequantise integer pixels first"
+        )
+    x = tf.cast(x, distribution.dtype)
+    # The distribution's bijector goes from latent to data. Each tensor is one of its own, or TFP's
+    # cache would hand back the very one that went in.
+    z = distribution.bijector.inverse(tf.identity(x))
+    error = np.abs(distribution.bijector.forward(tf.identity(z)).numpy() - x.numpy())
+    return InversionError(maximum=float(error.max()), mean=float(error.mean(dtype=np.float64)))

@@ -1,0 +1,61 @@
+"""What a flow has learned so far, in TensorBoard."""
+
+from __future__ import annotations
+
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.evaluation.images import image_grid
+from tfp_realnvp.evaluation.inversion import inversion_error
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """A Keras callback: writes a grid of samples and the inversion error, after every `every` epochs.
+
+    The model is one that has a `distribution`, such as `FlowModel`.
+
+    The samples have the same seed each time, so that the pictures show how the same latents change.
+
+    Args:
+      log_dir: TensorBoard's folder.
+      events: a batch of dequantised events `[batch, height, width, channels]` whose inversion error is measured.
+      levels: number of levels of a pixel.
+      count: number of samples.
+      every: epochs between two pictures.
+      seed: of the samples.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | pathlib.Path,
+        events: tf.Tensor,
+        *,
+        levels: int = 256,
+        count: int = 64,
+        every: int = 1,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.writer = tf.summary.create_file_writer(str(log_dir))
+        self.events = events
+        self.levels = levels
+        self.count = count
+        self.every = every
+        self.seed = seed
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        distribution = self.model.distribution
+        self._sample = tf.function(lambda: distribution.sample(self.count, seed=(self.seed, 0)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if (epoch + 1) % self.every:
+            return
+        with self.writer.as_default(step=epoch):
+            tf.summary.image("samples", image_grid(self._sample().numpy(), levels=self.levels)[tf.newaxis])
+            error = inversion_error(self.model.distribution, self.events)
+            tf.summary.scalar("inversion_error", error.maximum)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.writer.close()

@@ -1,0 +1,54 @@
+"""Finding where a NaN or an infinity first came up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tfp_realnvp.bijectors import Chain, Split, dequantize
+from tfp_realnvp.training.model import FlowModel
+
+
+class NonFiniteError(ArithmeticError):
+    """A training step met a loss or gradient that is not finite."""
+
+
+def first_non_finite(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> str:
+    """Names the first tensor of a step that is not finite: an input, a layer's output, a gradient or a variable.
+
+    Args:
+      model: the model, with the variables of the failed step.
+      events: the batch of that step.
+      seed: of its dequantisation.
+    """
+    for name, tensor in _tensors(model, events, seed):
+        finite = tf.math.is_finite(tf.cast(tensor, tf.float32))
+        if not tf.reduce_all(finite):
+            count = int(tf.reduce_sum(tf.cast(~finite, tf.int64)))
+            return f"{name} ({count} of {tf.size(tensor)} entries)"
+    return "nothing that could be found again outside the step"
+
+
+def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+    flow = model.distribution.flow
+    if events.dtype.is_integer:
+        events = dequantize(events, seed=seed, levels=model.levels, dtype=model.distribution.dtype)
+    yield "the batch", events
+    for variable in model.trainable_variables:
+        yield f"the variable {variable.path}", variable.value
+    yield from _layer_tensors(flow, events)
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(model(events, training=True))
+    yield "the loss", loss
+    for variable, gradient in zip(model.trainable_variables, tape.gradient(loss, model.trainable_variables)):
+        yield f"the gradient of {variable.path}", gradient
+
+
+def _layer_tensors(flow: Chain, x: tf.Tensor, prefix: str = "") -> Iterator[tuple[str, tf.Tensor]]:
+    for layer, z, log_det in flow.trace(x, training=True):
+        if isinstance(layer, Split) and isinstance(layer.flow, Chain):
+            yield from _layer_tensors(layer.flow, tf.split(x, 2, -1)[0])
+        yield f"the output of {layer.name}", z
+        yield f"the log-det of {layer.name}", log_det
+        x = z
