@@ -14,7 +14,7 @@ from tfp_realnvp import data, training
 from tfp_realnvp.flows import FlowDistribution, presets
 
 PRESET = flags.DEFINE_enum(
-    "preset", "digits", presets.NAMES, "Data set, architecture and training recipe to start from. See tfp_realnvp.presets."
+    "preset", "digits", presets.NAMES, "Data set, architecture and training recipe, see tfp_realnvp.presets."
 )
 DATASET = flags.DEFINE_string(
     "dataset",
@@ -29,7 +29,7 @@ OUTPUT_DIR = flags.DEFINE_string(
 )
 SEED = flags.DEFINE_integer("seed", 0, "Seed of every random draw: weights, order of the data, noise, samples.")
 JIT_COMPILE = flags.DEFINE_bool(
-    "jit_compile", None, "Whether to compile with XLA. By default on GPUs and TPUs only: on a CPU a plain graph is faster."
+    "jit_compile", None, "Whether to compile with XLA. By default on accelerators only: on a CPU a graph is faster."
 )
 
 

@@ -15,7 +15,9 @@ from launch import run
 from tfp_realnvp import evaluation
 
 _COUNT = flags.DEFINE_integer("count", 100, "Number of images.", lower_bound=1)
-_COLUMNS = flags.DEFINE_integer("columns", None, "Images in a row; by default the picture is about square.", lower_bound=1)
+_COLUMNS = flags.DEFINE_integer(
+    "columns", None, "Images in a row; by default the picture is about square.", lower_bound=1
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images drawn at a time.", lower_bound=1)
 
 

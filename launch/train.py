@@ -34,7 +34,9 @@ from launch import run
 from tfp_realnvp import data, evaluation, presets, serving, training
 
 _OVERRIDES = {
-    "epochs": flags.DEFINE_integer("epochs", None, "Passes over the data in all, those of an interrupted run included.", lower_bound=1),
+    "epochs": flags.DEFINE_integer(
+        "epochs", None, "Passes over the data in all, those of an interrupted run included.", lower_bound=1
+    ),
     "batch_size": flags.DEFINE_integer("batch_size", None, "Images in a step.", lower_bound=1),
     "learning_rate": flags.DEFINE_float("learning_rate", None, "Learning rate of Adam.", lower_bound=0),
     "l2": flags.DEFINE_float("l2", None, "Weight of the L2 term on weight-norm magnitudes and gains.", lower_bound=0),

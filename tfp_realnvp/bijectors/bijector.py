@@ -20,7 +20,8 @@ class _TrainingMode(keras.layers.Layer):
         return bool(training)
 
 
-_training_mode = _TrainingMode(dtype="float32")
+# Named, for Keras would derive `__training_mode`, and no scope of a graph may start with an underscore.
+_training_mode = _TrainingMode(name="training_mode", dtype="float32")
 
 
 class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):

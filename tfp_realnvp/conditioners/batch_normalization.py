@@ -60,10 +60,10 @@ class BatchNormalization(keras.layers.Layer):
             outputs, mean, unbiased_variance = tf.compat.v1.nn.fused_batch_norm(
                 inputs, tf.ones_like(self.beta.value), self.beta.value, epsilon=self.epsilon
             )
-            count = tf.cast(tf.size(inputs) // inputs.shape[-1], unbiased_variance.dtype)
+            count = _pixels(inputs)
             variance = unbiased_variance * ((count - 1) / count)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.value.assign_sub((1 - self.momentum) * (moving.value - tf.stop_gradient(batch)))
+            moving.value.assign_sub((1 - self.momentum) * (moving.value - batch))
         return outputs
 
     def _normalize(self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
@@ -77,10 +77,16 @@ class BatchNormalization(keras.layers.Layer):
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
+def _pixels(x: tf.Tensor) -> float | tf.Tensor:
+    """Number of pixels in a batch, as a number where the shape is known."""
+    pixels = x.shape[:-1].num_elements()
+    return tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32) if pixels is None else float(pixels)
+
+
 def _moments_over_replicas(x: tf.Tensor, replica: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and variance of each channel over the global batch; gradients flow through the reduction."""
     axes = [0, 1, 2]
-    count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
+    count = tf.cast(_pixels(x), x.dtype)
     count, total = replica.all_reduce(tf.distribute.ReduceOp.SUM, [count, tf.reduce_sum(x, axes)])
     mean = total / count
     squares = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tf.square(x - mean), axes))

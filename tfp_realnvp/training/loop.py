@@ -70,7 +70,7 @@ def train(
             callback_list.on_train_batch_begin(batch)
             logs = train_step(events)
             if not model.last_step_finite.value:
-                step = int(model.optimizer.iterations)
+                step = int(model.optimizer.iterations) - 1
                 culprit = first_non_finite(model, events, model.noise_seed(step))
                 raise NonFiniteError(f"step {step}: not finite: {culprit}; {state.last_good()}")
             state.batch.assign_add(1)

@@ -29,7 +29,8 @@ class FlowModel(keras.Model):
     Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
     are `loss` and, for images, `bits_per_dim = loss / (D log 2)`.
 
-    A step whose loss or gradient is not finite changes no trainable variable; `last_step_finite` then is False.
+    Where the loss or the gradient is not finite, the optimizer gets zeros for a gradient and `last_step_finite` is
+    False.
 
     Args:
       distribution: what a flow factory returned.
@@ -115,15 +116,12 @@ class FlowModel(keras.Model):
         gradients = tape.gradient(objective, variables)
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(objective) & tf.math.is_finite(norm)
-        if self.clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, use_norm=norm)
-
-        def update() -> None:
-            self.optimizer.apply(gradients, variables)
-            self.loss_metric.update_state(loss, sample_weight=tf.shape(log_prob)[0])
-
+        scale = tf.ones_like(norm) if self.clip_norm is None else self.clip_norm / tf.maximum(norm, self.clip_norm)
+        scale = tf.where(finite, scale, tf.zeros_like(scale))
+        # Zero times NaN is zero here.
+        self.optimizer.apply([tf.math.multiply_no_nan(gradient, scale) for gradient in gradients], variables)
         self.last_step_finite.assign(finite)
-        tf.cond(finite, lambda: (update(), True)[1], lambda: False)
+        self.loss_metric.update_state(loss, sample_weight=tf.cast(tf.shape(log_prob)[0], loss.dtype))
         return self.get_metrics_result()
 
     def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:

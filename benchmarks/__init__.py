@@ -1,0 +1,1 @@
+"""Numbers that are claims, from scripts that anyone can rerun."""
