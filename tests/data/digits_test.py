@@ -26,41 +26,51 @@ def _arrays(data_dir: str) -> dict[str, np.ndarray]:
 
 
 class DigitsTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.data_dir = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.arrays = _arrays(cls.data_dir)
+        with np.load(digits._FILE) as file:
+            cls.images, cls.labels = file["images"], file["labels"]
+
     def test_the_images_are_those_of_scikit_learn(self):
-        with np.load(digits._FILE) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-        self.assertEqual(hashlib.md5(images).hexdigest(), "fa70cba135d4cdd4cde65da70dbffde2")
-        self.assertEqual(hashlib.md5(labels).hexdigest(), "96ecbac7ce6c9c7e9f9f82160cffba40")
-        # Every one of them, unchanged, with its label, is in one split.
-        builder = digits.prepared(self.enter_context(tempfile.TemporaryDirectory()))
+        self.assertEqual(hashlib.md5(self.images).hexdigest(), "fa70cba135d4cdd4cde65da70dbffde2")
+        self.assertEqual(hashlib.md5(self.labels).hexdigest(), "96ecbac7ce6c9c7e9f9f82160cffba40")
+
+    def test_every_image_is_in_one_split_with_its_label(self):
+        builder = digits.prepared(self.data_dir)
         found = [
             (example["image"].tobytes(), int(example["label"]))
             for split in _SIZES
             for example in builder.as_dataset(split=split).as_numpy_iterator()
         ]
-        expected = [(i.tobytes(), int(label)) for i, label in zip(images, labels, strict=True)]
-        self.assertCountEqual(found, expected)
+        pairs = zip(self.images, self.labels, strict=True)
+        self.assertCountEqual(found, [(image.tobytes(), int(label)) for image, label in pairs])
 
     def test_sizes_shape_and_levels(self):
-        data_dir = self.enter_context(tempfile.TemporaryDirectory())
-        images = data.load("digits", data_dir)
+        images = data.load("digits", self.data_dir)
         self.assertEqual((images.shape, images.levels), ((8, 8, 1), 17))
-        for split, array in _arrays(data_dir).items():
+        for split, array in self.arrays.items():
             self.assertEqual(array.shape, (_SIZES[split], 8, 8, 1))
             self.assertEqual(images.num_examples(split), _SIZES[split])
             self.assertEqual(set(array.ravel()), set(range(17)))
 
     def test_splits_are_the_same_everywhere(self):
-        first = _arrays(self.enter_context(tempfile.TemporaryDirectory()))
-        second = _arrays(self.enter_context(tempfile.TemporaryDirectory()))
+        elsewhere = _arrays(self.enter_context(tempfile.TemporaryDirectory()))
         for split in _SIZES:
-            np.testing.assert_array_equal(first[split], second[split])
-        # Not in the file's order, which has writer after writer.
-        with np.load(digits._FILE) as arrays:
-            self.assertFalse((first["train"][..., 0] == arrays["images"][:1297]).all())
+            np.testing.assert_array_equal(self.arrays[split], elsewhere[split])
+
+    def test_splits_mix_the_writers(self):
+        # The file has writer after writer: each split must come from all over it.
+        place = {image.tobytes(): number for number, image in enumerate(self.images)}
+        for array in self.arrays.values():
+            self.assertBetween(np.median([place[image.tobytes()] for image in array]), 750, 1050)
 
     def test_first_use_is_offline_and_silent_and_leaves_only_the_set(self):
-        data_dir = os.path.join(self.enter_context(tempfile.TemporaryDirectory()), "not", "there", "yet")
+        data_dir = os.path.join(
+            self.enter_context(tempfile.TemporaryDirectory()), "not", "there", "yet"
+        )
         output = io.StringIO()
         with (
             fake_sets.no_network(),
@@ -73,13 +83,18 @@ class DigitsTest(absltest.TestCase):
         self.assertEqual(os.listdir(data_dir), ["digits"])
         self.assertEqual(os.listdir(os.path.join(data_dir, "digits")), ["1.0.0"])
 
+    def test_tilde_is_the_home_directory(self):
+        home = self.enter_context(tempfile.TemporaryDirectory())
+        with mock.patch.dict(os.environ, HOME=home):
+            data.load("digits", "~/sets")
+        self.assertEqual(os.listdir(os.path.join(home, "sets")), ["digits"])
+        self.assertFalse(os.path.exists("~"))
+
     def test_later_uses_only_read(self):
-        data_dir = self.enter_context(tempfile.TemporaryDirectory())
-        data.load("digits", data_dir)
-        before = fake_sets.listing(data_dir)
+        before = fake_sets.listing(self.data_dir)
         with mock.patch.object(digits, "_prepare", side_effect=AssertionError):
-            _arrays(data_dir)
-        self.assertEqual(fake_sets.listing(data_dir), before)
+            _arrays(self.data_dir)
+        self.assertEqual(fake_sets.listing(self.data_dir), before)
 
 
 class WhereItCannotBeWrittenTest(absltest.TestCase):
@@ -100,7 +115,9 @@ class WhereItCannotBeWrittenTest(absltest.TestCase):
         self.assertEmpty(os.listdir(data_dir))
 
     def test_path_through_a_file(self):
-        self._assert_fell_back(os.path.join(self.enter_context(tempfile.NamedTemporaryFile()).name, "data"))
+        self._assert_fell_back(
+            os.path.join(self.enter_context(tempfile.NamedTemporaryFile()).name, "data")
+        )
 
     def test_tfds_default_directory(self):
         blocked = os.path.join(self.enter_context(tempfile.NamedTemporaryFile()).name, "data")

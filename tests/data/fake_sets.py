@@ -16,14 +16,21 @@ def write(
     name: str,
     splits: Mapping[str, Sequence[np.ndarray]],
     *,
-    version: str = "1.0.0",
     shape: tuple[int | None, ...] = (None, None, 3),
+    dtype: type = np.uint8,
     files: int = 1,
 ) -> None:
-    """Writes images losslessly, in the given order, as TFDS would: `data_dir`/name/version."""
+    """Writes images losslessly, in the given order, as TFDS would: `data_dir`/name/version.
+
+    A name that TFDS knows has the version that TFDS would look for.
+    """
     set_name, _, config = name.partition("/")
+    try:
+        version = tfds.builder(name, data_dir=data_dir).version
+    except tfds.core.DatasetNotFoundError:
+        version = "1.0.0"
     features = tfds.features.FeaturesDict(
-        {"image": tfds.features.Image(shape=shape, encoding_format="png")}
+        {"image": tfds.features.Image(shape=shape, dtype=dtype, encoding_format="png")}
     )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         tfds.dataset_builders.store_as_tfds_dataset(

@@ -52,9 +52,7 @@ class PipelineTest(parameterized.TestCase):
 
     def test_what_it_says_of_itself(self):
         images = self._load(True)
-        self.assertEqual(
-            repr(images), "ImageData(name='numbered', shape=(2, 3, 1), levels=256)"
-        )
+        self.assertEqual(repr(images), "ImageData(name='numbered', shape=(2, 3, 1), levels=256)")
 
     @KEPT_OR_READ
     def test_no_image_is_in_two_splits_or_in_none(self, in_memory):
@@ -168,6 +166,12 @@ class PipelineTest(parameterized.TestCase):
             self.assertEqual(sorted(order), list(range(_TRAIN)))
         self.assertLen({tuple(order) for order in orders}, 3)
 
+    def test_images_of_one_file_are_shuffled(self):
+        batches = self._load(False).training_batches(9, seed=0, epoch=0)
+        first_file = [n for n in _numbers(np.concatenate(_read(batches))) if n < 20]
+        self.assertLen(first_file, 20)
+        self.assertGreater(np.sum(np.diff(first_file) < 0), 5)
+
     @KEPT_OR_READ
     def test_every_worker_sees_one_order(self, in_memory):
         images = self._load(in_memory)
@@ -189,8 +193,6 @@ class PipelineTest(parameterized.TestCase):
         distributed = strategy.experimental_distribute_dataset(batches)
         np.testing.assert_array_equal(np.stack([b.numpy() for b in distributed]), _read(batches))
 
-
-class ErrorsTest(parameterized.TestCase):
     @parameterized.named_parameters(
         (
             "unknown_split",
@@ -210,32 +212,29 @@ class ErrorsTest(parameterized.TestCase):
         (
             "training_batch_of_none",
             lambda images: images.training_batches(0, seed=0, epoch=0),
-            "expected a batch_size of 1 to 9, the size of the train split of numbered, got 0",
+            "expected a batch_size of 1 to 90, the size of the train split of numbered, got 0",
         ),
         (
             "split_too_small_for_a_batch",
-            lambda images: images.training_batches(10, seed=0, epoch=0),
-            "expected a batch_size of 1 to 9, the size of the train split of numbered, got 10",
+            lambda images: images.training_batches(91, seed=0, epoch=0),
+            "expected a batch_size of 1 to 90, the size of the train split of numbered, got 91",
         ),
         (
             "skip_past_the_end",
-            lambda images: images.training_batches(2, seed=0, epoch=0, skip=5),
-            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=2,"
+            lambda images: images.training_batches(20, seed=0, epoch=0, skip=5),
+            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=20,"
             " got 5",
         ),
         (
             "negative_skip",
-            lambda images: images.training_batches(2, seed=0, epoch=0, skip=-1),
-            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=2,"
+            lambda images: images.training_batches(20, seed=0, epoch=0, skip=-1),
+            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=20,"
             " got -1",
         ),
     )
     def test_error(self, call, message):
-        data_dir = self.enter_context(tempfile.TemporaryDirectory())
-        splits = {"train": _numbered(0, 10), "test": _numbered(200, 2)}
-        fake_sets.write(data_dir, "numbered", splits, shape=(2, 3, 1))
         with self.assertRaises(ValueError) as caught:
-            call(data.load("numbered", data_dir))
+            call(self._load(True))
         self.assertEqual(str(caught.exception), message)
 
 

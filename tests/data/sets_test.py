@@ -22,7 +22,9 @@ def _coordinates(height: int, width: int) -> np.ndarray:
 def _pillow_resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Antialiased by Pillow in floating point, not rounded."""
     channels = [
-        Image.fromarray(channel.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        Image.fromarray(channel.astype(np.float32)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
         for channel in np.moveaxis(image, -1, 0)
     ]
     return np.stack(channels, -1)

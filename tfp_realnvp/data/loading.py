@@ -59,6 +59,8 @@ def load(
     """
     if image_size is not None and image_size < 1:
         raise ValueError(f"expected an image_size of 1 pixel or more, got {image_size}")
+    if data_dir is not None:
+        data_dir = os.path.expanduser(data_dir)  # TFDS would not, nor the shell in --data_dir=~/x.
     builder = _builder(name, data_dir)
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     recipe = sets.RECIPES.get(name, sets.Recipe())
