@@ -34,7 +34,7 @@ def main() -> None:
         levels=preset.levels,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,
-        jit_compile=bool(run.JIT_COMPILE.value),
+        jit_compile=run.jit_compile(),
         progress=lambda so_far: bar.update(so_far.num_examples, [("bits_per_dim", so_far.bits_per_dim)]),
     )
     print(f"{images.name} {_SPLIT.value}: {result}")

@@ -33,6 +33,10 @@ JIT_COMPILE = flags.DEFINE_bool(
 )
 
 
+def jit_compile() -> bool:
+    return training.compiles_by_default() if JIT_COMPILE.value is None else JIT_COMPILE.value
+
+
 class UsageError(ValueError):
     """What was asked for cannot be had, as a sentence for the one who asked."""
 

@@ -26,7 +26,7 @@ def main() -> None:
     distribution = run.trained_distribution(preset)
     draw = tf.function(
         lambda batch: distribution.sample(_BATCH_SIZE.value, seed=tf.stack([run.SEED.value, batch])),
-        jit_compile=bool(run.JIT_COMPILE.value),
+        jit_compile=run.jit_compile(),
     )
     batches = -(-_COUNT.value // _BATCH_SIZE.value)
     images = np.concatenate([draw(tf.constant(batch)) for batch in range(batches)])[: _COUNT.value]

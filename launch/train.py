@@ -111,7 +111,7 @@ def _train(
     model = training.FlowModel(
         distribution, levels=preset.levels, l2=preset.l2, clip_norm=preset.clip_norm, seed=seed
     )
-    model.compile(training.Adam(preset.learning_rate), jit_compile=run.JIT_COMPILE.value)
+    model.compile(training.Adam(preset.learning_rate), jit_compile=run.jit_compile())
     validation = images.evaluation_batches("validation", _EVALUATION_BATCH)
     some = nvp.dequantize(next(iter(validation))[:16], seed=(seed, 0), levels=preset.levels)
     callbacks = [
@@ -143,7 +143,9 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     levels = preset.levels
     print(f"Evaluating on {images.num_examples('test'):,} test images", flush=True)
     rows = {
-        "Real NVP": evaluation.evaluate(distribution, batches["test"], levels=levels, seed=run.SEED.value),
+        "Real NVP": evaluation.evaluate(
+            distribution, batches["test"], levels=levels, seed=run.SEED.value, jit_compile=run.jit_compile()
+        ),
         "independent pixel histogram": evaluation.histogram_bits_per_dim(batches["train"], batches["test"], levels),
         "full-covariance Gaussian of the logits": evaluation.gaussian_bits_per_dim(
             batches["train"], batches["test"], levels, alpha=preset.alpha, seed=run.SEED.value

@@ -68,11 +68,12 @@ class AffineCoupling(Bijector):
         parameters = dict(locals())
         if form not in ("scale_first", "shift_first"):
             raise ValueError(f'expected form to be "scale_first" or "shift_first", got {form!r}')
-        self.conditioner = conditioner
         self.mask = mask
         self.form = form
-        self.gain = keras.Variable(initial_gain, shape=(), dtype=dtype, autocast=False, name=f"{name}_gain")
         is_layer = isinstance(conditioner, keras.layers.Layer)
+        self.conditioner = self._no_dependency(conditioner) if is_layer else conditioner
+        gain = keras.Variable(initial_gain, shape=(), dtype=dtype, autocast=False, name=f"{name}_gain")
+        self.gain = self._no_dependency(gain)
         super().__init__(
             event_ndims=mask.event_ndims,
             parameters=parameters,

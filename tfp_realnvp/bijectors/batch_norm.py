@@ -75,8 +75,9 @@ class BatchNorm(Bijector):
         self.momentum = momentum
         self.rho = rho
         moment = dict(shape=(channels,), dtype=dtype, trainable=False, autocast=False, aggregation="mean")
-        self.moving_mean = keras.Variable("zeros", name=f"{name}_moving_mean", **moment)
-        self.moving_variance = keras.Variable("ones", name=f"{name}_moving_variance", **moment)
+        mean = keras.Variable("zeros", name=f"{name}_moving_mean", **moment)
+        variance = keras.Variable("ones", name=f"{name}_moving_variance", **moment)
+        self.moving_mean, self.moving_variance = self._no_dependency(mean), self._no_dependency(variance)
         super().__init__(
             event_ndims=self.mask.event_ndims,
             parameters=parameters,

@@ -87,15 +87,14 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
                     f"expected a built layer, so that its variables can be seen, got the unbuilt {layer.name!r}: "
                     "call it once, or its build(shape)"
                 )
-        self.layers = list(layers)
-        # TFP sees a `tf.Variable`, not a Keras one. Checkpoints reach the same values through `layers`.
-        self._visible_variables = self._no_dependency(
-            [
-                variable.value
-                for layer in layers
-                for variable in (layer.variables if isinstance(layer, keras.layers.Layer) else [layer])
-            ]
-        )
+        self.layers = self._no_dependency(list(layers))
+        # TFP and checkpoints see a `tf.Variable`, not a Keras one. This list is the one way to them: a checkpoint that
+        # went by the layers, too, would hold some values twice, and miss layers that a Keras layer keeps in a list.
+        self._visible_variables = [
+            variable.value
+            for layer in layers
+            for variable in (layer.variables if isinstance(layer, keras.layers.Layer) else [layer])
+        ]
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -126,11 +125,13 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
         Raises:
           ValueError: when the shape of `x` is not one the bijector takes.
         """
+        x = tf.convert_to_tensor(x)
         self._forward_event_shape(self._event_shape_of(x))
         return _with_one_batch_axis(self._forward_and_log_det, x, self.forward_min_event_ndims, context)
 
     def inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|` from one evaluation; see `forward_and_log_det`."""
+        z = tf.convert_to_tensor(z)
         self._inverse_event_shape(self._event_shape_of(z))
         return _with_one_batch_axis(self._inverse_and_log_det, z, self.inverse_min_event_ndims, context)
 

@@ -104,6 +104,7 @@ class Chain(Bijector):
             return bijector._forward_and_log_det(x, context, training)
         if isinstance(bijector, _Invert):
             return self._inverse_of(bijector.bijector, x, context, training)
+        x = tf.identity(x)  # TFP's cache may still hold what older weights made of the very tensor.
         return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=self.forward_min_event_ndims)
 
     def _inverse_of(self, bijector, z, context, training):
@@ -111,6 +112,7 @@ class Chain(Bijector):
             return bijector._inverse_and_log_det(z, context, training)
         if isinstance(bijector, _Invert):
             return self._forward_of(bijector.bijector, z, context, training)
+        z = tf.identity(z)
         return bijector.inverse(z), bijector.inverse_log_det_jacobian(z, event_ndims=self.forward_min_event_ndims)
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:

@@ -115,7 +115,7 @@ class FlowDistribution(_TransformedDistribution):
             with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(finite), ["expected finite events", x])]):
                 x = tf.identity(x)
         z, log_det = self.flow.forward_and_log_det(tf.where(finite, x, tf.zeros([], x.dtype)), context)
-        log_prob = self.distribution.log_prob(z) + log_det
+        log_prob = self.distribution.log_prob(z) + self._for_each_event(log_det)
         all_finite = tf.reduce_all(finite, axis=list(range(-self.event_shape.rank, 0)))
         return tf.where(all_finite, log_prob, tf.constant(-np.inf, log_prob.dtype))
 
@@ -130,7 +130,12 @@ class FlowDistribution(_TransformedDistribution):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         z = self.distribution.sample(sample_shape, seed=seed)
         x, log_det = self.flow.inverse_and_log_det(z, context)
-        return x, self.distribution.log_prob(z) - log_det
+        return x, self.distribution.log_prob(z) - self._for_each_event(log_det)
+
+    def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
+        """Sums what a flow whose events are parts of ours, such as an elementwise one, gave for each part."""
+        parts = self.event_shape.rank - self.flow.forward_min_event_ndims
+        return tf.reduce_sum(log_det, axis=list(range(-parts, 0)))
 
 
 def _split_context(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

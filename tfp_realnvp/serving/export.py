@@ -31,6 +31,7 @@ def save(
     seed gives the same samples. `levels` is an attribute of what loads, an int32 variable.
 
     Batch norm uses its moving statistics. Every weight is stored once, and training's state not.
+    The model is for inference: gradients do not pass through what loads, and TensorFlow warns so.
     The model is written beside `path` and renamed when it is whole, so that `path` never holds
     half a model, whatever fails.
 
@@ -76,7 +77,10 @@ def save(
     # The model is one folder further down, for the temporary one is closed to other users.
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
         model = os.path.join(temporary, "model")
-        tf.saved_model.save(module, model, signatures)
+        # Each weight-normalised kernel has a custom gradient, traced one by one: for the CIFAR-10
+        # preset that is most of the time to save and half of that to load.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, model, signatures, options)
         os.rename(model, path)
 
 

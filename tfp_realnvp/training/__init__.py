@@ -3,7 +3,7 @@
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.checkpoint import CheckpointError, claim, latest, read_config, restore
 from tfp_realnvp.training.loop import train
-from tfp_realnvp.training.model import FlowModel
+from tfp_realnvp.training.model import FlowModel, compiles_by_default
 from tfp_realnvp.training.non_finite import NonFiniteError
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FlowModel",
     "NonFiniteError",
     "claim",
+    "compiles_by_default",
     "latest",
     "read_config",
     "restore",

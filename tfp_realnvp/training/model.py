@@ -14,7 +14,11 @@ from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.training.adam import Adam
 
 
-@keras.saving.register_keras_serializable("tfp_realnvp")
+def compiles_by_default() -> bool:
+    """Whether XLA pays here: on an accelerator it does, on a CPU a plain graph is faster."""
+    return any(device.device_type in ("GPU", "TPU") for device in tf.config.list_logical_devices())
+
+
 class FlowModel(keras.Model):
     """Maximum likelihood of a flow, as a Keras model.
 
@@ -91,14 +95,14 @@ class FlowModel(keras.Model):
 
         Args:
           optimizer: Adam with a learning rate of 1e-3 by default.
-          jit_compile: whether to compile the step with XLA. By default on accelerators only: on a CPU the step is
-            faster as a plain graph.
+          jit_compile: whether to compile the step with XLA; see `compiles_by_default`.
           **kwargs: of `keras.Model.compile`.
         """
-        if jit_compile is None:
-            jit_compile = any(device.device_type in ("GPU", "TPU") for device in tf.config.list_logical_devices())
-        optimizer = Adam(1e-3) if optimizer is None else optimizer
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        super().compile(
+            optimizer=Adam(1e-3) if optimizer is None else optimizer,
+            jit_compile=compiles_by_default() if jit_compile is None else jit_compile,
+            **kwargs,
+        )
 
     def call(self, events: tf.Tensor, training: bool | None = None, seed: tf.Tensor = (0, 0)) -> tf.Tensor:
         """The log-density of each event in nats, of integers after dequantisation with `seed`."""

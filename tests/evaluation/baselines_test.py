@@ -1,0 +1,179 @@
+"""Baselines against brute force and closed forms."""
+
+import math
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tfp_realnvp import evaluation
+from tfp_realnvp.evaluation import baselines
+
+
+def _images(count: int, levels: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Images whose entries have different histograms and go together."""
+    random = np.random.default_rng([seed, count])
+    common = random.normal(size=[count, 1])
+    own = random.normal(size=[count, math.prod(shape)]) * np.linspace(0.2, 1.0, math.prod(shape))
+    pixels = np.floor((common + own) * levels / 6 + levels / 2)
+    return np.clip(pixels, 0, levels - 1).astype(np.uint8).reshape(count, *shape)
+
+
+def _batches(images: np.ndarray, size: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(images).batch(size)
+
+
+class HistogramTest(parameterized.TestCase):
+    def test_is_brute_force(self):
+        train, test = _images(20, 5, (3, 2, 2)), _images(7, 5, (3, 2, 2))
+        bits = []
+        for image in test:
+            total = 0.0
+            for entry in np.ndindex(image.shape):
+                seen = sum(other[entry] == image[entry] for other in train)
+                total -= math.log2((seen + 1) / (20 + 5))
+            bits.append(total / image.size)
+        result = evaluation.histogram_bits_per_dim(train, test, 5)
+        self.assertAlmostEqual(result.bits_per_dim, np.mean(bits), places=12)
+        self.assertAlmostEqual(
+            result.standard_error, np.std(bits, ddof=1) / math.sqrt(7), places=12
+        )
+        self.assertEqual((result.num_examples, result.importance_samples), (7, 0))
+
+    @parameterized.parameters(1, 4, 100)
+    def test_is_a_distribution(self, num_train):
+        """The probabilities of all images of one pixel are one together."""
+        train = _images(num_train, 4, (1, 1, 1))
+        bits = [
+            evaluation.histogram_bits_per_dim(train, np.full([1, 1, 1, 1], v, np.uint8), 4)
+            for v in range(4)
+        ]
+        self.assertAlmostEqual(sum(2**-b.bits_per_dim for b in bits), 1.0, places=12)
+
+    def test_finds_the_entropy_of_uniform_pixels(self):
+        random = np.random.default_rng(0)
+        train = random.integers(256, size=[5000, 4, 4, 1], dtype=np.uint8)
+        test = random.integers(256, size=[200, 4, 4, 1], dtype=np.uint8)
+        result = evaluation.histogram_bits_per_dim(train, test)
+        # Above 8 by what 255 estimated probabilities cost, some 255 / (2 * 5000 log 2) bits.
+        self.assertBetween(result.bits_per_dim, 8.0, 8.08)
+
+    def test_batches_give_what_an_array_gives(self):
+        train, test = _images(50, 17, (4, 4, 1)), _images(9, 17, (4, 4, 1))
+        of_arrays = evaluation.histogram_bits_per_dim(train, test, 17)
+        with mock.patch.object(baselines, "_CHUNK", 8):
+            of_chunks = evaluation.histogram_bits_per_dim(train, test, 17)
+            of_batches = evaluation.histogram_bits_per_dim(
+                _batches(train, 3), _batches(test, 4), levels=17
+            )
+        self.assertAlmostEqual(of_arrays.bits_per_dim, of_chunks.bits_per_dim, places=12)
+        self.assertAlmostEqual(of_arrays.bits_per_dim, of_batches.bits_per_dim, places=12)
+        self.assertEqual(of_batches.num_examples, 9)
+
+
+class GaussianTest(parameterized.TestCase):
+    def test_is_tfps_normal_behind_the_preprocessing(self):
+        """Density, log-det and units, against TFP and moments from numpy."""
+        levels, shape, alpha = 17, (2, 3, 1), 0.1
+        train, test = _images(300, levels, shape), _images(40, levels, shape)
+        logit = nvp.bijectors.DequantizedLogit(levels, alpha=alpha)
+
+        def noisy(images: np.ndarray, seed: tuple[int, int]) -> tf.Tensor:
+            flat = images.reshape(len(images), -1)
+            return nvp.dequantize(flat, seed=seed, levels=levels, dtype="float64")
+
+        z = logit.forward(noisy(train, (3, 0))).numpy()
+        factor = np.linalg.cholesky(np.cov(z, rowvar=False, ddof=0))
+        gaussian = tfp.distributions.TransformedDistribution(
+            tfp.distributions.MultivariateNormalTriL(z.mean(0), factor),
+            tfp.bijectors.Invert(logit),
+        )
+        bits = -gaussian.log_prob(noisy(test, (3, -1))).numpy() / (6 * math.log(2))
+
+        result = evaluation.gaussian_bits_per_dim(train, test, levels, alpha=alpha, seed=3)
+
+        self.assertAlmostEqual(result.bits_per_dim, bits.mean(), places=5)
+        self.assertAlmostEqual(result.standard_error, bits.std(ddof=1) / math.sqrt(40), places=5)
+        self.assertEqual((result.num_examples, result.importance_samples), (40, 1))
+
+    def test_beats_independent_pixels_where_they_go_together(self):
+        train, test = _images(2000, 64, (2, 2, 1)), _images(500, 64, (2, 2, 1), seed=1)
+        gaussian = evaluation.gaussian_bits_per_dim(train, test, 64)
+        histogram = evaluation.histogram_bits_per_dim(train, test, 64)
+        self.assertLess(gaussian.bits_per_dim, histogram.bits_per_dim - 0.2)
+
+    def test_no_gaussian_beats_the_entropy(self):
+        """Of uniform pixels 8 bits; the normal's misfit to a logit of them is small."""
+        random = np.random.default_rng(0)
+        train = random.integers(256, size=[4000, 2, 2, 1], dtype=np.uint8)
+        test = random.integers(256, size=[1000, 2, 2, 1], dtype=np.uint8)
+        result = evaluation.gaussian_bits_per_dim(train, test)
+        self.assertBetween(result.bits_per_dim, 8.0, 8.3)
+
+    def test_constant_pixels_are_no_singularity(self):
+        train = _images(200, 17, (2, 2, 1))
+        train[:, 0, 0] = 0
+        result = evaluation.gaussian_bits_per_dim(train, train[:20], 17)
+        self.assertTrue(math.isfinite(result.bits_per_dim))
+
+    def test_batches_and_chunks_give_what_an_array_gives(self):
+        """But for the noise, which is keyed by the chunk."""
+        train, test = _images(3000, 17, (2, 2, 1)), _images(500, 17, (2, 2, 1))
+        of_arrays = evaluation.gaussian_bits_per_dim(train, test, 17)
+        again = evaluation.gaussian_bits_per_dim(_batches(train, 1024), _batches(test, 500), 17)
+        self.assertEqual(of_arrays, again)
+        with mock.patch.object(baselines, "_CHUNK", 100):
+            of_batches = evaluation.gaussian_bits_per_dim(
+                _batches(train, 64), _batches(test, 64), levels=17
+            )
+        self.assertEqual(of_batches.num_examples, 500)
+        self.assertAlmostEqual(of_arrays.bits_per_dim, of_batches.bits_per_dim, delta=0.02)
+
+    def test_the_seed_decides_the_noise(self):
+        images = _images(100, 17, (2, 2, 1))
+        first, again, other = (
+            evaluation.gaussian_bits_per_dim(images, images[:20], 17, seed=seed)
+            for seed in (0, 0, 1)
+        )
+        self.assertEqual(first, again)
+        self.assertNotEqual(first.bits_per_dim, other.bits_per_dim)
+
+    def test_refuses_too_few_images(self):
+        images = _images(4, 17, (2, 2, 1))
+        with self.assertRaisesRegex(ValueError, "more than 4 training images, .* got 4"):
+            evaluation.gaussian_bits_per_dim(images, images, 17)
+
+
+class RefusalsTest(parameterized.TestCase):
+    @parameterized.product(
+        baseline=[evaluation.histogram_bits_per_dim, evaluation.gaussian_bits_per_dim],
+        case=[
+            ((0, (2, 2, 1)), (9, (2, 2, 1)), ValueError, "at least one image to train on"),
+            ((9, (2, 2, 1)), (0, (2, 2, 1)), ValueError, "at least one image to evaluate on"),
+            ((9, (2, 2, 1)), (9, (2, 1, 1)), ValueError, r"\(2, 2, 1\), got .*\(9, 2, 1, 1\)"),
+        ],
+    )
+    def test_empty_sets_and_other_shapes(self, baseline, case):
+        (num_train, train_shape), (num_test, test_shape), error, message = case
+        train, test = _images(num_train, 17, train_shape), _images(num_test, 17, test_shape)
+        with self.assertRaisesRegex(error, message):
+            baseline(train, test, 17)
+        with self.assertRaisesRegex(error, message):
+            baseline(_batches(train, 2), _batches(test, 9), 17)
+
+    @parameterized.parameters(
+        evaluation.histogram_bits_per_dim, evaluation.gaussian_bits_per_dim
+    )
+    def test_floats_and_other_levels(self, baseline):
+        images = _images(50, 17, (2, 2, 1))
+        with self.assertRaisesRegex(TypeError, "integer pixels, got float64"):
+            baseline(images / 2, images, 17)
+        with self.assertRaisesRegex(ValueError, "is it 9 levels"):
+            baseline(images, images, 9)
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,222 @@
+"""Evaluation on integer images, against closed forms and the definition."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tests import registry
+from tfp_realnvp import evaluation
+
+tfd = tfp.distributions
+
+_SHAPE = (4, 4, 1)
+
+
+def _images(count: int, levels: int = 256, shape: tuple[int, ...] = _SHAPE) -> np.ndarray:
+    return np.random.default_rng(count).integers(levels, size=[count, *shape], dtype=np.uint8)
+
+
+def _batches(images: np.ndarray, size: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(images).batch(size)
+
+
+def _flow() -> nvp.FlowDistribution:
+    """One coupling with a batch norm in it and after it, of random weights: quick to trace."""
+    mask = nvp.bijectors.Checkerboard(parity=1)
+    network = nvp.conditioners.ResidualNetwork(outputs=2, width=4, blocks=0, mask_channel=True)
+    network.build((None, None, None, 2))
+    layers = [
+        nvp.bijectors.DequantizedLogit(),
+        nvp.bijectors.AffineCoupling(network, mask),
+        nvp.bijectors.BatchNorm(1, mask=mask),
+    ]
+    flow = nvp.FlowDistribution(nvp.bijectors.Chain(layers), _SHAPE)
+    return registry.randomize(flow)
+
+
+def _uniform(levels: int) -> tfd.Distribution:
+    high = tf.fill(_SHAPE, float(levels))
+    return tfd.Independent(tfd.Uniform(tf.zeros_like(high), high), 3)
+
+
+def _gaussian(scale: float) -> tfd.Distribution:
+    return tfd.Sample(tfd.Normal(tf.constant(2.0), scale), _SHAPE)
+
+
+class EvaluateTest(parameterized.TestCase):
+    @parameterized.parameters((2, 1), (17, 3), (256, 1))
+    def test_a_uniform_density_has_log2_levels(self, levels, samples):
+        result = evaluation.evaluate(
+            _uniform(levels),
+            _batches(_images(7, levels), 3),
+            levels=levels,
+            importance_samples=samples,
+        )
+        self.assertAlmostEqual(result.bits_per_dim, math.log2(levels), places=5)
+        self.assertAlmostEqual(result.standard_error, 0.0, places=6)
+        self.assertEqual((result.num_examples, result.importance_samples), (7, samples))
+
+    @parameterized.parameters(1, 4)
+    def test_is_the_definition(self, samples):
+        """Mean and error over images of log (1/K) sum_k p(image + u_k), with the noise documented."""
+        distribution, images = _flow(), _images(7)
+        log_probs = []
+        for number, batch in enumerate([images[:3], images[3:6], images[6:]]):
+            noisy = [
+                nvp.dequantize(
+                    batch, seed=tf.random.experimental.stateless_fold_in([5, number], sample)
+                )
+                for sample in range(samples)
+            ]
+            each = np.stack([distribution.log_prob(pixels).numpy() for pixels in noisy])
+            log_probs.append(np.log(np.mean(np.exp(np.float64(each)), axis=0)))
+        bits = -np.concatenate(log_probs) / (16 * math.log(2))
+
+        result = evaluation.evaluate(
+            distribution, _batches(images, 3), importance_samples=samples, seed=5
+        )
+
+        self.assertAlmostEqual(result.bits_per_dim, bits.mean(), places=5)
+        self.assertAlmostEqual(result.standard_error, bits.std(ddof=1) / math.sqrt(7), places=5)
+        self.assertEqual((result.num_examples, result.importance_samples), (7, samples))
+
+    def test_the_importance_bound_goes_to_the_exact_probability(self):
+        """Of a Gaussian pixel, log(Phi(v + 1) - Phi(v)); one sample lies above by a known amount."""
+        scale, images = 0.8, _images(64, levels=4)
+        edges = np.arange(5.0)[:, np.newaxis]
+        cdf = _gaussian(scale).distribution.cdf(edges.astype(np.float32)).numpy().ravel()
+        exact = -np.log2(np.diff(cdf))[images].mean()
+        # E[-log N(v + u)] by the midpoint rule.
+        middles = (np.arange(1000) + 0.5) / 1000
+        nats = 0.5 * ((np.arange(4)[:, np.newaxis] + middles - 2.0) / scale) ** 2
+        nats = nats.mean(1) + math.log(scale * math.sqrt(2 * math.pi))
+        plain = nats[images].mean() / math.log(2)
+
+        found = {
+            samples: evaluation.evaluate(
+                _gaussian(scale), _batches(images, 64), levels=4, importance_samples=samples
+            ).bits_per_dim
+            for samples in (1, 20, 400)
+        }
+
+        self.assertGreater(plain - exact, 0.05)
+        self.assertAlmostEqual(found[1], plain, delta=0.04)
+        self.assertAlmostEqual(found[400], exact, delta=0.02)
+        self.assertBetween(found[20], exact, found[1] - 0.02)
+
+    def test_more_importance_samples_lower_the_bound_of_a_flow(self):
+        distribution, batches = _flow(), _batches(_images(32), 32)
+        one = evaluation.evaluate(distribution, batches)
+        twenty = evaluation.evaluate(distribution, batches, importance_samples=20)
+        self.assertLess(twenty.bits_per_dim, one.bits_per_dim)
+
+    def test_the_seed_decides_the_noise(self):
+        distribution, batches = _flow(), _batches(_images(5), 2)
+        first, again, other = (
+            evaluation.evaluate(distribution, batches, seed=seed) for seed in (0, 0, 1)
+        )
+        self.assertEqual(first, again)
+        self.assertNotEqual(first.bits_per_dim, other.bits_per_dim)
+
+    def test_batches_and_samples_do_not_share_noise(self):
+        same = np.zeros([6, *_SHAPE], np.uint8)
+        seen = []
+
+        class Recorder(tfd.Sample):
+            def log_prob(self, value):
+                tf.py_function(lambda pixels: seen.append(pixels.numpy()), [value], [])
+                return super().log_prob(value)
+
+        recorder = Recorder(tfd.Normal(0.0, 1.0), _SHAPE)
+        evaluation.evaluate(recorder, _batches(same, 3), importance_samples=2)
+        self.assertLen(seen, 4)
+        values = np.concatenate(seen).ravel()
+        # 192 draws of 65,536 levels: about .3 pairs coincide by chance.
+        self.assertGreater(len(set(values)), 180)
+
+    def test_compiles_with_xla_to_the_same_figure(self):
+        distribution, batches = _flow(), _batches(_images(5), 3)
+        plain = evaluation.evaluate(distribution, batches, importance_samples=2)
+        compiled = evaluation.evaluate(distribution, batches, importance_samples=2, jit_compile=True)
+        self.assertAlmostEqual(plain.bits_per_dim, compiled.bits_per_dim, places=4)
+
+    def test_traces_the_model_once(self):
+        traces = []
+
+        class Counted(tfd.Sample):
+            def log_prob(self, value):
+                traces.append(value.shape)
+                return super().log_prob(value)
+
+        counted = Counted(tfd.Normal(0.0, 1.0), _SHAPE)
+        evaluation.evaluate(counted, _batches(_images(8), 3), importance_samples=2)
+        self.assertLen(traces, 1)
+
+    def test_uses_inference_mode_and_leaves_the_model_as_it_was(self):
+        distribution = _flow()
+        before = [variable.numpy() for variable in distribution.variables]
+        batch = _images(2)
+        both = evaluation.evaluate(distribution, [batch])
+        alone = nvp.dequantize(
+            batch, seed=tf.random.experimental.stateless_fold_in([0, 0], 0)
+        )
+        apart = [distribution.log_prob(alone[i : i + 1]).numpy()[0] for i in range(2)]
+        self.assertAlmostEqual(
+            both.bits_per_dim, evaluation.bits_per_dim(np.mean(apart), _SHAPE), places=4
+        )
+        for old, variable in zip(before, distribution.variables, strict=True):
+            np.testing.assert_array_equal(old, variable.numpy())
+
+    def test_takes_arrays_and_double_precision(self):
+        distribution = tfd.Sample(tfd.Normal(tf.zeros([], tf.float64), 1.0), _SHAPE)
+        images = _images(4).astype(np.int32)
+        result = evaluation.evaluate(distribution, [images[:2], tf.constant(images[2:])])
+        self.assertEqual(result.num_examples, 4)
+        self.assertTrue(math.isfinite(result.bits_per_dim))
+
+    def test_tells_of_its_progress(self):
+        seen = []
+        result = evaluation.evaluate(
+            _uniform(256), _batches(_images(5), 2), progress=seen.append
+        )
+        self.assertEqual([e.num_examples for e in seen], [2, 4, 5])
+        self.assertEqual(seen[-1], result)
+
+    def test_an_image_outside_the_support_is_infinite(self):
+        result = evaluation.evaluate(_uniform(16), [np.full([2, *_SHAPE], 200, np.uint8)])
+        self.assertEqual(result.bits_per_dim, math.inf)
+
+    @parameterized.named_parameters(
+        ("nothing", [], ValueError, "at least one image to evaluate on, got none"),
+        ("an_empty_batch", [_images(0)], ValueError, "at least one image to evaluate on, got none"),
+        (
+            "another_width",
+            [_images(2, shape=(4, 5, 1))],
+            ValueError,
+            r"of shape \(4, 4, 1\), got .*\(2, 4, 5, 1\)",
+        ),
+        ("no_channels", [_images(2)[..., 0]], ValueError, r"of shape \(4, 4, 1\), got .*\(2, 4, 4\)"),
+        ("floats", [_images(2).astype(np.float32)], TypeError, "integer pixels, got float32"),
+        ("labels", [(_images(2), np.zeros(2))], TypeError, "images alone, got a tuple"),
+        ("a_dict", [{"image": _images(2)}], TypeError, "images alone, got a dict"),
+        ("negatives", [_images(2).astype(np.int32) - 300], ValueError, r"pixels in 0 \.\.\. 255, got -"),
+    )
+    def test_refuses(self, batches, error, message):
+        with self.assertRaisesRegex(error, message):
+            evaluation.evaluate(_uniform(256), batches)
+
+    def test_refuses_pixels_that_are_no_level(self):
+        with self.assertRaisesRegex(ValueError, "is it 17 levels"):
+            evaluation.evaluate(_uniform(17), [np.full([2, *_SHAPE], 17, np.uint8)], levels=17)
+
+    def test_refuses_no_samples(self):
+        with self.assertRaisesRegex(ValueError, "at least one importance sample, got 0"):
+            evaluation.evaluate(_uniform(256), [_images(2)], importance_samples=0)
+
+
+if __name__ == "__main__":
+    absltest.main()
