@@ -1,0 +1,111 @@
+"""`python -m launch.evaluate`."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import tempfile
+
+from absl.testing import absltest, parameterized
+
+from tests.launch import programs
+from tfp_realnvp import presets, training
+
+
+def _evaluate(folder, *flags):
+    return programs.run("evaluate", f"--data_dir={programs.scratch() / 'data'}", f"--output_dir={folder}", *flags)
+
+
+class EvaluateTest(parameterized.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.trained, cls.training = programs.trained()
+
+    def _line(self, *flags):
+        """The last line, that of the result."""
+        result = _evaluate(self.trained, *flags)
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertIn(f"Read {training.latest(self.trained)}\n", result.output)
+        return result.output.splitlines()[-1]
+
+    def _figures(self, *flags):
+        match = re.search(r": (\d+\.\d+) \+- (\d+\.\d+) bits/dim", self._line(*flags))
+        return float(match[1]), float(match[2])
+
+    def test_says_what_training_said(self):
+        before = programs.contents(self.trained)
+        line = self._line()
+        row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
+        self.assertStartsWith(
+            line, f"digits test: {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} bits/dim"
+        )
+        self.assertIn("300 images", line)
+        self.assertEqual(programs.contents(self.trained), before)
+
+    def test_settings(self):
+        bits, error = self._figures()
+        other_noise = self._figures("--seed=1")[0]
+        self.assertNotEqual(other_noise, bits)
+        self.assertLess(abs(other_noise - bits), 5 * error)
+        # The figure is that of the images, not of how they are batched.
+        self.assertLess(abs(self._figures("--batch_size=7")[0] - bits), 5 * error)
+        self.assertLess(self._figures("--importance_samples=5")[0], bits)
+
+    @parameterized.parameters(("train", 1297), ("validation", 200))
+    def test_another_split(self, split, images):
+        line = self._line(f"--split={split}")
+        self.assertStartsWith(line, f"digits {split}: ")
+        self.assertIn(f"{images:,} images", line)
+
+
+class RefusalsTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory())) / "run"
+
+    def _claim(self, name):
+        """Makes a run's folder without checkpoints."""
+        preset = dataclasses.replace(presets.get(name), width=1, blocks=0, scales=1)
+        training.claim(self.folder, {"preset": name, "model": dataclasses.asdict(preset)})
+
+    def test_no_run(self):
+        self.assertEqual(
+            _evaluate(self.folder).error, f"expected a run's folder with a config.json, found none in {self.folder}"
+        )
+        self.assertFalse(self.folder.exists())
+
+    def test_no_checkpoint(self):
+        self._claim("digits")
+        self.assertEqual(
+            _evaluate(self.folder).error, f"expected a run's folder with checkpoints, found none in {self.folder}"
+        )
+
+    def test_a_run_of_another_preset(self):
+        folder, _ = programs.trained()
+        self.assertEqual(
+            _evaluate(folder, "--preset=mnist").error,
+            f"expected a run of preset mnist in {folder}, got one of digits",
+        )
+
+    def test_images_of_another_shape(self):
+        self._claim("mnist")
+        self.assertEqual(
+            _evaluate(self.folder, "--dataset=digits").error,
+            "expected images of shape (28, 28, 1) and 256 levels, got digits of shape (8, 8, 1) and 17 levels",
+        )
+
+    def test_an_unknown_split(self):
+        result = _evaluate(self.folder, "--split=tests")
+        self.assertEqual(result.status, 1)
+        self.assertIn("flag --split=tests: value should be one of <train|validation|test>", result.errors)
+
+    def test_help(self):
+        output = programs.run("evaluate", "--help").output
+        self.assertIn("Say the bits/dim of a trained model, with its standard error.", output)
+        for name in ("--split", "--batch_size", "--importance_samples"):
+            self.assertIn(f"  {name}: ", output)
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,221 @@
+"""`python -m launch.train`."""
+
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+import launch
+import tfp_realnvp as nvp
+from tests.launch import programs
+from tfp_realnvp import presets, training
+
+_FLAGFILES = pathlib.Path(launch.__file__).parent / "flagfiles"
+_NAMES = ("Real NVP", "independent pixel histogram", "full-covariance Gaussian of the logits")
+
+
+def _table(output):
+    """The figures of the table that is printed."""
+    rows = (re.fullmatch(rf"({'|'.join(_NAMES)}) +(\d+\.\d+) +(\d+\.\d+)", line) for line in output.splitlines())
+    return {row[1]: (float(row[2]), float(row[3])) for row in rows if row}
+
+
+def _epochs(output):
+    """The numbers of the epochs that were trained, of how many, and the steps of each."""
+    epochs = re.findall(r"^Epoch (\d+)/(\d+)$", output, re.MULTILINE)
+    steps = re.findall(r"^(\d+)/\d+ - .*\bbits_per_dim: .*\bval_bits_per_dim: ", output, re.MULTILINE)
+    return [(int(epoch), int(of)) for epoch, of in epochs], [int(step) for step in steps]
+
+
+class _Test(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory())) / "run"
+
+
+class TrainTest(_Test):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.trained, cls.result = programs.trained()
+
+    def _copy(self):
+        """A copy of the small run, for tests that go on with it."""
+        return pathlib.Path(shutil.copytree(self.trained, self.folder))
+
+    def test_a_run_ends_well(self):
+        self.assertEqual(self.result.status, 0, self.result.errors)
+        self.assertNotIn("Traceback", self.result.errors)
+        self.assertIn("304 trainable parameters", self.result.output)
+        self.assertEqual(_epochs(self.result.output)[1], [3])
+
+    def test_what_is_in_the_folder(self):
+        samples = tf.io.decode_png((self.trained / "samples.png").read_bytes())
+        self.assertEqual(samples.shape, (8 * 66 - 2, 8 * 66 - 2, 1))  # 64 images of 8x8, magnified 8 times.
+        self.assertGreater(len(np.unique(samples)), 5)
+        config = json.loads((self.trained / "config.json").read_text())
+        self.assertEqual(config["preset"], "digits")
+        expected = dict(dataset="digits", width=2, blocks=0, scales=1, batch_size=400, seed=0, learning_rate=1e-3)
+        self.assertEqual(config["model"], {**config["model"], **expected})
+        self.assertEqual(config["versions"]["tensorflow"], tf.__version__)
+        self.assertContainsSubset({"epochs", "commit", "command"}, config)
+        self.assertNotEmpty(list((self.trained / "tensorboard").rglob("events.out.*")))
+        for name in ("samples.png", "results.json", "config.json", "checkpoints", "tensorboard", "saved_model"):
+            self.assertIn(f"  {self.trained / name}\n", self.result.output)
+
+    def test_the_table_has_both_baselines(self):
+        results = json.loads((self.trained / "results.json").read_text())
+        self.assertEqual(tuple(results), _NAMES)
+        table = _table(self.result.output)
+        self.assertEqual(tuple(table), _NAMES)
+        for name, (bits, error) in table.items():
+            self.assertAlmostEqual(results[name]["bits_per_dim"], bits, 4)
+            self.assertAlmostEqual(results[name]["standard_error"], error, 4)
+            self.assertEqual(results[name]["num_examples"], 300)
+        margin = min(results[name]["bits_per_dim"] for name in _NAMES[1:]) - results["Real NVP"]["bits_per_dim"]
+        self.assertIn(f"\n{margin:.3f} bits/dim under the better baseline\n", self.result.output)
+
+    def test_the_figure_is_that_of_the_best_checkpoint(self):
+        config = training.read_config(self.trained)["model"]
+        flow = nvp.real_nvp(
+            event_shape=config["event_shape"], **{name: config[name] for name in ("scales", "width", "blocks", "levels")}
+        )
+        path = training.latest(self.trained)
+        self.assertIn(f"Read {path}\n", self.result.output)
+        training.restore(flow, path)
+        images = nvp.data.load("digits", programs.scratch() / "data")
+        evaluation = nvp.evaluate(flow, images.evaluation_batches("test", 100), levels=17)
+        self.assertAlmostEqual(evaluation.bits_per_dim, _table(self.result.output)["Real NVP"][0], 3)
+        self._assert_saved_model_is(self.trained / "saved_model", flow)
+
+    def _assert_saved_model_is(self, path, flow):
+        pixels = tf.random.stateless_uniform([3, 8, 8, 1], (1, 2), 0, 17)
+        log_prob = tf.saved_model.load(str(path)).signatures["log_prob"](images=pixels)["log_prob"]
+        np.testing.assert_allclose(log_prob, flow.log_prob(pixels), rtol=1e-4)
+
+    def test_more_epochs_go_on_and_all_is_made_anew(self):
+        folder = self._copy()
+        config = (folder / "config.json").read_bytes()
+        result = programs.train(folder, "--epochs=3", "--require_margin=5")
+        # A margin that is not reached is told at the end, when all is written.
+        table = _table(result.output)
+        margin = min(bits for bits, _ in list(table.values())[1:]) - table["Real NVP"][0]
+        self.assertEqual(result.error, f"expected a margin of 5.0 bits/dim, got {margin:.3f}")
+        self.assertEqual(_epochs(result.output), ([(2, 3), (3, 3)], [3, 3]))
+        self.assertEqual((folder / "config.json").read_bytes(), config)
+        # Three steps at a rate of 1e-3 improve little, but they do.
+        self.assertLess(table["Real NVP"], _table(self.result.output)["Real NVP"])
+        results = json.loads((folder / "results.json").read_text())
+        self.assertAlmostEqual(results["Real NVP"]["bits_per_dim"], table["Real NVP"][0], 4)
+        self.assertNotEqual((folder / "samples.png").read_bytes(), (self.trained / "samples.png").read_bytes())
+        flow = nvp.real_nvp(event_shape=(8, 8, 1), scales=1, width=2, blocks=0, levels=17)
+        training.restore(flow, training.latest(folder))
+        self._assert_saved_model_is(folder / "saved_model", flow)
+
+    @parameterized.parameters(
+        ("--width=3", "width=2 (here 3)"),
+        ("--seed=1", "seed=0 (here 1)"),
+        ("--learning_rate=0.1", "learning_rate=0.001 (here 0.1)"),
+    )
+    def test_the_folder_of_another_run_is_refused(self, flag, difference):
+        before = programs.contents(self.trained)
+        result = programs.train(self.trained, flag)
+        self.assertEqual(
+            result.error,
+            f"{self.trained} holds another model's run, with {difference}: choose another --output_dir",
+        )
+        self.assertEqual(programs.contents(self.trained), before)
+
+
+class RefusalsTest(_Test):
+    def _error(self, *flags):
+        return programs.run("train", f"--output_dir={self.folder}", f"--data_dir={self.folder.parent}", *flags).error
+
+    def test_an_unknown_preset(self):
+        result = programs.run("train", "--preset=digit")
+        self.assertEqual(result.status, 1)
+        self.assertIn("flag --preset=digit: value should be one of <digits|mnist|cifar10|", result.errors)
+
+    def test_an_unknown_data_set(self):
+        error = self._error("--dataset=mnits")
+        self.assertStartsWith(error, "unknown image set 'mnits' (did you mean mnist")
+
+    def test_a_data_set_that_is_not_on_disk(self):
+        error = self._error("--preset=cifar10", "--scales=1", "--width=1", "--blocks=0")
+        self.assertStartsWith(error, f"cifar10 is not in {self.folder.parent}: ")
+        error = self._error("--dataset=fashion_mnist")
+        self.assertStartsWith(error, f"fashion_mnist is not in {self.folder.parent}: ")
+
+    def test_a_run_that_could_not_start_claims_no_folder(self):
+        self._error("--preset=cifar10", "--scales=1", "--width=1", "--blocks=0")
+        self.assertFalse(self.folder.exists())
+
+    def test_an_architecture_that_does_not_fit(self):
+        self.assertEqual(
+            self._error("--scales=5", "--width=1", "--blocks=0"),
+            "expected an even height and width at each of 4 squeezes, that is multiples of 16, got (8, 8, 1)",
+        )
+
+    def test_a_batch_larger_than_the_data(self):
+        data_dir = f"--data_dir={programs.scratch() / 'data'}"
+        error = self._error("--batch_size=1298", "--scales=1", "--width=1", "--blocks=0", data_dir)
+        self.assertEqual(
+            error, "expected a batch_size of 1 to 1297, the size of the train split of digits, got 1298"
+        )
+
+    def test_an_argument_that_is_no_flag(self):
+        result = programs.run("train", "digits")
+        self.assertEqual(result.status, 1)
+        self.assertIn("expected flags only, got digits", result.output + result.errors)
+
+
+class FlagsTest(_Test):
+    def test_every_preset_has_a_flagfile(self):
+        self.assertCountEqual([file.stem for file in _FLAGFILES.glob("*.flags")], presets.NAMES)
+
+    @parameterized.parameters(*presets.NAMES)
+    def test_flagfile(self, name):
+        file = _FLAGFILES / f"{name}.flags"
+        self.assertEqual(file.read_text().splitlines(), [f"--preset={name}", f"--output_dir=runs/{name}"])
+        result = programs.run("train", f"--flagfile={file}", "--only_check_args")
+        self.assertEqual((result.status, result.errors), (0, ""))
+
+    @parameterized.parameters(
+        ("cifar10", 19_609_545), ("imagenet32", 46_220_359), ("imagenet64", 96_363_237), ("celeba", 185_898_341)
+    )
+    def test_describe(self, name, parameters):
+        result = programs.run("train", f"--flagfile={_FLAGFILES / name}.flags", "--describe", f"--output_dir={self.folder}")
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertEndsWith(result.output, f"\n{parameters:,} trainable parameters\n")
+        self.assertFalse(self.folder.exists())
+
+    def test_flags_override_a_preset(self):
+        result = programs.run("train", "--preset=cifar10", "--scales=1", "--width=3", "--blocks=0", "--rho=0.5", "--describe")
+        self.assertIn("AffineCoupling checkerboard 1, ResidualNetwork 0 blocks x 3", result.output)
+        self.assertIn("BatchNorm rho=0.5", result.output)
+        self.assertNotIn("Squeeze", result.output)
+
+    def test_another_data_set_brings_its_shape_and_levels(self):
+        flags = ("--preset=mnist", "--dataset=digits", f"--data_dir={programs.scratch() / 'data'}", "--width=1")
+        result = programs.run("train", *flags, "--blocks=0", "--scales=1", "--describe")
+        self.assertIn("DequantizedLogit 17 levels, alpha=0.05", result.output)
+        self.assertIn(" 8x8x1 ", result.output)
+
+    def test_help(self):
+        for flag in ("--helpshort", "--help"):
+            output = programs.run("train", flag).output
+            self.assertIn("Train a Real NVP on images and say its bits/dim.", output)
+            for name in ("--epochs", "--width", "--[no]describe", "--require_margin", "--patience"):
+                self.assertIn(f"  {name}: ", output)
+        output = programs.run("train", "--helpfull").output
+        for name in ("--preset", "--dataset", "--data_dir", "--output_dir", "--seed", "--[no]jit_compile"):
+            self.assertIn(f"  {name}: ", output)
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,318 @@
+"""One of each bijector and of each flow, for tests that hold for all of them.
+
+Add a line here and the invariant tests run on it. A public bijector or flow factory without one is
+a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+
+nvb = nvp.bijectors
+
+_IMAGE = (4, 4, 2)
+_VECTOR = (5,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A bijector, or a flow's distribution, in one setting.
+
+    Attributes:
+      name: unique, and fit for a test's name.
+      make: from the flow's dtype and the networks' dtype policy to a bijector or a distribution.
+      event_shape: shape of one event.
+      levels: pixels lie in [0, levels); None for events on the whole real line.
+      context_size: size of the context, None where there is none.
+      factory: name of the flow factory that `make` calls, None for a bijector.
+      has_variables: whether it learns anything.
+      has_networks: whether it has conditioners that are Keras layers.
+    """
+
+    name: str
+    make: Callable[[str, str], Any]
+    event_shape: tuple[int, ...]
+    levels: int | None = None
+    context_size: int | None = None
+    factory: str | None = None
+    has_variables: bool = True
+    has_networks: bool = False
+
+    def build(self, dtype: str = "float32", dtype_policy: str | None = None) -> Any:
+        """A new one, its weights random: see `randomize`."""
+        return randomize(self.make(dtype, dtype_policy or dtype))
+
+    def bijector(self, dtype: str = "float32", dtype_policy: str | None = None) -> nvb.Bijector:
+        """A new one, the flow alone where it is a distribution."""
+        built = self.build(dtype, dtype_policy)
+        return built.flow if self.factory else built
+
+    def events(
+        self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 1
+    ) -> tf.Tensor:
+        """Events within the domain."""
+        shape = (*batch_shape, *self.event_shape)
+        if self.levels is None:
+            return tf.random.stateless_normal(shape, (seed, 0), dtype=dtype)
+        return tf.random.stateless_uniform(shape, (seed, 0), 0, self.levels, dtype=dtype)
+
+    def context(
+        self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 2
+    ) -> tf.Tensor | None:
+        """A context for them, or None."""
+        if self.context_size is None:
+            return None
+        return tf.random.stateless_normal((*batch_shape, self.context_size), (seed, 0), dtype=dtype)
+
+
+def randomize(module: Any, seed: int = 0) -> Any:
+    """Gives every variable of a bijector, distribution or layer a random value; the seed decides.
+
+    At initialisation tests are near vacuous: gains and biases are zero, moving moments those of no
+    batch. Here no value is near zero, and variances are positive.
+    """
+    for i, variable in enumerate(module.variables):
+        random = np.random.default_rng([seed, i])
+        shape = tuple(variable.shape)
+        if "variance" in variable.name:
+            value = random.uniform(0.5, 2.0, shape)
+        else:
+            value = random.uniform(0.3, 0.9, shape) * random.choice([-1.0, 1.0], shape)
+            value /= np.sqrt(
+                np.prod(shape[:-1])
+            )  # By the fan-in, so that activations keep their size.
+        variable.assign(value.astype(tf.as_dtype(variable.dtype).as_numpy_dtype))
+    return module
+
+
+@functools.cache
+def built(name: str, dtype: str = "float32") -> Any:
+    """The bijector of the entry `name`, built once: for tests that do not write to its weights."""
+    return BY_NAME[name].bijector(dtype)
+
+
+def parts(module: tf.Module, cls: type) -> list[Any]:
+    """All of a class within a bijector or distribution, itself included."""
+    return [part for part in (module, *module.submodules) if isinstance(part, cls)]
+
+
+@contextlib.contextmanager
+def counted_conditioners(module: tf.Module) -> Iterator[list[int]]:
+    """Counts the evaluations of each conditioner, into a list."""
+    couplings = parts(module, nvb.AffineCoupling)
+    counts = [0] * len(couplings)
+
+    def counting(i, function):
+        def count(*args, **kwargs):
+            counts[i] += 1
+            return function(*args, **kwargs)
+
+        return count
+
+    with contextlib.ExitStack() as stack:
+        for i, coupling in enumerate(couplings):
+            is_layer = isinstance(coupling.conditioner, keras.layers.Layer)
+            target, attribute = (
+                (coupling.conditioner, "call") if is_layer else (coupling, "conditioner")
+            )
+            counted = counting(i, getattr(target, attribute))
+            stack.enter_context(mock.patch.object(target, attribute, counted))
+        yield counts
+
+
+class Affine(tf.Module):
+    """A conditioner that is no Keras layer."""
+
+    def __init__(self, inputs: int, outputs: int, dtype: str):
+        super().__init__()
+        self.kernel = tf.Variable(tf.zeros([inputs, outputs], dtype))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.sin(x) @ self.kernel
+
+
+def _conditioner(
+    mask: nvb.Mask, size: int, policy: str, context_size: int | None = None, **kwargs: Any
+) -> keras.layers.Layer:
+    kwargs |= dict(outputs=2 * mask.changed_size(size), context_size=context_size, dtype=policy)
+    if mask.event_ndims == 3:
+        network = nvp.conditioners.ResidualNetwork(
+            width=3, blocks=1, mask_channel=isinstance(mask, nvb.Checkerboard), **kwargs
+        )
+        network.build((None, None, None, mask.kept_size(size)))
+    else:
+        network = nvp.conditioners.MLP(hidden=(6,), **kwargs)
+        network.build((None, mask.kept_size(size)))
+    return network
+
+
+def _coupling(mask: nvb.Mask, size: int, dtype: str, policy: str, **kwargs: Any) -> nvb.Bijector:
+    context_size = kwargs.pop("context_size", None)
+    conditioner = _conditioner(mask, size, policy, context_size)
+    return nvb.AffineCoupling(conditioner, mask, dtype=dtype, **kwargs)
+
+
+def _coupling_entry(
+    name: str,
+    mask: nvb.Mask,
+    event_shape: tuple[int, ...],
+    context_size: int | None = None,
+    **kwargs: Any,
+) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        return _coupling(mask, event_shape[-1], dtype, policy, context_size=context_size, **kwargs)
+
+    return Entry(
+        f"affine_coupling_{name}", make, event_shape, context_size=context_size, has_networks=True
+    )
+
+
+def _batch_norm_entry(
+    name: str, event_shape: tuple[int, ...], mask: nvb.Mask | None = None, **kwargs: Any
+) -> Entry:
+    channels = mask.changed_size(event_shape[-1]) if mask else event_shape[-1]
+
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        return nvb.BatchNorm(channels, mask=mask, dtype=dtype, **kwargs)
+
+    return Entry(f"batch_norm_{name}", make, event_shape)
+
+
+def _logit_entry(name: str, event_shape: tuple[int, ...], levels: int, **kwargs: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        return nvb.DequantizedLogit(levels, **kwargs)
+
+    return Entry(f"dequantized_logit_{name}", make, event_shape, levels=levels, has_variables=False)
+
+
+def _squeeze_entry(order: str, event_shape: tuple[int, ...]) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        return nvb.Squeeze(order)
+
+    return Entry(f"squeeze_{order}", make, event_shape, has_variables=False)
+
+
+def _mixed_chain(dtype: str, policy: str) -> nvb.Bijector:
+    """Ours and TFP's, with variables, inverted, and chains of either kind within."""
+    squeeze = nvb.Squeeze("diagonal")
+    curve = tfp.bijectors.SinhArcsinh(tf.constant(0.3, dtype))
+    inner = nvb.Chain([nvb.BatchNorm(8, dtype=dtype), curve], name="inner")
+    return nvb.Chain(
+        [
+            _coupling(nvb.Checkerboard(1), 2, dtype, policy),
+            tfp.bijectors.Scale(tf.Variable(tf.ones([2], dtype))),
+            squeeze,
+            inner,
+            tfp.bijectors.Invert(squeeze),
+            tfp.bijectors.Chain([_coupling(nvb.ChannelHalves("first"), 2, dtype, policy), curve]),
+            tfp.bijectors.Invert(_coupling(nvb.Checkerboard(0), 2, dtype, policy)),
+        ]
+    )
+
+
+def _contextual_chain(dtype: str, policy: str) -> nvb.Bijector:
+    return nvb.Chain(
+        [
+            tfp.bijectors.SinhArcsinh(skewness=tf.Variable(tf.zeros([3], dtype))),
+            _coupling(nvb.Alternating(0), 3, dtype, policy, context_size=2),
+            tfp.bijectors.Invert(_coupling(nvb.Alternating(1), 3, dtype, policy, context_size=2)),
+        ]
+    )
+
+
+def _split(dtype: str, policy: str) -> nvb.Bijector:
+    return nvb.Split(
+        nvb.Chain([_coupling(nvb.Checkerboard(1), 2, dtype, policy), nvb.BatchNorm(2, dtype=dtype)])
+    )
+
+
+BIJECTORS = (
+    _coupling_entry("checkerboard_0", nvb.Checkerboard(0), _IMAGE, form="scale_first"),
+    _coupling_entry("checkerboard_1", nvb.Checkerboard(1), _IMAGE, form="shift_first"),
+    _coupling_entry("channels_first", nvb.ChannelHalves("first"), _IMAGE, form="shift_first"),
+    _coupling_entry(
+        "channels_second_odd", nvb.ChannelHalves("second"), (4, 2, 3), form="scale_first"
+    ),
+    _coupling_entry("alternating_0", nvb.Alternating(0), _VECTOR, form="scale_first"),
+    _coupling_entry("alternating_1", nvb.Alternating(1), _VECTOR, form="shift_first"),
+    _coupling_entry("image_context", nvb.Checkerboard(1), _IMAGE, context_size=3),
+    _coupling_entry("vector_context", nvb.Alternating(0), _VECTOR, context_size=2),
+    Entry(
+        "affine_coupling_callable",
+        lambda dtype, policy: nvb.AffineCoupling(
+            Affine(3, 4, dtype), nvb.Alternating(0), dtype=dtype
+        ),
+        _VECTOR,
+    ),
+    _batch_norm_entry("vector", _VECTOR),
+    _batch_norm_entry("image", _IMAGE),
+    _batch_norm_entry("checkerboard", _IMAGE, nvb.Checkerboard(1)),
+    _batch_norm_entry("channels_rho", (4, 2, 3), nvb.ChannelHalves("first"), rho=0.9),
+    _batch_norm_entry("alternating", _VECTOR, nvb.Alternating(1)),
+    Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
+    Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
+    Entry(
+        "chain_elementwise",
+        lambda dtype, policy: nvb.Chain(
+            [nvb.DequantizedLogit(17), tfp.bijectors.SinhArcsinh(tf.constant(0.3, dtype))]
+        ),
+        (3, 2),
+        levels=17,
+        has_variables=False,
+    ),
+    _logit_entry("256", _IMAGE, 256),
+    _logit_entry("17", (3,), 17, alpha=0.01),
+    Entry("split", _split, (2, 4, 4), has_networks=True),
+    _squeeze_entry("channel_major", _IMAGE),
+    _squeeze_entry("position_major", _IMAGE),
+    _squeeze_entry("diagonal", (2, 4, 3)),
+)
+
+
+def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvp.FlowDistribution:
+        small = dict(width=3, blocks=1) if len(event_shape) == 3 else dict(couplings=4, hidden=(6,))
+        return nvp.real_nvp(
+            event_shape=event_shape, dtype=dtype, dtype_policy=policy, **{**small, **settings}
+        )
+
+    return Entry(
+        f"real_nvp_{name}",
+        make,
+        event_shape,
+        levels=settings.get("levels", 256) if len(event_shape) == 3 else None,
+        context_size=settings.get("context_size"),
+        factory="real_nvp",
+        has_networks=True,
+    )
+
+
+FLOWS = (
+    _real_nvp("two_scales", (4, 4, 2), scales=2),
+    _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),
+    _real_nvp("one_scale", (3, 4, 1), levels=None, rho=0.9),
+    _real_nvp(
+        "no_skips", (2, 4, 1), scales=2, levels=17, alpha=0.01, form="scale_first", use_skips=False
+    ),
+    _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, batch_norm=False),
+    _real_nvp("no_norm", (4, 2, 3), scales=2, width=4, normalization="none"),
+    _real_nvp("vector", (6,), batch_norm=True),
+    _real_nvp("odd_vector", (5,), couplings=3, form="shift_first"),
+    _real_nvp("pair", (2,)),
+    _real_nvp("vector_context", (3,), context_size=2),
+)
+
+ENTRIES = BIJECTORS + FLOWS
+BY_NAME = {entry.name: entry for entry in ENTRIES}

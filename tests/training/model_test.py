@@ -1,0 +1,382 @@
+"""The training step, alone and under Keras's `compile` and `fit`."""
+
+import math
+import os
+import tempfile
+import warnings
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tests import registry
+from tests.training import small
+from tfp_realnvp import training
+
+nvb = nvp.bijectors
+
+
+def _model(distribution, optimizer=None, **settings):
+    """A compiled model; by default of the levels of `small`, and by default its weights stay where they are."""
+    model = training.FlowModel(distribution, **{"levels": small.LEVELS, **settings})
+    model.compile(keras.optimizers.SGD(0.0) if optimizer is None else optimizer)
+    return model
+
+
+def _without_batch_norm(**settings):
+    """An image flow of which training and inference are the same function."""
+    return small.image_flow(batch_norm=False, normalization="none", **settings)
+
+
+def _update(model, events):
+    """What one step adds to each trainable variable."""
+    before = small.values(model.trainable_variables)
+    model.train_step(tf.constant(events))
+    return [new - old for new, old in zip(small.values(model.trainable_variables), before)]
+
+
+def _moving(distribution):
+    return [variable for variable in distribution.variables if "moving" in variable.name]
+
+
+class FlowModelTest(parameterized.TestCase):
+    def test_the_loss_is_the_mean_negative_log_density_in_nats(self):
+        distribution = _without_batch_norm()
+        model = _model(distribution, seed=7)
+        images = small.images(5)
+        # The noise of a step is that of (seed, steps before), of an evaluation that of (seed, -1).
+        for noise_seed, step in (((7, 0), model.train_step), ((7, 1), model.train_step), ((7, -1), model.test_step)):
+            with self.subTest(str(noise_seed)):
+                pixels = nvp.dequantize(images, seed=noise_seed, levels=small.LEVELS)
+                expected = -np.mean(distribution.log_prob(pixels))
+                model.reset_metrics()
+                logs = step(tf.constant(images))
+                self.assertAllClose(logs["loss"], expected, rtol=1e-5)
+                self.assertAllClose(logs["bits_per_dim"], expected / (16 * math.log(2)), rtol=1e-5)
+
+    def test_floats_are_taken_as_they_are(self):
+        distribution = _without_batch_norm()
+        model = _model(distribution)
+        pixels = small.images(5) + np.float32(0.25)
+        logs = model.train_step(tf.constant(pixels))
+        self.assertAllClose(logs["loss"], -np.mean(distribution.log_prob(pixels)), rtol=1e-5)
+
+    def test_training_normalises_by_the_batch(self):
+        distribution = small.image_flow()
+        pixels = tf.constant(small.images(5) + np.float32(0.25))
+        parts = list(distribution.flow.trace(pixels, training=True))
+        log_probs = distribution.distribution.log_prob(parts[-1][1]) + tf.add_n([log_det for _, _, log_det in parts])
+        model = _model(distribution)
+        trained = model.train_step(pixels)["loss"]
+        self.assertAllClose(trained, -np.mean(log_probs), rtol=1e-5)
+        model.reset_metrics()
+        evaluated = model.test_step(pixels)["loss"]
+        self.assertAllClose(evaluated, -np.mean(distribution.log_prob(pixels)), rtol=1e-5)
+        self.assertNotAllClose(trained, evaluated, rtol=1e-2)
+
+    def test_metrics_are_the_mean_over_images_since_their_reset(self):
+        distribution = _without_batch_norm()
+        model = _model(distribution)
+        few, many = small.images(2) + np.float32(0.5), small.images(6, seed=1) + np.float32(0.5)
+        expected = -np.mean(distribution.log_prob(np.concatenate([few, many])))
+        for step in (model.train_step, model.test_step):
+            model.reset_metrics()
+            step(tf.constant(few))
+            self.assertAllClose(step(tf.constant(many))["loss"], expected, rtol=1e-5)
+
+    def test_vectors_have_no_bits_per_dim(self):
+        logs = _model(small.vector_flow()).train_step(tf.constant(small.vectors(5)))
+        self.assertEqual(set(logs), {"loss"})
+
+    def test_the_step_is_down_the_gradient(self):
+        distribution = _without_batch_norm()
+        pixels = small.images(5) + np.float32(0.5)
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(distribution.log_prob(pixels))
+        model = _model(distribution, keras.optimizers.SGD(0.5), l2=0.0, clip_norm=None)
+        gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+        for variable, change, gradient in zip(model.trainable_variables, _update(model, pixels), gradients):
+            self.assertAllClose(change, -0.5 * gradient.numpy(), atol=1e-5, rtol=1e-3, msg=variable.path)
+
+    def test_l2_is_on_magnitudes_and_checkerboard_gains(self):
+        distribution = small.image_flow(scales=2, dtype="float64")
+        model = _model(distribution, keras.optimizers.SGD(1.0), clip_norm=None)
+        self.assertEqual(model.l2, 5e-5)
+        couplings = [m for m in distribution.submodules if isinstance(m, nvb.AffineCoupling)]
+        gains = {c.name: c.gain for c in couplings}
+        penalised = {id(gain) for name, gain in gains.items() if "checkerboard" in name}
+        self.assertLen(penalised, 7)
+        self.assertLen(gains, 10)
+        penalised |= {id(v) for v in model.trainable_variables if v.path.endswith("/magnitude")}
+        images, start = small.images(5), small.values(distribution.variables)
+
+        def changes():
+            for variable, value in zip(distribution.variables, start):
+                variable.assign(value)
+            model.optimizer.iterations.assign(0)
+            model.reset_metrics()
+            return _update(model, images), float(model.get_metrics_result()["loss"])
+
+        with_l2, loss_with_l2 = changes()
+        model.l2 = 0.0
+        without_l2, loss = changes()
+        self.assertEqual(loss_with_l2, loss)  # What is reported is the likelihood alone.
+        for variable, one, other, value in zip(
+            model.trainable_variables, with_l2, without_l2, small.values(model.trainable_variables)
+        ):
+            value = value - other  # As it was before the step.
+            expected = -2 * 5e-5 * value if id(variable) in penalised else np.zeros_like(value)
+            self.assertAllClose(one - other, expected, atol=1e-10, rtol=1e-6, msg=variable.path)
+
+    def test_the_gradient_is_clipped_by_its_global_norm(self):
+        images = small.images(5)
+
+        def changes(clip_norm):
+            return _update(_model(_without_batch_norm(), keras.optimizers.SGD(1.0), clip_norm=clip_norm), images)
+
+        gradient = changes(None)
+        norm = math.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradient))
+        for change, g in zip(changes(norm / 3), gradient):
+            self.assertAllClose(change, g / 3, atol=1e-5, rtol=1e-3)
+        for change, g in zip(changes(norm * 3), gradient):
+            self.assertAllClose(change, g, atol=1e-6)
+        self.assertEqual(_model(_without_batch_norm()).clip_norm, 100.0)
+
+    @parameterized.parameters(False, True)
+    def test_moving_statistics_move_once_in_a_training_step(self, in_graph):
+        distribution = small.two_couplings()
+        model = _model(distribution)
+        moving = _moving(distribution)
+        self.assertLen(moving, 2 * 2 + 2 * 4 * 2)  # 2 of the flow's batch norms, 4 in each of 2 networks.
+        step = tf.function(model.train_step) if in_graph else model.train_step
+        images = tf.constant(small.images(5))
+        start = 1e4  # The batch's moments are near zero beside it, and have no part in the step's own pass.
+        for variable in moving:
+            variable.assign(tf.fill(variable.shape, start))
+        for steps in (1, 2):
+            step(images)
+            for variable in moving:
+                self.assertAllClose(variable, np.full(variable.shape, 0.9**steps * start), rtol=0.02, msg=variable.name)
+
+    def test_moving_statistics_rest_in_evaluation(self):
+        distribution = small.image_flow()
+        model = _model(distribution)
+        before = small.values(distribution.variables)
+        model.test_step(tf.constant(small.images(5)))
+        model.predict_step(tf.constant(small.images(5)))
+        model(tf.constant(small.images(5)))
+        self.assertAllEqual(before, small.values(distribution.variables))
+
+    @parameterized.parameters(
+        lambda: small.image_flow(scales=2),
+        lambda: small.image_flow(normalization="layer", batch_norm=False),
+        small.vector_flow,
+    )
+    def test_keras_and_tfp_see_the_same_variables(self, make):
+        distribution = make()
+        model = training.FlowModel(distribution)
+        seen = [id(variable.value) for variable in model.trainable_variables]
+        self.assertCountEqual(seen, [id(variable) for variable in distribution.trainable_variables])
+        frozen = {id(variable.value) for variable in model.non_trainable_variables}
+        self.assertContainsSubset({id(v) for v in _moving(distribution)}, frozen)
+        self.assertEqual(
+            sum(math.prod(variable.shape) for variable in model.trainable_variables),
+            nvp.trainable_parameters(distribution),
+        )
+
+    def test_a_layer_shared_by_two_couplings_is_counted_once(self):
+        network = nvp.conditioners.MLP(outputs=4, hidden=(3,))
+        network.build((None, 2))
+        flow = nvb.Chain([nvb.AffineCoupling(network, nvb.Alternating(i)) for i in (0, 1)])
+        model = training.FlowModel(nvp.FlowDistribution(flow, (4,)))
+        self.assertLen(model.trainable_variables, 4 + 2)
+        self.assertLen(_update(_model(nvp.FlowDistribution(flow, (4,))), small.vectors(3)), 4 + 2)
+
+    def test_a_variable_without_a_gradient_stays(self):
+        class WithSpare(nvp.conditioners.MLP):
+            def build(self, input_shape):
+                super().build(input_shape)
+                self.spare = self.add_weight(name="spare", shape=(3,), initializer="ones")
+
+        network = WithSpare(outputs=4, hidden=(3,))
+        network.build((None, 2))
+        flow = registry.randomize(nvb.AffineCoupling(network, nvb.Alternating(0)))
+        model = _model(nvp.FlowDistribution(flow, (4,)), keras.optimizers.SGD(0.1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras tells of it.
+            changes = _update(model, small.vectors(5))
+        for variable, change in zip(model.trainable_variables, changes, strict=True):
+            self.assertEqual(np.any(change), variable.name != "spare", variable.path)
+
+    def test_weights_of_keras_files_are_all_the_weights(self):
+        path = os.path.join(self.enter_context(tempfile.TemporaryDirectory()), "model.weights.h5")
+        saved, other = small.image_flow(), small.image_flow()
+        for variable in other.variables:
+            variable.assign(tf.ones_like(variable))
+        training.FlowModel(saved).save_weights(path)
+        training.FlowModel(other).load_weights(path)
+        for one, two in zip(saved.variables, other.variables):
+            self.assertAllEqual(one, two)
+
+    def test_what_compile_does_by_default(self):
+        model = training.FlowModel(small.vector_flow())
+        model.compile()
+        self.assertIsInstance(model.optimizer, training.Adam)
+        self.assertAllClose(model.optimizer.learning_rate, 1e-3)
+        model.compile("sgd")
+        self.assertIsInstance(model.optimizer, keras.optimizers.SGD)
+
+    @parameterized.parameters(("CPU", False), ("GPU", True), ("TPU", True))
+    def test_xla_is_used_on_accelerators(self, device_type, expected):
+        devices = [tf.config.LogicalDevice(f"/device:{kind}:0", kind) for kind in {"CPU", device_type}]
+        model = training.FlowModel(small.vector_flow())
+        with mock.patch.object(tf.config, "list_logical_devices", lambda: devices):
+            model.compile()
+        self.assertEqual(model.jit_compile, expected)
+        model.compile(jit_compile=not expected)
+        self.assertEqual(model.jit_compile, not expected)
+
+    def test_a_step_compiled_with_xla_is_the_same(self):
+        pixels = small.images(8) + np.float32(0.5)
+        results = []
+        for jit_compile in (False, True):
+            flow = small.two_couplings(blocks=0)
+            model = training.FlowModel(flow)
+            model.compile(keras.optimizers.SGD(1e-3), jit_compile=jit_compile)
+            logs = tf.function(model.train_step, jit_compile=model.jit_compile)(tf.constant(pixels))
+            self.assertTrue(bool(model.last_step_finite.value))
+            results.append((logs["loss"].numpy(), small.values(flow.variables)))
+        (loss, variables), (loss_xla, variables_xla) = results
+        self.assertAllClose(loss_xla, loss, rtol=1e-4)
+        for one, other in zip(variables_xla, variables):
+            self.assertAllClose(one, other, atol=1e-4, rtol=1e-4)
+
+    def assertAllClose(self, actual, expected, atol=0.0, rtol=1e-6, msg=""):
+        np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol, atol, err_msg=msg)
+
+    def assertNotAllClose(self, actual, other, rtol):
+        self.assertFalse(np.allclose(actual, other, rtol, 0), f"{actual} is close to {other}")
+
+    def assertAllEqual(self, actual, expected):
+        actual, expected = (x if isinstance(x, list) else [x] for x in (actual, expected))
+        for one, other in zip(actual, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+class NonFiniteStepTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.images, self.vectors = small.images(5), small.vectors(5)
+
+    def _assert_nothing_learned(self, model, events):
+        before = small.values(model.trainable_variables)
+        model.train_step(tf.constant(events))
+        self.assertFalse(bool(model.last_step_finite.value))
+        for variable, old, new in zip(model.trainable_variables, before, small.values(model.trainable_variables)):
+            np.testing.assert_array_equal(new, old, variable.path)
+
+    def _not_finite(self, value):
+        events = self.vectors.copy()
+        events[3, 2] = value
+        return events
+
+    @parameterized.parameters(np.nan, np.inf)
+    def test_a_batch_that_is_not_finite_changes_no_trainable_variable(self, value):
+        model = _model(small.vector_flow(), keras.optimizers.SGD(0.1))
+        self._assert_nothing_learned(model, self._not_finite(value))
+
+    def test_nor_does_a_weight_that_is_not_finite(self):
+        model = _model(small.two_couplings(), keras.optimizers.SGD(0.1))
+        weight = next(v for v in model.trainable_variables if v.path.endswith("conv_in/direction"))
+        weight.assign(tf.fill(weight.shape, np.nan))
+        self._assert_nothing_learned(model, self.images)
+
+    def test_nor_does_a_gradient_that_is_not_finite(self):
+        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.1))
+        # Squares of entries this large overflow in the gradient's norm, not in the loss.
+        events = self.vectors * np.float32(1e12)
+        self.assertTrue(np.all(np.isfinite(model(tf.constant(events)))))
+        self._assert_nothing_learned(model, events)
+
+    def test_nor_does_the_momentum_of_steps_before(self):
+        model = _model(small.vector_flow(), training.Adam(0.1))
+        _update(model, self.vectors)
+        self._assert_nothing_learned(model, self._not_finite(np.nan))
+
+    def test_training_goes_on_after_it(self):
+        model = _model(small.vector_flow(), training.Adam(0.1))
+        model.train_step(tf.constant(self._not_finite(np.nan)))
+        for change in _update(model, self.vectors):
+            self.assertTrue(np.all(np.isfinite(change)))
+            self.assertTrue(np.any(change))
+        self.assertTrue(bool(model.last_step_finite.value))
+        self.assertTrue(np.all(np.isfinite(model(tf.constant(self.vectors)))))
+
+
+class FitTest(absltest.TestCase):
+    def test_images(self):
+        images = small.images(64)
+        model = training.FlowModel(small.two_couplings(), levels=small.LEVELS)
+        model.compile(training.Adam(0.03))
+        history = model.fit(images, batch_size=16, epochs=8, validation_data=images[:16], verbose=0).history
+        self.assertEqual(set(history), {"loss", "bits_per_dim", "val_loss", "val_bits_per_dim"})
+        self.assertLess(history["loss"][-1], history["loss"][0] - 1)
+        self.assertLess(history["val_loss"][-1], history["val_loss"][0] - 1)
+        np.testing.assert_allclose(
+            history["bits_per_dim"], np.array(history["loss"]) / (16 * math.log(2)), rtol=1e-5
+        )
+        evaluation = model.evaluate(images[:16], batch_size=16, verbose=0, return_dict=True)
+        np.testing.assert_allclose(evaluation["loss"], history["val_loss"][-1], rtol=1e-5)
+        log_probs = model.predict(images[:16], batch_size=16, verbose=0)
+        np.testing.assert_allclose(-np.mean(log_probs), evaluation["loss"], rtol=1e-5)
+
+    def test_vectors(self):
+        vectors = small.vectors(64)
+        model = training.FlowModel(small.vector_flow())
+        model.compile(training.Adam(0.01))
+        data = tf.data.Dataset.from_tensor_slices(vectors).batch(16)
+        history = model.fit(data, epochs=8, validation_data=data, verbose=0).history
+        self.assertEqual(set(history), {"loss", "val_loss"})
+        self.assertLess(history["loss"][-1], history["loss"][0] - 0.3)
+
+    def test_early_stopping_puts_the_best_weights_back(self):
+        distribution = small.vector_flow()
+        model = _model(distribution, keras.optimizers.SGD(-0.1))  # Away from the minimum.
+        stop = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
+        weights = []
+        keep = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: weights.append(small.values(distribution.variables))
+        )
+        history = model.fit(small.vectors(16), batch_size=16, epochs=9, verbose=0, callbacks=[keep, stop]).history
+        self.assertLen(history["loss"], 3)
+        for now, first in zip(small.values(distribution.variables), weights[0]):
+            np.testing.assert_array_equal(now, first)
+
+
+class DtypeTest(parameterized.TestCase):
+    def test_float64_stays_float64(self):
+        distribution = small.vector_flow(dtype="float64", batch_norm=False)
+        events = small.vectors(5).astype(np.float64) / 3
+        log_probs = training.FlowModel(distribution)(tf.constant(events))
+        np.testing.assert_allclose(log_probs, distribution.log_prob(events), rtol=1e-13)
+
+    @parameterized.parameters("mixed_bfloat16", "mixed_float16")
+    def test_a_mixed_policy_is_for_networks_alone(self, policy):
+        self.addCleanup(keras.config.set_dtype_policy, keras.config.dtype_policy())
+        keras.config.set_dtype_policy(policy)
+        distribution = small.vector_flow(batch_norm=False)
+        events = small.vectors(5)
+        model = _model(distribution, keras.optimizers.SGD(0.5), clip_norm=None)
+        np.testing.assert_allclose(model(tf.constant(events)), distribution.log_prob(events), rtol=1e-5)
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(distribution.log_prob(events))
+        gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+        for change, gradient in zip(_update(model, events), gradients):
+            np.testing.assert_allclose(change, -0.5 * gradient.numpy(), rtol=0.05, atol=0.01)
+
+
+if __name__ == "__main__":
+    absltest.main()
