@@ -37,19 +37,20 @@ class Result:
         return lines[-1].removeprefix("error: ")
 
 
-def run(program: str, *flags: str) -> Result:
-    """`python -m launch.PROGRAM FLAGS`."""
+def run(program: str, *flags: str, **environment: str) -> Result:
+    """`python -m launch.PROGRAM FLAGS`, with these environment variables."""
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("output", "errors")]
-        process = _processes.Process(target=_main, args=(program, flags, *files))
+        process = _processes.Process(target=_main, args=(program, flags, environment, *files))
         process.start()
         process.join()
         return Result(process.exitcode, *(pathlib.Path(file).read_text() for file in files))
 
 
-def _main(program: str, flags: tuple[str, ...], output: str, errors: str) -> None:
+def _main(program: str, flags: tuple[str, ...], environment: dict[str, str], output: str, errors: str) -> None:
     for stream, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    os.environ.update(environment)
     sys.argv = [program, *flags]
     runpy.run_module(f"launch.{program}", run_name="__main__", alter_sys=True)
 
@@ -62,9 +63,9 @@ def scratch() -> pathlib.Path:
     return pathlib.Path(folder)
 
 
-def train(folder: pathlib.Path, *flags: str) -> Result:
+def train(folder: pathlib.Path, *flags: str, **environment: str) -> Result:
     """Trains a small model on digits."""
-    return run("train", *_TINY, f"--data_dir={scratch()}/data", f"--output_dir={folder}", *flags)
+    return run("train", *_TINY, f"--data_dir={scratch()}/data", f"--output_dir={folder}", *flags, **environment)
 
 
 @functools.cache

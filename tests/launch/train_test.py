@@ -131,6 +131,10 @@ class TrainTest(_Test):
         )
         self.assertEqual(programs.contents(self.trained), before)
 
+    def test_git_need_not_be_there(self):
+        # What is refused is what comes next.
+        self.assertIn("width=2 (here 3)", programs.train(self.trained, "--width=3", PATH="").error)
+
 
 class RefusalsTest(_Test):
     def _error(self, *flags):
@@ -162,11 +166,25 @@ class RefusalsTest(_Test):
         )
 
     def test_a_batch_larger_than_the_data(self):
-        data_dir = f"--data_dir={programs.scratch() / 'data'}"
-        error = self._error("--batch_size=1298", "--scales=1", "--width=1", "--blocks=0", data_dir)
         self.assertEqual(
-            error, "expected a batch_size of 1 to 1297, the size of the train split of digits, got 1298"
+            programs.train(self.folder, "--batch_size=1298").error,
+            "expected a batch_size of 1 to 1297, the size of the train split of digits, got 1298",
         )
+
+    def test_numbers_that_run_away(self):
+        error = programs.train(self.folder, "--learning_rate=1e30").error
+        self.assertRegex(error, r"^step 1: not finite: the .* entries\); no checkpoint was written yet$")
+
+    def test_a_folder_that_cannot_be_one(self):
+        self.folder.write_text("a file")
+        self.assertIn(str(self.folder), programs.train(self.folder).error)
+        self.assertEqual(self.folder.read_text(), "a file")
+
+    def test_a_seed_below_zero(self):
+        result = programs.train(self.folder, "--seed=-1")
+        self.assertEqual(result.status, 1)
+        self.assertIn("--seed=-1: -1 is", result.errors)
+        self.assertNotIn("Traceback", result.errors)
 
     def test_an_argument_that_is_no_flag(self):
         result = programs.run("train", "digits")

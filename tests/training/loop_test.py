@@ -15,8 +15,12 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
+import tfp_realnvp as nvp
 from tests.training import small
 from tfp_realnvp import training
+from tfp_realnvp.training import non_finite
+
+nvb = nvp.bijectors
 
 _BATCHES = 4  # in an epoch
 
@@ -405,6 +409,36 @@ class NonFiniteTest(parameterized.TestCase):
         # The square of such an entry is no float32, so that the gradient's norm is infinite and the loss is not.
         with self._error("^step 0: not finite: .*gradient"):
             _train(_model(small.vector_flow(batch_norm=False)), small.vectors(32) * np.float32(1e12))
+
+    def test_a_flow_that_is_no_chain(self):
+        network = nvp.conditioners.MLP(outputs=4, hidden=(3,))
+        network.build((None, 2))
+        coupling = nvb.AffineCoupling(network, nvb.Alternating(0), name="alone")
+        coupling.gain.assign(np.nan)
+        with self._error("^step 0: not finite: the variable alone_gain"):
+            _train(_model(nvp.FlowDistribution(coupling, (4,))), small.vectors(32))
+        coupling.gain.assign(1e4)
+        network.dense_out.bias.assign([0.0, 0.0, 9.0, 9.0])
+        with self._error("^step 0: not finite: the output of alone "):
+            _train(_model(nvp.FlowDistribution(coupling, (4,))), small.vectors(32))
+
+    def test_a_coupling_within_a_split(self):
+        model = _model(small.image_flow(scales=2, blocks=0))
+        coupling = next(m for m in model.distribution.submodules if m.name == "scale_1_checkerboard_2")
+        events = tf.constant(small.images(4))
+        weight = coupling.conditioner.conv_out.bias
+        start = weight.numpy()
+        weight.assign([0.0, 0.0, 9.0, 9.0])
+        coupling.gain.assign(1e4)
+        self.assertStartsWith(
+            non_finite.first_non_finite(model, events, model.noise_seed(0)), "the output of scale_1_checkerboard_2 "
+        )
+        # Also a variable's name says of which coupling it is.
+        weight.assign(np.where(np.arange(4) == 2, np.nan, start))
+        self.assertRegex(
+            non_finite.first_non_finite(model, events, model.noise_seed(0)),
+            r"the variable \S*scale_1_checkerboard_2\S*/conv_out/bias \(1 of 4 entries\)",
+        )
 
     def _assert_stops_at(self, breaks, culprit):
         make = small.vector_flow

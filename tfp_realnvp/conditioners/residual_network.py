@@ -34,7 +34,7 @@ class ResidualNetwork(keras.layers.Layer):
         the other channels, half of them hidden, are doubled.
       use_skips: whether every block has a 1x1 convolution to the output; otherwise the last block alone feeds it.
       activation: name of a Keras activation, or a callable.
-      normalization: "batch", "layer" or "none".
+      normalization: "batch", "layer" or "none". Layer norm is left out at the input.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
       **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last convolution, and so the output, stays
         in the variables' dtype.
@@ -75,7 +75,12 @@ class ResidualNetwork(keras.layers.Layer):
         self.normalization = normalization
         self.context_size = context_size
 
-        self.norm_in = self._norm("norm_in")
+        # A layer norm would hide what all of the input's few channels share: with one channel, everything.
+        self.norm_in = (
+            keras.layers.Identity(dtype=self.dtype_policy, name="norm_in")
+            if normalization == "layer"
+            else self._norm("norm_in")
+        )
         self.conv_in = self._conv(3, "conv_in", use_magnitude=False)
         self.context_in = (
             None
