@@ -27,7 +27,9 @@ DATA_DIR = flags.DEFINE_string(
 OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "The run's folder: settings, checkpoints, logs and pictures. By default runs/PRESET."
 )
-SEED = flags.DEFINE_integer("seed", 0, "Seed of every random draw: weights, order of the data, noise, samples.")
+SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of every random draw: weights, order of the data, noise, samples.", lower_bound=0
+)
 JIT_COMPILE = flags.DEFINE_bool(
     "jit_compile", None, "Whether to compile with XLA. By default on accelerators only: on a CPU a graph is faster."
 )

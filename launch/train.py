@@ -20,6 +20,7 @@ import dataclasses
 import importlib.metadata
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -67,9 +68,13 @@ def main() -> None:
     print(nvp.summary(distribution), flush=True)
     if _DESCRIBE.value:
         return
+    images = images or run.load_images(preset)
+    try:
+        _training_batches(preset, images, epoch=0, skip=0)
+    except ValueError as error:
+        raise run.UsageError(str(error)) from error
     folder = run.output_dir()
     training.claim(folder, _config(preset))
-    images = images or run.load_images(preset)
     started = time.monotonic()
     _train(preset, distribution, images, folder)
     print(f"Trained for {time.monotonic() - started:.0f} s")
@@ -91,17 +96,24 @@ def _config(preset: presets.Preset) -> dict[str, Any]:
     settings = dataclasses.asdict(preset)
     free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim")}
     packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent
-    ).stdout.strip()
     return {
         "preset": run.PRESET.value,
         "model": {**settings, "seed": run.SEED.value},
         "epochs": free["epochs"],
         "versions": {name: importlib.metadata.version(name) for name in packages},
-        "commit": commit or None,
+        "commit": _commit(),
         "command": sys.argv,
     }
+
+
+def _commit() -> str | None:
+    """The commit of this program, where it lies in a git checkout and there is a git to ask."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
 
 
 def _train(
@@ -124,9 +136,7 @@ def _train(
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
     training.train(
         model,
-        lambda epoch, skip: images.training_batches(
-            preset.batch_size, seed=seed, epoch=epoch, flip=preset.flip, skip=skip
-        ),
+        lambda epoch, skip: _training_batches(preset, images, epoch, skip),
         epochs=preset.epochs,
         validation_batches=validation,
         output_dir=folder,
@@ -134,6 +144,10 @@ def _train(
         callbacks=callbacks,
         verbose=_VERBOSE.value,
     )
+
+
+def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int, skip: int) -> tf.data.Dataset:
+    return images.training_batches(preset.batch_size, seed=run.SEED.value, epoch=epoch, flip=preset.flip, skip=skip)
 
 
 def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path) -> None:
@@ -161,8 +175,8 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
     results = {name: dataclasses.asdict(row) for name, row in rows.items()}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    if not (folder / "saved_model").exists():
-        serving.save(distribution, folder / "saved_model", levels=levels)
+    shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
+    serving.save(distribution, folder / "saved_model", levels=levels)
     print("\nWrote:")
     for name in ("samples.png", "results.json", "config.json", "checkpoints", "tensorboard", "saved_model"):
         print(f"  {folder / name}")

@@ -19,6 +19,11 @@ _FLAGFILES = pathlib.Path(launch.__file__).parent / "flagfiles"
 _NAMES = ("Real NVP", "independent pixel histogram", "full-covariance Gaussian of the logits")
 
 
+def _tiny_flow():
+    """The architecture of `programs.train`."""
+    return nvp.real_nvp(event_shape=(8, 8, 1), scales=1, width=2, blocks=0, levels=17)
+
+
 def _table(output):
     """The figures of the table that is printed."""
     rows = (re.fullmatch(rf"({'|'.join(_NAMES)}) +(\d+\.\d+) +(\d+\.\d+)", line) for line in output.splitlines())
@@ -81,10 +86,7 @@ class TrainTest(_Test):
         self.assertIn(f"\n{margin:.3f} bits/dim under the better baseline\n", self.result.output)
 
     def test_the_figure_is_that_of_the_best_checkpoint(self):
-        config = training.read_config(self.trained)["model"]
-        flow = nvp.real_nvp(
-            event_shape=config["event_shape"], **{name: config[name] for name in ("scales", "width", "blocks", "levels")}
-        )
+        flow = _tiny_flow()
         path = training.latest(self.trained)
         self.assertIn(f"Read {path}\n", self.result.output)
         training.restore(flow, path)
@@ -113,7 +115,7 @@ class TrainTest(_Test):
         results = json.loads((folder / "results.json").read_text())
         self.assertAlmostEqual(results["Real NVP"]["bits_per_dim"], table["Real NVP"][0], 4)
         self.assertNotEqual((folder / "samples.png").read_bytes(), (self.trained / "samples.png").read_bytes())
-        flow = nvp.real_nvp(event_shape=(8, 8, 1), scales=1, width=2, blocks=0, levels=17)
+        flow = _tiny_flow()
         training.restore(flow, training.latest(folder))
         self._assert_saved_model_is(folder / "saved_model", flow)
 
@@ -204,16 +206,21 @@ class FlagsTest(_Test):
         self.assertEqual((result.status, result.errors), (0, ""))
 
     @parameterized.parameters(
-        ("cifar10", 19_609_545), ("imagenet32", 46_220_359), ("imagenet64", 96_363_237), ("celeba", 185_898_341)
+        ("cifar10", 19_609_545),
+        ("imagenet32", 46_220_359),
+        ("imagenet64", 96_363_237),
+        ("celeba", 185_898_341),
     )
     def test_describe(self, name, parameters):
-        result = programs.run("train", f"--flagfile={_FLAGFILES / name}.flags", "--describe", f"--output_dir={self.folder}")
+        flagfile = f"--flagfile={_FLAGFILES / name}.flags"
+        result = programs.run("train", flagfile, "--describe", f"--output_dir={self.folder}")
         self.assertEqual(result.status, 0, result.errors)
         self.assertEndsWith(result.output, f"\n{parameters:,} trainable parameters\n")
         self.assertFalse(self.folder.exists())
 
     def test_flags_override_a_preset(self):
-        result = programs.run("train", "--preset=cifar10", "--scales=1", "--width=3", "--blocks=0", "--rho=0.5", "--describe")
+        flags = ("--scales=1", "--width=3", "--blocks=0", "--rho=0.5")
+        result = programs.run("train", "--preset=cifar10", *flags, "--describe")
         self.assertIn("AffineCoupling checkerboard 1, ResidualNetwork 0 blocks x 3", result.output)
         self.assertIn("BatchNorm rho=0.5", result.output)
         self.assertNotIn("Squeeze", result.output)

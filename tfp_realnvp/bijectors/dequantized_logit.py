@@ -27,11 +27,13 @@ def dequantize(images: tf.Tensor, *, seed: tf.Tensor, levels: int = 256, dtype: 
       A float tensor in [0, levels), of the shape of `images`.
 
     Raises:
-      TypeError: when `images` are not integers, for noise was added before, then.
+      TypeError: when `images` are not integers, for noise was added before, then; for a dtype of fewer bits.
     """
     images = tf.convert_to_tensor(images)
     if not images.dtype.is_integer:
         raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
+    if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
+        raise TypeError(f"expected a dtype of float32 or float64, for fewer bits would round up, got {dtype}")
     noise_bits = 24 - math.ceil(math.log2(levels))  # 24: the bits of a float32's significand.
     noise = tf.random.stateless_uniform(tf.shape(images), seed, 0, 2**noise_bits, tf.int32)
     return tf.cast(images, dtype) + tf.cast(noise, dtype) / 2**noise_bits

@@ -93,7 +93,8 @@ class WeightNormConv2D(keras.layers.Layer):
 @tf.custom_gradient
 def _normalize(direction: tf.Tensor):
     """`direction / ||direction||`, with a gradient of five operations where autodiff takes twenty."""
-    inverse_norm = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), [0, 1, 2]))
+    # The least norm is that of `tf.nn.l2_normalize`: a direction of zeros stays one.
+    inverse_norm = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(direction), [0, 1, 2]), 1e-12))
     unit = direction * inverse_norm
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:

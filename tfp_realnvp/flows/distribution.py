@@ -100,8 +100,7 @@ class FlowDistribution(_TransformedDistribution):
             )
         if is_tensor and dtype != self.dtype:
             raise TypeError(f"expected {self.dtype.name} events, got {dtype.name}")
-        # A tensor object of its own for each call, so that TFP's cache cannot answer with what old weights gave.
-        value = tf.identity(tf.convert_to_tensor(value, self.dtype))
+        value = tf.convert_to_tensor(value, self.dtype)
         ndims = self.event_shape.rank
         if value.shape.rank is None or value.shape.rank < ndims:
             raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")

@@ -85,7 +85,7 @@ def real_nvp(
       name: the distribution's name.
 
     Returns:
-      A `FlowDistribution`, which is a `tfd.TransformedDistribution`.
+      A `FlowDistribution`, the class of `tfd.TransformedDistribution`'s instances with a context added.
 
     Raises:
       ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales - 1` times.
@@ -112,9 +112,9 @@ def real_nvp(
     if dtype_policy is None:
         dtype_policy = keras.config.dtype_policy() if dtype == "float32" else dtype
 
-    def conditioner(mask: Mask, channels: int, width: int) -> keras.layers.Layer:
+    def conditioner(mask: Mask, channels: int, width: int, name: str) -> keras.layers.Layer:
         outputs = 2 * mask.changed_size(channels)
-        shared = dict(outputs=outputs, activation=activation, context_size=context_size, dtype=dtype_policy)
+        shared = dict(outputs=outputs, activation=activation, context_size=context_size, dtype=dtype_policy, name=name)
         if is_image:
             network = ResidualNetwork(
                 width=width,
@@ -133,7 +133,7 @@ def real_nvp(
     def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
         """A coupling and the batch norm that follows it."""
         coupling = AffineCoupling(
-            conditioner(mask, channels, width),
+            conditioner(mask, channels, width, f"{name}_network"),
             mask,
             form=form,
             initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0,

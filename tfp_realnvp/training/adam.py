@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -21,25 +22,45 @@ class Adam(keras.optimizers.Adam):
 
     def __init__(self, learning_rate: Any = 1e-3, *, epsilon: float = 1e-8, **kwargs: Any):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
+        self._skip = None
         if self.amsgrad:
             raise ValueError("expected amsgrad=False: the fused kernel has none; use keras.optimizers.Adam")
+
+    def apply(
+        self,
+        grads: Sequence[tf.Tensor],
+        trainable_variables: Sequence[Any] | None = None,
+        *,
+        skip: tf.Tensor | None = None,
+    ) -> None:
+        """As Keras's `apply`; where `skip` is true, neither the variables nor the moments change."""
+        self._skip = skip
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            self._skip = None
 
     def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
         # What all variables share is made once: the bias correction, and the constants of each dtype. Not from
         # `learning_rate`, of which `tf.distribute` hands over one for each replica.
-        step = tf.cast(self.iterations.value + 1, tf.float64)
+        step = tf.cast(self.iterations, tf.float64) + 1
         correction = tf.sqrt(1 - tf.pow(tf.cast(self.beta_2, tf.float64), step)) / (
             1 - tf.pow(tf.cast(self.beta_1, tf.float64), step)
         )
         rate = tf.cast(self.learning_rate, tf.float64) * correction
+        beta_1, beta_2 = (tf.constant(beta, tf.float64) for beta in (self.beta_1, self.beta_2))
+        if self._skip is not None:
+            # With these the kernel leaves all as it is: a branch around it could not hold a `merge_call`.
+            rate = tf.where(self._skip, tf.zeros_like(rate), rate)
+            beta_1, beta_2 = (tf.where(self._skip, tf.ones_like(beta), beta) for beta in (beta_1, beta_2))
         shared = {
             dtype: dict(
                 # No power of the betas: the kernel would correct the bias again.
                 beta1_power=tf.constant(0, dtype),
                 beta2_power=tf.constant(0, dtype),
                 lr=tf.cast(rate, dtype),
-                beta1=tf.constant(self.beta_1, dtype),
-                beta2=tf.constant(self.beta_2, dtype),
+                beta1=tf.cast(beta_1, dtype),
+                beta2=tf.cast(beta_2, dtype),
                 epsilon=tf.constant(self.epsilon, dtype),
             )
             for dtype in {variable.dtype for _, variable in grads_and_vars}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -43,8 +44,11 @@ def claim(output_dir: str | pathlib.Path, config: dict[str, Any]) -> None:
         raise CheckpointError(
             f"{output_dir} holds checkpoints but no {CONFIG} that says of what: choose another --output_dir"
         )
-    output_dir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(config, indent=2) + "\n")
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(config, indent=2) + "\n")
+    except OSError as error:
+        raise CheckpointError(f"{output_dir} cannot be a run's folder: {error.strerror}") from error
 
 
 def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
@@ -56,7 +60,13 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     path = pathlib.Path(run_dir) / CONFIG
     if not path.exists():
         raise CheckpointError(f"expected a run's folder with a {CONFIG}, found none in {run_dir}")
-    return json.loads(path.read_text())
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"expected a run's {CONFIG} in {run_dir}, got no JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise CheckpointError(f'expected a run\'s {CONFIG} in {run_dir}, got one without settings under "model"')
+    return config
 
 
 def latest(run_dir: str | pathlib.Path) -> str:
@@ -83,13 +93,29 @@ def restore(distribution: FlowDistribution, path: str) -> None:
     Raises:
       CheckpointError: when the checkpoint is of another architecture.
     """
+    if len(_saved_sizes(path)) > len(distribution.variables):  # TensorFlow would leave out the rest.
+        raise of_another_architecture(path, distribution)
     try:
         status = tf.train.Checkpoint(distribution=distribution).restore(path)
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
+        raise of_another_architecture(path, distribution) from error
+
+
+def _saved_sizes(path: str) -> list[int]:
+    """How many numbers each variable of the distribution in a checkpoint has."""
+    try:
         saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-        saved = sum(name.startswith("distribution/") and ".ATTRIBUTES" in name for name in saved)
-        raise CheckpointError(
-            f"{path} is of another architecture: expected {len(distribution.variables)} variables of this flow, "
-            f"got {saved}, or others: {str(error).splitlines()[0]}"
-        ) from error
+    except tf.errors.NotFoundError as error:
+        raise CheckpointError(f"expected a checkpoint, found none at {path}") from error
+    return [math.prod(shape) for name, shape in saved.items() if name.startswith("distribution/")]
+
+
+def of_another_architecture(path: str, distribution: FlowDistribution) -> CheckpointError:
+    """The error that says how a checkpoint differs from the flow it was to be read into."""
+    sizes = _saved_sizes(path)
+    ours = [math.prod(variable.shape) for variable in distribution.variables]
+    return CheckpointError(
+        f"{path} is of another architecture: expected {len(ours)} variables of {sum(ours):,} numbers, "
+        f"got {len(sizes)} of {sum(sizes):,}"
+    )

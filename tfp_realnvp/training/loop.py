@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.training.checkpoint import of_another_architecture
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
 
@@ -103,6 +104,7 @@ class _State:
         self.epoch = tf.Variable(0, dtype=tf.int64)
         self.batch = tf.Variable(0, dtype=tf.int64)
         self.best_loss = tf.Variable(float("inf"))
+        self._distribution = model.distribution
         self._last = self._best = None
         if output_dir is not None:
             checkpoint = tf.train.Checkpoint(
@@ -119,7 +121,11 @@ class _State:
 
     def resume(self) -> None:
         if self._last is not None and self._last.latest_checkpoint:
-            self._last.checkpoint.restore(self._last.latest_checkpoint).assert_consumed()
+            path = self._last.latest_checkpoint
+            try:
+                self._last.checkpoint.restore(path).assert_consumed()
+            except (AssertionError, ValueError) as error:
+                raise of_another_architecture(path, self._distribution) from error
 
     def save(self) -> None:
         if self._last is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,6 +20,14 @@ def compiles_by_default() -> bool:
     return any(device.device_type in ("GPU", "TPU") for device in tf.config.list_logical_devices())
 
 
+def gradients_or_zeros(
+    tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[keras.Variable]
+) -> list[tf.Tensor]:
+    """The gradient of each variable; zeros, not None, of one that the loss does not depend on."""
+    gradients = tape.gradient(loss, variables)
+    return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables)]
+
+
 class FlowModel(keras.Model):
     """Maximum likelihood of a flow, as a Keras model.
 
@@ -33,8 +42,8 @@ class FlowModel(keras.Model):
     Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
     are `loss` and, for images, `bits_per_dim = loss / (D log 2)`.
 
-    Where the loss or the gradient is not finite, the optimizer gets zeros for a gradient and `last_step_finite` is
-    False.
+    Where the loss or the gradient is not finite, `last_step_finite` is False and our `Adam` skips the step; any other
+    optimizer gets zeros for a gradient.
 
     Args:
       distribution: what a flow factory returned.
@@ -63,7 +72,8 @@ class FlowModel(keras.Model):
         seed: int = 0,
         name: str = "flow_model",
     ):
-        super().__init__(name=name)
+        # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
+        super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
         self.distribution = distribution
         self.levels = levels
         self.l2 = l2
@@ -117,13 +127,17 @@ class FlowModel(keras.Model):
             log_prob = self(events, training=True, seed=self.noise_seed(self.optimizer.iterations))
             loss = -tf.reduce_mean(log_prob)
             objective = tf.add_n([loss, self._l2_term(), *self.losses])
-        gradients = tape.gradient(objective, variables)
+        gradients = gradients_or_zeros(tape, objective, variables)
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(objective) & tf.math.is_finite(norm)
         scale = tf.ones_like(norm) if self.clip_norm is None else self.clip_norm / tf.maximum(norm, self.clip_norm)
         scale = tf.where(finite, scale, tf.zeros_like(scale))
         # Zero times NaN is zero here.
-        self.optimizer.apply([tf.math.multiply_no_nan(gradient, scale) for gradient in gradients], variables)
+        gradients = [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients]
+        if isinstance(self.optimizer, Adam):
+            self.optimizer.apply(gradients, variables, skip=~finite)
+        else:
+            self.optimizer.apply(gradients, variables)
         self.last_step_finite.assign(finite)
         self.loss_metric.update_state(loss, sample_weight=tf.cast(tf.shape(log_prob)[0], loss.dtype))
         return self.get_metrics_result()

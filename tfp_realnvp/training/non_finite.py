@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import Chain, Split, dequantize
-from tfp_realnvp.training.model import FlowModel
+from tfp_realnvp.bijectors import Bijector, Chain, Split, dequantize
+from tfp_realnvp.training.model import FlowModel, gradients_or_zeros
 
 
 class NonFiniteError(ArithmeticError):
@@ -41,13 +41,16 @@ def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[t
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(model(events, training=True))
     yield "the loss", loss
-    for variable, gradient in zip(model.trainable_variables, tape.gradient(loss, model.trainable_variables)):
+    gradients = gradients_or_zeros(tape, loss, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients):
         yield f"the gradient of {variable.path}", gradient
+    yield "the gradient's global norm", tf.linalg.global_norm(gradients)
 
 
-def _layer_tensors(flow: Chain, x: tf.Tensor, prefix: str = "") -> Iterator[tuple[str, tf.Tensor]]:
+def _layer_tensors(flow: Bijector, x: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+    flow = flow if isinstance(flow, Chain) else Chain([flow])
     for layer, z, log_det in flow.trace(x, training=True):
-        if isinstance(layer, Split) and isinstance(layer.flow, Chain):
+        if isinstance(layer, Split):
             yield from _layer_tensors(layer.flow, tf.split(x, 2, -1)[0])
         yield f"the output of {layer.name}", z
         yield f"the log-det of {layer.name}", log_det
