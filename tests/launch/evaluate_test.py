@@ -45,10 +45,10 @@ class EvaluateTest(parameterized.TestCase):
     def test_settings(self):
         row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
         bits, error = row["bits_per_dim"], row["standard_error"]
-        other_noise = self._bits_per_dim("--seed=1", "--batch_size=70")
+        other_noise = self._bits_per_dim("--seed=1")
         self.assertNotEqual(other_noise, round(bits, 4))
         self.assertLess(abs(other_noise - bits), 5 * error)
-        self.assertLess(self._bits_per_dim("--importance_samples=5"), bits)
+        self.assertLess(self._bits_per_dim("--importance_samples=5"), bits - 1e-3)
 
     @parameterized.parameters(("train", 1297), ("validation", 200))
     def test_another_split(self, split, images):
