@@ -2,7 +2,7 @@
 
     python -m launch.sample --output_dir=runs/digits --count=100 --seed=1
 
-Writes OUTPUT_DIR/samples-SEED.png. The same seed draws the same images.
+Writes OUTPUT_DIR/samples-SEED.png. The same seed and batch size draw the same images.
 """
 
 from __future__ import annotations

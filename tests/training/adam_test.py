@@ -84,6 +84,26 @@ class AdamTest(parameterized.TestCase):
         self.assertEqual((optimizer.beta_1, optimizer.beta_2, optimizer.epsilon), (0.9, 0.999, 1e-8))
         self.assertEqual(optimizer.get_config()["learning_rate"], np.float32(1e-3))
 
+    def test_a_step_may_be_skipped(self):
+        variables = _variables()
+        optimizer = training.Adam(0.1)
+        _run(optimizer, variables, range(3))
+        apply = tf.function(lambda gradients, skip: optimizer.apply(gradients, variables, skip=skip))
+        state = [*variables, *optimizer._momentums, *optimizer._velocities]
+        for skip in (True, False):
+            before = [variable.numpy() for variable in state]
+            apply(_gradients(3), tf.constant(skip))
+            for variable, value in zip(state, before):
+                self.assertEqual(np.array_equal(variable.numpy(), value), skip, variable.path)
+        # A step that is not skipped is as any other.
+        expected = _variables()
+        other = training.Adam(0.1)
+        _run(other, expected, range(3))
+        other.iterations.assign_add(1)
+        other.apply(_gradients(3), expected)
+        for one, two in zip(variables, expected):
+            np.testing.assert_allclose(one.numpy(), two.numpy(), 1e-6)
+
     def test_amsgrad_is_refused(self):
         with self.assertRaisesRegex(ValueError, "expected amsgrad=False"):
             training.Adam(amsgrad=True)

@@ -117,5 +117,5 @@ def of_another_architecture(path: str, distribution: FlowDistribution) -> Checkp
     ours = [math.prod(variable.shape) for variable in distribution.variables]
     return CheckpointError(
         f"{path} is of another architecture: expected {len(ours)} variables of {sum(ours):,} numbers, "
-        f"got {len(sizes)} of {sum(sizes):,}"
+        f"got {len(sizes)} of {sum(sizes):,}, or others of their shapes or of the optimizer's"
     )

@@ -88,8 +88,8 @@ def train(
             validation = {f"val_{name}": float(value) for name, value in model.get_metrics_result().items()}
             epoch_logs.update(validation)
             state.save_if_best(validation["val_loss"])
-        state.save()
         callback_list.on_epoch_end(epoch, epoch_logs)
+        state.save()  # Last, for a callback may have lowered the learning rate.
         if model.stop_training:
             break
     callback_list.on_train_end()
