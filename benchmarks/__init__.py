@@ -1,1 +1,6 @@
 """Numbers that are claims, from scripts that anyone can rerun."""
+
+import os
+
+# Read by TensorFlow when it is first imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -17,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-import launch  # noqa: F401 (silences TensorFlow)
 import tfp_realnvp as nvp
 from tfp_realnvp import presets, training
 from tfp_realnvp.bijectors import AffineCoupling, Checkerboard
