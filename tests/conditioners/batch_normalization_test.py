@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,6 +19,44 @@ def _built(**kwargs):
         layer.build((None, None, None, 3))
         registry.randomize(layer)
     return ours, theirs
+
+
+# Run by a process of its own, for devices are set up before TensorFlow begins.
+_TWO_REPLICAS = """
+import sys
+import numpy as np
+import tensorflow as tf
+from tfp_realnvp.conditioners import BatchNormalization
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for dtype, tolerance in ("float64", 1e-9), ("float32", 1e-5), ("mixed_bfloat16", 0.05), ("mixed_float16", 0.01):
+    x = 3 + 2 * tf.random.stateless_normal([4, 3, 5, 3], (1, 0), dtype="float64")
+    with strategy.scope():
+        several = BatchNormalization(dtype=dtype)
+        several.build(x.shape)
+    one = BatchNormalization(dtype=dtype)
+    one.build(x.shape)
+
+    def gradient(layer, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.tanh(tf.cast(y, tf.float64)) ** 3)
+        return tf.cast(y, tf.float64), tape.gradient(loss, x)
+
+    parts = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.split(x, 2)[context.replica_id_in_sync_group]
+    )
+    results = tf.function(strategy.run)(lambda x: gradient(several, x), (parts,))
+    results = [tf.concat(strategy.experimental_local_results(result), 0) for result in results]
+    for found, expected in zip([*results, *several.variables], [*gradient(one, x), *one.variables], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    for variable in several.variables:
+        first, second = (value.numpy() for value in strategy.experimental_local_results(variable.value))
+        np.testing.assert_array_equal(first, second)
+"""
 
 
 class BatchNormalizationTest(parameterized.TestCase):
@@ -55,6 +97,51 @@ class BatchNormalizationTest(parameterized.TestCase):
         for a, b in zip(mixed.variables, exact.variables, strict=True):
             self.assertEqual(a.dtype, "float32")
             np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2)
+
+    @parameterized.product(
+        dtype=("float32", "float64", "mixed_bfloat16", "mixed_float16"), jit_compile=(False, True)
+    )
+    def test_a_stateless_scope_intercepts_the_moments(self, dtype, jit_compile):
+        layer = _built(dtype=dtype)[0]
+        x = 3 + 2 * tf.random.stateless_normal([4, 3, 5, 3], (1, 0))
+        start = [2.0 * tf.ones_like(v.value) for v in layer.non_trainable_variables]
+
+        @tf.function(jit_compile=jit_compile)
+        def passed(training):
+            scope = keras.StatelessScope(list(zip(layer.non_trainable_variables, start, strict=True)))
+            with scope:
+                outputs = layer(x, training=training)
+            return outputs, [scope.get_current_value(v) for v in layer.non_trainable_variables]
+
+        before = [v.numpy() for v in layer.variables]
+        (training, moved), (inference, kept) = passed(True), passed(False)
+        for old, new in zip(before, layer.variables, strict=True):
+            np.testing.assert_array_equal(old, new)
+        np.testing.assert_array_equal(kept, start)
+        for variable, value in zip(layer.non_trainable_variables, start, strict=True):
+            variable.assign(value)
+        # XLA and half precision round elsewhere.
+        tolerance = dict(rtol=0.01, atol=0.05) if "mixed" in dtype else dict(rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(*(tf.cast(y, tf.float64) for y in (inference, layer(x))), **tolerance)
+        np.testing.assert_allclose(
+            *(tf.cast(y, tf.float64) for y in (training, layer(x, training=True))), **tolerance
+        )
+        np.testing.assert_allclose(moved, layer.non_trainable_variables, **tolerance)
+        self.assertGreater(np.min(np.abs(np.subtract(moved, kept))), 0.01)
+
+    def test_a_single_pixel_has_no_variance(self):
+        layer = _built()[0]
+        old = layer.moving_variance.numpy()
+        outputs = layer(tf.random.stateless_normal([1, 1, 1, 3], (1, 0)), training=True)
+        np.testing.assert_allclose(outputs[0, 0, 0], layer.beta, atol=1e-6)
+        np.testing.assert_allclose(layer.moving_variance, 0.9 * old, rtol=1e-5)
+
+    def test_two_replicas_are_as_one(self):
+        subprocess.run(
+            [sys.executable, "-c", _TWO_REPLICAS],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+        )
 
     def test_parameters(self):
         layer = _built()[0]

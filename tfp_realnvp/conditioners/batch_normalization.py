@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_AXES = [0, 1, 2]
+
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class BatchNormalization(keras.layers.Layer):
@@ -39,7 +41,8 @@ class BatchNormalization(keras.layers.Layer):
                 initializer=initializer,
                 trainable=trainable,
                 autocast=False,
-                aggregation="none" if trainable else "mean",
+                # Moments are those of the global batch already: what one replica assigns, all would.
+                aggregation="none" if trainable else "only_first_replica",
             )
 
         self.beta = weight("beta", "zeros", trainable=True)
@@ -47,24 +50,41 @@ class BatchNormalization(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        moving = self.moving_mean.value, self.moving_variance.value
+        is_fused = self.variable_dtype != "float64"  # For which there is no fused kernel.
         if not training:
-            return self._normalize(inputs, self.moving_mean.value, self.moving_variance.value)
+            return self._fused(inputs, *moving, training=False)[0] if is_fused else self._normalize(inputs, *moving)
         replica = tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            mean, variance = _moments_over_replicas(tf.cast(inputs, self.variable_dtype), replica)
-            outputs = self._normalize(inputs, mean, variance)
-        elif self.variable_dtype == "float64":  # For which there is no fused kernel.
-            mean, variance = tf.nn.moments(inputs, [0, 1, 2])
-            outputs = self._normalize(inputs, mean, variance)
+        over_replicas = replica is not None and replica.num_replicas_in_sync > 1
+        if is_fused and not over_replicas:
+            factor = _bessel_factor(inputs)
+            # The kernel moves the moments, too, but towards the unbiased variance, `factor` times the one wanted.
+            outputs, mean, variance = self._fused(inputs, moving[0], moving[1] * factor, training=True)
+            moving = mean, variance / factor
         else:
-            outputs, mean, unbiased_variance = tf.compat.v1.nn.fused_batch_norm(
-                inputs, tf.ones_like(self.beta.value), self.beta.value, epsilon=self.epsilon
-            )
-            count = _pixels(inputs)
-            variance = unbiased_variance * ((count - 1) / count)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.value.assign_sub((1 - self.momentum) * (moving.value - batch))
+            wide = tf.cast(inputs, self.variable_dtype)
+            moments = _moments_over_replicas(wide, replica) if over_replicas else tf.nn.moments(wide, _AXES)
+            outputs = self._normalize(inputs, *moments)
+            moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
+        # Through the Keras variables: those alone does a `keras.StatelessScope` intercept.
+        for variable, value in zip((self.moving_mean, self.moving_variance), moving):
+            variable.assign(value)
         return outputs
+
+    def _fused(
+        self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Normalised inputs, by the moments of the batch in training, and the given moments moved towards those."""
+        return tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.ones(self.beta.shape),
+            offset=self.beta.value,
+            mean=mean,
+            variance=variance,
+            epsilon=self.epsilon,
+            exponential_avg_factor=1 - self.momentum if training else 1.0,
+            is_training=training,
+        )[:3]
 
     def _normalize(self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
         scale = tf.math.rsqrt(variance + self.epsilon)
@@ -83,11 +103,16 @@ def _pixels(x: tf.Tensor) -> float | tf.Tensor:
     return tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32) if pixels is None else float(pixels)
 
 
+def _bessel_factor(x: tf.Tensor) -> float | tf.Tensor:
+    """By how much the unbiased variance of a batch is larger than its mean square; 1 for a single pixel."""
+    pixels = _pixels(x)
+    return pixels / (max(pixels - 1, 1.0) if isinstance(pixels, float) else tf.maximum(pixels - 1, 1.0))
+
+
 def _moments_over_replicas(x: tf.Tensor, replica: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and variance of each channel over the global batch; gradients flow through the reduction."""
-    axes = [0, 1, 2]
     count = tf.cast(_pixels(x), x.dtype)
-    count, total = replica.all_reduce(tf.distribute.ReduceOp.SUM, [count, tf.reduce_sum(x, axes)])
+    count, total = replica.all_reduce(tf.distribute.ReduceOp.SUM, [count, tf.reduce_sum(x, _AXES)])
     mean = total / count
-    squares = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tf.square(x - mean), axes))
+    squares = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tf.square(x - mean), _AXES))
     return mean, squares / count
