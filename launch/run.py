@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from absl import app, flags, logging
@@ -74,10 +76,10 @@ def open_images(name: str) -> data.ImageData:
         raise UsageError(str(error)) from error
 
 
-def build(preset: presets.Preset) -> FlowDistribution:
-    """The preset's flow, untrained."""
+def build(preset: presets.Preset, **kwargs: Any) -> FlowDistribution:
+    """The preset's flow, untrained; keywords go to `Preset.build`."""
     try:
-        return preset.build()
+        return preset.build(**kwargs)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -104,6 +106,9 @@ def start(main: Callable[[], None]) -> None:
         keras.utils.set_random_seed(SEED.value)
         try:
             main()
+        except training.InterruptedTraining as interruption:
+            print(interruption, file=sys.stderr)
+            sys.exit(128 + signal.SIGTERM)
         except (UsageError, training.CheckpointError, data.DataNotFoundError, training.NonFiniteError) as error:
             logging.debug("The error's origin:", exc_info=True)
             sys.exit(f"error: {error}")

@@ -10,8 +10,13 @@ Any setting of a preset may be overridden, on the command line or in a file:
     python -m launch.train --preset=mnist --width=8 --epochs=3 --data_dir=DIR
     python -m launch.train --preset=imagenet64 --describe
 
-A run that was interrupted goes on where it stopped when started again with the same flags. OUT holds config.json,
-checkpoints/, tensorboard/, and at the end samples.png, results.json and saved_model/.
+Larger models, on more devices, in less memory (docs/training.md, docs/distributed.md):
+
+    python -m launch.train --preset=cifar10 --dtype_policy=mixed_bfloat16 --backprop=remat --strategy=mirrored
+
+A run that was interrupted goes on where it stopped when started again with the same flags: SIGTERM saves first, and
+after SIGKILL at most --checkpoint_every steps are made again. OUT holds config.json, metrics.jsonl, checkpoints/,
+tensorboard/, and at the end samples.png, results.json and saved_model/.
 """
 
 from __future__ import annotations
@@ -38,7 +43,9 @@ _OVERRIDES = {
     "epochs": flags.DEFINE_integer(
         "epochs", None, "Passes over the data in all, those of an interrupted run included.", lower_bound=1
     ),
-    "batch_size": flags.DEFINE_integer("batch_size", None, "Images in a step.", lower_bound=1),
+    "batch_size": flags.DEFINE_integer(
+        "batch_size", None, "Images in a step, those of all devices together.", lower_bound=1
+    ),
     "learning_rate": flags.DEFINE_float("learning_rate", None, "Learning rate of Adam.", lower_bound=0),
     "l2": flags.DEFINE_float("l2", None, "Weight of the L2 term on weight-norm magnitudes and gains.", lower_bound=0),
     "clip_norm": flags.DEFINE_float("clip_norm", None, "Largest global norm of the gradient.", lower_bound=0),
@@ -47,8 +54,46 @@ _OVERRIDES = {
     "width": flags.DEFINE_integer("width", None, "Channels of the networks at the first scale.", lower_bound=1),
     "blocks": flags.DEFINE_integer("blocks", None, "Residual blocks of each network.", lower_bound=0),
     "rho": flags.DEFINE_float("rho", None, "Running average of the flow's batch norm, for small batches.", 0, 1),
+    "dtype_policy": flags.DEFINE_enum(
+        "dtype_policy", None, presets.DTYPE_POLICIES, "Of the networks; the flow and its log-dets stay float32."
+    ),
+    "schedule": flags.DEFINE_enum(
+        "schedule",
+        None,
+        presets.SCHEDULES,
+        "Of the learning rate: constant; cosine, down to 0 at the last step; or plateau, halved after 5 epochs without "
+        "a better validation loss.",
+    ),
+    "warmup_steps": flags.DEFINE_integer(
+        "warmup_steps", None, "Steps in which the learning rate rises from 0.", lower_bound=0
+    ),
+    "ema": flags.DEFINE_float(
+        "ema", None, "Decay of a moving average of the weights, such as 0.999, for evaluation and export.", 0, 1
+    ),
+    "accumulation_steps": flags.DEFINE_integer(
+        "accumulation_steps",
+        None,
+        "Parts of a batch whose gradients are taken one after the other, which takes less memory. Batch norm takes its "
+        "moments from each part.",
+        lower_bound=1,
+    ),
 }
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and leave.")
+_STRATEGY = flags.DEFINE_enum(
+    "strategy", "auto", training.STRATEGIES, "Which devices share the work, see docs/distributed.md."
+)
+_BACKPROP = flags.DEFINE_enum(
+    "backprop",
+    "store",
+    ["store", "remat", "invert"],
+    "What the backward pass has of the forward pass: store keeps everything, remat keeps each layer's input, invert "
+    "keeps the latent and computes back from it, so that memory does not grow with depth. The gradients are the same.",
+)
+_MAX_SKIPPED_STEPS = flags.DEFINE_integer(
+    "max_skipped_steps", 0, "Steps with a loss or gradient that is not finite to skip before giving up.", lower_bound=0
+)
+_LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between two lines in metrics.jsonl.", lower_bound=1)
+_PROFILE = flags.DEFINE_bool("profile", False, "Run TensorFlow's profiler over steps 10 to 20, into tensorboard/.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between two checkpoints.", lower_bound=1)
 _SAMPLE_EVERY = flags.DEFINE_integer("sample_every", 1, "Epochs between two pictures in TensorBoard.", lower_bound=1)
 _PATIENCE = flags.DEFINE_integer(
@@ -64,21 +109,27 @@ _EVALUATION_BATCH = 100
 
 def main() -> None:
     preset, images = _preset_and_images()
-    distribution = run.build(preset)
-    print(nvp.summary(distribution), flush=True)
     if _DESCRIBE.value:
+        print(nvp.summary(run.build(preset)))
         return
-    images = images or run.load_images(preset)
     try:
-        _training_batches(preset, images, epoch=0, skip=0)
+        strategy = training.strategy(_STRATEGY.value)
     except ValueError as error:
         raise run.UsageError(str(error)) from error
-    folder = run.output_dir()
-    training.claim(folder, _config(preset))
+    images = images or run.load_images(preset)
+    _check_batch(preset, images, strategy)
+    with strategy.scope():
+        distribution = run.build(preset, backprop=_BACKPROP.value)
+        model = _model(preset, images, distribution)
+    folder, is_chief = run.output_dir(), training.is_chief(strategy)
+    if is_chief:
+        print(nvp.summary(distribution), flush=True)
+        training.claim(folder, _config(preset))
     started = time.monotonic()
-    _train(preset, distribution, images, folder)
+    _train(preset, model, images, folder, is_chief)
     print(f"Trained for {time.monotonic() - started:.0f} s")
-    _report(preset, images, folder)
+    if is_chief:
+        _report(preset, images, folder)
 
 
 def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
@@ -91,6 +142,19 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
     return dataclasses.replace(preset, dataset=images.name, event_shape=images.shape, levels=images.levels), images
 
 
+def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.distribute.Strategy) -> None:
+    replicas, parts = strategy.num_replicas_in_sync, preset.accumulation_steps
+    if preset.batch_size % (replicas * parts):
+        raise run.UsageError(
+            f"expected a batch_size that {replicas} devices times {parts} accumulation_steps divide, "
+            f"got {preset.batch_size}"
+        )
+    try:
+        _training_batches(preset, images, epoch=0, skip=0)
+    except ValueError as error:
+        raise run.UsageError(str(error)) from error
+
+
 def _config(preset: presets.Preset) -> dict[str, Any]:
     """What makes a run: what it shares with its continuation, and where it came from."""
     settings = dataclasses.asdict(preset)
@@ -100,40 +164,52 @@ def _config(preset: presets.Preset) -> dict[str, Any]:
         "preset": run.PRESET.value,
         "model": {**settings, "seed": run.SEED.value},
         "epochs": free["epochs"],
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "commit": _commit(),
+        "strategy": _STRATEGY.value,
+        "backprop": _BACKPROP.value,
+        "versions": {name: importlib.metadata.version(name) for name in packages} | {"python": sys.version.split()[0]},
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "command": sys.argv,
     }
 
 
-def _commit() -> str | None:
-    """The commit of this program, where it lies in a git checkout and there is a git to ask."""
-    command = ["git", "rev-parse", "HEAD"]
+def _git(*command: str) -> str | None:
+    """What git says of the checkout of this program, where it lies in one and there is a git to ask."""
     try:
-        found = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
+        found = subprocess.run(["git", *command], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
     except OSError:
         return None
     return found.stdout.strip() or None
 
 
-def _train(
-    preset: presets.Preset, distribution: nvp.FlowDistribution, images: data.ImageData, folder: pathlib.Path
-) -> None:
-    seed = run.SEED.value
+def _model(
+    preset: presets.Preset, images: data.ImageData, distribution: nvp.FlowDistribution
+) -> training.FlowModel:
+    """The model, compiled."""
     model = training.FlowModel(
-        distribution, levels=preset.levels, l2=preset.l2, clip_norm=preset.clip_norm, seed=seed
+        distribution,
+        levels=preset.levels,
+        l2=preset.l2,
+        clip_norm=preset.clip_norm,
+        average_decay=preset.ema,
+        seed=run.SEED.value,
     )
-    model.compile(training.Adam(preset.learning_rate), jit_compile=run.jit_compile())
+    rate = preset.learning_rate
+    if preset.schedule == "cosine":
+        steps = preset.epochs * (images.num_examples("train") // preset.batch_size)
+        warmup = dict(initial_learning_rate=0.0, warmup_target=rate, warmup_steps=preset.warmup_steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            decay_steps=max(steps - preset.warmup_steps, 1),
+            **(warmup if preset.warmup_steps else dict(initial_learning_rate=rate)),
+        )
+    model.compile(training.Adam(rate), jit_compile=run.jit_compile())
+    return model
+
+
+def _train(
+    preset: presets.Preset, model: training.FlowModel, images: data.ImageData, folder: pathlib.Path, is_chief: bool
+) -> None:
     validation = images.evaluation_batches("validation", _EVALUATION_BATCH)
-    some = nvp.dequantize(next(iter(validation))[:16], seed=(seed, 0), levels=preset.levels)
-    callbacks = [
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        evaluation.SampleGrid(
-            folder / "tensorboard", some, levels=preset.levels, every=_SAMPLE_EVERY.value, seed=seed
-        ),
-    ]
-    if _PATIENCE.value is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
     training.train(
         model,
         lambda epoch, skip: _training_batches(preset, images, epoch, skip),
@@ -141,13 +217,44 @@ def _train(
         validation_batches=validation,
         output_dir=folder,
         checkpoint_every=_CHECKPOINT_EVERY.value,
-        callbacks=callbacks,
+        log_every=_LOG_EVERY.value,
+        accumulation_steps=preset.accumulation_steps,
+        max_skipped_steps=_MAX_SKIPPED_STEPS.value,
+        callbacks=_callbacks(preset) + (_writing_callbacks(preset, validation, folder) if is_chief else []),
         verbose=_VERBOSE.value,
     )
 
 
+def _callbacks(preset: presets.Preset) -> list[keras.callbacks.Callback]:
+    """Those that steer, on every worker."""
+    callbacks = []
+    if preset.warmup_steps and preset.schedule != "cosine":
+        callbacks.append(training.WarmUp(preset.learning_rate, preset.warmup_steps))
+    if preset.schedule == "plateau":
+        callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=5))
+    if _PATIENCE.value is not None:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
+    return callbacks
+
+
+def _writing_callbacks(
+    preset: presets.Preset, validation: tf.data.Dataset, folder: pathlib.Path
+) -> list[keras.callbacks.Callback]:
+    seed = run.SEED.value
+    some = nvp.dequantize(next(iter(validation))[:16], seed=(seed, 0), levels=preset.levels)
+    profile = (10, 20) if _PROFILE.value else 0
+    return [
+        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False, profile_batch=profile),
+        evaluation.SampleGrid(
+            folder / "tensorboard", some, levels=preset.levels, every=_SAMPLE_EVERY.value, seed=seed
+        ),
+    ]
+
+
 def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int, skip: int) -> tf.data.Dataset:
-    return images.training_batches(preset.batch_size, seed=run.SEED.value, epoch=epoch, flip=preset.flip, skip=skip)
+    """The batches, or the parts of batches, of an epoch."""
+    size = preset.batch_size // preset.accumulation_steps
+    return images.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=preset.flip, skip=skip)
 
 
 def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path) -> None:
@@ -178,7 +285,8 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
     serving.save(distribution, folder / "saved_model", levels=levels)
     print("\nWrote:")
-    for name in ("samples.png", "results.json", "config.json", "checkpoints", "tensorboard", "saved_model"):
+    written = ("samples.png", "results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
+    for name in (*written, "saved_model"):
         print(f"  {folder / name}")
     ours, *baselines = (row.bits_per_dim for row in rows.values())
     margin = min(baselines) - ours

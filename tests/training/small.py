@@ -23,23 +23,33 @@ def image_flow(**settings: Any) -> nvp.FlowDistribution:
     return registry.randomize(nvp.real_nvp(**{**defaults, **settings}))
 
 
-def two_couplings(blocks: int = 1) -> nvp.FlowDistribution:
+def two_couplings(
+    blocks: int = 1, normalization: str = "batch", rho: float | None = None, dtype: str = "float32"
+) -> nvp.FlowDistribution:
     """A flow over the same images of one coupling of each kind, for what is traced or compiled."""
 
     def step(mask: nvb.Mask, channels: int, name: str) -> list[nvb.Bijector]:
         is_checkerboard = isinstance(mask, nvb.Checkerboard)
         changed = mask.changed_size(channels)
         network = nvp.conditioners.ResidualNetwork(
-            outputs=2 * changed, width=2, blocks=blocks, mask_channel=is_checkerboard, name=f"{name}_network"
+            outputs=2 * changed,
+            width=2,
+            blocks=blocks,
+            mask_channel=is_checkerboard,
+            normalization=normalization,
+            dtype=dtype,
+            name=f"{name}_network",
         )
         network.build((None, None, None, mask.kept_size(channels)))
-        coupling = nvb.AffineCoupling(network, mask, form="shift_first", name=name)
-        return [coupling, nvb.BatchNorm(changed, mask=mask, name=f"{name}_batch_norm")]
+        coupling = nvb.AffineCoupling(network, mask, form="shift_first", dtype=dtype, name=name)
+        if normalization == "none":
+            return [coupling]
+        return [coupling, nvb.BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{name}_batch_norm")]
 
     squeeze = nvb.Squeeze("channel_major")
     layers = [nvb.DequantizedLogit(LEVELS), *step(nvb.Checkerboard(1), 1, "checkerboard"), squeeze]
     layers += [*step(nvb.ChannelHalves("first"), 4, "channels"), tfp.bijectors.Invert(squeeze)]
-    return registry.randomize(nvp.FlowDistribution(nvb.Chain(layers), (4, 4, 1)))
+    return registry.randomize(nvp.FlowDistribution(nvb.Chain(layers), (4, 4, 1), dtype=dtype))
 
 
 def vector_flow(**settings: Any) -> nvp.FlowDistribution:

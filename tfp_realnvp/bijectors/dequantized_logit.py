@@ -10,7 +10,14 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.bijector import Bijector
 
 
-def dequantize(images: tf.Tensor, *, seed: tf.Tensor, levels: int = 256, dtype: str = "float32") -> tf.Tensor:
+def dequantize(
+    images: tf.Tensor,
+    *,
+    seed: tf.Tensor,
+    levels: int = 256,
+    dtype: str = "float32",
+    part: tuple[int | tf.Tensor, int] = (0, 1),
+) -> tf.Tensor:
     """Adds uniform noise to integer pixels: `x = image + u`, `u` uniform on [0, 1).
 
     The density of `x` then bounds the probability of the integer image from below, which is what bits/dim of image
@@ -22,6 +29,8 @@ def dequantize(images: tf.Tensor, *, seed: tf.Tensor, levels: int = 256, dtype: 
       seed: two integers; the same seed gives the same noise.
       levels: number of levels of a pixel.
       dtype: of the result.
+      part: `(i, n)` when `images` are the i-th of n equal parts of a batch: they get the noise that they would get
+        in the whole, so that devices that share a batch draw what one device would.
 
     Returns:
       A float tensor in [0, levels), of the shape of `images`.
@@ -35,7 +44,13 @@ def dequantize(images: tf.Tensor, *, seed: tf.Tensor, levels: int = 256, dtype: 
     if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
         raise TypeError(f"expected a dtype of float32 or float64, for fewer bits would round up, got {dtype}")
     noise_bits = 24 - math.ceil(math.log2(levels))  # 24: the bits of a float32's significand.
-    noise = tf.random.stateless_uniform(tf.shape(images), seed, 0, 2**noise_bits, tf.int32)
+    (index, count), shape = part, tf.shape(images)
+    if count > 1:
+        whole = tf.concat([[count * shape[0]], shape[1:]], 0)
+        noise = tf.random.stateless_uniform(whole, seed, 0, 2**noise_bits, tf.int32)
+        noise = tf.ensure_shape(noise[index * shape[0] : (index + 1) * shape[0]], images.shape)
+    else:
+        noise = tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32)
     return tf.cast(images, dtype) + tf.cast(noise, dtype) / 2**noise_bits
 
 

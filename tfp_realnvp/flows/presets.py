@@ -15,6 +15,10 @@ from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.real_nvp import real_nvp
 
 
+DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+SCHEDULES = ("constant", "cosine", "plateau")
+
+
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """A data set, an architecture and a training recipe.
@@ -33,6 +37,12 @@ class Preset:
       learning_rate: of Adam.
       l2: weight of the L2 term, see `FlowModel`.
       clip_norm: largest global norm of the gradient.
+      dtype_policy: of the networks: "float32", "mixed_bfloat16" or "mixed_float16".
+      schedule: of the learning rate: "constant"; "cosine", down to 0 at the last step; or "plateau", halved when the
+        validation loss has not fallen for 5 epochs.
+      warmup_steps: steps in which the learning rate rises from 0.
+      ema: decay of a moving average of the weights for evaluation and export, or None.
+      accumulation_steps: parts of a batch whose gradients are taken one after the other.
       epochs: how long to train.
       published_bits_per_dim: the paper's test figure, None where there is none.
       notes: where paper and release differ, and which this follows.
@@ -51,6 +61,11 @@ class Preset:
     learning_rate: float = 1e-3
     l2: float = 5e-5
     clip_norm: float = 100.0
+    dtype_policy: str = "float32"
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    ema: float | None = None
+    accumulation_steps: int = 1
     epochs: int = 100
     published_bits_per_dim: float | None = None
     notes: str = ""
@@ -65,6 +80,7 @@ class Preset:
             levels=self.levels,
             alpha=self.alpha,
             rho=self.rho,
+            dtype_policy=self.dtype_policy,
         )
         return real_nvp(**{**architecture, **kwargs})
 

@@ -1,20 +1,30 @@
-"""Training: the step, the loop and its checkpoints."""
+"""Training: the step, the loop and its checkpoints, the strategies that share the work."""
 
 from tfp_realnvp.training.adam import Adam
+from tfp_realnvp.training.average import WeightAverage
 from tfp_realnvp.training.checkpoint import CheckpointError, claim, latest, read_config, restore
-from tfp_realnvp.training.loop import train
+from tfp_realnvp.training.loop import InterruptedTraining, train
 from tfp_realnvp.training.model import FlowModel, compiles_by_default
 from tfp_realnvp.training.non_finite import NonFiniteError
+from tfp_realnvp.training.strategies import NAMES as STRATEGIES
+from tfp_realnvp.training.strategies import is_chief, strategy
+from tfp_realnvp.training.warm_up import WarmUp
 
 __all__ = [
     "Adam",
     "CheckpointError",
     "FlowModel",
+    "InterruptedTraining",
     "NonFiniteError",
+    "STRATEGIES",
+    "WarmUp",
+    "WeightAverage",
     "claim",
     "compiles_by_default",
+    "is_chief",
     "latest",
     "read_config",
     "restore",
+    "strategy",
     "train",
 ]

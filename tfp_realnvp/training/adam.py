@@ -22,7 +22,7 @@ class Adam(keras.optimizers.Adam):
 
     def __init__(self, learning_rate: Any = 1e-3, *, epsilon: float = 1e-8, **kwargs: Any):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
-        self._skip = None
+        self._skip, self._reduced = None, False
         if self.amsgrad:
             raise ValueError("expected amsgrad=False: the fused kernel has none; use keras.optimizers.Adam")
 
@@ -32,13 +32,24 @@ class Adam(keras.optimizers.Adam):
         trainable_variables: Sequence[Any] | None = None,
         *,
         skip: tf.Tensor | None = None,
+        reduced: bool = False,
     ) -> None:
-        """As Keras's `apply`; where `skip` is true, neither the variables nor the moments change."""
-        self._skip = skip
+        """As Keras's `apply`, with two things more.
+
+        Args:
+          grads: the gradients.
+          trainable_variables: their variables.
+          skip: where true, neither the variables nor the moments change.
+          reduced: whether all replicas hand over the same gradients, reduced already; otherwise they are summed.
+        """
+        self._skip, self._reduced = skip, reduced
         try:
             super().apply(grads, trainable_variables)
         finally:
-            self._skip = None
+            self._skip, self._reduced = None, False
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars if self._reduced else super()._all_reduce_sum_gradients(grads_and_vars)
 
     def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
         # What all variables share is made once: the bias correction, and the constants of each dtype. Not from

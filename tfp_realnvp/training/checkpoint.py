@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import math
 import pathlib
+import re
 from typing import Any
 
 import tensorflow as tf
 
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.training.average import WeightAverage
 
 CONFIG = "config.json"
+
+# What reading a file that was cut short, or is not all there, ends in.
+TORN = (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError)
 
 
 class CheckpointError(ValueError):
@@ -69,22 +74,33 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     return config
 
 
+def newest_first(folder: str | pathlib.Path) -> list[str]:
+    """The checkpoints in a folder, the newest first.
+
+    By the files there are, not by TensorFlow's list of them, which may itself be torn.
+    """
+    found = {}
+    for index in pathlib.Path(folder).glob("ckpt-*.index"):
+        if match := re.fullmatch(r"ckpt-(\d+)", index.stem):
+            found[int(match[1])] = str(index.with_suffix(""))
+    return [found[number] for number in sorted(found, reverse=True)]
+
+
 def latest(run_dir: str | pathlib.Path) -> str:
-    """The best checkpoint of a run's folder, or the last where none was the best yet.
+    """The best checkpoint of a run's folder, or the last where none was the best yet; one that is whole.
 
     Raises:
       CheckpointError: when there is none.
     """
-    run_dir = pathlib.Path(run_dir)
-    for kind in ("best", "last"):
-        path = tf.train.latest_checkpoint(str(run_dir / "checkpoints" / kind))
-        if path is not None:
+    folder = pathlib.Path(run_dir) / "checkpoints"
+    for path in newest_first(folder / "best") + newest_first(folder / "last"):
+        if _is_whole(path):
             return path
     raise CheckpointError(f"expected a run's folder with checkpoints, found none in {run_dir}")
 
 
 def restore(distribution: FlowDistribution, path: str) -> None:
-    """Reads a checkpoint's weights into a distribution.
+    """Reads a checkpoint's weights into a distribution; averaged ones, where it has them.
 
     Args:
       distribution: of the architecture that was saved.
@@ -100,6 +116,21 @@ def restore(distribution: FlowDistribution, path: str) -> None:
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         raise of_another_architecture(path, distribution) from error
+    if any(name.startswith("average/") for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()):
+        average = WeightAverage(distribution.variables, decay=0.5)
+        tf.train.Checkpoint(average=average).restore(path).assert_existing_objects_matched().expect_partial()
+        average.copy_to_variables()
+
+
+def _is_whole(path: str) -> bool:
+    """Whether every tensor of a checkpoint can be read."""
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except TORN:
+        return False
+    return True
 
 
 def _saved_sizes(path: str) -> list[int]:

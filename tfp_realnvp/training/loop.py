@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import pathlib
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from tfp_realnvp.training.checkpoint import of_another_architecture
+from tfp_realnvp.training.checkpoint import CheckpointError
+from tfp_realnvp.training.metrics_log import MetricsLog, Pace
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
+from tfp_realnvp.training.state import TrainingState
+from tfp_realnvp.training.strategies import is_chief, number_of_workers
+
+
+class InterruptedTraining(Exception):
+    """Training was asked to stop by SIGTERM, and saved its state."""
 
 
 def train(
@@ -21,122 +34,228 @@ def train(
     validation_batches: tf.data.Dataset | None = None,
     output_dir: str | pathlib.Path | None = None,
     checkpoint_every: int = 500,
+    log_every: int = 50,
+    accumulation_steps: int = 1,
+    max_skipped_steps: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 1,
 ) -> dict[str, list[float]]:
     """Trains a compiled model, going on from the last checkpoint if there is one.
 
-    In `output_dir/checkpoints`, `last` holds the newest two states and `best` the one of the lowest validation loss.
-    A state is the distribution, the optimizer, and the place in the data: an interrupted run repeats nothing and
-    loses at most `checkpoint_every` steps.
+    The `tf.distribute` strategy in whose scope the model was made shares each batch among its replicas. A state is
+    saved every `checkpoint_every` steps and after each epoch, see `TrainingState`: a run that goes on repeats
+    nothing, ends bit for bit where it would have ended (on a CPU, or with TensorFlow's op determinism), and loses at
+    most `checkpoint_every` steps when it was killed. SIGTERM to any worker ends all of them after the step, saves,
+    and leaves by `InterruptedTraining`.
+
+    Validation, and so the best checkpoint, is of the averaged weights where the model averages them.
 
     Args:
       model: a compiled `FlowModel`.
-      training_batches: from an epoch and a number of batches to skip, to the batches of the rest of that epoch.
+      training_batches: from an epoch and a number of batches to skip, to the batches of the rest of that epoch. With
+        `accumulation_steps`, these batches are the parts.
       epochs: how many to train in all, those of earlier runs included.
       validation_batches: evaluated after each epoch.
-      output_dir: where to keep checkpoints; None for nowhere.
+      output_dir: where to keep checkpoints and metrics.jsonl; None for nowhere. All workers must see it.
       checkpoint_every: steps between two checkpoints; one is written after each epoch anyway.
-      callbacks: Keras callbacks; logs hold `loss`, `bits_per_dim` and these with `val_` before.
+      log_every: steps between two lines in metrics.jsonl; one is written after each epoch anyway. A line has the logs,
+        the learning rate, the gradient's norm, the steps skipped so far, and since the epoch's start the steps and
+        examples a second and the share of the time spent waiting for data.
+      accumulation_steps: how many batches make one step; what is left over at the end of an epoch is dropped.
+      max_skipped_steps: how many steps in all may be skipped because their loss or gradient is not finite.
+      callbacks: Keras callbacks; logs hold `loss`, `bits_per_dim` and these with `val_` before. What Keras's
+        `EarlyStopping` and `ReduceLROnPlateau` remember is kept in checkpoints.
       verbose: 0 silent, 1 a progress bar, 2 a line for each epoch.
 
     Returns:
       The logs of each epoch of this call, as `keras.callbacks.History` keeps them.
 
     Raises:
-      NonFiniteError: when a loss or gradient is not finite; it names the step and the tensor. The last good
-        checkpoint stays.
+      NonFiniteError: when one step too many was skipped; it names the step and the tensor. The last good checkpoint
+        stays.
+      CheckpointError: when a checkpoint cannot be read or written.
+      InterruptedTraining: after SIGTERM.
     """
-    state = _State(model, output_dir)
-    state.resume()
+    strategy = model.distribute_strategy
+    state = TrainingState(model, output_dir, callbacks)
+    if accumulation_steps > 1:
+        with strategy.scope():
+            model.build_accumulators()
     history = keras.callbacks.History()
-    steps = training_batches(0, 0).cardinality().numpy()
+    steps = training_batches(0, 0).cardinality().numpy() // accumulation_steps
     callback_list = keras.callbacks.CallbackList(
         [*callbacks, history],
-        add_progbar=verbose != 0,
+        add_progbar=verbose != 0 and is_chief(strategy),
         model=model,
         verbose=verbose,
         epochs=epochs,
         steps=steps if steps > 0 else None,
     )
-    train_step = tf.function(model.train_step, jit_compile=model.jit_compile, reduce_retracing=True)
-    test_step = tf.function(model.test_step, jit_compile=model.jit_compile, reduce_retracing=True)
+    step = _Step(model, accumulation_steps)
+    model.reset_metrics()
     model.stop_training = False
     callback_list.on_train_begin()
-    for epoch in range(int(state.epoch), epochs):
-        model.reset_metrics()
-        callback_list.on_epoch_begin(epoch)
-        skipped = int(state.batch)
-        for batch, events in enumerate(training_batches(epoch, skipped), start=skipped):
-            callback_list.on_train_batch_begin(batch)
-            logs = train_step(events)
-            if not model.last_step_finite.value:
-                step = int(model.optimizer.iterations) - 1
-                culprit = first_non_finite(model, events, model.noise_seed(step))
-                raise NonFiniteError(f"step {step}: not finite: {culprit}; {state.last_good()}")
-            state.batch.assign_add(1)
-            callback_list.on_train_batch_end(batch, {name: float(value) for name, value in logs.items()})
-            if int(model.optimizer.iterations) % checkpoint_every == 0:
-                state.save()
-        epoch_logs = {name: float(value) for name, value in model.get_metrics_result().items()}
-        state.epoch.assign(epoch + 1)
-        state.batch.assign(0)
-        if validation_batches is not None:
+    state.resume()  # After the callbacks began, for some forget what they knew then.
+    _check_workers_agree(model, step)
+    log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
+    pace = Pace()
+    with _sigterm() as asked_to_stop:
+        for epoch in range(int(state.epoch), epochs):
+            if not state.batch:
+                model.reset_metrics()
+            callback_list.on_epoch_begin(epoch)
+            pace.reset()
+            first = int(state.batch)
+            batches = strategy.experimental_distribute_dataset(training_batches(epoch, first * accumulation_steps))
+            for batch, parts in enumerate(_grouped(pace.waiting(batches), accumulation_steps), start=first):
+                callback_list.on_train_batch_begin(batch)
+                logs = step.train(parts)
+                number = int(model.optimizer.iterations.numpy())
+                _check_finite(model, parts, number - 1, max_skipped_steps, state)
+                state.batch.assign_add(1)
+                pace.count(step.examples(parts))
+                if number % log_every == 0:
+                    log.write(number, **_figures(model, epoch, logs | pace.figures()))
+                callback_list.on_train_batch_end(batch, logs)
+                if step.any_worker(asked_to_stop.is_set()):
+                    state.save()
+                    where = f"epoch {epoch + 1}, after {batch + 1} batches"
+                    raise InterruptedTraining(f"stopped by SIGTERM in {where}; {state.last_good()}")
+                if number % checkpoint_every == 0:
+                    state.save()
+            logs = _metrics(model)
+            figures = _figures(model, epoch, pace.figures())
+            state.epoch.assign(epoch + 1)
+            state.batch.assign(0)
+            if validation_batches is not None:
+                with contextlib.nullcontext() if model.average is None else model.average.lent():
+                    model.reset_metrics()
+                    for events in strategy.experimental_distribute_dataset(validation_batches):
+                        step.test(events)
+                    validation = {f"val_{name}": value for name, value in _metrics(model).items()}
+                    state.save_if_best(validation["val_loss"])
+                logs |= validation
             model.reset_metrics()
-            for events in validation_batches:
-                test_step(events)
-            validation = {f"val_{name}": float(value) for name, value in model.get_metrics_result().items()}
-            epoch_logs.update(validation)
-            state.save_if_best(validation["val_loss"])
-        callback_list.on_epoch_end(epoch, epoch_logs)
-        state.save()  # Last, for a callback may have lowered the learning rate.
-        if model.stop_training:
-            break
+            log.write(int(model.optimizer.iterations.numpy()), **(figures | logs))
+            callback_list.on_epoch_end(epoch, logs)
+            state.save()  # Last, for a callback may have lowered the learning rate.
+            if model.stop_training:
+                break
     callback_list.on_train_end()
     return history.history
 
 
-class _State:
-    """All that a run needs to go on where it stopped, and where it is kept."""
+class _Step:
+    """The model's steps as graphs, each on all replicas."""
 
-    def __init__(self, model: FlowModel, output_dir: str | pathlib.Path | None):
-        model.optimizer.build(model.trainable_variables)
-        self.epoch = tf.Variable(0, dtype=tf.int64)
-        self.batch = tf.Variable(0, dtype=tf.int64)
-        self.best_loss = tf.Variable(float("inf"))
-        self._distribution = model.distribution
-        self._last = self._best = None
-        if output_dir is not None:
-            checkpoint = tf.train.Checkpoint(
-                distribution=model.distribution,
-                optimizer=model.optimizer,
-                epoch=self.epoch,
-                batch=self.batch,
-                best_loss=self.best_loss,
-            )
-            folder = pathlib.Path(output_dir) / "checkpoints"
-            self._last = tf.train.CheckpointManager(checkpoint, str(folder / "last"), max_to_keep=2)
-            weights = tf.train.Checkpoint(distribution=model.distribution)
-            self._best = tf.train.CheckpointManager(weights, str(folder / "best"), max_to_keep=1)
+    def __init__(self, model: FlowModel, accumulation_steps: int):
+        self._strategy = strategy = model.distribute_strategy
+        self._parts = accumulation_steps
 
-    def resume(self) -> None:
-        if self._last is not None and self._last.latest_checkpoint:
-            path = self._last.latest_checkpoint
-            try:
-                self._last.checkpoint.restore(path).assert_consumed()
-            except (AssertionError, ValueError) as error:
-                raise of_another_architecture(path, self._distribution) from error
+        def on_replicas(function: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*args: Any) -> Any:
+                return strategy.run(function, args=args)
 
-    def save(self) -> None:
-        if self._last is not None:
-            self._last.save()
+            # No layer has Python control flow for AutoGraph to convert, which would take longer than the tracing.
+            return tf.function(run, jit_compile=model.jit_compile, reduce_retracing=True, autograph=False)
 
-    def save_if_best(self, loss: float) -> None:
-        if loss < float(self.best_loss):
-            self.best_loss.assign(loss)
-            if self._best is not None:
-                self._best.save()
+        self._train = on_replicas(lambda events: model.train_step(events, self._parts))
+        self._accumulate = on_replicas(lambda events, part: model.accumulate_step(events, part, self._parts))
+        self._mean = on_replicas(_mean_over_replicas)
+        self.test = on_replicas(model.test_step)
 
-    def last_good(self) -> str:
-        path = self._last and self._last.latest_checkpoint
-        return f"the last good checkpoint is {path}" if path else "no checkpoint was written yet"
+    def train(self, parts: Sequence[Any]) -> dict[str, float]:
+        """One step on a batch in parts; returns the running means."""
+        *others, last = parts
+        for i, events in enumerate(others):
+            self._accumulate(events, tf.constant(i))
+        logs = self._train(last)
+        return {name: float(self._local(value)[0]) for name, value in logs.items()}  # All replicas have the same.
+
+    def examples(self, parts: Sequence[Any]) -> int:
+        """Number of examples in a batch, those of all workers."""
+        local = sum(len(events) for part in parts for events in self._local(part))
+        return local * number_of_workers(self._strategy)
+
+    def any_worker(self, flag: bool) -> bool:
+        """Whether the flag is set on any worker."""
+        return self.mean_over_workers(float(flag)) > 0
+
+    def mean_over_workers(self, value: float) -> float:
+        if number_of_workers(self._strategy) == 1:
+            return value
+        return float(self._local(self._mean(tf.constant(value, tf.float64)))[0])
+
+    def _local(self, value: Any) -> tuple[tf.Tensor, ...]:
+        return self._strategy.experimental_local_results(value)
+
+
+def _mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    value = tf.identity(value)  # On the replica's device, which an argument is not.
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+def _grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` batches; what is left over is dropped."""
+    iterator = iter(batches)
+    while len(group := list(itertools.islice(iterator, size))) == size:
+        yield group
+
+
+def _check_workers_agree(model: FlowModel, step: _Step) -> None:
+    iterations = int(model.optimizer.iterations.numpy())
+    mean = step.mean_over_workers(iterations)
+    if mean != iterations:
+        raise CheckpointError(
+            f"expected all workers to go on from one checkpoint, got step {iterations} here and a mean of {mean:g}: "
+            "every worker must see the run's folder"
+        )
+
+
+def _check_finite(
+    model: FlowModel, parts: Sequence[Any], step: int, max_skipped_steps: int, state: TrainingState
+) -> None:
+    """Warns of a step that was skipped; raises an error if it was one too many."""
+    skipped = int(model.skipped_steps.numpy())
+    if model.last_step_finite.numpy() or skipped == state.skipped_steps:
+        return
+    state.skipped_steps = skipped
+    if skipped <= max_skipped_steps:
+        logging.warning("step %d: not finite, skipped (%d of at most %d)", step, skipped, max_skipped_steps)
+        return
+    local = model.distribute_strategy.experimental_local_results
+    culprits = (first_non_finite(model, local(events)[0], model.noise_seed(step)) for events in parts)
+    raise NonFiniteError(f"step {step}: not finite: {next(culprits)}; {state.last_good()}")
+
+
+def _metrics(model: FlowModel) -> dict[str, float]:
+    return {name: float(value) for name, value in model.get_metrics_result().items()}
+
+
+def _metrics_file(output_dir: str | pathlib.Path | None, strategy: tf.distribute.Strategy) -> pathlib.Path | None:
+    return pathlib.Path(output_dir) / "metrics.jsonl" if output_dir is not None and is_chief(strategy) else None
+
+
+def _figures(model: FlowModel, epoch: int, logs: dict[str, float]) -> dict[str, float]:
+    """A line of metrics.jsonl."""
+    return {
+        "epoch": epoch,
+        **logs,
+        "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+        "gradient_norm": float(model.last_gradient_norm.numpy()),
+        "skipped_steps": int(model.skipped_steps.numpy()),
+    }
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, which then does not kill the process."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Python lets the main thread alone handle signals.
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -13,6 +13,12 @@ from tfp_realnvp.bijectors import AffineCoupling, Checkerboard, dequantize
 from tfp_realnvp.bijectors.bijector import learned_layers
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.training.adam import Adam
+from tfp_realnvp.training.average import WeightAverage
+
+# Steps without an overflow after which a float16 model's loss is scaled up again, as in Keras's `LossScaleOptimizer`.
+_LOSS_SCALE_PERIOD = 2_000
+# Hundreds of small gradients go over the network in a few messages.
+_IN_PACKS = tf.distribute.experimental.CommunicationOptions(bytes_per_pack=32 * 2**20)
 
 
 def compiles_by_default() -> bool:
@@ -35,21 +41,30 @@ class FlowModel(keras.Model):
         objective = loss + l2 * (squares of weight-norm magnitudes and of checkerboard couplings' gains)
         x = image + u,  u uniform on [0, 1),          where the data are integers
 
-    Integer images are dequantised inside the step, with noise that is a function of the seed and of
-    `optimizer.iterations`: a resumed run draws what the interrupted one would have drawn. Data that are floats
-    already are taken as they are.
+    Integer images are dequantised inside the step, with noise that is a function of the seed, of
+    `optimizer.iterations` and of an image's place in the batch: a resumed run draws what the interrupted one would
+    have drawn, and devices that share a batch draw what one would. Data that are floats already are taken as they
+    are.
 
     Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
     are `loss` and, for images, `bits_per_dim = loss / (D log 2)`.
 
-    Where the loss or the gradient is not finite, `last_step_finite` is False and our `Adam` skips the step; any other
-    optimizer gets zeros for a gradient.
+    Under a `tf.distribute` strategy, with the model made in its scope, a step is one on the whole batch: the loss and
+    the gradient are means over all replicas before the gradient is clipped, and batch norm's moments are those of
+    all of them.
+
+    A step whose loss or gradient is not finite changes nothing but `optimizer.iterations`: `last_step_finite` is
+    False then, `skipped_steps` one more, and moving moments, averages and, with our `Adam`, weights and their moments
+    stay as they were (any other optimizer gets zeros for a gradient). Where networks compute in float16, the loss is
+    scaled so that small gradients do not vanish; a step that overflows lowers the scale and counts as skipped only
+    when the scale cannot get lower.
 
     Args:
       distribution: what a flow factory returned.
       levels: number of levels of a pixel, see `dequantize`.
       l2: weight of the L2 term, 5e-5 in the authors' program.
       clip_norm: largest global norm of the gradient, or None.
+      average_decay: of a moving average of all weights, kept in `average`; None for no average.
       seed: of the dequantisation.
       name: the model's name.
 
@@ -69,6 +84,7 @@ class FlowModel(keras.Model):
         levels: int = 256,
         l2: float = 5e-5,
         clip_norm: float | None = 100.0,
+        average_decay: float | None = None,
         seed: int = 0,
         name: str = "flow_model",
     ):
@@ -81,8 +97,20 @@ class FlowModel(keras.Model):
         self.seed = seed
         # Keras sees the variables of layers that are its attributes, not those of a distribution.
         self.learned_layers = learned_layers(distribution.flow)
+        self.average = None if average_decay is None else WeightAverage(distribution.variables, average_decay)
         self.loss_metric = keras.metrics.Mean(name="loss")
-        self.last_step_finite = keras.Variable(True, dtype="bool", trainable=False, name="last_step_finite")
+
+        def counter(value: float, dtype: str, name: str) -> keras.Variable:
+            # All replicas write the same, each for itself.
+            return keras.Variable(value, dtype=dtype, trainable=False, autocast=False, name=name)
+
+        self.last_step_finite = counter(True, "bool", "last_step_finite")
+        self.last_gradient_norm = counter(0, "float32", "last_gradient_norm")
+        self.skipped_steps = counter(0, "int64", "skipped_steps")
+        is_half = any(_computes_in_half(layer) for layer in self.learned_layers)
+        self.loss_scale = counter(2.0**15, "float32", "loss_scale") if is_half else None
+        self.steps_at_loss_scale = counter(0, "int64", "steps_at_loss_scale") if is_half else None
+        self._accumulators = None
         self.built = True
 
     @property
@@ -93,6 +121,11 @@ class FlowModel(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return [self.loss_metric]
+
+    @property
+    def counters(self) -> list[keras.Variable]:
+        """What a step counts beside the optimizer's iterations, and a run that goes on must know."""
+        return [v for v in (self.skipped_steps, self.loss_scale, self.steps_at_loss_scale) if v is not None]
 
     def compile(
         self,
@@ -116,31 +149,127 @@ class FlowModel(keras.Model):
 
     def call(self, events: tf.Tensor, training: bool | None = None, seed: tf.Tensor = (0, 0)) -> tf.Tensor:
         """The log-density of each event in nats, of integers after dequantisation with `seed`."""
-        if events.dtype.is_integer:
-            events = dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype)
-        return self.distribution.log_prob(tf.cast(events, self.distribution.dtype))
+        return self.distribution.log_prob(self._dequantized(events, seed))
 
-    def train_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step of gradient descent on a batch; returns the running means of this epoch."""
+    def _dequantized(self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)) -> tf.Tensor:
+        """Events as real numbers; integers get the noise of their place in the batch that all replicas share."""
+        if events.dtype.is_integer:
+            (index, count), replica = part, tf.distribute.get_replica_context()
+            if replica is not None and replica.num_replicas_in_sync > 1:
+                index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
+                count *= replica.num_replicas_in_sync
+            part = (index, count)
+            events = dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part)
+        return tf.cast(events, self.distribution.dtype)
+
+    def train_step(self, events: tf.Tensor, parts: int = 1) -> dict[str, tf.Tensor]:
+        """One step of gradient descent on a batch; returns the running means of this epoch.
+
+        Args:
+          events: the batch, or its last part.
+          parts: the number of equal parts of the batch; `accumulate_step` was called with the others.
+        """
         variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            log_prob = self(events, training=True, seed=self.noise_seed(self.optimizer.iterations))
-            loss = -tf.reduce_mean(log_prob)
-            objective = tf.add_n([loss, self._l2_term(), *self.losses])
-        gradients = gradients_or_zeros(tape, objective, variables)
+        loss, objective, gradients, moments = self._loss_and_gradients(events, (parts - 1, parts))
+        if parts > 1:
+            gradients = [(a.value + g) / parts for a, g in zip(self._accumulators, gradients)]
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            # The mean over the global batch, before it is clipped: clipping is not linear.
+            mean = tf.distribute.ReduceOp.MEAN
+            loss, objective, *gradients = replica.all_reduce(mean, [loss, objective, *gradients], _IN_PACKS)
+        if self.loss_scale is not None:
+            gradients = [gradient / self.loss_scale.value for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(objective) & tf.math.is_finite(norm)
         scale = tf.ones_like(norm) if self.clip_norm is None else self.clip_norm / tf.maximum(norm, self.clip_norm)
         scale = tf.where(finite, scale, tf.zeros_like(scale))
-        # Zero times NaN is zero here.
-        gradients = [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients]
         if isinstance(self.optimizer, Adam):
-            self.optimizer.apply(gradients, variables, skip=~finite)
+            # Zero times NaN is zero here.
+            gradients = [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients]
+            self.optimizer.apply(gradients, variables, skip=~finite, reduced=True)
         else:
+            scale /= replica.num_replicas_in_sync  # Keras sums what each replica hands it.
+            gradients = [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients]
             self.optimizer.apply(gradients, variables)
-        self.last_step_finite.assign(finite)
-        self.loss_metric.update_state(loss, sample_weight=tf.cast(tf.shape(log_prob)[0], loss.dtype))
+        self._commit(moments, finite)
+        if self.average is not None:
+            self.average.update(self.optimizer.iterations - 1, skip=~finite)
+        if parts > 1:
+            for accumulator in self._accumulators:
+                accumulator.assign(tf.zeros_like(accumulator.value))
+        self._count(finite, tf.math.is_finite(objective), norm)
+        self._update_loss(loss, events, finite)
         return self.get_metrics_result()
+
+    def accumulate_step(self, events: tf.Tensor, part: tf.Tensor, parts: int) -> None:
+        """Keeps the gradient of part number `part`, from 0, of a batch in `parts` equal ones.
+
+        The last part is `train_step`'s, which makes one step with the mean of all. Batch norm takes its moments from
+        each part alone, as of a batch of its size.
+        """
+        loss, objective, gradients, moments = self._loss_and_gradients(events, (part, parts))
+        finite = tf.math.is_finite(objective)
+        self._commit(moments, finite)
+        for accumulator, gradient in zip(self._accumulators, gradients):
+            accumulator.assign_add(gradient)
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            loss = replica.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
+        self._update_loss(loss, events, finite)
+
+    def build_accumulators(self) -> None:
+        """Makes the variables that `accumulate_step` writes to, each replica its own."""
+        if self._accumulators is None:
+            self._accumulators = [
+                keras.Variable(
+                    tf.zeros(variable.shape, variable.dtype),
+                    dtype=variable.dtype,
+                    trainable=False,
+                    autocast=False,
+                    synchronization="on_read",
+                    aggregation="sum",
+                    name="accumulator",
+                )
+                for variable in self.trainable_variables
+            ]
+
+    def _loss_and_gradients(
+        self, events: tf.Tensor, part: tuple[int | tf.Tensor, int]
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], list[tuple[keras.Variable, tf.Tensor]]]:
+        """Loss, objective, gradients (scaled where the loss is), and what batch norm's moments are to become."""
+        events = self._dequantized(events, self.noise_seed(self.optimizer.iterations), part)
+        # Assignments wait in the scope until it is known whether the step is finite.
+        with keras.StatelessScope(collect_losses=True) as scope, tf.GradientTape() as tape:
+            log_prob = self(events, training=True)
+            loss = -tf.reduce_mean(log_prob)
+            objective = tf.add_n([loss, self._l2_term(), *self.losses])
+            scaled = objective if self.loss_scale is None else objective * self.loss_scale.value
+        gradients = gradients_or_zeros(tape, scaled, self.trainable_variables)
+        moved = [(variable, scope.get_current_value(variable)) for variable in self.non_trainable_variables]
+        return loss, objective, gradients, [(variable, value) for variable, value in moved if value is not None]
+
+    def _commit(self, moments: list[tuple[keras.Variable, tf.Tensor]], finite: tf.Tensor) -> None:
+        for variable, value in moments:
+            variable.assign(tf.where(finite, value, variable.value))
+
+    def _count(self, finite: tf.Tensor, finite_objective: tf.Tensor, norm: tf.Tensor) -> None:
+        self.last_step_finite.assign(finite)
+        self.last_gradient_norm.assign(tf.cast(norm, tf.float32))
+        failed = ~finite
+        if self.loss_scale is not None:
+            scale, steps = self.loss_scale.value, self.steps_at_loss_scale.value + 1
+            failed &= ~finite_objective | (scale <= 1)  # Otherwise the scale alone is to blame.
+            is_due = finite & (steps >= _LOSS_SCALE_PERIOD)
+            lower, higher = tf.maximum(scale / 2, 1), tf.where(is_due, scale * 2, scale)
+            self.loss_scale.assign(tf.where(finite, higher, lower))
+            self.steps_at_loss_scale.assign(tf.where(finite & ~is_due, steps, tf.zeros_like(steps)))
+        self.skipped_steps.assign_add(tf.cast(failed, tf.int64))
+
+    def _update_loss(self, loss: tf.Tensor, events: tf.Tensor, finite: tf.Tensor) -> None:
+        weight = tf.cast(tf.shape(events)[0], loss.dtype)
+        nothing = tf.zeros_like(loss)
+        self.loss_metric.update_state(tf.where(finite, loss, nothing), tf.where(finite, weight, nothing))
 
     def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
         """Evaluates a batch; returns the running means."""
@@ -169,3 +298,7 @@ class FlowModel(keras.Model):
     def noise_seed(self, step: Any) -> tf.Tensor:
         """The seed of the dequantisation at a step."""
         return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
+
+
+def _computes_in_half(layer: keras.layers.Layer | keras.Variable) -> bool:
+    return isinstance(layer, keras.layers.Layer) and layer.compute_dtype == "float16"

@@ -1,0 +1,153 @@
+"""What a run needs to go on where it stopped, and how it is kept."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from tfp_realnvp.training.checkpoint import TORN, CheckpointError, newest_first, of_another_architecture
+from tfp_realnvp.training.model import FlowModel
+from tfp_realnvp.training.strategies import is_chief
+
+# What the callbacks of Keras that look at a validation loss remember of earlier epochs.
+_REMEMBERED = ("best", "wait", "cooldown_counter", "best_epoch", "stopped_epoch")
+
+
+class TrainingState:
+    """Model, optimizer, averages, the place in the data, what callbacks remember; and their checkpoints.
+
+    In `output_dir/checkpoints`, `last` holds the newest two states and `best` the distribution at its lowest
+    validation loss, its weights averaged where the model averages them. Only the chief of several workers writes;
+    all of them read.
+
+    Args:
+      model: a compiled `FlowModel`.
+      output_dir: the run's folder, one that all workers see; None keeps nothing.
+      callbacks: those of the run.
+    """
+
+    def __init__(
+        self,
+        model: FlowModel,
+        output_dir: str | pathlib.Path | None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ):
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+        self.epoch = tf.Variable(0, dtype=tf.int64)
+        self.batch = tf.Variable(0, dtype=tf.int64)
+        self.best_loss = tf.Variable(float("inf"))
+        self.skipped_steps = 0  # Those the loop has told of.
+        # A metric's own variables are spread over the replicas, and reading them takes all workers.
+        self._loss_sums = [tf.Variable(v.numpy()) for v in model.loss_metric.variables]
+        self._model = model
+        self._folder = self._last = self._best = None
+        if output_dir is None:
+            return
+        self._folder = pathlib.Path(output_dir) / "checkpoints"
+        parts = dict(
+            distribution=model.distribution,
+            optimizer=model.optimizer,
+            counters=[variable.value for variable in model.counters],
+            loss_sums=self._loss_sums,
+            epoch=self.epoch,
+            batch=self.batch,
+            best_loss=self.best_loss,
+            callbacks=_Memory(callbacks),
+        )
+        if model.average is not None:
+            parts["average"] = model.average
+        self._everything = tf.train.Checkpoint(**parts)
+        if is_chief(model.distribute_strategy):
+            weights = tf.train.Checkpoint(distribution=model.distribution)
+            self._last = tf.train.CheckpointManager(self._everything, str(self._folder / "last"), max_to_keep=2)
+            self._best = tf.train.CheckpointManager(weights, str(self._folder / "best"), max_to_keep=1)
+
+    def resume(self) -> None:
+        """Reads the newest checkpoint that is whole, where there is one; all workers are to call this.
+
+        Raises:
+          CheckpointError: when there are checkpoints and none of them is whole, or one is of another model.
+        """
+        self._restore()
+        self.skipped_steps = int(self._model.skipped_steps.numpy())
+        for variable, value in zip(self._model.loss_metric.variables, self._loss_sums):
+            variable.assign(value)  # A strategy spreads the value of a sum evenly over its replicas.
+
+    def _restore(self) -> None:
+        paths = [] if self._folder is None else newest_first(self._folder / "last")
+        for path in paths:
+            try:
+                self._everything.restore(path).assert_consumed()
+                return
+            except TORN as error:
+                logging.warning("%s is torn, so the one before is read: %s", path, _reason(error))
+            except (AssertionError, ValueError) as error:
+                raise of_another_architecture(path, self._model.distribution) from error
+        if paths:
+            raise CheckpointError(f"expected a whole checkpoint in {self._folder / 'last'}, got only torn ones")
+
+    def save(self) -> None:
+        """Writes a state; all workers are to call this.
+
+        Raises:
+          CheckpointError: when it cannot be written. The checkpoints before stay.
+        """
+        for variable, value in zip(self._loss_sums, self._model.loss_metric.variables):
+            variable.assign(value.value)
+        self._write(self._last)
+
+    def save_if_best(self, loss: float) -> None:
+        """Writes the distribution as it is, if `loss` is lower than that of the best so far."""
+        if loss < float(self.best_loss):
+            self.best_loss.assign(loss)
+            self._write(self._best)
+
+    def last_good(self) -> str:
+        """The newest checkpoint in words."""
+        path = self._last and self._last.latest_checkpoint
+        return f"the last good checkpoint is {path}" if path else "no checkpoint was written yet"
+
+    def _write(self, manager: tf.train.CheckpointManager | None) -> None:
+        if manager is None:
+            return
+        try:
+            manager.save()
+        except (tf.errors.OpError, OSError) as error:
+            for part in pathlib.Path(manager.directory).glob("*_temp"):
+                shutil.rmtree(part, ignore_errors=True)
+            raise CheckpointError(
+                f"no checkpoint can be written to {manager.directory}: {_reason(error)}; {self.last_good()}"
+            ) from error
+
+
+class _Memory(tf.train.experimental.PythonState):
+    """What callbacks remember, as JSON in a checkpoint."""
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback]):
+        self._callbacks = callbacks
+
+    def serialize(self) -> str:
+        def remembered(callback: keras.callbacks.Callback) -> dict[str, float]:
+            return {name: value for name, value in vars(callback).items() if name in _REMEMBERED and value is not None}
+
+        return json.dumps([remembered(callback) for callback in self._callbacks], default=float)
+
+    def deserialize(self, string: str) -> None:
+        # The run may go on with other callbacks: then they begin anew.
+        remembered = json.loads(string)
+        if len(remembered) == len(self._callbacks):
+            for callback, values in zip(self._callbacks, remembered):
+                vars(callback).update(values)
+
+
+def _reason(error: Exception) -> str:
+    """An error's first line, without TensorFlow's own details."""
+    message = getattr(error, "message", None) or str(error)
+    return message.splitlines()[0].split(" [Op:")[0]
