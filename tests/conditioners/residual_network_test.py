@@ -1,4 +1,5 @@
 import math
+from unittest import mock
 
 import keras
 import numpy as np
@@ -34,6 +35,15 @@ def _count(variables):
 
 def _sublayers(network):
     return {layer.name: layer for layer in network._flatten_layers(include_self=False)}
+
+
+def _outputs_and_gradients(network, x, context):
+    variables = [v.value for v in network.trainable_variables]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = network(x, context=context)
+        loss = tf.reduce_sum(tf.tanh(outputs) ** 3)
+    return outputs, tape.gradient(loss, [x, *variables])
 
 
 class ResidualNetworkTest(parameterized.TestCase):
@@ -87,6 +97,49 @@ class ResidualNetworkTest(parameterized.TestCase):
         expected = network.conv_out(tf.nn.relu(network.norm_out(total)))
         np.testing.assert_allclose(network(x), expected, rtol=1e-5, atol=1e-5)
         self.assertEqual(network(x).shape, [2, 4, 6, 6])
+
+    @parameterized.product(
+        normalization=("batch", "layer", "none"), use_skips=(False, True), context_size=(None, 3)
+    )
+    def test_inference_is_what_the_layers_say_one_by_one(self, normalization, use_skips, context_size):
+        network = registry.randomize(
+            _built(
+                normalization=normalization, use_skips=use_skips, context_size=context_size, dtype="float64"
+            )
+        )
+        x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0), dtype=tf.float64)
+        context = None if context_size is None else tf.ones([2, context_size], tf.float64)
+        folded, gradients = _outputs_and_gradients(network, x, context)
+        # Nothing folded: each layer is called, and so are the norms.
+        with mock.patch.object(network, "folded", dict):
+            expected, expected_gradients = _outputs_and_gradients(network, x, context)
+        np.testing.assert_allclose(folded, expected, rtol=1e-9)
+        for a, e in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-7, atol=1e-9)
+
+    @parameterized.parameters(("mixed_bfloat16", 0.05), ("mixed_float16", 0.01))
+    def test_folded_in_half_precision(self, policy, tolerance):
+        mixed = registry.randomize(_built(dtype=policy))
+        exact = registry.randomize(_built())
+        x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0))
+        self.assertLess(np.max(np.abs(mixed(x) - exact(x))) / np.max(np.abs(exact(x))), tolerance)
+
+    def test_frozen_inference_follows_no_later_change_of_a_kernel(self):
+        network = registry.randomize(_built())
+        x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0))
+        before = network(x)
+        variables = [id(v) for v in network.variables]
+        with network.frozen():
+            for layer in (*network.convs_1, *network.norms_2, *network.skips, network.norm_out):
+                registry.randomize(layer, seed=1)
+            np.testing.assert_array_equal(network(x), before)
+            thawed = network(x, training=True)
+        registry.randomize(network)
+        self.assertGreater(np.max(np.abs(network(x, training=True) - thawed)), 1e-2)
+        for layer in (*network.convs_1, *network.norms_2, *network.skips, network.norm_out):
+            registry.randomize(layer, seed=1)
+        self.assertGreater(np.max(np.abs(network(x) - before)), 1e-2)
+        self.assertEqual([id(v) for v in network.variables], variables)
 
     def test_without_skips_there_are_none(self):
         skips = 3 * (5 * 5 + 5 + 5)

@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
+from tensorflow.core.protobuf import saved_model_pb2
 
 import tfp_realnvp as nvp
 from tests import registry
@@ -130,16 +131,61 @@ class ExportTest(parameterized.TestCase):
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"a count in 1 \.\.\. 4, got"):
             sample(count=tf.constant(count), seed=tf.constant([0, 1]))
 
-    def test_holds_each_weight_once(self):
-        size = os.path.getsize(
-            os.path.join(self.path, "variables", "variables.data-00000-of-00001")
-        )
-        saved = tf.train.list_variables(os.path.join(self.path, "variables", "variables"))
-        weights = [name for name, _ in saved if name.startswith("weights/")]
-        self.assertLen(weights, len(self.distribution.variables))
-        floats = sum(math.prod(v.shape) for v in self.distribution.variables)
+    def test_holds_each_folded_weight_once(self):
+        prefix = os.path.join(self.path, "variables", "variables")
+        saved = dict(tf.train.list_variables(prefix))
+        found = [shape for name, shape in saved.items() if name.startswith("weights/")]
+        couplings = registry.parts(self.distribution, nvp.bijectors.AffineCoupling)
+        norms = registry.parts(self.distribution, nvp.bijectors.BatchNorm)
+        expected = [list(v.shape) for norm in norms for v in norm.variables]
+        for coupling in couplings:
+            network = coupling.conditioner
+            left = [v for norm in (network.norm_in, *network.norms_1) for v in norm.variables]
+            folded = [weight for weights in network.folded().values() for weight in weights]
+            expected += [list(v.shape) for v in (coupling.gain, *left, *folded)]
+        self.assertCountEqual(found, expected)
+        self.assertLess(len(found), len(self.distribution.variables))
         # The rest is the graph of objects, some 120 bytes for each variable.
-        self.assertBetween(size, 4 * floats, 4 * floats + 300 * len(weights))
+        floats = sum(math.prod(shape) for shape in expected)
+        size = os.path.getsize(f"{prefix}.data-00000-of-00001")
+        self.assertBetween(size, 4 * floats, 4 * floats + 300 * len(found))
+
+    def test_no_request_normalises_a_kernel(self):
+        with open(os.path.join(self.path, "saved_model.pb"), "rb") as file:
+            model = saved_model_pb2.SavedModel.FromString(file.read())
+        kernels = 0
+        for function in model.meta_graphs[0].graph_def.library.function:
+            nodes = {node.name: node for node in function.node_def}
+            for node in function.node_def:
+                if node.op == "Conv2D":
+                    kernels += 1
+                    self.assertEqual(nodes[node.input[1].split(":")[0]].op, "ReadVariableOp", node)
+        self.assertEqual(kernels, 2 * 4 * 6)  # Of four networks, in log_prob and in sample.
+
+    def test_gradients_pass_through_what_loads(self):
+        gradients = []
+        model = tf.saved_model.load(self.path)
+        loaded = model.signatures["log_prob"]
+        for log_prob in (self.distribution.log_prob, lambda x: loaded(images=x)["log_prob"]):
+            with tf.GradientTape() as tape:
+                tape.watch(self.images)
+                values = log_prob(self.images)
+            gradients.append(tape.gradient(values, self.images))
+        self.assertGreater(np.max(np.abs(gradients[0])), 0)
+        np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-5 * np.max(np.abs(gradients[0])))
+
+    def test_the_flow_itself_stays_as_it_was(self):
+        distribution = registry.randomize(
+            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=1)
+        )
+        before = distribution.log_prob(self.images).numpy()
+        names = [v.name for v in distribution.variables]
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
+        serving.save(distribution, path, levels=_LEVELS)
+        self.assertEqual([v.name for v in distribution.variables], names)
+        np.testing.assert_array_equal(distribution.log_prob(self.images), before)
+        registry.randomize(distribution, seed=1)
+        self.assertFalse(np.allclose(distribution.log_prob(self.images), before, rtol=1e-2))
 
     def test_follows_no_later_change(self):
         distribution = _small_flow()

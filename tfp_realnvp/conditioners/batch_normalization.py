@@ -87,8 +87,16 @@ class BatchNormalization(keras.layers.Layer):
         )[:3]
 
     def _normalize(self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        scale, offset = self._scale_and_offset(mean, variance)
+        return inputs * tf.cast(scale, inputs.dtype) + tf.cast(offset, inputs.dtype)
+
+    def scale_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The two vectors of inference, `y = scale * x + offset`, for a convolution before to take in."""
+        return self._scale_and_offset(self.moving_mean.value, self.moving_variance.value)
+
+    def _scale_and_offset(self, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         scale = tf.math.rsqrt(variance + self.epsilon)
-        return inputs * tf.cast(scale, inputs.dtype) + tf.cast(self.beta.value - mean * scale, inputs.dtype)
+        return scale, self.beta.value - mean * scale
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

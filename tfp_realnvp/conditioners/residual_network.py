@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,7 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.context import check_context
-from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
+from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve
 
 NORMALIZATIONS = ("batch", "layer", "none")
 
@@ -125,21 +127,57 @@ class ResidualNetwork(keras.layers.Layer):
         self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
         check_context(context, self.context_size)
+        folded = {} if training else self.folded()
+
+        def conv(layer: WeightNormConv2D, x: tf.Tensor) -> tf.Tensor:
+            return convolve(x, *folded[layer.name]) if folded else layer(x)
+
+        def norm(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+            return x if layer.name in folded else layer(x, training=training)
+
         data = inputs[..., :-1] if self.mask_channel else inputs
-        normal = self.norm_in(data, training=training)
+        normal = norm(self.norm_in, data)
         if self.mask_channel:
             normal = 2 * normal
         both = [self.activation(normal), self.activation(-normal)]
-        hidden = self.conv_in(tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
+        hidden = conv(self.conv_in, tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
         if context is not None:
             hidden += self.context_in(context)[:, tf.newaxis, tf.newaxis, :]
-        total = self.skips[0](hidden) if self.use_skips else hidden
+        total = conv(self.skips[0], hidden) if self.use_skips else hidden
         for i in range(self.blocks):
-            change = self.convs_1[i](self.activation(self.norms_1[i](hidden, training=training)))
-            change = self.convs_2[i](self.activation(self.norms_2[i](change, training=training)))
+            change = conv(self.convs_1[i], self.activation(norm(self.norms_1[i], hidden)))
+            change = conv(self.convs_2[i], self.activation(norm(self.norms_2[i], change)))
             hidden += change
-            total = total + self.skips[i + 1](hidden) if self.use_skips else hidden
-        return self.conv_out(self.activation(self.norm_out(total, training=training)))
+            total = total + conv(self.skips[i + 1], hidden) if self.use_skips else hidden
+        return conv(self.conv_out, self.activation(norm(self.norm_out, total)))
+
+    def folded(self) -> dict[str, list[tf.Tensor]]:
+        """What inference runs on, by the name of a layer: each convolution's kernel and bias, see `convolve`.
+
+        A batch norm between a convolution, or the sum of the skips, and an activation is within their weights; nothing
+        is left of it, an empty list.
+        """
+        weights = {layer.name: layer.folded() for layer in (self.conv_in, *self.convs_2, self.conv_out)}
+        if self.normalization != "batch":
+            return weights | {layer.name: layer.folded() for layer in (*self.convs_1, *self.skips)}
+        for convolution, norm in zip(self.convs_1, self.norms_2):
+            weights[convolution.name], weights[norm.name] = convolution.folded(*norm.scale_and_offset()), []
+        if self.use_skips:
+            scale, offset = self.norm_out.scale_and_offset()
+            for skip in self.skips:
+                weights[skip.name] = skip.folded(scale, offset if skip is self.skips[0] else None)
+            weights[self.norm_out.name] = []
+        return weights
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within it, inference runs on new `tf.Variable`s that hold the folded weights of now, as for an export."""
+        weights = {name: [tf.Variable(w, trainable=False) for w in ws] for name, ws in self.folded().items()}
+        self.folded = lambda: weights
+        try:
+            yield
+        finally:
+            del self.folded
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.outputs)

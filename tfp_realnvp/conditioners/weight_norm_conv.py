@@ -68,14 +68,24 @@ class WeightNormConv2D(keras.layers.Layer):
                 autocast=False,
             )
         if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros", autocast=False)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        kernel = _normalize(self.direction.value)
-        if self.magnitude is not None:
-            kernel *= self.magnitude.value
-        outputs = tf.nn.conv2d(inputs, tf.cast(kernel, inputs.dtype), strides=1, padding="SAME")
-        return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias.value, outputs.dtype))
+        return convolve(inputs, *self.folded())
+
+    def folded(self, scale: tf.Tensor | None = None, offset: tf.Tensor | None = None) -> list[tf.Tensor]:
+        """The kernel, and the bias if there is one, of `scale * y + offset` in the compute dtype; see `convolve`."""
+        bias = None if self.bias is None else self.bias.value
+        magnitude = None if self.magnitude is None else self.magnitude.value
+        if scale is not None:
+            magnitude = scale if magnitude is None else scale * magnitude
+            bias = None if bias is None else scale * bias
+        if offset is not None:
+            bias = offset if bias is None else bias + offset
+        weights = [_normalize(self.direction.value, *([] if magnitude is None else [magnitude]))]
+        if bias is not None:
+            weights.append(bias)
+        return [tf.cast(weight, self.compute_dtype) for weight in weights]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.filters)
@@ -90,15 +100,26 @@ class WeightNormConv2D(keras.layers.Layer):
         }
 
 
+def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """The convolution of a `WeightNormConv2D` with its `folded` weights, in their dtype."""
+    outputs = tf.nn.conv2d(tf.cast(inputs, kernel.dtype), kernel, strides=1, padding="SAME")
+    return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+
+
 @tf.custom_gradient
-def _normalize(direction: tf.Tensor):
-    """`direction / ||direction||`, with a gradient of five operations where autodiff takes twenty."""
+def _normalize(direction: tf.Tensor, magnitude: tf.Tensor | None = None):
+    """`magnitude * direction / ||direction||`, in three passes over the kernel and five for the gradient.
+
+    With `u = direction / ||direction||` and `d` the gradient that comes in, that of the magnitude is `<d, u>`, and that
+    of the direction `magnitude / ||direction|| * (d - u <d, u>)`. Autodiff takes twice the passes.
+    """
     # The least norm is that of `tf.nn.l2_normalize`: a direction of zeros stays one.
     inverse_norm = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(direction), [0, 1, 2]), 1e-12))
-    unit = direction * inverse_norm
+    factor = inverse_norm if magnitude is None else magnitude * inverse_norm
 
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        along = tf.reduce_sum(upstream * unit, [0, 1, 2])
-        return inverse_norm * (upstream - unit * along)
+    def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+        along = inverse_norm * tf.reduce_sum(upstream * direction, [0, 1, 2])
+        of_direction = upstream * factor - direction * (factor * inverse_norm * along)
+        return [of_direction] if magnitude is None else [of_direction, along]
 
-    return unit, gradient
+    return direction * factor, gradient

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tempfile
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.bijector import learned_layers
+from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution
 
 
@@ -30,8 +33,9 @@ def save(
     are such pixels, too: not clipped, to be rounded down and clipped to 0 ... levels - 1. The same
     seed gives the same samples. `levels` is an attribute of what loads, an int32 variable.
 
-    Batch norm uses its moving statistics. Every weight is stored once, and training's state not.
-    The model is for inference: gradients do not pass through what loads, and TensorFlow warns so.
+    Batch norm uses its moving statistics; it and weight norm are folded into the kernels of residual
+    networks here, once. Every weight is stored once, and training's state not.
+    Gradients with respect to images pass through what loads; it is not to be trained on.
     The model is written beside `path` and renamed when it is whole, so that `path` never holds
     half a model, whatever fails.
 
@@ -67,20 +71,22 @@ def save(
             f"{distribution.event_shape}"
         )
     module = tf.Module()
-    # The variables and not the distribution: nothing of Keras or TFP gets into the file, and no
-    # weight twice, by Keras's variable and by TensorFlow's.
-    module.weights = list(distribution.variables)
     module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
-    signatures = _signatures(distribution, max_samples)
+    with contextlib.ExitStack() as stack:
+        for layer in learned_layers(distribution.flow):
+            if isinstance(layer, ResidualNetwork):
+                stack.enter_context(layer.frozen())
+        signatures = _signatures(distribution, max_samples)
+        # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file,
+        # no weight of which a folded one is there, and none twice.
+        read = [variable for function in signatures.values() for variable in function.graph.variables]
+        module.weights = list({id(variable): variable for variable in read}.values())
     parent, name = os.path.split(path)
     os.makedirs(parent, exist_ok=True)
     # The model is one folder further down, for the temporary one is closed to other users.
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
         model = os.path.join(temporary, "model")
-        # Each weight-normalised kernel has a custom gradient, traced one by one: for the CIFAR-10
-        # preset that is most of the time to save and half of that to load.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, model, signatures, options)
+        tf.saved_model.save(module, model, signatures)
         os.rename(model, path)
 
 
