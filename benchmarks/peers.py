@@ -1,0 +1,209 @@
+"""Ours beside what else pip installs, at the same work.
+
+    python -m benchmarks.peers --torch_python=PYTHON
+    python -m benchmarks.peers --torch_python=PYTHON --check          (that it is the same work, by the same weights)
+    python -m benchmarks.peers --torch_python=PYTHON --preset=cifar10_cpu --repeats=1 --notorch_compile    (a minute)
+
+The peer is Real NVP of the same layout in PyTorch, as the public ports write it (`benchmarks/torch_port.py`); its
+number of parameters must be ours, or its rows say that it is not. "Tuned" is the same with what PyTorch offers:
+channels last, `torch.compile`, a fused Adam, and in inference weights without their normalisation. PYTHON is an
+interpreter with `pip install torch==2.13.0 numpy`, this one by default.
+
+Each row is a process of its own, and the rows of a table take turns: quote the ratios. A training step is
+dequantisation, log_prob in training mode, the L2 term, gradients, clipping and Adam.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import tfp_realnvp as nvp
+from benchmarks import interleaved
+from benchmarks.interleaved import Candidate, Result
+from tfp_realnvp import presets, training
+from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, Split
+
+_TOLERANCE = 1e-3
+# Of a `ResidualNetwork`.
+_PARTS = ("norm_in", "conv_in", "norms_1", "convs_1", "norms_2", "convs_2", "skips", "norm_out", "conv_out")
+
+
+def define_flags() -> None:
+    flags.DEFINE_enum("preset", "cifar10", presets.NAMES, "The model.")
+    flags.DEFINE_integer("batch_size", 16, "Images in a training step.", lower_bound=1)
+    flags.DEFINE_integer("inference_batch_size", 64, "Images in log_prob and sample.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 5, "Rounds in which every candidate runs once.", lower_bound=1)
+    flags.DEFINE_string("torch_python", sys.executable, "The interpreter that has PyTorch.")
+    flags.DEFINE_bool("torch_compile", True, "Whether the tuned port is compiled; that takes minutes.")
+    flags.DEFINE_bool("check", False, "Whether to compare both with the same weights, and time nothing.")
+    flags.DEFINE_string("output", None, "File to write the tables to, too.")
+
+
+def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    if values.check:
+        differences = check(values.torch_python)
+        print("\n".join(f"{name}: relative difference {value:.1e}" for name, value in differences.items()))
+        sys.exit(max(differences.values()) > _TOLERANCE)
+    recipe = presets.get(values.preset)
+    parameters = nvp.trainable_parameters(recipe.build())
+    about = f"The `{values.preset}` preset, {parameters:,} trainable parameters in ours and in the port."
+    lines = interleaved.heading("benchmarks.peers", about)
+    # log_prob and sample in one group: their ratio is asked for.
+    results = interleaved.measure(_candidates("training_step", recipe, parameters), values.repeats)
+    results |= interleaved.measure(
+        [*_candidates("log_prob", recipe, parameters), *_candidates("sample", recipe, parameters)], values.repeats
+    )
+    for function in ("training_step", "log_prob", "sample"):
+        lines += _table(function, results)
+    lines += _ratios(results)
+    lines += interleaved.idle(list(results.values()))
+    lines += [f"PyTorch {version}." for version in {r.facts["torch"] for r in results.values() if "torch" in r.facts}]
+    interleaved.publish(lines, values.output)
+
+
+def _candidates(function: str, recipe: presets.Preset, parameters: int) -> list[Candidate]:
+    values = flags.FLAGS
+    is_training = function == "training_step"
+    batch_size = values.batch_size if is_training else values.inference_batch_size
+    ours = {"ours, float32": dict(dtype_policy="float32"), "ours, mixed_bfloat16": dict(dtype_policy="mixed_bfloat16")}
+    if not is_training:
+        ours["ours, float32, exported"] = dict(dtype_policy="float32", exported=True)
+    ports = {
+        f"{kind}, {dtype}": dict(tuned=is_tuned, compiled=is_tuned and values.torch_compile, bfloat16=is_bfloat16)
+        for kind, is_tuned in (("port", False), ("tuned port", True))
+        for dtype, is_bfloat16 in (("float32", False), ("bfloat16 autocast", True))
+    }
+    recipe_of_step = dict(learning_rate=recipe.learning_rate, l2=recipe.l2, clip_norm=recipe.clip_norm)
+    shared = dict(layout=_layout(recipe), parameters=parameters, **(recipe_of_step if is_training else {}))
+    return [
+        Candidate(
+            f"{function}, {name}",
+            f"benchmarks.step:{function}",
+            dict(preset=values.preset, batch_size=batch_size, **settings),
+        )
+        for name, settings in ours.items()
+    ] + [
+        Candidate(
+            f"{function}, {name}",
+            f"benchmarks.torch_port:{function}",
+            dict(batch_size=batch_size, **settings, **shared),
+            python=values.torch_python,
+        )
+        for name, settings in ports.items()
+    ]
+
+
+def _layout(recipe: presets.Preset) -> dict[str, object]:
+    if recipe.levels != 256:
+        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {recipe.levels}")
+    return dict(event_shape=recipe.event_shape, width=recipe.width, blocks=recipe.blocks, scales=recipe.scales)
+
+
+def _table(function: str, results: dict[str, Result]) -> list[str]:
+    values = flags.FLAGS
+    batch_size = values.batch_size if function == "training_step" else values.inference_batch_size
+    port = results[f"{function}, port, float32"]
+    rows = []
+    for name, result in results.items():
+        of_function, _, kind = name.partition(", ")
+        if of_function != function:
+            continue
+        if result.error:
+            rows.append([kind, result.error, "", "", "", ""])
+            continue
+        ratio = "" if port.error else f"{result.ratio(port):.2f}"
+        memory = [interleaved.mebibytes(size) for size in (result.peak_bytes, result.step_bytes)]
+        rows.append([kind, f"{result.median / batch_size:.4f}", ratio, *memory, f"{result.first_seconds:.1f}"])
+    columns = [f"{function}, batch {batch_size}", "s/image", "times the port", "peak, MiB", "a run's own, MiB"]
+    return interleaved.table([*columns, "first, s"], rows)
+
+
+def _ratios(results: dict[str, Result]) -> list[str]:
+    """What was asked of these, and what came."""
+    asked = [
+        ("training_step, ours, float32", "training_step, port, float32", "1.05", "0.95"),
+        ("training_step, ours, mixed_bfloat16", "training_step, port, float32", "0.50", "0.42"),
+        ("training_step, ours, mixed_bfloat16", "training_step, port, bfloat16 autocast", "1.00", "0.80"),
+        ("log_prob, ours, float32", "log_prob, port, float32", "0.85", "0.65"),
+        ("log_prob, ours, float32, exported", "log_prob, port, float32", "0.85", "0.65"),
+        ("sample, ours, float32", "log_prob, ours, float32", "1.05", ""),
+    ]
+    rows = []
+    for mine, other, at_most, aim in asked:
+        failed = results[mine].error or results[other].error
+        ratio = "failed" if failed else f"{results[mine].ratio(results[other]):.2f}"
+        rows.append([f"{mine} / {other}", at_most, aim, ratio])
+    return interleaved.table(["ratio", "at most", "aim", "measured"], rows)
+
+
+def check(torch_python: str) -> dict[str, float]:
+    """How far the port is from ours with the same weights: log_prob, samples, the loss and its gradient in training."""
+    recipe = presets.Preset("none", event_shape=(8, 8, 3), scales=2, width=8, blocks=2)
+    distribution = recipe.build(dtype_policy="float32")
+    generator = np.random.default_rng(0)
+    for variable in distribution.variables:
+        change = 0.2 * generator.normal(size=variable.shape)
+        # A moving variance stays positive.
+        variable.assign(variable * np.exp(change) if "variance" in variable.name else variable + change)
+    weights = dict(_weights(distribution.flow))
+    pixels = generator.uniform(0, 256, [4, *recipe.event_shape]).astype(np.float32)
+    latents = generator.normal(size=pixels.shape).astype(np.float32)
+    arrays = dict(
+        layout=np.asarray(json.dumps(_layout(recipe))),
+        l2=np.asarray(recipe.l2),
+        pixels=pixels,
+        latents=latents,
+        log_prob=distribution.log_prob(pixels).numpy(),
+        sampled=distribution.flow.inverse(latents).numpy(),
+    )
+    model = nvp.FlowModel(distribution, l2=recipe.l2, clip_norm=recipe.clip_norm)
+    model.compile(training.Adam(recipe.learning_rate))
+    arrays["loss"] = tf.function(model.train_step)(tf.constant(pixels))["loss"].numpy()
+    arrays["gradient_norm"] = model.last_gradient_norm.numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "ours.npz")
+        np.savez(path, **arrays, **weights)
+        command = [torch_python, "-m", "benchmarks.torch_port", path]
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _weights(flow: Bijector) -> Iterator[tuple[str, np.ndarray]]:
+    """Every weight by the name that the port gives it: the coupling's number, its layer and what it is."""
+    number = -1
+    for layer in _layers(flow):
+        if isinstance(layer, BatchNorm):
+            yield f"{number}/moving_mean", layer.moving_mean.numpy()
+            yield f"{number}/moving_variance", layer.moving_variance.numpy()
+        elif isinstance(layer, AffineCoupling):
+            number += 1
+            yield f"{number}/gain", layer.gain.numpy()
+            network = layer.conditioner
+            for name in _PARTS:
+                part = getattr(network, name)
+                parts = {f"{name}/{i}": p for i, p in enumerate(part)} if isinstance(part, list) else {name: part}
+                for path, of_network in parts.items():
+                    for variable in of_network.variables:
+                        yield f"{number}/{path}/{variable.name}", variable.numpy()
+
+
+def _layers(flow: Bijector) -> Iterator[Bijector]:
+    for layer in flow.bijectors:
+        if isinstance(layer, Split) and isinstance(layer.flow, Chain):
+            yield from _layers(layer.flow)
+        else:
+            yield layer
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
