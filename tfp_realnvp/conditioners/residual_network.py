@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.context import check_context
-from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve
+from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve, weights_of
 
 NORMALIZATIONS = ("batch", "layer", "none")
 
@@ -127,13 +127,13 @@ class ResidualNetwork(keras.layers.Layer):
         self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
         check_context(context, self.context_size)
-        folded = {} if training else self.folded()
+        weights = self._weights({}) if training else self.folded()
 
         def conv(layer: WeightNormConv2D, x: tf.Tensor) -> tf.Tensor:
-            return convolve(x, *folded[layer.name]) if folded else layer(x)
+            return convolve(x, *weights[layer.name])
 
         def norm(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
-            return x if layer.name in folded else layer(x, training=training)
+            return x if layer.name in weights else layer(x, training=training)
 
         data = inputs[..., :-1] if self.mask_channel else inputs
         normal = norm(self.norm_in, data)
@@ -151,23 +151,28 @@ class ResidualNetwork(keras.layers.Layer):
             total = total + conv(self.skips[i + 1], hidden) if self.use_skips else hidden
         return conv(self.conv_out, self.activation(norm(self.norm_out, total)))
 
-    def folded(self) -> dict[str, list[tf.Tensor]]:
-        """What inference runs on, by the name of a layer: each convolution's kernel and bias, see `convolve`.
+    def _weights(self, affine: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, list[tf.Tensor]]:
+        """The weights of every convolution by its name, see `weights_of`."""
+        convolutions = [self.conv_in, *self.convs_1, *self.convs_2, *self.skips, self.conv_out]
+        weights = weights_of(convolutions, affine)
+        return {layer.name: layer_weights for layer, layer_weights in zip(convolutions, weights)}
 
-        A batch norm between a convolution, or the sum of the skips, and an activation is within their weights; nothing
-        is left of it, an empty list.
+    def folded(self) -> dict[str, list[tf.Tensor]]:
+        """What inference runs on: the weights of every convolution, with the batch norm that follows it in them.
+
+        Of such a norm, between a convolution or the sum of the skips and an activation, nothing is left: an empty list.
         """
-        weights = {layer.name: layer.folded() for layer in (self.conv_in, *self.convs_2, self.conv_out)}
         if self.normalization != "batch":
-            return weights | {layer.name: layer.folded() for layer in (*self.convs_1, *self.skips)}
-        for convolution, norm in zip(self.convs_1, self.norms_2):
-            weights[convolution.name], weights[norm.name] = convolution.folded(*norm.scale_and_offset()), []
+            return self._weights({})
+        affine = {layer.name: norm.scale_and_offset() for layer, norm in zip(self.convs_1, self.norms_2)}
+        done = [*self.norms_2]
         if self.use_skips:
             scale, offset = self.norm_out.scale_and_offset()
-            for skip in self.skips:
-                weights[skip.name] = skip.folded(scale, offset if skip is self.skips[0] else None)
-            weights[self.norm_out.name] = []
-        return weights
+            # Of a sum, each part is scaled, and one is offset.
+            affine |= {skip.name: (scale, tf.zeros_like(offset)) for skip in self.skips}
+            affine[self.skips[0].name] = scale, offset
+            done.append(self.norm_out)
+        return self._weights(affine) | {norm.name: [] for norm in done}
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:

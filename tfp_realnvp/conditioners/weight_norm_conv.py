@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -71,21 +72,7 @@ class WeightNormConv2D(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros", autocast=False)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return convolve(inputs, *self.folded())
-
-    def folded(self, scale: tf.Tensor | None = None, offset: tf.Tensor | None = None) -> list[tf.Tensor]:
-        """The kernel, and the bias if there is one, of `scale * y + offset` in the compute dtype; see `convolve`."""
-        bias = None if self.bias is None else self.bias.value
-        magnitude = None if self.magnitude is None else self.magnitude.value
-        if scale is not None:
-            magnitude = scale if magnitude is None else scale * magnitude
-            bias = None if bias is None else scale * bias
-        if offset is not None:
-            bias = offset if bias is None else bias + offset
-        weights = [_normalize(self.direction.value, *([] if magnitude is None else [magnitude]))]
-        if bias is not None:
-            weights.append(bias)
-        return [tf.cast(weight, self.compute_dtype) for weight in weights]
+        return convolve(inputs, *weights_of([self])[0])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.filters)
@@ -100,26 +87,60 @@ class WeightNormConv2D(keras.layers.Layer):
         }
 
 
+def weights_of(
+    convolutions: Sequence[WeightNormConv2D], affine: Mapping[str, tuple[tf.Tensor, tf.Tensor]] | None = None
+) -> list[list[tf.Tensor]]:
+    """The weights of each convolution for `convolve`, in its compute dtype: a kernel, and a bias if there is one.
+
+    All together, for a network has dozens of them, and each operation on a vector costs some time to trace and to
+    compile.
+
+    Args:
+      convolutions: built ones, whose variables have one dtype.
+      affine: from a convolution's name to the scale and the offset, one for each of its channels, that follow it and
+        that its weights are to do, too: `scale * y + offset`.
+    """
+    affine = affine or {}
+    magnitudes, biases = [], []
+    for layer in convolutions:
+        scale, offset = affine.get(layer.name, (None, None))
+        magnitude = tf.ones([layer.filters], layer.variable_dtype) if layer.magnitude is None else layer.magnitude.value
+        magnitudes.append(magnitude if scale is None else scale * magnitude)
+        bias = None if layer.bias is None else layer.bias.value
+        if scale is not None:
+            bias = offset if bias is None else scale * bias + offset
+        biases.append(bias)
+    kernels = _normalize([layer.direction.value for layer in convolutions], magnitudes)
+    return [
+        [tf.cast(weight, layer.compute_dtype) for weight in (kernel, bias) if weight is not None]
+        for layer, kernel, bias in zip(convolutions, kernels, biases)
+    ]
+
+
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    """The convolution of a `WeightNormConv2D` with its `folded` weights, in their dtype."""
+    """What a `WeightNormConv2D` does, with weights from `weights_of` and in their dtype."""
     outputs = tf.nn.conv2d(tf.cast(inputs, kernel.dtype), kernel, strides=1, padding="SAME")
     return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
 
 @tf.custom_gradient
-def _normalize(direction: tf.Tensor, magnitude: tf.Tensor | None = None):
-    """`magnitude * direction / ||direction||`, in three passes over the kernel and five for the gradient.
+def _normalize(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]):
+    """`magnitude * direction / ||direction||` of each, in three passes over a kernel, and five for the gradient.
 
     With `u = direction / ||direction||` and `d` the gradient that comes in, that of the magnitude is `<d, u>`, and that
     of the direction `magnitude / ||direction|| * (d - u <d, u>)`. Autodiff takes twice the passes.
     """
+    sizes = [magnitude.shape[0] for magnitude in magnitudes]
+    squares = tf.concat([tf.reduce_sum(tf.square(direction), [0, 1, 2]) for direction in directions], 0)
     # The least norm is that of `tf.nn.l2_normalize`: a direction of zeros stays one.
-    inverse_norm = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(direction), [0, 1, 2]), 1e-12))
-    factor = inverse_norm if magnitude is None else magnitude * inverse_norm
+    inverse_norms = tf.math.rsqrt(tf.maximum(squares, 1e-12))
+    factors = tf.split(tf.concat(magnitudes, 0) * inverse_norms, sizes)
 
-    def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-        along = inverse_norm * tf.reduce_sum(upstream * direction, [0, 1, 2])
-        of_direction = upstream * factor - direction * (factor * inverse_norm * along)
-        return [of_direction] if magnitude is None else [of_direction, along]
+    def gradient(*upstream: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        products = [tf.reduce_sum(d * direction, [0, 1, 2]) for d, direction in zip(upstream, directions)]
+        of_magnitudes = inverse_norms * tf.concat(products, 0)
+        along = tf.split(inverse_norms * of_magnitudes, sizes)
+        of_directions = [f * (d - direction * a) for f, d, direction, a in zip(factors, upstream, directions, along)]
+        return of_directions, tf.split(of_magnitudes, sizes)
 
-    return direction * factor, gradient
+    return [direction * factor for direction, factor in zip(directions, factors)], gradient
