@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.backprop import state_of
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
 
@@ -97,7 +98,9 @@ class AffineCoupling(Bijector):
         return shift, self.gain.value * tf.tanh(raw_log_scale)
 
     def _forward_and_log_det(self, x, context, training):
-        shift, log_scale = self._shift_and_log_scale(x, context, training)
+        return self._transform(x, *self._shift_and_log_scale(x, context, training))
+
+    def _transform(self, x: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         changed = self.mask.changed(x)
         if self.form == "scale_first":
             changed = changed * tf.exp(log_scale) + shift
@@ -107,9 +110,31 @@ class AffineCoupling(Bijector):
 
     def _inverse_and_log_det(self, z, context, training):
         shift, log_scale = self._shift_and_log_scale(z, context, training)
+        return self._solve(z, shift, log_scale), -self.mask.sum(log_scale)
+
+    def _solve(self, z: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
         changed = self.mask.changed(z)
         if self.form == "scale_first":
             changed = (changed - shift) * tf.exp(-log_scale)
         else:
             changed = changed * tf.exp(-log_scale) - shift
-        return self.mask.combine(z, changed), -self.mask.sum(log_scale)
+        return self.mask.combine(z, changed)
+
+    def _forward_and_kept(self, x, context, training, inverts):
+        if not inverts:
+            return super()._forward_and_kept(x, context, training, inverts)
+        state = state_of(self.layers)
+        return *self._forward_and_log_det(x, context, training), state
+
+    def _backward(self, z, kept, dz, dlog_det, backward):
+        if not backward.inverts:
+            return super()._backward(z, kept, dz, dlog_det, backward)
+        # What the conditioner reads is the same in z as in x: one evaluation gives the inverse and the gradient.
+        z = backward.after_later_layers(z, dz)
+        network_outputs, network_tape = backward.evaluate(self._shift_and_log_scale, z, kept)
+        x = self._solve(z, *network_outputs)
+        with tf.GradientTape() as tape:
+            tape.watch([x, *network_outputs])
+            outputs = self._transform(x, *network_outputs)
+        dx, *upstream = tape.gradient(outputs, [x, *network_outputs], [dz, dlog_det])
+        return x, dx + backward.gradient(network_tape, network_outputs, upstream, z)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.backprop import state_of
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Everything, Mask
 
@@ -74,7 +75,8 @@ class BatchNorm(Bijector):
         self.epsilon = epsilon
         self.momentum = momentum
         self.rho = rho
-        moment = dict(shape=(channels,), dtype=dtype, trainable=False, autocast=False, aggregation="mean")
+        # Of the first replica, for all have the same: batch moments are those over all replicas.
+        moment = dict(shape=(channels,), dtype=dtype, trainable=False, autocast=False, aggregation="only_first_replica")
         mean = keras.Variable("zeros", name=f"{name}_moving_mean", **moment)
         variance = keras.Variable("ones", name=f"{name}_moving_variance", **moment)
         self.moving_mean, self.moving_variance = self._no_dependency(mean), self._no_dependency(variance)
@@ -123,19 +125,42 @@ class BatchNorm(Bijector):
         return self.mask.sum(tf.broadcast_to(per_entry, tf.shape(changed)))
 
     def _forward_and_log_det(self, x, context, training):
+        return self._forward_and_moments(x, training)[:2]
+
+    def _forward_and_moments(
+        self, x: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         changed = self._changed(x)
-        if training:
-            mean, variance = self._training_moments(changed)
-        else:
-            mean, variance = self.moving_mean.value, self.moving_variance.value
+        mean, variance = self._training_moments(changed) if training else self._moving_moments()
         z = self.mask.combine(x, (changed - mean) * tf.math.rsqrt(variance + self.epsilon))
-        return z, self._log_det(changed, variance)
+        return z, self._log_det(changed, variance), (mean, variance)
 
     def _inverse_and_log_det(self, z, context, training):
-        changed = self._changed(z)
-        mean, variance = self.moving_mean.value, self.moving_variance.value
-        x = self.mask.combine(z, changed * tf.sqrt(variance + self.epsilon) + mean)
-        return x, -self._log_det(changed, variance)
+        moments = self._moving_moments()
+        return self._denormalise(z, moments), -self._log_det(self._changed(z), moments[1])
+
+    def _moving_moments(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.identity(self.moving_mean.value), tf.identity(self.moving_variance.value)
+
+    def _denormalise(self, z: tf.Tensor, moments: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        mean, variance = moments
+        return self.mask.combine(z, self._changed(z) * tf.sqrt(variance + self.epsilon) + mean)
+
+    # In training mode `_inverse_and_log_det` is not the inverse of this pass: that takes the moments of its batch.
+
+    def _forward_and_kept(self, x, context, training, inverts):
+        if not inverts:
+            return super()._forward_and_kept(x, context, training, inverts)
+        state = state_of(self.layers)
+        z, log_det, moments = self._forward_and_moments(x, training)
+        return z, log_det, (moments, state)
+
+    def _backward(self, z, kept, dz, dlog_det, backward):
+        if not backward.inverts:
+            return super()._backward(z, kept, dz, dlog_det, backward)
+        moments, state = kept
+        x = self._denormalise(backward.after_later_layers(z, dz), moments)
+        return x, backward.from_input(self._forward_and_log_det, x, state, dz, dlog_det)
 
 
 def _over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
 
+from tfp_realnvp.bijectors.backprop import Backward, state_of
+
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class _TrainingMode(keras.layers.Layer):
@@ -35,6 +37,12 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
 
     In both, `x` is `[batch, *event]` with exactly one batch axis and `training` is a Python bool. A bijector that
     acts on elements (`event_ndims=0`) gives a log-determinant for each element, any other one for each event.
+
+    Where a `Chain` holds no activations, a layer keeps its input and is evaluated on it again in the backward pass. A
+    subclass that needs to keep less overrides this pair:
+
+        _forward_and_kept(x, context, training, inverts) -> z, log|det df/dx|, kept
+        _backward(z, kept, dz, dlog_det, backward) -> x, dx
 
     `training` is what the enclosing Keras `Model.call(..., training=...)` says, and False outside of one. It is
     resolved once per pass, here, and handed on explicitly.
@@ -111,6 +119,36 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
         self, z: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|`."""
+
+    def _forward_and_kept(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        """Returns what `_forward_and_log_det` does, and what `_backward` needs besides `z`.
+
+        Args:
+          x: as there.
+          context: as there.
+          training: as there.
+          inverts: whether `_backward` shall get `x` from `z` if it can, so that it need not be kept.
+        """
+        kept = x, state_of(learned_layers(self))
+        return *self._forward_and_log_det(x, context, training), kept
+
+    def _backward(
+        self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `x` and its gradient; gives those of variables and context to `backward`.
+
+        Args:
+          z: the output.
+          kept: what `_forward_and_kept` did.
+          dz: gradient of the output.
+          dlog_det: gradient of the log-determinant, `[batch]`, or of its shape.
+          backward: what the layers of this backward pass share.
+        """
+        x, state = kept
+        x = backward.after_later_layers(x, dz)
+        return x, backward.from_input(self._forward_and_log_det, x, state, dz, dlog_det)
 
     def forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `z = f(x)` and `log|det df/dx|` from one evaluation.

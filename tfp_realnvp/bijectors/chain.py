@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.python.eager import record
 
-from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.backprop import MODES, Backward, state_of
+from tfp_realnvp.bijectors.bijector import Bijector, learned_layers
 
 # `tfb.Invert(b)` gives an instance of this base class whenever `b` is no CompositeTensor, as ours are not.
 _Invert = tfp.bijectors.Invert.__bases__[0]
@@ -25,11 +28,22 @@ class Chain(Bijector):
 
     Args:
       bijectors: the layers, in the order data meets them; at least one.
+      backprop: what the forward pass holds for the backward one; gradients are the same.
+
+        * "store": every activation, as TensorFlow does.
+        * "remat": each layer's input, on which the layer is evaluated again.
+        * "invert": the output alone, from which `AffineCoupling` and `BatchNorm` get their inputs back. Any other
+          layer keeps its input. Activations do not grow with the number of couplings, rounding errors do.
+
+        In the last two each conditioner is evaluated once more for a step, in the mode and with the moving moments and
+        dropout seeds of the first time. The outermost chain decides for all within. Gradients reach the input, the
+        context and variables, and no tensor that a layer was made of; neither do they reach losses that a conditioner
+        adds for itself. There is no second gradient, and the inverse pass always stores.
       validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
-      ValueError: when there is no layer.
+      ValueError: when there is no layer, or for an unknown backprop.
 
     #### Examples
 
@@ -39,10 +53,20 @@ class Chain(Bijector):
     ```
     """
 
-    def __init__(self, bijectors: Sequence[tfp.bijectors.Bijector], *, validate_args: bool = False, name="chain"):
+    def __init__(
+        self,
+        bijectors: Sequence[tfp.bijectors.Bijector],
+        *,
+        backprop: str = "store",
+        validate_args: bool = False,
+        name: str = "chain",
+    ):
         parameters = dict(locals())
         if not bijectors:
             raise ValueError("expected at least one bijector, got none")
+        if backprop not in MODES:
+            raise ValueError(f"expected backprop to be one of {', '.join(MODES)}, got {backprop!r}")
+        self.backprop = backprop
         self.bijectors = list(bijectors)
         super().__init__(
             event_ndims=max(max(b.forward_min_event_ndims, b.inverse_min_event_ndims) for b in bijectors),
@@ -86,6 +110,9 @@ class Chain(Bijector):
             yield bijector, x, self._for_each_event(log_det)
 
     def _forward_and_log_det(self, x, context, training):
+        # Where nothing records, a plain graph: an exported one keeps its gradient, and inference costs what it did.
+        if self.backprop != "store" and (training or record.could_possibly_record()):
+            return self._forward_without_activations(x, context, training)
         total = 0.0
         for _, z, log_det in self.trace(x, context, training):
             total += log_det
@@ -98,6 +125,50 @@ class Chain(Bijector):
             total += self._for_each_event(log_det)
         return z, total
 
+    def _forward_without_activations(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        inverts = self.backprop == "invert"
+
+        @tf.custom_gradient
+        def forward(x: tf.Tensor, *contexts: tf.Tensor):
+            context = contexts[0] if contexts else None
+            # A tape would hold what these operations made for as long as `z` is held.
+            with record.stop_recording():
+                z, log_det, kept = self._forward_and_kept(x, context, training, inverts)
+
+            def gradient(dz: tf.Tensor, dlog_det: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
+                backward = Backward(context, training, inverts)
+                _, dx = self._backward(z, kept, dz, dlog_det, backward)
+                inputs = [dx, backward.context_gradient][: 1 + len(contexts)]
+                return inputs if variables is None else (inputs, [backward.gradient_of(v) for v in variables])
+
+            return (z, log_det), gradient
+
+        return forward(x) if context is None else forward(x, context)
+
+    def _forward_and_kept(self, x, context, training, inverts):
+        total, all_kept = 0.0, []
+        for bijector in self.bijectors:
+            if isinstance(bijector, Bijector):
+                x, log_det, kept = bijector._forward_and_kept(x, context, training, inverts)
+            else:
+                kept = x, state_of(learned_layers(bijector))
+                x, log_det = self._forward_of(bijector, x, context, training)
+            total += self._for_each_event(log_det)
+            all_kept.append(kept)
+        return x, total, all_kept
+
+    def _backward(self, z, kept, dz, dlog_det, backward):
+        for bijector, kept_of_layer in zip(reversed(self.bijectors), reversed(kept), strict=True):
+            if isinstance(bijector, Bijector):
+                z, dz = bijector._backward(z, kept_of_layer, dz, dlog_det, backward)
+            else:
+                x, state = kept_of_layer
+                z = backward.after_later_layers(x, dz)
+                dz = backward.from_input(functools.partial(self._forward_of, bijector), z, state, dz, dlog_det)
+        return z, dz
+
     def _forward_of(self, bijector, x, context, training):
         """One forward pass through a layer: one of ours, the `tfb.Invert` of ours, or one of TFP's."""
         if isinstance(bijector, Bijector):
@@ -105,7 +176,8 @@ class Chain(Bijector):
         if isinstance(bijector, _Invert):
             return self._inverse_of(bijector.bijector, x, context, training)
         x = tf.identity(x)  # TFP's cache may still hold what older weights made of the very tensor.
-        return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=self.forward_min_event_ndims)
+        log_det = bijector.forward_log_det_jacobian(x, event_ndims=self.forward_min_event_ndims)
+        return bijector.forward(x), self._of_each_part(log_det, x)
 
     def _inverse_of(self, bijector, z, context, training):
         if isinstance(bijector, Bijector):
@@ -113,7 +185,12 @@ class Chain(Bijector):
         if isinstance(bijector, _Invert):
             return self._forward_of(bijector.bijector, z, context, training)
         z = tf.identity(z)
-        return bijector.inverse(z), bijector.inverse_log_det_jacobian(z, event_ndims=self.forward_min_event_ndims)
+        log_det = bijector.inverse_log_det_jacobian(z, event_ndims=self.forward_min_event_ndims)
+        return bijector.inverse(z), self._of_each_part(log_det, z)
+
+    def _of_each_part(self, log_det: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """Repeats a log-det that TFP gives once where all events have the same."""
+        return tf.broadcast_to(log_det, tf.shape(x)[: x.shape.rank - self.forward_min_event_ndims])
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums a log-det that an elementwise layer gave for each entry."""

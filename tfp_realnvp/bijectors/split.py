@@ -61,3 +61,13 @@ class Split(Bijector):
         came_back, final = tf.split(z, 2, -1)
         came_back, log_det = self.flow._inverse_and_log_det(came_back, context, training)
         return tf.concat([came_back, final], -1), log_det
+
+    def _forward_and_kept(self, x, context, training, inverts):
+        goes_on, final = tf.split(x, 2, -1)
+        goes_on, log_det, kept = self.flow._forward_and_kept(goes_on, context, training, inverts)
+        return tf.concat([goes_on, final], -1), log_det, kept
+
+    def _backward(self, z, kept, dz, dlog_det, backward):
+        (came_back, final), (d_came_back, d_final) = tf.split(z, 2, -1), tf.split(dz, 2, -1)
+        came_back, d_came_back = self.flow._backward(came_back, kept, d_came_back, dlog_det, backward)
+        return tf.concat([came_back, final], -1), tf.concat([d_came_back, d_final], -1)

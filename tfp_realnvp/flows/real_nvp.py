@@ -45,6 +45,7 @@ def real_nvp(
     rho: float | None = None,
     activation: str = "relu",
     context_size: int | None = None,
+    backprop: str = "store",
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
@@ -79,6 +80,7 @@ def real_nvp(
       rho: of `BatchNorm`, the running average for small batches.
       activation: of the networks.
       context_size: size of the context of a conditional flow.
+      backprop: of `Chain`, how much memory training takes: "store", "remat" or "invert".
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events lie in the support.
@@ -157,7 +159,8 @@ def real_nvp(
             raise ValueError(f"expected vectors of at least 2 entries, for a coupling parts them in two, got {size}")
         steps = [step(Alternating(parity=i % 2), size, width, f"coupling_{i}") for i in range(couplings)]
         layers = [layer for pair in steps for layer in pair]
-    return FlowDistribution(Chain(layers, name=name), event_shape, dtype=dtype, validate_args=validate_args, name=name)
+    flow = Chain(layers, backprop=backprop, name=name)
+    return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
 
 
 def _image_layers(

@@ -1,0 +1,123 @@
+"""A backward pass that holds no activations: each layer is evaluated again when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+MODES = ("store", "remat", "invert")
+
+
+@keras.saving.register_keras_serializable("tfp_realnvp")
+class _InTrainingMode(keras.layers.Layer):
+    """Runs a function with Keras's `training` set, for what is called in it and not told explicitly."""
+
+    def call(self, function: Callable[[], Any], training: bool | None = None) -> Any:
+        return function()
+
+
+_in_training_mode = _InTrainingMode(name="in_training_mode", dtype="float32", autocast=False)
+
+# Of a Keras variable that is not trained, its value before the forward pass.
+State = list[tuple[keras.Variable, tf.Tensor]]
+
+
+def state_of(layers: Iterable[keras.layers.Layer | keras.Variable]) -> State:
+    """What the layers hold besides weights: moving moments, the seeds of dropout."""
+    variables = [v for layer in layers for v in (layer.variables if isinstance(layer, keras.layers.Layer) else [layer])]
+    # A copy, for in eager mode the value is the variable itself.
+    return [(v, tf.identity(v.value)) for v in variables if not v.trainable]
+
+
+class Backward:
+    """What the layers of one backward pass share, from the last layer to the first.
+
+    Attributes:
+      context: of the forward pass.
+      training: of the forward pass.
+      inverts: whether a layer's input comes from its output, and not from what was kept.
+      context_gradient: the sum of what the layers passed so far gave, or None.
+    """
+
+    def __init__(self, context: tf.Tensor | None, training: bool, inverts: bool):
+        self.context = context
+        self.training = training
+        self.inverts = inverts
+        self.context_gradient: tf.Tensor | None = None
+        self._variable_gradients: dict[int, tf.Tensor] = {}
+        self._latest: list[tf.Tensor] = []
+
+    def after_later_layers(self, tensor: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+        """`tensor`, to be had once `upstream` and all gradients of the layer that was passed last are.
+
+        A graph runs whatever has its inputs. Without this it would evaluate all layers again at once, before the
+        first gradient, and hold more than if it had stored them.
+        """
+        if tf.executing_eagerly():
+            return tensor
+        with tf.control_dependencies(self._latest):
+            # XLA knows no control dependency, and would see that the layer was evaluated on these numbers before. So
+            # something is added that depends on the upstream gradient: zero, which neither XLA nor Grappler can tell.
+            few = upstream[:1]
+            never = tf.reduce_any(tf.math.is_nan(few) & tf.math.is_finite(few))
+            return tensor + tf.cast(never, tensor.dtype)
+
+    def evaluate(
+        self, function: Callable[..., Any], x: tf.Tensor, state: State
+    ) -> tuple[Any, tf.GradientTape]:
+        """`function(x, context, training)` as the forward pass had it, and the tape that watched."""
+        with keras.StatelessScope(state), tf.GradientTape() as tape:
+            tape.watch(x)
+            if self._context_has_gradient():
+                tape.watch(self.context)
+            outputs = _in_training_mode(
+                function=lambda: function(x, self.context, self.training), training=self.training
+            )
+        return outputs, tape
+
+    def gradient(
+        self, tape: tf.GradientTape, outputs: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], x: tf.Tensor
+    ) -> tf.Tensor:
+        """The gradient of `x`; those of the context and of variables are added to what earlier calls gave."""
+        variables = tape.watched_variables()
+        contexts = [self.context] if self._context_has_gradient() else []
+        dx, *rest = tape.gradient(outputs, [x, *contexts, *variables], upstream)
+        dx = tf.zeros_like(x) if dx is None else dx
+        self._latest = [dx]
+        if contexts:
+            self.context_gradient = self._sum(self.context_gradient, rest.pop(0))
+        for variable, gradient in zip(variables, rest, strict=True):
+            key = id(variable.handle)
+            self._variable_gradients[key] = self._sum(self._variable_gradients.get(key), gradient)
+        return dx
+
+    def gradient_of(self, variable: tf.Variable) -> tf.Tensor | None:
+        """The gradient of a variable, or None when no layer depends on it."""
+        return self._variable_gradients.get(id(variable.handle))
+
+    def from_input(
+        self, function: Callable[..., Any], x: tf.Tensor, state: State, dz: tf.Tensor, dlog_det: tf.Tensor
+    ) -> tf.Tensor:
+        """The gradient of `x` through `z, log_det = function(x, context, training)`."""
+        outputs, tape = self.evaluate(function, x, state)
+        return self.gradient(tape, outputs, [dz, _spread(dlog_det, outputs[1])], x)
+
+    def _context_has_gradient(self) -> bool:
+        return self.context is not None and self.context.dtype.is_floating
+
+    def _sum(self, total: tf.Tensor | None, gradient: Any) -> tf.Tensor | None:
+        if gradient is None:
+            return total
+        gradient = tf.convert_to_tensor(gradient)
+        total = gradient if total is None else total + gradient
+        self._latest.append(total)
+        return total
+
+
+def _spread(dlog_det: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
+    """The gradient of an event's log-det as that of its parts', where a layer gives one for each part."""
+    ones = tf.ones([log_det.shape.rank - dlog_det.shape.rank], tf.int32)
+    return tf.broadcast_to(tf.reshape(dlog_det, tf.concat([tf.shape(dlog_det), ones], 0)), tf.shape(log_det))
