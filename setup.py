@@ -29,6 +29,6 @@ setup(
     ],
     extras_require={
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
-        "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "ruff>=0.17,<0.18"],
+        "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "pyyaml>=6,<7", "ruff>=0.17,<0.18"],
     },
 )

@@ -130,6 +130,8 @@ def main() -> None:
     print(f"Trained for {time.monotonic() - started:.0f} s")
     if is_chief:
         _report(preset, images, folder)
+    # Workers that were done before would not come back if the chief had to begin again.
+    training.mean_over_workers(strategy, 0.0)
 
 
 def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:

@@ -51,6 +51,13 @@ class DequantizeTest(parameterized.TestCase):
         np.testing.assert_array_equal(x, dequantize(images, seed=tf.constant([1, 2])))
         self.assertLess(np.mean(x == dequantize(images, seed=(1, 3))), 0.1)
 
+    @parameterized.parameters(1, 2, 3)
+    def test_parts_of_a_batch_get_the_noise_of_the_whole(self, parts):
+        images = tf.reshape(tf.range(24), [6, 4])
+        whole = dequantize(images, seed=(1, 2))
+        split = [dequantize(part, seed=(1, 2), part=(i, parts)) for i, part in enumerate(tf.split(images, parts))]
+        np.testing.assert_array_equal(tf.concat(split, 0), whole)
+
     @parameterized.parameters("float32", "float64", "bool")
     def test_what_is_no_integer_is_refused(self, dtype):
         with self.assertRaisesRegex(

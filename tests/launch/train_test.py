@@ -195,9 +195,6 @@ class RefusalsTest(_Test):
 
 
 class FlagsTest(_Test):
-    def test_every_preset_has_a_flagfile(self):
-        self.assertCountEqual([file.stem for file in _FLAGFILES.glob("*.flags")], presets.NAMES)
-
     @parameterized.parameters(*presets.NAMES)
     def test_flagfile(self, name):
         file = _FLAGFILES / f"{name}.flags"

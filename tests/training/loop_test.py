@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import io
+import json
 import math
 import multiprocessing
 import os
@@ -316,6 +317,108 @@ def _uninterrupted_and_resumed():
     return uninterrupted, resumed
 
 
+class AverageTest(parameterized.TestCase):
+    def test_validation_and_the_best_checkpoint_are_of_the_average(self):
+        events = small.vectors(32)
+        with tempfile.TemporaryDirectory() as folder:
+            model = training.FlowModel(small.vector_flow(), average_decay=0.5)
+            model.compile(training.Adam(0.05))
+            history = _train(model, events, events, output_dir=folder)
+            weights = small.values(model.distribution.variables)
+            with model.average.lent():
+                expected = -np.mean(model.distribution.log_prob(events))
+                averaged = small.values(model.distribution.variables)
+            np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-5)
+            # Also the last state, which has both, is read as the average.
+            for kind in ("best", "last"):
+                distribution = small.vector_flow()
+                path = tf.train.latest_checkpoint(os.path.join(folder, "checkpoints", kind))
+                training.restore(distribution, path)
+                for ours, theirs, weight in zip(small.values(distribution.variables), averaged, weights, strict=True):
+                    np.testing.assert_array_equal(ours, theirs, kind)
+                    self.assertFalse(np.array_equal(theirs, weight))
+
+
+class ScheduleTest(absltest.TestCase):
+    def test_warm_up(self):
+        rates = []
+        model = _model(small.vector_flow(), training.Adam(0.3))
+        keep = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: rates.append(float(model.optimizer.learning_rate))
+        )
+        _train(model, small.vectors(32), epochs=2, callbacks=[training.WarmUp(0.3, 3), keep])
+        np.testing.assert_allclose(rates, [0.1, 0.2] + 6 * [0.3], rtol=1e-6)
+
+    def test_a_plateau_is_remembered_over_an_interruption(self):
+        # No rate and no moving statistics: no epoch is better than the first.
+        def run(folder, epochs):
+            model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(1e-30))
+            plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=3, min_lr=0.0)
+            events = small.vectors(32)
+            _train(model, events, events, epochs=epochs, output_dir=folder, callbacks=[plateau])
+            return float(model.optimizer.learning_rate) / 1e-30
+
+        with tempfile.TemporaryDirectory() as folder:
+            rates = [run(folder, epochs) for epochs in (1, 2, 3, 4)]
+        np.testing.assert_allclose(rates, [1, 1, 1, 0.5], rtol=1e-5)
+
+
+class AccumulationTest(absltest.TestCase):
+    def test_batches_are_parts_of_a_step(self):
+        calls, recorder = [], _Recorder()
+        model = _model(small.vector_flow())
+        events = small.vectors(32)[:28]  # Batches of 7, of which three make a step and one is left over.
+        training.train(
+            model, _batches(events, calls), epochs=2, accumulation_steps=3, callbacks=[recorder], verbose=0
+        )
+        self.assertEqual(int(model.optimizer.iterations), 2)
+        self.assertEqual(recorder.params["steps"], 1)
+        self.assertEqual(recorder.told.count("batch 0"), 2)
+        self.assertEqual(calls, [(0, 0), (0, 0), (1, 0)])
+
+
+class MetricsTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+
+    def _lines(self):
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+
+    def _train(self, epochs, **kwargs):
+        kwargs = {"output_dir": self.folder, "log_every": 2, **kwargs}
+        return _train(_model(small.vector_flow()), small.vectors(32), small.vectors(8), epochs=epochs, **kwargs)
+
+    def test_lines(self):
+        history = self._train(2)
+        lines = self._lines()
+        self.assertEqual([line["step"] for line in lines], [2, 4, 4, 6, 8, 8])
+        self.assertEqual([line["epoch"] for line in lines], [0, 0, 0, 1, 1, 1])
+        self.assertEqual([line["loss"] for line in lines if "val_loss" in line], history["loss"])
+        self.assertEqual([line["val_loss"] for line in lines if "val_loss" in line], history["val_loss"])
+        for line in lines:
+            self.assertAlmostEqual(line["learning_rate"], 0.01)
+            self.assertGreater(line["gradient_norm"], 0)
+            self.assertEqual(line["skipped_steps"], 0)
+            self.assertBetween(line["waiting_for_data"], 0, 1)
+            # Eight vectors a step.
+            self.assertAlmostEqual(line["examples_per_second"] / line["steps_per_second"], 8)
+
+    def test_a_run_that_goes_on_leaves_no_line_twice(self):
+        class Interrupt(Exception):
+            pass
+
+        def interrupt(model):
+            raise Interrupt
+
+        with self.assertRaises(Interrupt):
+            self._train(2, callbacks=[_at(6, interrupt)])
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write('{"step": 7, "los')
+        self._train(2)
+        self.assertEqual([line["step"] for line in self._lines()], [2, 4, 4, 6, 8, 8])
+
+
 def _log_scales(value):
     """What gives every log-scale of a model's second coupling that value."""
 
@@ -374,6 +477,19 @@ class NonFiniteTest(parameterized.TestCase):
     def test_a_log_det(self):
         # exp(s) is 0, so that the output is finite, and the sum of two s is not.
         self._assert_stops_at(_log_scales(-3e38), r"the log-det of coupling_1 \(8 of 8 entries\)")
+
+    def test_some_may_be_skipped(self):
+        events = small.vectors(32)
+        events[3, 2] = np.nan
+        model = _model(small.vector_flow())
+        with self.assertLogs(level="WARNING") as logs:
+            history = _train(model, events, epochs=2, max_skipped_steps=2, output_dir=self.folder)
+        self.assertRegex("\n".join(logs.output), r"step \d: not finite, skipped \(1 of at most 2\)")
+        self.assertTrue(np.all(np.isfinite(history["loss"])))
+        self.assertEqual(int(model.skipped_steps), 2)
+        # What was skipped before counts in a run that goes on.
+        with self._error(r"^step \d+: not finite: the batch \(1 of 32 entries\); the last good checkpoint is "):
+            _train(_model(small.vector_flow()), events, epochs=3, max_skipped_steps=2, output_dir=self.folder)
 
     def test_a_batch(self):
         events = small.vectors(32)

@@ -316,8 +316,99 @@ class NonFiniteStepTest(parameterized.TestCase):
         self.assertTrue(np.all(np.isfinite(model(tf.constant(self.vectors)))))
 
 
+    @parameterized.parameters(False, True)
+    def test_a_skipped_step_leaves_everything_as_it_was(self, in_graph):
+        # The infinity comes up in the second coupling, when statistics before it have been taken.
+        distribution = small.two_couplings()
+        model = _model(distribution, training.Adam(0.1), average_decay=0.9)
+        step = tf.function(model.train_step) if in_graph else model.train_step
+        step(tf.constant(self.images))
+        gain = next(m for m in distribution.submodules if m.name == "channels").gain
+        value = gain.numpy()
+        gain.assign(1e30)
+        variables = [*distribution.variables, *model.average.averages]
+        variables += [v.value for v in model.optimizer.variables if v.name != "iteration"]
+        before = small.values(variables)
+        loss = model.loss_metric.result().numpy()
+        step(tf.constant(self.images))
+        for old, new in zip(before, small.values(variables), strict=True):
+            np.testing.assert_array_equal(new, old)
+        self.assertEqual(model.loss_metric.result(), loss)
+        self.assertEqual((int(model.optimizer.iterations), int(model.skipped_steps)), (2, 1))
+        gain.assign(value)
+        step(tf.constant(self.images))
+        self.assertEqual(int(model.skipped_steps), 1)
+        for old, new in zip(before, small.values(distribution.variables)):
+            self.assertFalse(np.array_equal(new, old))
+
+    def test_the_gradients_norm_is_told(self):
+        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(1.0), l2=0.0, clip_norm=None)
+        changes = _update(model, self.vectors)
+        norm = math.sqrt(sum(np.sum(np.square(change)) for change in changes))
+        np.testing.assert_allclose(model.last_gradient_norm.value, norm, rtol=1e-3)
+
+
+class LossScaleTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.vectors = tf.constant(small.vectors(5))
+        distribution = small.vector_flow(batch_norm=False, dtype_policy="mixed_float16")
+        self.model = _model(distribution, keras.optimizers.SGD(0.5), clip_norm=None)
+
+    def test_float16_alone_has_one(self):
+        for policy in ("float32", "mixed_bfloat16"):
+            self.assertIsNone(_model(small.vector_flow(batch_norm=False, dtype_policy=policy)).loss_scale)
+        self.assertEqual(self.model.loss_scale.value, 2.0**15)
+        self.assertLen(self.model.counters, 3)
+
+    def test_an_overflow_lowers_it_and_is_no_skipped_step(self):
+        self.model.loss_scale.assign(2.0**40)
+        before = small.values(self.model.trainable_variables)
+        self.model.train_step(self.vectors)
+        self.assertFalse(bool(self.model.last_step_finite.value))
+        self.assertEqual((self.model.loss_scale.value, self.model.skipped_steps.value), (2.0**39, 0))
+        for old, new in zip(before, small.values(self.model.trainable_variables)):
+            np.testing.assert_array_equal(new, old)
+        self.model.loss_scale.assign(2.0**15)
+        self.model.train_step(self.vectors)
+        self.assertTrue(bool(self.model.last_step_finite.value))
+
+    def test_a_loss_that_is_not_finite_is_a_skipped_step(self):
+        self.model.train_step(self.vectors * np.nan)
+        self.assertEqual(self.model.skipped_steps.value, 1)
+
+    def test_it_rises_after_a_while(self):
+        self.model.steps_at_loss_scale.assign(1_998)
+        for scale in (2.0**15, 2.0**16, 2.0**16):
+            self.model.train_step(self.vectors)
+            self.assertEqual(self.model.loss_scale.value, scale)
+        self.assertEqual(self.model.steps_at_loss_scale.value, 1)
+
+
+class AccumulationTest(parameterized.TestCase):
+    @parameterized.parameters("sgd", "adam")
+    def test_parts_are_as_the_whole(self, optimizer):
+        images = small.images(12)
+        results = []
+        for parts in (1, 3):
+            model = _model(_without_batch_norm(), optimizer)
+            model.build_accumulators()
+            for _ in range(2):
+                *others, last = tf.split(tf.constant(images), parts)
+                for i, part in enumerate(others):
+                    model.accumulate_step(part, tf.constant(i), parts)
+                logs = model.train_step(last, parts)
+            self.assertEqual(int(model.optimizer.iterations), 2)
+            results.append((logs["loss"].numpy(), small.values(model.trainable_variables)))
+        (loss, whole), (loss_of_parts, in_parts) = results
+        np.testing.assert_allclose(loss_of_parts, loss, rtol=1e-5)
+        for one, other in zip(in_parts, whole, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
 class FitTest(absltest.TestCase):
     def test_images(self):
+        keras.utils.set_random_seed(0)  # `fit` shuffles.
         images = small.images(64)
         model = training.FlowModel(small.two_couplings(), levels=small.LEVELS)
         model.compile(training.Adam(0.03))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
@@ -9,14 +10,12 @@ import re
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.training.average import WeightAverage
 
 CONFIG = "config.json"
-
-# What reading a file that was cut short, or is not all there, ends in.
-TORN = (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError)
 
 
 class CheckpointError(ValueError):
@@ -74,28 +73,39 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     return config
 
 
-def newest_first(folder: str | pathlib.Path) -> list[str]:
-    """The checkpoints in a folder, the newest first.
+def newest_whole(folder: str | pathlib.Path) -> str | None:
+    """The newest checkpoint in a folder that can be read to the end, or None where there is no checkpoint.
 
     By the files there are, not by TensorFlow's list of them, which may itself be torn.
+
+    Raises:
+      CheckpointError: when there are checkpoints and none is whole.
     """
     found = {}
     for index in pathlib.Path(folder).glob("ckpt-*.index"):
         if match := re.fullmatch(r"ckpt-(\d+)", index.stem):
             found[int(match[1])] = str(index.with_suffix(""))
-    return [found[number] for number in sorted(found, reverse=True)]
+    for number in sorted(found, reverse=True):
+        if (flaw := _flaw(found[number])) is None:
+            return found[number]
+        logging.warning("%s is torn, so the one before is read: %s", found[number], flaw)
+    if found:
+        raise CheckpointError(f"expected a whole checkpoint in {folder}, got only torn ones")
+    return None
 
 
 def latest(run_dir: str | pathlib.Path) -> str:
-    """The best checkpoint of a run's folder, or the last where none was the best yet; one that is whole.
+    """The best checkpoint of a run's folder, or the last where there is no whole one that was the best.
 
     Raises:
       CheckpointError: when there is none.
     """
     folder = pathlib.Path(run_dir) / "checkpoints"
-    for path in newest_first(folder / "best") + newest_first(folder / "last"):
-        if _is_whole(path):
+    with contextlib.suppress(CheckpointError):
+        if path := newest_whole(folder / "best"):
             return path
+    if path := newest_whole(folder / "last"):
+        return path
     raise CheckpointError(f"expected a run's folder with checkpoints, found none in {run_dir}")
 
 
@@ -122,15 +132,15 @@ def restore(distribution: FlowDistribution, path: str) -> None:
         average.copy_to_variables()
 
 
-def _is_whole(path: str) -> bool:
-    """Whether every tensor of a checkpoint can be read."""
+def _flaw(path: str) -> str | None:
+    """Why a checkpoint cannot be read to the end, or None if it can."""
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except TORN:
-        return False
-    return True
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:  # As its reader translates them.
+        return str(error).splitlines()[0]
+    return None
 
 
 def _saved_sizes(path: str) -> list[int]:

@@ -19,7 +19,7 @@ from tfp_realnvp.training.metrics_log import MetricsLog, Pace
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
 from tfp_realnvp.training.state import TrainingState
-from tfp_realnvp.training.strategies import is_chief, number_of_workers
+from tfp_realnvp.training.strategies import is_chief, mean_over_workers, number_of_workers
 
 
 class InterruptedTraining(Exception):
@@ -96,7 +96,7 @@ def train(
     model.stop_training = False
     callback_list.on_train_begin()
     state.resume()  # After the callbacks began, for some forget what they knew then.
-    _check_workers_agree(model, step)
+    _check_workers_agree(model)
     log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
     pace = Pace()
     with _sigterm() as asked_to_stop:
@@ -117,7 +117,7 @@ def train(
                 if number % log_every == 0:
                     log.write(number, **_figures(model, epoch, logs | pace.figures()))
                 callback_list.on_train_batch_end(batch, logs)
-                if step.any_worker(asked_to_stop.is_set()):
+                if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
                     state.save()
                     where = f"epoch {epoch + 1}, after {batch + 1} batches"
                     raise InterruptedTraining(f"stopped by SIGTERM in {where}; {state.last_good()}")
@@ -153,15 +153,14 @@ class _Step:
         self._parts = accumulation_steps
 
         def on_replicas(function: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*args: Any) -> Any:
-                return strategy.run(function, args=args)
-
-            # No layer has Python control flow for AutoGraph to convert, which would take longer than the tracing.
-            return tf.function(run, jit_compile=model.jit_compile, reduce_retracing=True, autograph=False)
+            # What is compiled with XLA is what a replica runs. No layer has Python control flow for AutoGraph.
+            graph = dict(reduce_retracing=True, autograph=False)
+            if model.jit_compile:
+                function = tf.function(function, jit_compile=True, **graph)
+            return tf.function(lambda *args: strategy.run(function, args=args), **graph)
 
         self._train = on_replicas(lambda events: model.train_step(events, self._parts))
         self._accumulate = on_replicas(lambda events, part: model.accumulate_step(events, part, self._parts))
-        self._mean = on_replicas(_mean_over_replicas)
         self.test = on_replicas(model.test_step)
 
     def train(self, parts: Sequence[Any]) -> dict[str, float]:
@@ -177,22 +176,8 @@ class _Step:
         local = sum(len(events) for part in parts for events in self._local(part))
         return local * number_of_workers(self._strategy)
 
-    def any_worker(self, flag: bool) -> bool:
-        """Whether the flag is set on any worker."""
-        return self.mean_over_workers(float(flag)) > 0
-
-    def mean_over_workers(self, value: float) -> float:
-        if number_of_workers(self._strategy) == 1:
-            return value
-        return float(self._local(self._mean(tf.constant(value, tf.float64)))[0])
-
     def _local(self, value: Any) -> tuple[tf.Tensor, ...]:
         return self._strategy.experimental_local_results(value)
-
-
-def _mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    value = tf.identity(value)  # On the replica's device, which an argument is not.
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
 def _grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -202,9 +187,9 @@ def _grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
-def _check_workers_agree(model: FlowModel, step: _Step) -> None:
+def _check_workers_agree(model: FlowModel) -> None:
     iterations = int(model.optimizer.iterations.numpy())
-    mean = step.mean_over_workers(iterations)
+    mean = mean_over_workers(model.distribute_strategy, iterations)
     if mean != iterations:
         raise CheckpointError(
             f"expected all workers to go on from one checkpoint, got step {iterations} here and a mean of {mean:g}: "

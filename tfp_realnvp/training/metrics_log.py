@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from tfp_realnvp.training.checkpoint import CheckpointError
+
 _T = TypeVar("_T")
 
 
@@ -33,9 +35,18 @@ class MetricsLog:
                 os.replace(aside, path)
 
     def write(self, step: int, **figures: Any) -> None:
-        if self._path is not None:
+        """Adds a line.
+
+        Raises:
+          CheckpointError: when it cannot be written.
+        """
+        if self._path is None:
+            return
+        try:
             with self._path.open("a") as file:
                 file.write(json.dumps({"step": step, "time": round(time.time(), 3), **figures}) + "\n")
+        except OSError as error:
+            raise CheckpointError(f"{self._path} cannot be written: {error.strerror}") from error
 
 
 def _step_of(line: str) -> float:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-from absl import logging
 
-from tfp_realnvp.training.checkpoint import TORN, CheckpointError, newest_first, of_another_architecture
+from tfp_realnvp.training.checkpoint import CheckpointError, newest_whole, of_another_architecture
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.strategies import is_chief
 
@@ -66,8 +65,8 @@ class TrainingState:
         self._everything = tf.train.Checkpoint(**parts)
         if is_chief(model.distribute_strategy):
             weights = tf.train.Checkpoint(distribution=model.distribution)
-            self._last = tf.train.CheckpointManager(self._everything, str(self._folder / "last"), max_to_keep=2)
-            self._best = tf.train.CheckpointManager(weights, str(self._folder / "best"), max_to_keep=1)
+            self._last = _manager(self._everything, self._folder / "last", max_to_keep=2)
+            self._best = _manager(weights, self._folder / "best", max_to_keep=1)
 
     def resume(self) -> None:
         """Reads the newest checkpoint that is whole, where there is one; all workers are to call this.
@@ -75,23 +74,15 @@ class TrainingState:
         Raises:
           CheckpointError: when there are checkpoints and none of them is whole, or one is of another model.
         """
-        self._restore()
+        path = None if self._folder is None else newest_whole(self._folder / "last")
+        if path is not None:
+            try:
+                self._everything.restore(path).assert_consumed()
+            except (AssertionError, ValueError) as error:
+                raise of_another_architecture(path, self._model.distribution) from error
         self.skipped_steps = int(self._model.skipped_steps.numpy())
         for variable, value in zip(self._model.loss_metric.variables, self._loss_sums):
             variable.assign(value)  # A strategy spreads the value of a sum evenly over its replicas.
-
-    def _restore(self) -> None:
-        paths = [] if self._folder is None else newest_first(self._folder / "last")
-        for path in paths:
-            try:
-                self._everything.restore(path).assert_consumed()
-                return
-            except TORN as error:
-                logging.warning("%s is torn, so the one before is read: %s", path, _reason(error))
-            except (AssertionError, ValueError) as error:
-                raise of_another_architecture(path, self._model.distribution) from error
-        if paths:
-            raise CheckpointError(f"expected a whole checkpoint in {self._folder / 'last'}, got only torn ones")
 
     def save(self) -> None:
         """Writes a state; all workers are to call this.
@@ -111,6 +102,8 @@ class TrainingState:
 
     def last_good(self) -> str:
         """The newest checkpoint in words."""
+        if self._folder is not None and self._last is None:
+            return f"the chief keeps the checkpoints in {self._folder}"
         path = self._last and self._last.latest_checkpoint
         return f"the last good checkpoint is {path}" if path else "no checkpoint was written yet"
 
@@ -145,6 +138,16 @@ class _Memory(tf.train.experimental.PythonState):
         if len(remembered) == len(self._callbacks):
             for callback, values in zip(self._callbacks, remembered):
                 vars(callback).update(values)
+
+
+def _manager(
+    checkpoint: tf.train.Checkpoint, folder: pathlib.Path, max_to_keep: int
+) -> tf.train.CheckpointManager:
+    try:
+        return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep)
+    except ValueError:  # The list of checkpoints is torn. The next checkpoint begins another.
+        (folder / "checkpoint").unlink()
+        return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep)
 
 
 def _reason(error: Exception) -> str:
