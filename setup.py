@@ -28,6 +28,7 @@ setup(
         "tensorboard>=2.20,<3",
     ],
     extras_require={
+        "bench": ["torch==2.13.0"],  # The peer of benchmarks.peers
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "pyyaml>=6,<7", "ruff>=0.17,<0.18"],
     },

@@ -19,7 +19,6 @@ import contextlib
 import ctypes
 import dataclasses
 import importlib
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -216,7 +215,7 @@ def _memory(field: str) -> int:
 
 
 def machine() -> str:
-    """Cores, processor, its units for matrices, and how busy it is."""
+    """Cores, processor, its units for matrices, and how busy the machine is."""
     cpu: dict[str, str] = {}
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as cpuinfo:
         for line in cpuinfo:
@@ -230,7 +229,8 @@ def machine() -> str:
 
 
 def versions(*packages: str) -> str:
-    return ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
+    """Of imported packages."""
+    return ", ".join(f"{package} {sys.modules[package].__version__}" for package in packages)
 
 
 def command(module: str) -> str:
@@ -246,7 +246,7 @@ def command(module: str) -> str:
 def heading(module: str, *about: str) -> list[str]:
     """The lines above a table: what was run, where and with which versions."""
     date = time.strftime("%Y-%m-%d")
-    packages = versions("tensorflow", "keras", "tensorflow-probability")
+    packages = versions("tensorflow", "keras", "tensorflow_probability")
     return [f"# {module}", "", f"`{command(module)}`, {date}", "", *about, f"Machine: {machine()}.", f"{packages}.", ""]
 
 
