@@ -119,6 +119,40 @@ class TrainTest(_Test):
         training.restore(flow, training.latest(folder))
         self._assert_saved_model_is(folder / "saved_model", flow)
 
+    def test_all_that_a_recipe_may_have(self):
+        recipe = ("--ema=0.9", "--accumulation_steps=2", "--schedule=cosine", "--warmup_steps=5")
+        means = ("--dtype_policy=mixed_bfloat16", "--backprop=invert", "--profile", "--log_every=10")
+        result = programs.train(self.folder, *recipe, *means, "--batch_size=50", "--epochs=1")
+        self.assertEqual(result.status, 0, result.errors)
+        config = json.loads((self.folder / "config.json").read_text())
+        expected = dict(ema=0.9, accumulation_steps=2, schedule="cosine", warmup_steps=5, dtype_policy="mixed_bfloat16")
+        self.assertEqual(config["model"], {**config["model"], **expected, "batch_size": 50})
+        self.assertEqual((config["backprop"], config["strategy"]), ("invert", "auto"))
+        self.assertIsInstance(config["uncommitted_changes"], bool)
+        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([line["step"] for line in lines], [10, 20, 25])
+        rates = [line["learning_rate"] for line in lines]
+        self.assertEqual(rates, sorted(rates, reverse=True))
+        self.assertAlmostEqual(rates[-1], 0, 5)
+        self.assertNotEmpty(list((self.folder / "tensorboard").rglob("*.xplane.pb")))
+        # The average, which the best checkpoint has, is what was evaluated.
+        flow = _tiny_flow()
+        training.restore(flow, training.latest(self.folder))
+        self._assert_saved_model_is(self.folder / "saved_model", flow)
+
+    def test_a_batch_that_cannot_be_shared(self):
+        result = programs.train(self.folder, "--accumulation_steps=3")
+        self.assertEqual(
+            result.error, "expected a batch_size that 1 devices times 3 accumulation_steps divide, got 400"
+        )
+        self.assertFalse(self.folder.exists())
+
+    def test_a_plateau_after_a_warm_up(self):
+        result = programs.train(self.folder, "--schedule=plateau", "--warmup_steps=2", "--epochs=1", "--log_every=1")
+        self.assertEqual(result.status, 0, result.errors)
+        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        np.testing.assert_allclose([line["learning_rate"] for line in lines], [5e-4, 1e-3, 1e-3, 1e-3], rtol=1e-5)
+
     @parameterized.parameters(
         ("--width=3", "width=2 (here 3)"),
         ("--seed=1", "seed=0 (here 1)"),

@@ -97,7 +97,8 @@ def train(
     optimizer: Callable[[], keras.optimizers.Optimizer] = lambda: training.Adam(0.01),
     **kwargs: Any,
 ) -> dict[str, np.ndarray]:
-    """Trains on 40 small images, in batches whose order is a function of the epoch; returns every variable."""
+    """Trains on 40 small images, in batches whose order is a function of the epoch; returns every variable,
+    the densities of the images, and the logs."""
     images = small.images(40)
     accumulation_steps = kwargs.get("accumulation_steps", 1)
 
@@ -120,6 +121,8 @@ def train(
         **{"verbose": 0, **kwargs},
     )
     values = {f"{i} {v.name}": v.numpy() for i, v in enumerate(distribution.variables)}
+    # As callbacks do it: eager, and on no replica.
+    values["log_prob"] = distribution.log_prob(tf.cast(images, distribution.dtype)).numpy()
     if model.average is not None:
         values |= {f"average {i}": v.numpy() for i, v in enumerate(model.average.averages)}
     return values | {f"history {name}": np.array(value) for name, value in history.items()}

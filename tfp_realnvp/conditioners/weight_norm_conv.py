@@ -105,12 +105,14 @@ def weights_of(
     for layer in convolutions:
         scale, offset = affine.get(layer.name, (None, None))
         magnitude = tf.ones([layer.filters], layer.variable_dtype) if layer.magnitude is None else layer.magnitude.value
+        magnitude = tf.convert_to_tensor(magnitude)
         magnitudes.append(magnitude if scale is None else scale * magnitude)
         bias = None if layer.bias is None else layer.bias.value
         if scale is not None:
             bias = offset if bias is None else scale * bias + offset
         biases.append(bias)
-    kernels = _normalize([layer.direction.value for layer in convolutions], magnitudes)
+    # As tensors: a variable of several replicas is none that a custom gradient takes.
+    kernels = _normalize([tf.convert_to_tensor(layer.direction.value) for layer in convolutions], magnitudes)
     return [
         [tf.cast(weight, layer.compute_dtype) for weight in (kernel, bias) if weight is not None]
         for layer, kernel, bias in zip(convolutions, kernels, biases)
