@@ -308,6 +308,8 @@ FLOWS = (
     ),
     _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, batch_norm=False),
     _real_nvp("no_norm", (4, 2, 3), scales=2, width=4, normalization="none"),
+    _real_nvp("remat", (4, 2, 1), scales=2, levels=None, backprop="remat"),
+    _real_nvp("invert", (4, 2, 1), scales=2, levels=None, backprop="invert"),
     _real_nvp("vector", (6,), batch_norm=True),
     _real_nvp("odd_vector", (5,), couplings=3, form="shift_first"),
     _real_nvp("pair", (2,)),

@@ -25,6 +25,34 @@ _WRAPS = {
 }
 
 
+# Run by a process of its own, for devices are made before anything else.
+_TWO_REPLICAS = """
+import numpy as np, tensorflow as tf
+device = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests import registry
+from tests.bijectors.backprop_test import _gradients
+entry = registry.BY_NAME["real_nvp_one_scale"]
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+results = []
+for backprop in ("store", "remat", "invert"):
+    with strategy.scope():
+        flow = entry.bijector("float64")
+    flow.backprop = backprop
+    events = entry.events([4], "float64")
+    parts = iter((events[:2], events[2:]))
+    x = strategy.experimental_distribute_values_from_function(lambda _: next(parts))
+    step = lambda x: strategy.run(lambda x: _gradients(flow, x, training=True), [x])
+    gradients = tf.nest.map_structure(lambda g: [t.numpy() for t in g.values], tf.function(step)(x))
+    results.append((gradients, [variable.numpy() for variable in flow.variables]))
+for result in results[1:]:
+    for a, b in zip(tf.nest.flatten(result), tf.nest.flatten(results[0]), strict=True):
+        assert np.max(np.abs(b)) > 0
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+assert np.max(np.abs(results[0][0][1][0] - results[0][0][1][1])) > 0, "replicas have their own batches"
+"""
+
+
 class _Training(keras.Model):
     """Calls a function with Keras's `training` set, as `fit` does."""
 
@@ -37,7 +65,7 @@ class _Training(keras.Model):
 
 
 def _gradients(bijector, x, context=None, training=False, wrap=lambda function: function):
-    """Gradients of a loss that depends on all of the output; then what the variables are."""
+    """Gradients of a loss that depends on all of the output."""
 
     def gradients(x):
         sources = [x, *([] if context is None else [context])]
@@ -49,22 +77,21 @@ def _gradients(bijector, x, context=None, training=False, wrap=lambda function: 
             loss = tf.reduce_sum(weights * tf.tanh(z)) + tf.reduce_sum(tf.sin(log_det))
         return tape.gradient(loss, [*sources, *bijector.trainable_variables])
 
-    return wrap(gradients)(x), [variable.numpy() for variable in bijector.variables]
+    return wrap(gradients)(x)
 
 
 class BackpropTest(parameterized.TestCase):
-    def assert_same_as_store(self, make, mode, *args, tolerance=1e-9, **kwargs):
+    def assert_same_as_store(self, make, mode, *args):
         """`make` gives the layers, each time new and the same."""
-        stored, held = (
-            _gradients(nvb.Chain(make(), backprop=backprop), *args, **kwargs) for backprop in ("store", mode)
-        )
-        (expected, variables), (gradients, variables_after) = stored, held
+        chains = [nvb.Chain(make(), backprop=backprop) for backprop in ("store", mode)]
+        expected, gradients = (_gradients(chain, *args) for chain in chains)
         self.assertEqual([g is None for g in gradients], [g is None for g in expected])
         pairs = [(a, b) for a, b in zip(gradients, expected, strict=True) if b is not None]
         norm = tf.linalg.global_norm([b for _, b in pairs])
         self.assertGreater(norm, 1e-3)
-        self.assertLess(tf.linalg.global_norm([a - b for a, b in pairs]) / norm, tolerance)
-        for a, b in zip(variables_after, variables, strict=True):
+        self.assertLess(tf.linalg.global_norm([a - b for a, b in pairs]) / norm, 1e-9)
+        # Moving moments and seeds, which moved, and once.
+        for a, b in zip(chains[1].variables, chains[0].variables, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
     def assert_entry_is_same_as_store(self, name, mode, training, wrap):
@@ -86,6 +113,193 @@ class BackpropTest(parameterized.TestCase):
     @parameterized.product(name=("chain_mixed", "split"), mode=_MODES)
     def test_xla(self, name, mode):
         self.assert_entry_is_same_as_store(name, mode, True, "xla")
+
+    @parameterized.product(mode=_MODES, wrap=("eager", "graph"))
+    def test_dropout_drops_the_same_again(self, mode, wrap):
+        def make():
+            return [nvb.AffineCoupling(_built(_Dropout(2)), nvb.Alternating(i), dtype="float64") for i in (0, 1)]
+
+        x = tf.random.stateless_normal([8, 4], (1, 0), dtype=tf.float64)
+        self.assert_same_as_store(lambda: [registry.randomize(nvb.Chain(make()))], mode, x, None, True, _WRAPS[wrap])
+
+    @parameterized.parameters(*_MODES)
+    def test_a_layer_may_occur_twice(self, mode):
+        # Its gradient is the sum of both.
+        x = tf.random.stateless_normal([4, 5], (1, 0), dtype=tf.float64)
+
+        def make():
+            coupling = registry.BY_NAME["affine_coupling_alternating_0"].bijector("float64")
+            return [coupling, tfb.SinhArcsinh(tf.constant(0.3, tf.float64)), coupling]
+
+        self.assert_same_as_store(make, mode, x)
+
+    @parameterized.parameters(*_MODES)
+    def test_a_log_prob_in_float32(self, mode):
+        entry = registry.BY_NAME["real_nvp_three_scales"]
+        gradients = []
+        for backprop in ("store", mode):
+            distribution = entry.build()
+            distribution.flow.backprop = backprop
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(distribution.log_prob(entry.events([4])))
+            gradients.append(tape.gradient(loss, distribution.trainable_variables))
+        error = tf.linalg.global_norm([a - b for a, b in zip(*gradients, strict=True)])
+        self.assertLess(error / tf.linalg.global_norm(gradients[0]), 1e-4)
+
+    @parameterized.parameters(("remat", 2), ("invert", 2), ("store", 1))
+    def test_evaluations_of_a_conditioner(self, backprop, expected):
+        entry = registry.BY_NAME["real_nvp_two_scales"]
+        distribution = entry.build()
+        distribution.flow.backprop = backprop
+        x = entry.events([2])
+        with registry.counted_conditioners(distribution) as counts, tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(distribution.log_prob(x))
+            self.assertEqual(set(counts), {1})
+            tape.gradient(loss, x)
+        self.assertEqual(set(counts), {expected})
+
+    @parameterized.parameters(*_MODES)
+    def test_a_tape_holds_no_activation(self, mode):
+        made = []
+
+        def conditioner(kept):
+            hidden = tf.exp(kept)
+            made.append(weakref.ref(hidden))
+            return tf.concat([tf.sin(hidden), hidden], -1)
+
+        chain = nvb.Chain([nvb.AffineCoupling(conditioner, nvb.Alternating(0))] * 2, backprop=mode)
+        x = tf.ones([1, 4])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            z, _ = chain.forward_and_log_det(x)
+        gc.collect()
+        self.assertEqual([reference() for reference in made], [None, None])
+        self.assertIsNotNone(tape.gradient(z, x))
+
+    @parameterized.parameters(*_MODES)
+    def test_a_graph_evaluates_a_layer_after_the_gradients_of_the_later_ones(self, mode):
+        events = []
+
+        def noted(name):
+            """The identity, but of its evaluation and that of its gradient it is told in `events`."""
+
+            def note(event):
+                def function(value):
+                    events.append(event)
+                    return value
+
+                # Not stateful: only what it is made from decides when, and how often, it is run.
+                return lambda tensor: tf.ensure_shape(
+                    tf.numpy_function(function, [tensor], tensor.dtype, stateful=False, name=event), tensor.shape
+                )
+
+            @tf.custom_gradient
+            def identity(tensor):
+                return note(name)(tensor), note(f"gradient_of_{name}")
+
+            return identity
+
+        class Conditioner(tf.Module):
+            def __init__(self, name):
+                super().__init__(name)
+                self.weight = tf.Variable(0.5, name=name)
+
+            def __call__(self, kept):
+                hidden = noted(f"input_{self.name}")(kept) * noted(f"weight_{self.name}")(self.weight)
+                return tf.concat([hidden, hidden], -1)
+
+        names = ["a", "b", "c", "d"]
+        couplings = [nvb.AffineCoupling(Conditioner(n), nvb.Alternating(i % 2)) for i, n in enumerate(names)]
+        chain = nvb.Chain(couplings, backprop=mode)
+
+        @tf.function
+        def gradients(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                z, log_det = chain.forward_and_log_det(x)
+                loss = tf.reduce_sum(tf.tanh(z)) + tf.reduce_sum(log_det)
+            return tape.gradient(loss, [x, *chain.trainable_variables])
+
+        x = tf.ones([2, 4])
+        gradients(x)
+        operations = gradients.get_concrete_function(x).graph.get_operations()
+        for earlier, later in zip(names, names[1:]):
+            # As it ran, after Grappler.
+            self.assertEqual(events.count(f"input_{earlier}"), 2)
+            again = len(events) - 1 - events[::-1].index(f"input_{earlier}")
+            self.assertGreater(again, events.index(f"gradient_of_input_{later}"))
+            # As it has to run whatever takes how long.
+            again = [o for o in operations if f"input_{earlier}" in o.name and "gradient" not in o.name.split("/")[-1]]
+            before = {operation.name.split("/")[-1] for operation in _before(again[-1])}
+            self.assertIn(f"gradient_of_weight_{later}", before)
+
+    def test_xla_does_not_merge_the_two_evaluations(self):
+        entry = registry.BY_NAME["real_nvp_one_scale"]
+        distribution = entry.build()
+
+        def gradients(x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(distribution.log_prob(x))
+            return tape.gradient(loss, distribution.trainable_variables)
+
+        convolutions = {}
+        for backprop in nvb.backprop.MODES:
+            distribution.flow.backprop = backprop
+            compiled = tf.function(gradients, jit_compile=True)
+            text = compiled.experimental_get_compiler_ir(entry.events([2]))(stage="optimized_hlo")
+            convolutions[backprop] = text.count(" convolution(")
+        # Those of the evaluation once more, beside its gradients' two.
+        for mode in _MODES:
+            self.assertGreater(convolutions[mode], 1.2 * convolutions["store"])
+
+    def test_inference_that_nothing_records_is_as_of_store(self):
+        entry = registry.BY_NAME["real_nvp_vector"]
+        operations = []
+        for backprop in nvb.backprop.MODES:
+            distribution = entry.build()
+            distribution.flow.backprop = backprop
+            graph = tf.function(distribution.log_prob).get_concrete_function(entry.events([2])).graph
+            operations.append([operation.type for operation in graph.get_operations()])
+        self.assertEqual(operations[1:], [operations[0]] * 2)
+
+    def test_two_replicas(self):
+        subprocess.run([sys.executable, "-c", _TWO_REPLICAS], check=True)
+
+    def test_unknown_backprop_is_refused(self):
+        with self.assertRaisesRegex(
+            ValueError, "expected backprop to be one of store, remat, invert, got 'reverse'"
+        ):
+            nvb.Chain([nvb.Squeeze()], backprop="reverse")
+
+
+def _before(operation):
+    """All operations of a graph that run before one."""
+    before, ahead = set(), [operation]
+    while ahead:
+        operation = ahead.pop()
+        for other in (*(tensor.op for tensor in operation.inputs), *operation.control_inputs):
+            if other not in before:
+                before.add(other)
+                ahead.append(other)
+    return before
+
+
+class _Dropout(keras.layers.Layer):
+    """Half of a dense layer's output, which half is random."""
+
+    def __init__(self, size):
+        super().__init__(dtype="float64")
+        self.dropout = keras.layers.Dropout(0.5, seed=1, dtype="float64")
+        self.dense = keras.layers.Dense(2 * size, dtype="float64")
+
+    def call(self, inputs):
+        return self.dense(self.dropout(inputs))
+
+
+def _built(layer):
+    layer(tf.zeros([1, 2], layer.dtype))
+    return layer
 
 
 if __name__ == "__main__":

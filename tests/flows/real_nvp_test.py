@@ -79,6 +79,11 @@ class ImagesTest(parameterized.TestCase):
             self.assertEqual(norm.channels, 6 if isinstance(norm.mask, nvb.ChannelHalves) else 3)
             self.assertEqual((norm.epsilon, norm.momentum, norm.rho), (1e-4, 0.9, 0.5))
 
+    def test_backprop_is_the_outermost_chains(self):
+        self.assertEqual(_image(backprop="invert").flow.backprop, "invert")
+        self.assertEqual(nvp.real_nvp(event_shape=[4], backprop="remat").flow.backprop, "remat")
+        self.assertEqual(_image().flow.backprop, "store")
+
     @parameterized.parameters(
         ((16, 16, 1), 3),
         ((12, 12, 1), 3),
@@ -128,6 +133,7 @@ class ImagesTest(parameterized.TestCase):
         (dict(levels=1), "expected at least 2 levels"),
         (dict(alpha=0.5), "expected alpha between 0 and 0.5"),
         (dict(rho=1.5), "expected rho in"),
+        (dict(backprop="reverse"), "expected backprop to be one of"),
     )
     def test_bad_settings_are_refused(self, settings, message):
         with self.assertRaisesRegex(ValueError, message):
