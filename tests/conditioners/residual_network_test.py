@@ -124,6 +124,22 @@ class ResidualNetworkTest(parameterized.TestCase):
         x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0))
         self.assertLess(np.max(np.abs(mixed(x) - exact(x))) / np.max(np.abs(exact(x))), tolerance)
 
+    @parameterized.product(policy=("mixed_bfloat16", "mixed_float16"), training=(False, True))
+    def test_gradients_in_half_precision_point_where_those_of_single_do(self, policy, training):
+        x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0))
+        gradients = []
+        for dtype in (policy, "float32"):
+            network = registry.randomize(_built(dtype=dtype))
+            variables = [v.value for v in network.trainable_variables]
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.tanh(network(x, training=training)) ** 3)
+            found = tape.gradient(loss, variables)
+            self.assertEqual({gradient.dtype for gradient in found}, {tf.float32})
+            gradients.append(np.concatenate([np.ravel(gradient) for gradient in found]))
+        half, single = gradients
+        self.assertGreater(half @ single / np.linalg.norm(half) / np.linalg.norm(single), 0.99)
+        self.assertAlmostEqual(np.linalg.norm(half) / np.linalg.norm(single), 1, delta=0.05)
+
     def test_frozen_inference_follows_no_later_change_of_a_kernel(self):
         network = registry.randomize(_built())
         x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0))
