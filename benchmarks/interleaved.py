@@ -39,12 +39,15 @@ class Work:
 
     Attributes:
       run: does the work once, and returns when it is done.
+      small_run: the same program on one example; the first run then begins with it, and what `run` takes more is what
+        grows with the batch.
       gradient_bytes: of the gradients that a run makes and drops.
       slot_bytes: of the optimizer's slots that the first run makes.
       report: facts for the table, asked for after each run.
     """
 
     run: Callable[[], Any]
+    small_run: Callable[[], Any] | None = None
     gradient_bytes: int = 0
     slot_bytes: int = 0
     report: Callable[[], dict[str, Any]] = dict
@@ -72,12 +75,13 @@ class Result:
     """What a candidate took.
 
     Attributes:
-      first_seconds: of the first run, with tracing and compilation.
+      first_seconds: of the first run, or small run, with tracing and compilation.
       seconds: of each round.
       peak_bytes: the largest resident memory from the first run on.
-      activation_bytes: by how much that is above the process before its first run, gradients and slots taken off.
-        What a framework keeps of a traced program is in it.
-      step_bytes: by how much the peak of the second run is above the process before that run, gradients taken off.
+      training_bytes: by how much that is above the process before its first run, gradients and slots taken off. What
+        a framework keeps of a traced program is in it.
+      activation_bytes: by how much the first run's peak is above the process after the small run: that program,
+        gradients and slots are there then.
       idle_cores: processor time over time, while the other candidates ran.
       facts: what the work reported after the last run.
       error: why there is nothing of the above, or None.
@@ -86,8 +90,8 @@ class Result:
     first_seconds: float = 0.0
     seconds: list[float] = dataclasses.field(default_factory=list)
     peak_bytes: int = 0
+    training_bytes: int = 0
     activation_bytes: int = 0
-    step_bytes: int = 0
     idle_cores: float = 0.0
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     error: str | None = None
@@ -118,7 +122,7 @@ def measure(candidates: Sequence[Candidate], repeats: int) -> dict[str, Result]:
             process = processes[candidate.name] = stack.enter_context(_process(candidate))
             result = results[candidate.name]
             if _reply(process, result) is not None and (reply := _run(process, result)) is not None:
-                result.first_seconds = reply["seconds"]
+                result.first_seconds, result.activation_bytes = reply["first_seconds"], reply["activation_bytes"]
             outcome = result.error or f"first run after {time.monotonic() - started:.0f} s"
             print(f"{candidate.name}: {outcome}", file=sys.stderr, flush=True)
         for round_number in range(repeats + 1):
@@ -127,12 +131,11 @@ def measure(candidates: Sequence[Candidate], repeats: int) -> dict[str, Result]:
                 if reply is None:
                     continue
                 if round_number == 0:
-                    result.step_bytes = reply["step_bytes"]
                     continue
                 result.seconds.append(reply["seconds"])
                 result.idle_cores = max(result.idle_cores, reply["idle_cores"])
                 result.peak_bytes = reply["peak_bytes"]
-                result.activation_bytes = reply["activation_bytes"]
+                result.training_bytes = reply["training_bytes"]
                 result.facts = reply["facts"]
     return results
 
@@ -176,29 +179,38 @@ def _serve(function: str, settings: dict[str, Any]) -> None:
     try:
         module, _, name = function.partition(":")
         work = getattr(importlib.import_module(module), name)(**settings)
-        before = peak = base = _start_peak()
+        before = peak = _start_peak()
         reply(ready=True)
         idle_since = time.monotonic(), time.process_time()
         for number, _ in enumerate(sys.stdin):
             idle_cores = (time.process_time() - idle_since[1]) / (time.monotonic() - idle_since[0])
-            if number == 1:
+            first, base = {}, None
+            if number == 0 and work.small_run is not None:
+                first["first_seconds"] = _seconds(work.small_run)
+                peak = max(peak, _memory("VmHWM"))
                 ctypes.CDLL(None).malloc_trim(0)
                 base = _start_peak()
-            started = time.perf_counter()
-            work.run()
-            seconds = time.perf_counter() - started
-            peak = max(peak, _memory("VmHWM"))
+            seconds = _seconds(work.run)
+            highest = _memory("VmHWM")
+            peak = max(peak, highest)
             reply(
+                **{"first_seconds": seconds, **first},
                 seconds=seconds,
                 idle_cores=idle_cores,
                 peak_bytes=peak,
-                activation_bytes=peak - before - work.gradient_bytes - work.slot_bytes,
-                step_bytes=_memory("VmHWM") - base - work.gradient_bytes,
+                training_bytes=peak - before - work.gradient_bytes - work.slot_bytes,
+                activation_bytes=0 if base is None else highest - base,
                 facts=work.report(),
             )
             idle_since = time.monotonic(), time.process_time()
     except Exception as error:  # To be told in the table, not here.
         reply(error=f"{type(error).__name__}: {error}".split("\n")[0][:200])
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
 
 
 def _start_peak() -> int:

@@ -119,12 +119,12 @@ def _table(function: str, results: dict[str, Result]) -> list[str]:
         if of_function != function:
             continue
         if result.error:
-            rows.append([kind, result.error, "", "", "", ""])
+            rows.append([kind, result.error, "", "", ""])
             continue
         ratio = "" if port.error else f"{result.ratio(port):.2f}"
-        memory = [interleaved.mebibytes(size) for size in (result.peak_bytes, result.step_bytes)]
-        rows.append([kind, f"{result.median / batch_size:.4f}", ratio, *memory, f"{result.first_seconds:.1f}"])
-    columns = [f"{function}, batch {batch_size}", "s/image", "times the port", "peak, MiB", "a run's own, MiB"]
+        memory = interleaved.mebibytes(result.peak_bytes)
+        rows.append([kind, f"{result.median / batch_size:.4f}", ratio, memory, f"{result.first_seconds:.1f}"])
+    columns = [f"{function}, batch {batch_size}", "s/image", "times the port", "peak, MiB"]
     return interleaved.table([*columns, "first, s"], rows)
 
 

@@ -6,10 +6,8 @@
 The model is one scale of checkerboard couplings on 32x32x3 images, each with a narrow residual network (8 channels,
 one block) and a batch norm: activations, not weights, are what it holds.
 
-Each row is a process of its own; the rows of a table take turns: quote the ratios. "Activations" is the peak of a
-process above what it was before its first step, gradients taken off (optimizer slots were there before); what
-TensorFlow keeps of the traced step is in it. "A step's own" is the peak of the second step above the process just
-before it, gradients taken off: without that. Replicas are logical CPU devices that share the cores and the batch.
+Each row is a process of its own; the rows of a table take turns: quote the ratios. "Activations" and "with the
+program" are those of `benchmarks.step`. Replicas are logical CPU devices that share the cores and the batch.
 """
 
 from __future__ import annotations
@@ -85,12 +83,13 @@ def _table(results: dict[str, Result], title: str, batch_sizes: dict[str, int]) 
             rows.append([name, result.error, "", "", "", "", "", ""])
             continue
         ratio = "" if first.error else f"{result.ratio(first):.2f}"
-        sizes = result.peak_bytes, result.activation_bytes, result.step_bytes
+        sizes = result.peak_bytes, result.activation_bytes, result.training_bytes
         memory = [interleaved.mebibytes(size) for size in sizes]
         seconds = f"{result.median:.3f}", f"{result.median / batch_sizes[name]:.4f}"
         rows.append([name, *seconds, ratio, *memory, f"{result.first_seconds:.1f}"])
-    columns = [title, "s/step", "s/image", "times the first row", "peak, MiB", "activations, MiB", "a step's own, MiB"]
-    return interleaved.table([*columns, "first, s"], rows) + interleaved.idle(list(results.values()))
+    columns = [title, "s/step", "s/image", "times the first row", "peak, MiB", "activations, MiB"]
+    columns += ["with the program, MiB", "first, s"]
+    return interleaved.table(columns, rows) + interleaved.idle(list(results.values()))
 
 
 def _growth(results: dict[str, Result], numbers: Sequence[int]) -> list[str]:
@@ -102,16 +101,15 @@ def _growth(results: dict[str, Result], numbers: Sequence[int]) -> list[str]:
         stored = results.get(f"{many} couplings, store")
         if first.error or last.error:
             continue
-        memory = [
-            f"{last.activation_bytes / first.activation_bytes:.2f}" if first.activation_bytes > 0 else "",
-            f"{last.step_bytes / first.step_bytes:.2f}" if first.step_bytes > 0 else "",
-        ]
+        memory = [f"{last.activation_bytes / first.activation_bytes:.2f}"]
+        memory.append(f"{last.training_bytes / first.training_bytes:.2f}")
         beside = ["", ""]
         if stored is not None and not stored.error:
-            beside = [f"{last.step_bytes / stored.step_bytes:.2f}", f"{last.ratio(stored):.2f}"]
+            beside = [f"{last.activation_bytes / stored.activation_bytes:.2f}", f"{last.ratio(stored):.2f}"]
         rows.append([backprop, *memory, f"{last.ratio(first):.2f}", *beside])
-    columns = [f"{few} to {many} couplings", "activations grow", "a step's own grows", "s/step grows"]
-    return interleaved.table([*columns, f"memory / store's at {many}", f"s/step / store's at {many}"], rows)
+    columns = [f"{few} to {many} couplings", "activations grow", "with the program", "s/step grows"]
+    columns += [f"activations / store's at {many}", f"s/step / store's at {many}"]
+    return interleaved.table(columns, rows)
 
 
 # What a candidate's process runs.

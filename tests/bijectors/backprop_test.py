@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from unittest import mock
 
 import keras
 import numpy as np
@@ -80,7 +81,7 @@ def _gradients(bijector, x, context=None, training=False, wrap=lambda function: 
     return wrap(gradients)(x)
 
 
-class BackpropTest(parameterized.TestCase):
+class _Test(parameterized.TestCase):
     def assert_same_as_store(self, make, mode, *args):
         """`make` gives the layers, each time new and the same."""
         chains = [nvb.Chain(make(), backprop=backprop) for backprop in ("store", mode)]
@@ -99,6 +100,37 @@ class BackpropTest(parameterized.TestCase):
         x, context = entry.events([3], "float64"), entry.context([3], "float64")
         make = lambda: [entry.bijector("float64")]  # noqa: E731
         self.assert_same_as_store(make, mode, x, context, training, _WRAPS[wrap])
+
+
+class LastCouplingsTest(_Test):
+    """Of "remat", with the last couplings stored as they are."""
+
+    @parameterized.product(name=(*_FLOWS, "real_nvp_three_scales", "real_nvp_odd_vector"), wrap=("eager", "graph"))
+    def test_flows(self, name, wrap):
+        self.assert_entry_is_same_as_store(name, "remat", True, wrap)
+
+    @parameterized.parameters("real_nvp_two_scales", "real_nvp_one_scale", "real_nvp_vector", "real_nvp_pair")
+    def test_all_but_two_conditioners_are_evaluated_twice(self, name):
+        distribution = registry.BY_NAME[name].build()
+        distribution.flow.backprop = "remat"
+        x = registry.BY_NAME[name].events([2])
+        with registry.counted_conditioners(distribution) as counts, tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(distribution.log_prob(x))
+            self.assertEqual(set(counts), {1})
+            tape.gradient(loss, x)
+        self.assertEqual(sorted(counts), [1, 1] + [2] * (len(counts) - 2))
+        names = [coupling.name for coupling in registry.parts(distribution, nvb.AffineCoupling)]
+        last = sorted(name for name in names if "channel" not in name)[-2:]
+        self.assertEqual([name for name, count in zip(names, counts) if count == 1], last)
+
+
+class BackpropTest(_Test):
+    def setUp(self):
+        super().setUp()
+        # What "remat" stores would hide what it does otherwise.
+        every = mock.patch.object(nvb.Chain, "_first_stored", lambda chain: len(chain.bijectors))
+        self.enter_context(every)
 
     @parameterized.product(
         name=[entry.name for entry in registry.BIJECTORS], mode=_MODES, training=(True, False)

@@ -9,11 +9,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.python.eager import record
 
+from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.backprop import MODES, Backward, state_of
 from tfp_realnvp.bijectors.bijector import Bijector, learned_layers
+from tfp_realnvp.bijectors.split import Split
 
 # `tfb.Invert(b)` gives an instance of this base class whenever `b` is no CompositeTensor, as ours are not.
 _Invert = tfp.bijectors.Invert.__bases__[0]
+
+# Where each scale halves what a coupling holds, two of the last hold no more than the first one does.
+_STORED_COUPLINGS = 2
 
 
 class Chain(Bijector):
@@ -31,14 +36,15 @@ class Chain(Bijector):
       backprop: what the forward pass holds for the backward one; gradients are the same.
 
         * "store": every activation, as TensorFlow does.
-        * "remat": each layer's input, on which the layer is evaluated again.
+        * "remat": each layer's input, on which the layer is evaluated again. The last two couplings are stored.
         * "invert": the output alone, from which `AffineCoupling` and `BatchNorm` get their inputs back. Any other
           layer keeps its input. Activations do not grow with the number of couplings, rounding errors do.
 
-        In the last two each conditioner is evaluated once more for a step, in the mode and with the moving moments and
-        dropout seeds of the first time. The outermost chain decides for all within. Gradients reach the input, the
-        context and variables, and no tensor that a layer was made of; neither do they reach losses that a conditioner
-        adds for itself. There is no second gradient, and the inverse pass always stores.
+        In the last two, a conditioner whose activations are not held is evaluated once more for a step, in the mode and
+        with the moving moments and dropout seeds of the first time. The outermost chain decides for all within.
+        Gradients reach the input, the context and variables, and no tensor that a layer was made of; neither do they
+        reach losses that a conditioner adds for itself. There is no second gradient, and the inverse pass always
+        stores.
       validate_args: see `Bijector`.
       name: the bijector's name.
 
@@ -112,7 +118,9 @@ class Chain(Bijector):
     def _forward_and_log_det(self, x, context, training):
         # Where nothing records, a plain graph: an exported one keeps its gradient, and inference costs what it did.
         if self.backprop != "store" and (training or record.could_possibly_record()):
-            return self._forward_without_activations(x, context, training)
+            if self.backprop == "remat":
+                return self._forward_with_inputs(x, context, training)
+            return self._forward_without_activations(self.bijectors, x, context, training)
         total = 0.0
         for _, z, log_det in self.trace(x, context, training):
             total += log_det
@@ -125,9 +133,38 @@ class Chain(Bijector):
             total += self._for_each_event(log_det)
         return z, total
 
-    def _forward_without_activations(
+    def _forward_with_inputs(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As "remat" has it. The last couplings are stored: what they hold is gone before any other is evaluated."""
+        first, total = self._first_stored(), 0.0
+        if first:
+            x, total = self._forward_without_activations(self.bijectors[:first], x, context, training)
+        for bijector in self.bijectors[first:]:
+            if isinstance(bijector, Split) and isinstance(bijector.flow, Chain):
+                x, log_det = bijector.forward_by(bijector.flow._forward_with_inputs, x, context, training)
+            else:
+                x, log_det = self._forward_of(bijector, x, context, training)
+            total += self._for_each_event(log_det)
+        return x, total
+
+    def _first_stored(self) -> int:
+        """Where the layers begin that "remat" stores: the last two couplings, or what holds them."""
+        couplings = 0
+        for i, bijector in reversed(list(enumerate(self.bijectors))):
+            couplings += isinstance(bijector, AffineCoupling)
+            if isinstance(bijector, Split) or couplings == _STORED_COUPLINGS:
+                return i
+        return 0
+
+    def _forward_without_activations(
+        self,
+        bijectors: Sequence[tfp.bijectors.Bijector],
+        x: tf.Tensor,
+        context: tf.Tensor | None,
+        training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The forward pass through some of the layers, with a gradient of its own."""
         inverts = self.backprop == "invert"
 
         @tf.custom_gradient
@@ -135,11 +172,11 @@ class Chain(Bijector):
             context = contexts[0] if contexts else None
             # A tape would hold what these operations made for as long as `z` is held.
             with record.stop_recording():
-                z, log_det, kept = self._forward_and_kept(x, context, training, inverts)
+                z, log_det, kept = self._forward_and_kept_of(bijectors, x, context, training, inverts)
 
             def gradient(dz: tf.Tensor, dlog_det: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
                 backward = Backward(context, training, inverts)
-                _, dx = self._backward(z, kept, dz, dlog_det, backward)
+                _, dx = self._backward_of(bijectors, z, kept, dz, dlog_det, backward)
                 inputs = [dx, backward.context_gradient][: 1 + len(contexts)]
                 return inputs if variables is None else (inputs, [backward.gradient_of(v) for v in variables])
 
@@ -148,8 +185,11 @@ class Chain(Bijector):
         return forward(x) if context is None else forward(x, context)
 
     def _forward_and_kept(self, x, context, training, inverts):
+        return self._forward_and_kept_of(self.bijectors, x, context, training, inverts)
+
+    def _forward_and_kept_of(self, bijectors, x, context, training, inverts):
         total, all_kept = 0.0, []
-        for bijector in self.bijectors:
+        for bijector in bijectors:
             if isinstance(bijector, Bijector):
                 x, log_det, kept = bijector._forward_and_kept(x, context, training, inverts)
             else:
@@ -160,7 +200,10 @@ class Chain(Bijector):
         return x, total, all_kept
 
     def _backward(self, z, kept, dz, dlog_det, backward):
-        for bijector, kept_of_layer in zip(reversed(self.bijectors), reversed(kept), strict=True):
+        return self._backward_of(self.bijectors, z, kept, dz, dlog_det, backward)
+
+    def _backward_of(self, bijectors, z, kept, dz, dlog_det, backward):
+        for bijector, kept_of_layer in zip(reversed(bijectors), reversed(kept), strict=True):
             if isinstance(bijector, Bijector):
                 z, dz = bijector._backward(z, kept_of_layer, dz, dlog_det, backward)
             else:

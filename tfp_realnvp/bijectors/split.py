@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
@@ -53,8 +56,14 @@ class Split(Bijector):
     _inverse_event_shape = _forward_event_shape
 
     def _forward_and_log_det(self, x, context, training):
+        return self.forward_by(self.flow._forward_and_log_det, x, context, training)
+
+    def forward_by(
+        self, forward: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor, context: Any, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The forward pass with another function for that of `flow`, which computes the same."""
         goes_on, final = tf.split(x, 2, -1)
-        goes_on, log_det = self.flow._forward_and_log_det(goes_on, context, training)
+        goes_on, log_det = forward(goes_on, context, training)
         return tf.concat([goes_on, final], -1), log_det
 
     def _inverse_and_log_det(self, z, context, training):

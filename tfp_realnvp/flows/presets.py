@@ -14,7 +14,6 @@ from typing import Any
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.real_nvp import real_nvp
 
-
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("constant", "cosine", "plateau")
 
