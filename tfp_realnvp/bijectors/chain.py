@@ -219,8 +219,9 @@ class Chain(Bijector):
         if isinstance(bijector, _Invert):
             return self._inverse_of(bijector.bijector, x, context, training)
         x = tf.identity(x)  # TFP's cache may still hold what older weights made of the very tensor.
+        z = bijector.forward(x)  # First, and held: the log-det then comes from TFP's cache.
         log_det = bijector.forward_log_det_jacobian(x, event_ndims=self.forward_min_event_ndims)
-        return bijector.forward(x), self._of_each_part(log_det, x)
+        return z, self._of_each_part(log_det, x)
 
     def _inverse_of(self, bijector, z, context, training):
         if isinstance(bijector, Bijector):
@@ -228,8 +229,9 @@ class Chain(Bijector):
         if isinstance(bijector, _Invert):
             return self._forward_of(bijector.bijector, z, context, training)
         z = tf.identity(z)
+        x = bijector.inverse(z)
         log_det = bijector.inverse_log_det_jacobian(z, event_ndims=self.forward_min_event_ndims)
-        return bijector.inverse(z), self._of_each_part(log_det, z)
+        return x, self._of_each_part(log_det, z)
 
     def _of_each_part(self, log_det: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Repeats a log-det that TFP gives once where all events have the same."""
