@@ -132,6 +132,7 @@ def main() -> None:
         _report(preset, images, folder)
     # Workers that were done before would not come back if the chief had to begin again.
     training.mean_over_workers(strategy, 0.0)
+    training.leave_together(strategy)
 
 
 def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:

@@ -19,7 +19,7 @@ from tfp_realnvp.training.metrics_log import MetricsLog, Pace
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
 from tfp_realnvp.training.state import TrainingState
-from tfp_realnvp.training.strategies import is_chief, mean_over_workers, number_of_workers
+from tfp_realnvp.training.strategies import is_chief, leave_together, mean_over_workers, number_of_workers
 
 
 class InterruptedTraining(Exception):
@@ -119,6 +119,7 @@ def train(
                 callback_list.on_train_batch_end(batch, logs)
                 if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
                     state.save()
+                    leave_together(strategy)
                     where = f"epoch {epoch + 1}, after {batch + 1} batches"
                     raise InterruptedTraining(f"stopped by SIGTERM in {where}; {state.last_good()}")
                 if number % checkpoint_every == 0:
@@ -142,6 +143,7 @@ def train(
             if model.stop_training:
                 break
     callback_list.on_train_end()
+    leave_together(strategy)
     return history.history
 
 
@@ -191,6 +193,7 @@ def _check_workers_agree(model: FlowModel) -> None:
     iterations = int(model.optimizer.iterations.numpy())
     mean = mean_over_workers(model.distribute_strategy, iterations)
     if mean != iterations:
+        leave_together(model.distribute_strategy)
         raise CheckpointError(
             f"expected all workers to go on from one checkpoint, got step {iterations} here and a mean of {mean:g}: "
             "every worker must see the run's folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -77,6 +78,15 @@ def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
         return value
     means = _mean_function(strategy)(tf.constant(value, tf.float64))
     return float(strategy.experimental_local_results(means)[0])
+
+
+def leave_together(strategy: tf.distribute.Strategy) -> None:
+    """Waits for all workers to come here, or to be gone.
+
+    A worker that leaves takes with it what others are still to hear of an earlier meeting.
+    """
+    with contextlib.suppress(tf.errors.OpError):
+        mean_over_workers(strategy, 0.0)
 
 
 @functools.cache
