@@ -93,6 +93,11 @@ _MAX_SKIPPED_STEPS = flags.DEFINE_integer(
     "max_skipped_steps", 0, "Steps with a loss or gradient that is not finite to skip before giving up.", lower_bound=0
 )
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between two lines in metrics.jsonl.", lower_bound=1)
+_DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic",
+    False,
+    "TensorFlow's op determinism: a run, interrupted or not, ends bit for bit as another on the same machine.",
+)
 _PROFILE = flags.DEFINE_bool("profile", False, "Run TensorFlow's profiler over steps 10 to 20, into tensorboard/.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between two checkpoints.", lower_bound=1)
 _SAMPLE_EVERY = flags.DEFINE_integer("sample_every", 1, "Epochs between two pictures in TensorBoard.", lower_bound=1)
@@ -112,6 +117,8 @@ def main() -> None:
     if _DESCRIBE.value:
         print(nvp.summary(run.build(preset)))
         return
+    if _DETERMINISTIC.value:
+        tf.config.experimental.enable_op_determinism()
     try:
         strategy = training.strategy(_STRATEGY.value)
     except ValueError as error:

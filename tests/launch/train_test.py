@@ -121,7 +121,7 @@ class TrainTest(_Test):
 
     def test_all_that_a_recipe_may_have(self):
         recipe = ("--ema=0.9", "--accumulation_steps=2", "--schedule=cosine", "--warmup_steps=5")
-        means = ("--dtype_policy=mixed_bfloat16", "--backprop=invert", "--profile", "--log_every=10")
+        means = ("--dtype_policy=mixed_bfloat16", "--backprop=invert", "--profile", "--log_every=10", "--deterministic")
         result = programs.train(self.folder, *recipe, *means, "--batch_size=50", "--epochs=1")
         self.assertEqual(result.status, 0, result.errors)
         config = json.loads((self.folder / "config.json").read_text())

@@ -44,9 +44,9 @@ def train(
 
     The `tf.distribute` strategy in whose scope the model was made shares each batch among its replicas. A state is
     saved every `checkpoint_every` steps and after each epoch, see `TrainingState`: a run that goes on repeats
-    nothing, ends bit for bit where it would have ended (on a CPU, or with TensorFlow's op determinism), and loses at
-    most `checkpoint_every` steps when it was killed. SIGTERM to any worker ends all of them after the step, saves,
-    and leaves by `InterruptedTraining`.
+    nothing, ends bit for bit where it would have ended (with TensorFlow's op determinism), and loses at most
+    `checkpoint_every` steps when it was killed. SIGTERM to any worker ends all of them after the step, saves, and
+    leaves by `InterruptedTraining`.
 
     Validation, and so the best checkpoint, is of the averaged weights where the model averages them.
 
