@@ -121,6 +121,16 @@ class _At(keras.callbacks.Callback):
             self.action()
 
 
+class _First(keras.callbacks.Callback):
+    """Writes down from which step a run goes on."""
+
+    step = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.step is None:
+            self.step = int(self.model.optimizer.iterations.numpy())
+
+
 class _Test(parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -145,11 +155,33 @@ class SigtermTest(_Test):
             _fit(self.folder, 2, callbacks=[terminate])
         self.assertEqual(signal.getsignal(signal.SIGTERM), before)
         self.assertTrue(pathlib.Path(f"{str(caught.exception).split()[-1]}.index").exists())
-        resumed, history = _fit(self.folder, 2)
+        first = _First()
+        resumed, history = _fit(self.folder, 2, callbacks=[first])
+        self.assertEqual(first.step, step)
         whole, whole_history = _whole(2)
         self._assert_same(resumed, whole)
         # The loss of an epoch is that of the whole epoch.
         self.assertEqual(history["loss"], whole_history["loss"][-len(history["loss"]) :])
+
+
+    def test_in_validation_of_the_last_epoch(self):
+        def terminate(epoch, logs):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        with self.assertRaisesRegex(training.InterruptedTraining, "^stopped by SIGTERM after epoch 1; the last good"):
+            _fit(self.folder, 1, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=terminate)])
+
+
+class MemoryTest(_Test):
+    def test_a_worker_without_the_chiefs_callbacks_remembers_as_well(self):
+        def stop():
+            return keras.callbacks.EarlyStopping("loss", patience=3, min_delta=1e9)
+
+        chief, worker = stop(), stop()
+        _fit(self.folder, 2, callbacks=[chief, keras.callbacks.TensorBoard(str(self.folder / "tensorboard"))])
+        _fit(self.folder, 2, callbacks=[worker])  # It is done, and only reads.
+        self.assertEqual((worker.wait, worker.best), (chief.wait, chief.best))
+        self.assertGreater(worker.wait, 0)
 
 
 class TornTest(_Test):
@@ -159,8 +191,10 @@ class TornTest(_Test):
         self.newest = self.last / "ckpt-2"
 
     def _assert_goes_on(self):
+        first = _First()
         with self.assertLogs(level="WARNING") as logs:
-            resumed, _ = _fit(self.folder, 2)
+            resumed, _ = _fit(self.folder, 2, callbacks=[first])
+        self.assertEqual(first.step, 3)  # A run begun anew would end the same.
         self.assertRegex("\n".join(logs.output), rf"{self.newest} is torn, so the one before is read")
         self._assert_same(resumed, _whole(2)[0])
 

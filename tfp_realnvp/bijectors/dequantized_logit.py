@@ -48,7 +48,9 @@ def dequantize(
     if count > 1:
         whole = tf.concat([[count * shape[0]], shape[1:]], 0)
         noise = tf.random.stateless_uniform(whole, seed, 0, 2**noise_bits, tf.int32)
-        noise = tf.ensure_shape(noise[index * shape[0] : (index + 1) * shape[0]], images.shape)
+        # A slice of a size that XLA knows, wherever it begins.
+        begin = tf.concat([[index * shape[0]], tf.zeros_like(shape[1:])], 0)
+        noise = tf.ensure_shape(tf.slice(noise, begin, shape), images.shape)
     else:
         noise = tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32)
     return tf.cast(images, dtype) + tf.cast(noise, dtype) / 2**noise_bits

@@ -50,7 +50,9 @@ def claim(output_dir: str | pathlib.Path, config: dict[str, Any]) -> None:
         )
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(config, indent=2) + "\n")
+        aside = path.with_suffix(".part")  # So that no kill leaves half of it.
+        aside.write_text(json.dumps(config, indent=2) + "\n")
+        aside.replace(path)
     except OSError as error:
         raise CheckpointError(f"{output_dir} cannot be a run's folder: {error.strerror}") from error
 

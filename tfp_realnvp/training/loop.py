@@ -8,7 +8,7 @@ import pathlib
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
@@ -119,9 +119,7 @@ def train(
                 callback_list.on_train_batch_end(batch, logs)
                 if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
                     state.save()
-                    leave_together(strategy)
-                    where = f"epoch {epoch + 1}, after {batch + 1} batches"
-                    raise InterruptedTraining(f"stopped by SIGTERM in {where}; {state.last_good()}")
+                    _leave(strategy, f"in epoch {epoch + 1}, after {batch + 1} batches; {state.last_good()}")
                 if number % checkpoint_every == 0:
                     state.save()
             logs = _metrics(model)
@@ -140,6 +138,8 @@ def train(
             log.write(int(model.optimizer.iterations.numpy()), **(figures | logs))
             callback_list.on_epoch_end(epoch, logs)
             state.save()  # Last, for a callback may have lowered the learning rate.
+            if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
+                _leave(strategy, f"after epoch {epoch + 1}; {state.last_good()}")
             if model.stop_training:
                 break
     callback_list.on_train_end()
@@ -213,7 +213,14 @@ def _check_finite(
         return
     local = model.distribute_strategy.experimental_local_results
     culprits = (first_non_finite(model, local(events)[0], model.noise_seed(step)) for events in parts)
-    raise NonFiniteError(f"step {step}: not finite: {next(culprits)}; {state.last_good()}")
+    culprit = next(culprits)
+    leave_together(model.distribute_strategy)
+    raise NonFiniteError(f"step {step}: not finite: {culprit}; {state.last_good()}")
+
+
+def _leave(strategy: tf.distribute.Strategy, where: str) -> NoReturn:
+    leave_together(strategy)
+    raise InterruptedTraining(f"stopped by SIGTERM {where}")
 
 
 def _metrics(model: FlowModel) -> dict[str, float]:

@@ -215,13 +215,13 @@ class FlowModel(keras.Model):
         each part alone, as of a batch of its size.
         """
         loss, objective, gradients, moments = self._loss_and_gradients(events, (part, parts))
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            loss, objective = replica.all_reduce(tf.distribute.ReduceOp.MEAN, [loss, objective])
         finite = tf.math.is_finite(objective)
         self._commit(moments, finite)
         for accumulator, gradient in zip(self._accumulators, gradients):
             accumulator.assign_add(gradient)
-        replica = tf.distribute.get_replica_context()
-        if replica.num_replicas_in_sync > 1:
-            loss = replica.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
         self._update_loss(loss, events, finite)
 
     def build_accumulators(self) -> None:

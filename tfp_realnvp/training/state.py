@@ -98,7 +98,8 @@ class TrainingState:
         """Writes the distribution as it is, if `loss` is lower than that of the best so far."""
         if loss < float(self.best_loss):
             self.best_loss.assign(loss)
-            self._write(self._best)
+            # By the step: each process begins to count anew, and would write over the only one.
+            self._write(self._best, int(self._model.optimizer.iterations.numpy()))
 
     def last_good(self) -> str:
         """The newest checkpoint in words."""
@@ -107,11 +108,11 @@ class TrainingState:
         path = self._last and self._last.latest_checkpoint
         return f"the last good checkpoint is {path}" if path else "no checkpoint was written yet"
 
-    def _write(self, manager: tf.train.CheckpointManager | None) -> None:
+    def _write(self, manager: tf.train.CheckpointManager | None, number: int | None = None) -> None:
         if manager is None:
             return
         try:
-            manager.save()
+            manager.save(number)
         except (tf.errors.OpError, OSError) as error:
             for part in pathlib.Path(manager.directory).glob("*_temp"):
                 shutil.rmtree(part, ignore_errors=True)
@@ -130,14 +131,17 @@ class _Memory(tf.train.experimental.PythonState):
         def remembered(callback: keras.callbacks.Callback) -> dict[str, float]:
             return {name: value for name, value in vars(callback).items() if name in _REMEMBERED and value is not None}
 
-        return json.dumps([remembered(callback) for callback in self._callbacks], default=float)
+        all_remembered = [(type(callback).__name__, remembered(callback)) for callback in self._callbacks]
+        return json.dumps([pair for pair in all_remembered if pair[1]], default=float)
 
     def deserialize(self, string: str) -> None:
-        # The run may go on with other callbacks: then they begin anew.
+        # By name: not every worker has all callbacks, and a run may go on with others.
         remembered = json.loads(string)
-        if len(remembered) == len(self._callbacks):
-            for callback, values in zip(self._callbacks, remembered):
-                vars(callback).update(values)
+        for callback in self._callbacks:
+            of_callback = [pair for pair in remembered if pair[0] == type(callback).__name__]
+            if of_callback:
+                vars(callback).update(of_callback[0][1])
+                remembered.remove(of_callback[0])
 
 
 def _manager(

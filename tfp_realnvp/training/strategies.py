@@ -59,15 +59,14 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
 
 def number_of_workers(strategy: tf.distribute.Strategy) -> int:
     """How many processes share the work."""
-    resolver = strategy.cluster_resolver
-    return 1 if resolver is None or not resolver.task_type else _workers(resolver)
+    return _workers(strategy.cluster_resolver) if _has_workers(strategy) else 1
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one of several workers that writes; true where there is one process."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
+    if not _has_workers(strategy):
         return True
+    resolver = strategy.cluster_resolver
     has_chief = "chief" in resolver.cluster_spec().as_dict()
     return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief)
 
@@ -96,6 +95,13 @@ def _mean_function(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
     return tf.function(lambda value: strategy.run(mean, args=(value,)), autograph=False)
+
+
+def _has_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the cluster is one of processes like this; that of a TPU is driven by one."""
+    resolver = strategy.cluster_resolver
+    is_of_tpu = isinstance(resolver, tf.distribute.cluster_resolver.TPUClusterResolver)
+    return resolver is not None and not is_of_tpu and bool(resolver.task_type)
 
 
 def _workers(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
