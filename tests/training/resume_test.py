@@ -34,6 +34,16 @@ class _KillSoon(keras.callbacks.Callback):
             threading.Timer(self.milliseconds / 1000, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 
+class _First(keras.callbacks.Callback):
+    """Writes down from which step a run goes on."""
+
+    step = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.step is None:
+            self.step = int(self.model.optimizer.iterations.numpy())
+
+
 def _train(folder, *extra):
     tf.config.experimental.enable_op_determinism()
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=1)
@@ -53,22 +63,29 @@ def _train_and_die(folder, step, milliseconds):
     _train(folder, _KillSoon(step, milliseconds))
 
 
+def _train_and_tell(folder):
+    first = _First()
+    return _train(folder, first), first.step
+
+
 class KilledTest(parameterized.TestCase):
     def test_killed_at_random_moments(self):
         whole = processes.Process(_train, None)
         seed = np.random.SeedSequence().entropy
         random = np.random.default_rng(seed)
         with tempfile.TemporaryDirectory() as folder:
-            kills = 0
+            kills, killed_at = 0, 0
             for step in np.sort(random.integers(1, _EPOCHS * _STEPS, 3)):
                 process = processes.Process(_train_and_die, folder, int(step), float(random.uniform(0, 30)))
                 try:
                     process.result()  # It was done before.
                 except RuntimeError as error:
                     self.assertIn("died with exit code -9", str(error))
-                    kills += 1
-            resumed = processes.Process(_train, folder).result()
+                    kills, killed_at = kills + 1, int(step)
+            resumed, first = processes.Process(_train_and_tell, folder).result()
         self.assertGreater(kills, 0)
+        # A run begun anew would end the same. A checkpoint comes every second step.
+        self.assertGreaterEqual(_EPOCHS * _STEPS if first is None else first, killed_at - 2, f"seed {seed}")
         for name, value in whole.result().items():
             if "history" not in name:
                 np.testing.assert_array_equal(resumed[name], value, f"{name}, seed {seed}")
@@ -119,16 +136,6 @@ class _At(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.model.optimizer.iterations.numpy() == self.step:
             self.action()
-
-
-class _First(keras.callbacks.Callback):
-    """Writes down from which step a run goes on."""
-
-    step = None
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self.step is None:
-            self.step = int(self.model.optimizer.iterations.numpy())
 
 
 class _Test(parameterized.TestCase):
