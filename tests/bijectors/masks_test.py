@@ -31,6 +31,19 @@ class MasksTest(parameterized.TestCase):
         combined = Checkerboard(parity).combine(tf.constant(x), tf.constant(-x))
         np.testing.assert_array_equal(combined, np.where(keeps, x, -x))
 
+    @parameterized.parameters(0, 1)
+    def test_checkerboard_of_unknown_size_is_that_of_a_known_one(self, parity):
+        mask = Checkerboard(parity)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 2])])
+        def parts(x):
+            return mask.kept(x), mask.combine(x, -x), mask.sum(x), mask.weights(x)
+
+        for shape in ((2, 3, 4, 2), (1, 4, 3, 2)):
+            x = tf.random.stateless_normal(shape, (1, 0))
+            for unknown, known in zip(parts(x), parts.python_function(x), strict=True):
+                np.testing.assert_allclose(unknown, known, rtol=1e-6)
+
     @parameterized.parameters(("first", [0, 1], [2, 3, 4]), ("second", [2, 3, 4], [0, 1]))
     def test_channel_halves(self, keep, kept, changed):
         x = tf.random.stateless_normal([2, 3, 4, 5], (1, 0))

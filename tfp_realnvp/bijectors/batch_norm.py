@@ -96,9 +96,9 @@ class BatchNorm(Bijector):
 
     def _batch_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         axes = list(range(changed.shape.rank - 1))
-        weights = tf.broadcast_to(self.mask.weights(changed), tf.shape(changed))
+        weights = self.mask.weights(changed)
         hidden = tf.zeros([], changed.dtype)
-        count = _over_replicas(tf.reduce_sum(weights, axes))
+        count = _over_replicas(tf.cast(tf.shape(changed)[0], changed.dtype) * tf.reduce_sum(weights))
         sums = _over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes))
         # No entry is changed where a checkerboard keeps an image's only pixel: moments of 0 then, not NaN.
         mean = tf.math.divide_no_nan(sums, count)

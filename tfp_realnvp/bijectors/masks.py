@@ -11,6 +11,7 @@ import abc
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -44,8 +45,8 @@ class Mask(abc.ABC):
         """The last axis of `kept(x)`, when that of `x` is `size`."""
 
     def weights(self, changed: tf.Tensor) -> tf.Tensor:
-        """1 where an entry of `changed(x)` is a changed one, else 0; broadcasts against it."""
-        return tf.ones_like(changed[:1])
+        """1 where an entry of `changed(x)` is a changed one, else 0, `[1, ..., 1]`: the same for all channels."""
+        return tf.ones_like(changed[:1, ..., :1])
 
     def sum(self, changed: tf.Tensor) -> tf.Tensor:
         """The sum of the changed entries of each event, `[batch]`."""
@@ -70,13 +71,19 @@ class Checkerboard(Mask):
         return f"checkerboard {self.parity}"
 
     def _keeps(self, x: tf.Tensor) -> tf.Tensor:
-        rows = tf.range(tf.shape(x)[1])[:, tf.newaxis]
-        columns = tf.range(tf.shape(x)[2])[tf.newaxis, :]
-        return ((rows + columns + self.parity) % 2 == 1)[tf.newaxis, :, :, tf.newaxis]
+        """Where `x` is kept, `[1, height, width, 1]`."""
+        height, width = x.shape[1:3]
+        if height is None or width is None:
+            sizes = tf.shape(x)
+            odd = (tf.range(sizes[1])[:, tf.newaxis] + tf.range(sizes[2]) + self.parity) % 2 == 1
+            return odd[tf.newaxis, :, :, tf.newaxis]
+        # A single constant. A step has a dozen masks a coupling, and the other way took a quarter of its graph.
+        odd = (np.arange(height)[:, np.newaxis] + np.arange(width) + self.parity) % 2 == 1
+        return tf.constant(odd[np.newaxis, :, :, np.newaxis])
 
     def kept(self, x: tf.Tensor) -> tf.Tensor:
         keeps = self._keeps(x)
-        mask = tf.broadcast_to(tf.cast(keeps, x.dtype), tf.concat([tf.shape(x)[:3], [1]], 0))
+        mask = tf.cast(keeps, x.dtype) + tf.zeros_like(x[..., :1])
         return tf.concat([tf.where(keeps, x, tf.zeros([], x.dtype)), mask], -1)
 
     def changed(self, x: tf.Tensor) -> tf.Tensor:
@@ -92,9 +99,7 @@ class Checkerboard(Mask):
         return size + 1
 
     def weights(self, changed: tf.Tensor) -> tf.Tensor:
-        return tf.broadcast_to(
-            tf.cast(~self._keeps(changed), changed.dtype), tf.concat([[1], tf.shape(changed)[1:]], 0)
-        )
+        return tf.cast(~self._keeps(changed), changed.dtype)
 
     def sum(self, changed: tf.Tensor) -> tf.Tensor:
         # A select, not a product: what stands at a kept pixel may be anything, NaN included.
