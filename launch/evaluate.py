@@ -2,9 +2,10 @@
 
     python -m launch.evaluate --output_dir=runs/digits
     python -m launch.evaluate --output_dir=runs/digits --split=validation --importance_samples=20
+    python -m launch.evaluate --saved_model=saved_models/digits/1
 
 One sample of dequantisation noise for an image bounds its probability from below; more of them, by
---importance_samples, bound it tighter. The figure is that of the run's best checkpoint.
+--importance_samples, bound it tighter. The figure is that of the run's best checkpoint, or of an exported model.
 """
 
 from __future__ import annotations
@@ -13,31 +14,52 @@ import keras
 from absl import flags
 
 from launch import run
-from tfp_realnvp import evaluation
+from tfp_realnvp import data, evaluation, serving
+from tfp_realnvp.flows import FlowDistribution
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images in a batch.", lower_bound=1)
 _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
     "importance_samples", 1, "Noise samples for each image, k of the importance bound.", lower_bound=1
 )
+_SAVED_MODEL = flags.DEFINE_string(
+    "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
+)
 
 
 def main() -> None:
-    preset = run.trained_preset()
-    images = run.load_images(preset)
-    distribution = run.trained_distribution(preset)
+    images, distribution = _of_run() if _SAVED_MODEL.value is None else _of_export(_SAVED_MODEL.value)
     batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     bar = keras.utils.Progbar(images.num_examples(_SPLIT.value), unit_name="image", stateful_metrics=["bits_per_dim"])
     result = evaluation.evaluate(
         distribution,
         batches,
-        levels=preset.levels,
+        levels=images.levels,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,
         jit_compile=run.jit_compile(),
         progress=lambda so_far: bar.update(so_far.num_examples, [("bits_per_dim", so_far.bits_per_dim)]),
     )
     print(f"{images.name} {_SPLIT.value}: {result}")
+
+
+def _of_run() -> tuple[data.ImageData, FlowDistribution]:
+    preset = run.trained_preset()
+    images = run.load_images(preset.dataset, preset.event_shape, preset.levels)
+    return images, run.trained_distribution(preset)
+
+
+def _of_export(path: str) -> tuple[data.ImageData, FlowDistribution]:
+    try:
+        version = serving.version_path(path)
+        about = serving.describe(version)
+    except FileNotFoundError as error:
+        raise run.UsageError(str(error)) from error
+    if run.DATASET.value is None and "dataset" not in about:
+        raise run.UsageError(f"expected a --dataset, for {version} does not name the images it saw")
+    images = run.load_images(about.get("dataset", ""), about["event_shape"], about["levels"])
+    print(f"Reading {version}", flush=True)
+    return images, serving.load(version)
 
 
 if __name__ == "__main__":

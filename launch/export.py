@@ -1,28 +1,60 @@
 """Write a trained model as a SavedModel, which needs TensorFlow alone to load.
 
-    python -m launch.export --output_dir=runs/digits --export_dir=served/digits/1
+    python -m launch.export --output_dir=runs/digits --export_dir=served/digits
 
-Its signatures are `log_prob`, of dequantised pixels, and `sample`; see tfp_realnvp.serving.save.
+Writes the next version, `served/digits/1` at first, as TensorFlow Serving reads them: aside, and in its place once it
+is whole. Its signatures are listed in docs/serving.md, and by `saved_model_cli show --dir=served/digits/1 --all`.
 """
 
 from __future__ import annotations
+
+import pathlib
 
 from absl import flags
 
 from launch import run
 from tfp_realnvp import serving
+from tfp_realnvp.serving import card
 
-_EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder to write; it must not exist yet.", required=True)
+_EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder of the model; a version is written into it.", required=True)
+_VERSION = flags.DEFINE_integer(
+    "version", None, "Number of the version; by default one more than the highest that is there.", lower_bound=1
+)
+_WEIGHTS_DTYPE = flags.DEFINE_enum(
+    "weights_dtype", "float32", serving.WEIGHTS_DTYPES, "Of kernels in the file: bfloat16 halves it and costs accuracy."
+)
+_MAX_SAMPLES = flags.DEFINE_integer("max_samples", 1024, "The most images that a request may ask for.", lower_bound=1)
+_INVALID_ROWS = flags.DEFINE_enum(
+    "invalid_rows",
+    "refuse",
+    serving.INVALID_ROWS,
+    "What log_prob does with pixels outside the support: refuse the request, or give that row minus infinity, for a "
+    "server that puts requests of strangers into one batch.",
+)
+_CARD = flags.DEFINE_bool(
+    "card", False, "Whether to write the model's card, README.md and samples.png, into the folder of the model, too."
+)
 
 
 def main() -> None:
-    preset = run.trained_preset()
+    preset, config = run.trained_preset(), run.trained_config()
     distribution = run.trained_distribution(preset)
     try:
-        serving.save(distribution, _EXPORT_DIR.value, levels=preset.levels)
+        path = serving.publish(
+            distribution,
+            _EXPORT_DIR.value,
+            version=_VERSION.value,
+            weights_dtype=_WEIGHTS_DTYPE.value,
+            max_samples=_MAX_SAMPLES.value,
+            invalid_rows=_INVALID_ROWS.value,
+            metadata={"dataset": preset.dataset, "preset": config["preset"], "command": config.get("command")},
+        )
     except FileExistsError as error:
         raise run.UsageError(str(error)) from error
-    print(f"Wrote {_EXPORT_DIR.value}")
+    print(f"Wrote {path}")
+    if _CARD.value:
+        for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir()):
+            print(f"Wrote {file}")
 
 
 if __name__ == "__main__":

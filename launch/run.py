@@ -49,9 +49,14 @@ def output_dir() -> pathlib.Path:
     return pathlib.Path(OUTPUT_DIR.value or f"runs/{PRESET.value}")
 
 
+def trained_config() -> dict[str, Any]:
+    """What the run in `--output_dir` wrote of itself."""
+    return training.read_config(output_dir())
+
+
 def trained_preset() -> presets.Preset:
     """The settings of the run in `--output_dir`."""
-    config = training.read_config(output_dir())
+    config = trained_config()
     if flags.FLAGS["preset"].present and config["preset"] != PRESET.value:
         raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
     names = {field.name for field in dataclasses.fields(presets.Preset)}
@@ -84,12 +89,12 @@ def build(preset: presets.Preset, **kwargs: Any) -> FlowDistribution:
         raise UsageError(str(error)) from error
 
 
-def load_images(preset: presets.Preset) -> data.ImageData:
-    """The preset's images, or those of `--dataset`, of the shape that the model takes."""
-    images = open_images(DATASET.value or preset.dataset)
-    if images.shape != preset.event_shape or images.levels != preset.levels:
+def load_images(name: str, shape: Sequence[int], levels: int) -> data.ImageData:
+    """The images of that name, or those of `--dataset`, of the shape that the model takes."""
+    images = open_images(DATASET.value or name)
+    if images.shape != tuple(shape) or images.levels != levels:
         raise UsageError(
-            f"expected images of shape {preset.event_shape} and {preset.levels} levels, got {images.name} of shape "
+            f"expected images of shape {tuple(shape)} and {levels} levels, got {images.name} of shape "
             f"{images.shape} and {images.levels} levels"
         )
     return images

@@ -123,7 +123,7 @@ def main() -> None:
         strategy = training.strategy(_STRATEGY.value)
     except ValueError as error:
         raise run.UsageError(str(error)) from error
-    images = images or run.load_images(preset)
+    images = images or run.load_images(preset.dataset, preset.event_shape, preset.levels)
     _check_batch(preset, images, strategy)
     with strategy.scope():
         distribution = run.build(preset, backprop=_BACKPROP.value)
@@ -293,7 +293,8 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     results = {name: dataclasses.asdict(row) for name, row in rows.items()}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
-    serving.save(distribution, folder / "saved_model", levels=levels)
+    metadata = {"dataset": images.name, "preset": run.PRESET.value, "command": sys.argv}
+    serving.save(distribution, folder / "saved_model", metadata=metadata)
     print("\nWrote:")
     written = ("samples.png", "results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
     for name in (*written, "saved_model"):

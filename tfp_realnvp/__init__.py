@@ -1,6 +1,6 @@
 """Exact-likelihood normalizing flows for images and vectors, on TensorFlow Probability and Keras 3."""
 
-from tfp_realnvp import bijectors, conditioners, data, evaluation, training
+from tfp_realnvp import bijectors, conditioners, data, evaluation, serving, training
 from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.evaluation import bits_per_dim, evaluate
 from tfp_realnvp.flows import (
@@ -11,7 +11,7 @@ from tfp_realnvp.flows import (
     summary,
     trainable_parameters,
 )
-from tfp_realnvp.serving import save
+from tfp_realnvp.serving import load, publish, save
 from tfp_realnvp.training import FlowModel
 
 __version__ = "0.1.0"
@@ -26,10 +26,13 @@ __all__ = [
     "dequantize",
     "evaluate",
     "evaluation",
+    "load",
     "load_release_weights",
     "presets",
+    "publish",
     "real_nvp",
     "save",
+    "serving",
     "summary",
     "trainable_parameters",
     "training",

@@ -29,7 +29,7 @@ import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 images = tf.io.parse_tensor(tf.io.read_file(sys.argv[2]), tf.float32)
 sample = lambda count, *seed: model.signatures["sample"](
-    count=tf.constant(count), seed=tf.constant(seed))["images"].numpy().tolist()
+    count=tf.constant(count), seed=tf.constant(seed), temperature=tf.constant(1.0))["images"].numpy().tolist()
 log_prob = lambda images: {
     name: value.numpy().tolist() for name, value in model.signatures["log_prob"](images=images).items()}
 results = {
@@ -63,7 +63,7 @@ class ExportTest(parameterized.TestCase):
         )
         folder = cls.enterClassContext(tempfile.TemporaryDirectory())
         cls.path = os.path.join(folder, "model", "1")
-        serving.save(cls.distribution, cls.path, levels=_LEVELS, max_samples=4)
+        serving.save(cls.distribution, cls.path, max_samples=4, metadata={"dataset": "made up"})
         cls.images = cls.distribution.sample(3, seed=(0, 1))
 
     def _expected(self, images: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -96,32 +96,132 @@ class ExportTest(parameterized.TestCase):
         self.assertEqual(found["imported"], [])
 
     def test_signatures(self):
+        images = {"images": tf.TensorSpec([None, *_SHAPE], tf.float32, name="images")}
+        integers = {"images": tf.TensorSpec([None, *_SHAPE], tf.uint8, name="images")}
+        latents = {"latents": tf.TensorSpec([None, None, None, 1], tf.float32, name="latents")}
+        drawn = {
+            "count": tf.TensorSpec([], tf.int32, name="count"),
+            "seed": tf.TensorSpec([2], tf.int32, name="seed"),
+            "temperature": tf.TensorSpec([], tf.float32, name="temperature"),
+        }
+        number, number_of_images = (tf.float32, [None]), (tf.float32, [None, *_SHAPE])
+        density = {"log_prob": number, "bits_per_dim": number}
+        error, encoded = {"reconstruct_error": number}, {"latents": number_of_images}
+        any_size = [None, None, None, 1]
+        made = {"images": (tf.float32, any_size), "pixels": (tf.uint8, any_size)}
+        samples = {"images": number_of_images, "pixels": (tf.uint8, [None, *_SHAPE])}
+        expected = {
+            "serving_default": (images, density),
+            "log_prob": (images, density),
+            "log_prob_uint8": (integers, density),
+            "encode": (images, encoded),
+            "encode_uint8": (integers, encoded),
+            "reconstruct_error": (images, error),
+            "reconstruct_error_uint8": (integers, error),
+            "decode": (latents, made),
+            "sample": (drawn, samples),
+        }
+        found = {
+            name: (
+                function.structured_input_signature[1],
+                {key: (value.dtype, value.shape.as_list()) for key, value in function.structured_outputs.items()},
+            )
+            for name, function in tf.saved_model.load(self.path).signatures.items()
+        }
+        self.assertEqual(found, expected)
+
+    def test_the_temperature_may_be_left_out(self):
+        with open(os.path.join(self.path, "saved_model.pb"), "rb") as file:
+            model = saved_model_pb2.SavedModel.FromString(file.read())
+        defaults = model.meta_graphs[0].signature_def["sample"].defaults
+        self.assertEqual({name: tf.make_ndarray(value) for name, value in defaults.items()}, {"temperature": 1.0})
+
+    def test_temperature_scales_the_latents(self):
         signatures = tf.saved_model.load(self.path).signatures
-        self.assertEqual(set(signatures), {"log_prob", "sample", "serving_default"})
-        images = tf.TensorSpec([None, *_SHAPE], tf.float32, name="images")
-        for name in ("log_prob", "serving_default"):
-            self.assertEqual(signatures[name].structured_input_signature[1], {"images": images})
-            outputs = signatures[name].structured_outputs
-            self.assertEqual(set(outputs), {"log_prob", "bits_per_dim"})
-            for output in outputs.values():
-                self.assertEqual((output.dtype, output.shape.as_list()), (tf.float32, [None]))
-        self.assertEqual(
-            signatures["sample"].structured_input_signature[1],
-            {
-                "count": tf.TensorSpec([], tf.int32, name="count"),
-                "seed": tf.TensorSpec([2], tf.int32, name="seed"),
-            },
+        latents = [
+            signatures["encode"](
+                images=signatures["sample"](
+                    count=tf.constant(4), seed=tf.constant([3, 4]), temperature=tf.constant(temperature)
+                )["images"]
+            )["latents"]
+            for temperature in (0.25, 0.5, 0.0)
+        ]
+        np.testing.assert_allclose(2 * latents[0], latents[1], atol=1e-2)
+        np.testing.assert_allclose(latents[2], 0, atol=1e-2)
+
+    def test_encodes_and_decodes(self):
+        signatures = tf.saved_model.load(self.path).signatures
+        latents = signatures["encode"](images=self.images)["latents"]
+        np.testing.assert_allclose(latents, self.distribution.flow.forward(self.images), rtol=1e-4, atol=1e-4)
+        decoded = signatures["decode"](latents=latents)
+        np.testing.assert_allclose(decoded["images"], self.images, rtol=1e-4, atol=1e-3)
+        np.testing.assert_array_equal(decoded["pixels"], np.clip(np.floor(decoded["images"]), 0, _LEVELS - 1))
+        error = signatures["reconstruct_error"](images=self.images)["reconstruct_error"]
+        difference = np.abs(decoded["images"] - self.images)
+        np.testing.assert_allclose(error, np.max(difference, axis=(1, 2, 3)), atol=1e-4)
+
+    def test_decodes_other_sizes(self):
+        decode = tf.saved_model.load(self.path).signatures["decode"]
+        self.assertEqual(decode(latents=tf.zeros([0, 4, 6, 1]))["images"].shape, [0, 4, 6, 1])
+        for shape in ((1, 2, 6, 1), (3, 8, 4, 1), (2, 1, 1, 1)):
+            latents = tf.random.stateless_normal(shape, (1, 2))
+            expected = self.distribution.flow.inverse(latents)
+            np.testing.assert_allclose(decode(latents=latents)["images"], expected, rtol=1e-4, atol=1e-3)
+
+    def test_integers_get_noise_of_their_own(self):
+        signatures = tf.saved_model.load(self.path).signatures
+        images = tf.cast(tf.random.stateless_uniform([4, *_SHAPE], (0, 0), 0, _LEVELS, tf.int32), tf.uint8)
+        dequantised = signatures["decode"](latents=signatures["encode_uint8"](images=images)["latents"])
+        noise = dequantised["images"] - tf.cast(images, tf.float32)
+        self.assertBetween(np.min(noise), -1e-3, 0.2)
+        self.assertBetween(np.max(noise), 0.8, 1 + 1e-3)
+        self.assertGreater(np.min(np.std(noise, axis=0)), 0.01)  # One row's is not another's.
+        np.testing.assert_array_equal(dequantised["pixels"][:, 1:], images[:, 1:])
+        log_prob = signatures["log_prob"](images=dequantised["images"])["log_prob"]
+        np.testing.assert_allclose(signatures["log_prob_uint8"](images=images)["log_prob"], log_prob, rtol=1e-3)
+
+    def test_a_row_has_one_answer_whatever_stands_beside_it(self):
+        signatures = tf.saved_model.load(self.path).signatures
+        images = tf.cast(tf.random.stateless_uniform([5, *_SHAPE], (0, 1), 0, _LEVELS, tf.int32), tf.uint8)
+        for name in ("log_prob", "encode", "reconstruct_error"):
+            for given, kind in ((images, "_uint8"), (tf.cast(images, tf.float32) + 0.5, "")):
+                answer = signatures[name + kind]
+                together = answer(images=given)
+                apart = [answer(images=given[i : i + 1]) for i in range(5)]
+                turned = answer(images=given[::-1])
+                for key, values in together.items():
+                    tolerance = dict(rtol=1e-5, atol=2e-5)
+                    np.testing.assert_allclose(np.concatenate([one[key] for one in apart]), values, **tolerance)
+                    np.testing.assert_allclose(turned[key][::-1], values, **tolerance)
+
+    def test_describes_itself(self):
+        about = serving.describe(self.path)
+        self.assertEqual((about["event_shape"], about["levels"], about["max_samples"]), ([*_SHAPE], _LEVELS, 4))
+        self.assertEqual(about["dataset"], "made up")
+        self.assertEqual(about["versions"]["tensorflow"], tf.__version__)
+        with self.assertRaisesRegex(FileNotFoundError, "expected an export of tfp_realnvp"):
+            serving.describe(os.path.dirname(self.path))
+
+    def test_half_the_weights(self):
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
+        serving.save(self.distribution, path, weights_dtype="bfloat16")
+        small, large = (
+            os.path.getsize(os.path.join(folder, "variables", "variables.data-00000-of-00001"))
+            for folder in (path, self.path)
         )
-        samples = signatures["sample"].structured_outputs["images"]
-        self.assertEqual((samples.dtype, samples.shape.as_list()), (tf.float32, [None, *_SHAPE]))
+        self.assertLess(small, large)
+        dtypes = {dtype for name, dtype in _saved_weights(path) if len(name) == 4}
+        self.assertEqual(dtypes, {tf.bfloat16})
+        found = tf.saved_model.load(path).signatures["log_prob"](images=self.images)["log_prob"]
+        np.testing.assert_allclose(found, self._expected(self.images)[0], rtol=0.05)
 
     def test_samples_are_not_clipped(self):
         distribution = _small_flow()
         distribution.flow.bijectors[-1].moving_variance.assign([9.0])  # logits beyond those of 0, 1
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
-        serving.save(distribution, path, levels=_LEVELS)
+        serving.save(distribution, path)
         sample = tf.saved_model.load(path).signatures["sample"]
-        images = sample(count=tf.constant(100), seed=tf.constant([0, 0]))["images"]
+        images = sample(count=tf.constant(100), seed=tf.constant([0, 0]), temperature=tf.constant(1.0))["images"]
         self.assertLess(np.min(images), 0)
         self.assertGreater(np.max(images), _LEVELS)
 
@@ -129,7 +229,7 @@ class ExportTest(parameterized.TestCase):
     def test_refuses_a_count_beyond_max_samples(self, count):
         sample = tf.saved_model.load(self.path).signatures["sample"]
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"a count in 1 \.\.\. 4, got"):
-            sample(count=tf.constant(count), seed=tf.constant([0, 1]))
+            sample(count=tf.constant(count), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
 
     def test_holds_each_folded_weight_once(self):
         prefix = os.path.join(self.path, "variables", "variables")
@@ -181,7 +281,7 @@ class ExportTest(parameterized.TestCase):
         before = distribution.log_prob(self.images).numpy()
         names = [v.name for v in distribution.variables]
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
-        serving.save(distribution, path, levels=_LEVELS)
+        serving.save(distribution, path)
         self.assertEqual([v.name for v in distribution.variables], names)
         np.testing.assert_array_equal(distribution.log_prob(self.images), before)
         registry.randomize(distribution, seed=1)
@@ -190,7 +290,7 @@ class ExportTest(parameterized.TestCase):
     def test_follows_no_later_change(self):
         distribution = _small_flow()
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
-        serving.save(distribution, path, levels=_LEVELS)
+        serving.save(distribution, path)
         before = distribution.log_prob(self.images).numpy()
         registry.randomize(distribution)
         loaded = tf.saved_model.load(path).signatures["log_prob"](images=self.images)["log_prob"]
@@ -204,7 +304,9 @@ class ExportTest(parameterized.TestCase):
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
         serving.save(distribution, path)
         signatures = tf.saved_model.load(path).signatures
-        images = signatures["sample"](count=tf.constant(2), seed=tf.constant([0, 0]))["images"]
+        images = signatures["sample"](
+            count=tf.constant(2), seed=tf.constant([0, 0]), temperature=tf.constant(1.0)
+        )["images"]
         self.assertEqual(images.dtype, tf.float32)
         found = signatures["log_prob"](images=images)["log_prob"]
         expected = distribution.log_prob(tf.cast(images, tf.float64))
@@ -221,12 +323,12 @@ class ExportTest(parameterized.TestCase):
 
         with mock.patch.object(tf.saved_model, "save", half):
             with self.assertRaises(KeyboardInterrupt):
-                serving.save(_small_flow(), os.path.join(folder, "1"), levels=_LEVELS)
+                serving.save(_small_flow(), os.path.join(folder, "1"))
         self.assertEmpty(os.listdir(folder))
 
     def test_the_folder_is_open_to_a_server(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        serving.save(_small_flow(), os.path.join(folder, "1") + os.sep, levels=_LEVELS)
+        serving.save(_small_flow(), os.path.join(folder, "1") + os.sep)
         self.assertEqual(os.listdir(folder), ["1"])
         os.mkdir(os.path.join(folder, "plain"))
         modes = {os.stat(os.path.join(folder, name)).st_mode for name in ("1", "plain")}
@@ -241,13 +343,103 @@ class ExportTest(parameterized.TestCase):
     def test_refuses_what_it_cannot_serve(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         path = os.path.join(folder, "1")
-        vectors = nvp.FlowDistribution(nvp.bijectors.BatchNorm(2), [2])
-        with self.assertRaisesRegex(ValueError, r"images \[height, width, channels\], got .*\(2,\)"):
-            serving.save(vectors, path)
+        matrices = nvp.FlowDistribution(nvp.bijectors.BatchNorm(2), [3, 2])
+        with self.assertRaisesRegex(ValueError, r"expected images .* or vectors .*, got an event shape of \(3, 2\)"):
+            serving.save(matrices, path)
         conditional = nvp.real_nvp(event_shape=_SHAPE, scales=1, width=2, blocks=1, context_size=3)
         with self.assertRaisesRegex(ValueError, "expected a context of size 3, got none"):
             serving.save(conditional, path)
+        for settings, message in (
+            (dict(weights_dtype="float16"), "expected weights_dtype to be one of float32, bfloat16, got 'float16'"),
+            (dict(max_samples=0), "expected max_samples of 1 or more, got 0"),
+            (dict(labels=2, context_size=3), "expected a context_size or a number of labels, got both"),
+            (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                serving.save(_small_flow(), path, **settings)
         self.assertEmpty(os.listdir(folder))
+
+
+class ConditionalTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.distribution = registry.randomize(
+            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=4, blocks=1, context_size=3)
+        )
+        cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        serving.save(cls.distribution, os.path.join(cls.folder, "labels"), labels=3)
+        serving.save(cls.distribution, os.path.join(cls.folder, "context"), context_size=3)
+        cls.labels, cls.one_hot = tf.constant([2, 0]), tf.one_hot([2, 0], 3)
+
+    def test_answers_for_each_row(self):
+        seed = tf.constant([0, 1])
+        answers = {}
+        for name, condition in (("labels", self.labels), ("context", self.one_hot)):
+            signatures = tf.saved_model.load(os.path.join(self.folder, name)).signatures
+            given = {name: condition}
+            images = signatures["sample"](seed=seed, temperature=tf.constant(1.0), **given)["images"]
+            log_prob = signatures["log_prob"](images=images, **given)["log_prob"]
+            latents = signatures["encode"](images=images, **given)["latents"]
+            decoded = signatures["decode"](latents=latents, **given)["images"]
+            np.testing.assert_allclose(decoded, images, rtol=1e-3, atol=1e-3)
+            answers[name] = images, log_prob
+        for one, other in zip(answers["labels"], answers["context"]):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
+        images, log_prob = answers["labels"]
+        np.testing.assert_allclose(self.distribution.log_prob(images, context=self.one_hot), log_prob, rtol=1e-5)
+        self.assertFalse(
+            np.allclose(self.distribution.log_prob(images, context=self.one_hot[::-1]), log_prob, rtol=1e-3)
+        )
+
+    def test_loads_as_a_distribution(self):
+        loaded = serving.load(os.path.join(self.folder, "context"))
+        images = loaded.sample(2, seed=(0, 1), context=self.one_hot)
+        np.testing.assert_allclose(
+            loaded.log_prob(images, context=self.one_hot),
+            self.distribution.log_prob(images, context=self.one_hot),
+            rtol=1e-5,
+        )
+
+    def test_refuses_conditions_in_words(self):
+        images = tf.fill([2, *_SHAPE], 3.0)
+        of_labels = tf.saved_model.load(os.path.join(self.folder, "labels")).signatures["log_prob"]
+        of_context = tf.saved_model.load(os.path.join(self.folder, "context")).signatures["log_prob"]
+        for call, message in (
+            (lambda: of_labels(images=images, labels=tf.constant([0, 3])), r"expected labels in 0 \.\.\. 2, got"),
+            (lambda: of_labels(images=images, labels=tf.constant([0])), "expected as many labels as rows, got"),
+            (lambda: of_context(images=images, context=tf.fill([2, 3], np.nan)), "expected a finite context, got"),
+            (lambda: of_context(images=images, context=tf.ones([1, 3])), "expected as many context rows as rows, got"),
+        ):
+            with self.assertRaisesRegex(tf.errors.InvalidArgumentError, message):
+                call()
+
+
+class VectorsTest(absltest.TestCase):
+    def test_are_served_too(self):
+        distribution = registry.randomize(nvp.real_nvp(event_shape=(3,), couplings=2, hidden=(4,)))
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
+        serving.save(distribution, path)
+        signatures = tf.saved_model.load(path).signatures
+        self.assertEqual(
+            set(signatures), {"serving_default", "log_prob", "encode", "decode", "sample", "reconstruct_error"}
+        )
+        drawn = signatures["sample"](
+            count=tf.constant(5), seed=tf.constant([0, 1]), temperature=tf.constant(1.0)
+        )
+        self.assertEqual(set(drawn), {"vectors"})
+        answers = signatures["log_prob"](vectors=drawn["vectors"])
+        self.assertEqual(set(answers), {"log_prob"})
+        np.testing.assert_allclose(answers["log_prob"], distribution.log_prob(drawn["vectors"]), rtol=1e-5)
+        latents = signatures["encode"](vectors=drawn["vectors"])["latents"]
+        np.testing.assert_allclose(signatures["decode"](latents=latents)["vectors"], drawn["vectors"], rtol=1e-4)
+
+
+def _saved_weights(path):
+    """Shape and dtype of what is saved."""
+    reader = tf.train.load_checkpoint(os.path.join(path, "variables", "variables"))
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    return [(tuple(shapes[name]), dtypes[name]) for name in shapes if name.startswith("weights/")]
 
 
 if __name__ == "__main__":

@@ -175,10 +175,27 @@ class ResidualNetwork(keras.layers.Layer):
         return self._weights(affine) | {norm.name: [] for norm in done}
 
     @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Within it, inference runs on new `tf.Variable`s that hold the folded weights of now, as for an export."""
-        weights = {name: [tf.Variable(w, trainable=False) for w in ws] for name, ws in self.folded().items()}
-        self.folded = lambda: weights
+    def frozen(self, kernel_dtype: tf.DType | None = None) -> Iterator[None]:
+        """Within it, inference runs on new `tf.Variable`s that hold the folded weights of now, as for an export.
+
+        Args:
+          kernel_dtype: of the variables of kernels, which are cast where they are used. Theirs by default.
+        """
+        folded = self.folded()
+
+        def variable(weight: tf.Tensor) -> tf.Variable:
+            is_kernel = weight.shape.rank == 4
+            return tf.Variable(tf.cast(weight, kernel_dtype) if is_kernel and kernel_dtype else weight, trainable=False)
+
+        variables = {name: [variable(weight) for weight in weights] for name, weights in folded.items()}
+
+        def frozen_weights() -> dict[str, list[tf.Tensor]]:
+            return {
+                name: [tf.cast(v, weight.dtype) for v, weight in zip(variables[name], weights)]
+                for name, weights in folded.items()
+            }
+
+        self.folded = frozen_weights
         try:
             yield
         finally:

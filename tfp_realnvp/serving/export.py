@@ -3,58 +3,85 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import importlib.metadata
+import json
 import os
+import pathlib
 import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.serving import warm_up
+from tfp_realnvp.serving.signatures import Served, Settings, levels_of
+
+WEIGHTS_DTYPES = ("float32", "bfloat16")
+# Of the folder that TensorFlow leaves to others.
+_EXTRA = "assets.extra"
+_DESCRIPTION = "tfp_realnvp.json"
 
 
 def save(
     distribution: FlowDistribution,
     path: str | os.PathLike,
     *,
-    levels: int = 256,
-    max_samples: int = 1024,
+    weights_dtype: str = "float32",
+    metadata: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> None:
-    """Writes an image flow as a SavedModel that TensorFlow alone can load, without TFP or Keras.
+    """Writes a flow as a SavedModel that TensorFlow alone can load, without TFP or Keras.
 
-    It has these signatures; `log_prob` is `serving_default`, too:
+    Of images `[height, width, channels]` it has these signatures; `log_prob` is `serving_default`, too:
 
-        log_prob:  images float32 [n, *event_shape] -> log_prob float32 [n], nats
-                                                       bits_per_dim float32 [n]
-        sample:    count int32 [], seed int32 [2]   -> images float32 [count, *event_shape]
+        log_prob           images float32 [n, *event_shape]        -> log_prob float32 [n], nats
+                                                                      bits_per_dim float32 [n]
+        encode             images float32 [n, *event_shape]        -> latents float32 [n, *event_shape]
+        reconstruct_error  images float32 [n, *event_shape]        -> reconstruct_error float32 [n], pixels
+        ..._uint8          images uint8 [n, *event_shape]          -> as each of the three
+        decode             latents float32 [n, any, any, channels] -> images float32, pixels uint8
+        sample             count int32 [], seed int32 [2],
+                           temperature float32 [], 1 by default    -> images float32, pixels uint8
 
-    Images are dequantised pixels in [0, levels), image + u with u uniform on [0, 1), and samples
-    are such pixels, too: not clipped, to be rounded down and clipped to 0 ... levels - 1. The same
-    seed gives the same samples. `levels` is an attribute of what loads, an int32 variable.
+    Float images are dequantised pixels in [0, levels), image + u with u uniform on [0, 1). To integer ones the noise is
+    added here: it is a function of `noise_seed` and of the pixels of the row alone, so that the same row has the same
+    answer whatever stands beside it. What comes back as `images` is dequantised, too, and not clipped; `pixels` are
+    the same rounded down and clipped to 0 ... levels - 1. `reconstruct_error` is the largest distance of an entry from
+    itself, encoded and decoded. `temperature` scales the latents that are drawn; 0 gives the image of the mode.
 
-    Batch norm uses its moving statistics; it and weight norm are folded into the kernels of residual
-    networks here, once. Every weight is stored once, and training's state not.
-    Gradients with respect to images pass through what loads; it is not to be trained on.
-    The model is written beside `path` and renamed when it is whole, so that `path` never holds
-    half a model, whatever fails.
+    A conditional flow takes `context` float32 [n, context_size] or `labels` int32 [n] as well, and `sample` draws one
+    image for each row of it and has no count. Vectors are called `vectors`, and have neither bits/dim nor pixels.
+
+    A request that has no answer is an `InvalidArgumentError` that says what was expected and what came: pixels outside
+    the support or NaN, a count below 1 or above `max_samples`, a shape or a label that does not fit. With
+    `invalid_rows="minus_inf"`, `log_prob` says -inf of such a row instead and answers the others, for a server that
+    puts requests of strangers into one batch.
+
+    Batch norm uses its moving statistics; it and weight norm are folded into the kernels of residual networks here,
+    once. Every weight is stored once, and training's state not. Gradients with respect to events pass through what
+    loads; it is not to be trained on. The model is written beside `path` and renamed when it is whole, so that
+    `path` never holds half a model, whatever fails.
 
     Args:
-      distribution: an unconditional image flow, as from `real_nvp`.
+      distribution: of images of a known size, or of vectors, as from `real_nvp`.
       path: of the folder to write, on a local disk; it must not exist. Its parents are made.
-      levels: number of levels of a pixel.
-      max_samples: the largest count that `sample` takes in a call, for a count is all that a
-        request has to say to fill a server's memory. Another count is an `InvalidArgumentError`.
+      weights_dtype: of the kernels of residual networks in the file: "bfloat16" halves it. They are cast at each call,
+        and the arithmetic stays as it is.
+      metadata: what else to write into `assets.extra/tfp_realnvp.json`, such as the name of the data.
+      **settings: of `tfp_realnvp.serving.Settings`: max_samples, noise_seed, context_size, labels, invalid_rows.
 
     Raises:
       FileExistsError: when there is something at `path`.
-      ValueError: when the distribution is not over images of a known size, or needs a context.
+      ValueError: when the event's shape is not known, or the flow needs a context that the settings do not name.
 
     #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
-    save(distribution, "/tmp/digits/1", levels=17)
+    nvp.save(distribution, "/tmp/digits/1")
 
     # Where there is only TensorFlow:
     model = tf.saved_model.load("/tmp/digits/1")
@@ -62,63 +89,95 @@ def save(
     model.signatures["log_prob"](images=images)["bits_per_dim"]  # [4]
     ```
     """
-    path = os.path.abspath(path)
+    path = pathlib.Path(os.path.abspath(path))
     if os.path.lexists(path):
         raise FileExistsError(f"expected a path for a new folder, but there is something at {path}")
-    if distribution.event_shape.rank != 3 or not distribution.event_shape.is_fully_defined():
-        raise ValueError(
-            "expected a distribution over images [height, width, channels], got an event shape of "
-            f"{distribution.event_shape}"
-        )
-    module = tf.Module()
-    module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
+    if weights_dtype not in WEIGHTS_DTYPES:
+        raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
+    shape = distribution.event_shape
+    if shape.rank not in (1, 3) or not shape.is_fully_defined():
+        raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
+    settings = Settings(**settings)
+    levels = levels_of(distribution)
+    description = {
+        **(metadata or {}),
+        "event_shape": shape.as_list(),
+        "levels": levels,
+        "dtype": distribution.dtype.name,
+        **{name: getattr(settings, name) for name in ("context_size", "labels", "noise_seed", "max_samples")},
+        "weights_dtype": weights_dtype,
+        "versions": {name: importlib.metadata.version(name) for name in ("tfp_realnvp", "tensorflow")},
+    }
+    with _frozen(distribution, weights_dtype):
+        served = Served(distribution, settings)
+        # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
+        # a folded one is there, and none twice.
+        functions = [served.forward, served.inverse, *served.signatures.values()]
+        read = [variable for function in functions for variable in function.get_concrete_function().graph.variables]
+        served.weights = list({id(variable): variable for variable in read}.values())
+        if levels is not None:
+            served.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The model is one folder further down, for the temporary one is closed to other users. A server takes neither
+        # for a version, which is a number.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
+            model = pathlib.Path(temporary) / "model"
+            tf.saved_model.save(served, str(model), served.signatures)
+            extra = model / _EXTRA
+            extra.mkdir()
+            (extra / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+            warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
+            os.rename(model, path)
+
+
+@contextlib.contextmanager
+def _frozen(distribution: FlowDistribution, weights_dtype: str) -> Iterator[None]:
+    """Within it, residual networks run on folded weights in variables of their own."""
     with contextlib.ExitStack() as stack:
         for layer in learned_layers(distribution.flow):
             if isinstance(layer, ResidualNetwork):
-                stack.enter_context(layer.frozen())
-        signatures = _signatures(distribution, max_samples)
-        # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file,
-        # no weight of which a folded one is there, and none twice.
-        read = [variable for function in signatures.values() for variable in function.graph.variables]
-        module.weights = list({id(variable): variable for variable in read}.values())
-    parent, name = os.path.split(path)
-    os.makedirs(parent, exist_ok=True)
-    # The model is one folder further down, for the temporary one is closed to other users.
-    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
-        model = os.path.join(temporary, "model")
-        tf.saved_model.save(module, model, signatures)
-        os.rename(model, path)
+                stack.enter_context(layer.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
+        yield
 
 
-def _signatures(
-    distribution: FlowDistribution, max_samples: int
-) -> dict[str, tf.types.experimental.ConcreteFunction]:
-    event_shape = distribution.event_shape.as_list()
-    bits_per_nat = 1 / (math.prod(event_shape) * math.log(2))
+def publish(
+    distribution: FlowDistribution, folder: str | os.PathLike, *, version: int | None = None, **kwargs: Any
+) -> pathlib.Path:
+    """Writes a flow as `folder/VERSION`, as TensorFlow Serving reads them: it serves the highest, once it is whole.
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *event_shape], tf.float32, name="images")])
-    def log_prob(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        nats = distribution.log_prob(tf.cast(images, distribution.dtype))
-        return {
-            "log_prob": tf.cast(nats, tf.float32),
-            "bits_per_dim": tf.cast(-bits_per_nat * nats, tf.float32),
-        }
+    Args:
+      distribution: as for `save`.
+      folder: the model's, named as the model is.
+      version: a number; by default one more than the highest that is there, or 1.
+      **kwargs: of `save`.
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([], tf.int32, name="count"),
-            tf.TensorSpec([2], tf.int32, name="seed"),
-        ]
-    )
-    def sample(count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        check = tf.debugging.Assert(
-            (count >= 1) & (count <= max_samples),
-            [f"expected a count in 1 ... {max_samples}, got", count],
-        )
-        with tf.control_dependencies([check]):
-            count = tf.identity(count)
-        images = distribution.sample(count, seed=seed)
-        return {"images": tf.cast(images, tf.float32)}
+    Returns:
+      The version's path.
 
-    functions = {"serving_default": log_prob, "log_prob": log_prob, "sample": sample}
-    return {name: function.get_concrete_function() for name, function in functions.items()}
+    Raises:
+      FileExistsError: when that version is there.
+      ValueError: as `save`; for a version below 1.
+    """
+    if version is not None and version < 1:
+        raise ValueError(f"expected a version of 1 or more, got {version}")
+    path = pathlib.Path(folder) / str(version or max(versions(folder), default=0) + 1)
+    save(distribution, path, **kwargs)
+    return path
+
+
+def versions(folder: str | os.PathLike) -> list[int]:
+    """The versions of a model that a folder holds, in order."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def describe(path: str | os.PathLike) -> dict[str, Any]:
+    """What an export says of itself: event_shape, levels, what was given as metadata.
+
+    Raises:
+      FileNotFoundError: when there is no export of this package at `path`.
+    """
+    file = pathlib.Path(path) / _EXTRA / _DESCRIPTION
+    if not file.is_file():
+        raise FileNotFoundError(f"expected an export of tfp_realnvp with {_EXTRA}/{_DESCRIPTION} in {path}, found none")
+    return json.loads(file.read_text())

@@ -1,0 +1,70 @@
+"""Ask TensorFlow Serving over REST, with nothing but the standard library.
+
+    python examples/serving/rest_client.py --model=digits --sample=4 --seed=1
+    python examples/serving/rest_client.py --model=digits --score=images.npy
+    python examples/serving/rest_client.py --model=digits
+
+--score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that have
+theirs. Without either, says what the model offers.
+"""
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+
+
+def ask(url: str, body: dict | None = None) -> dict:
+    """The server's answer; what it refuses ends the program with its reason."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"error: {json.load(error).get('error', error)}")
+    except urllib.error.URLError as error:
+        sys.exit(f"error: no server at {url}: {error.reason}")
+
+
+def score(url: str, images: np.ndarray) -> dict:
+    """log_prob and bits_per_dim of each image."""
+    signature = "log_prob_uint8" if images.dtype == np.uint8 else "log_prob"
+    # In columns: an input for all rows at once, as all signatures but those of rows take it.
+    return ask(f"{url}:predict", {"signature_name": signature, "inputs": {"images": images.tolist()}})["outputs"]
+
+
+def sample(url: str, count: int, seed: int, temperature: float) -> np.ndarray:
+    """uint8 [count, height, width, channels]."""
+    inputs = {"count": count, "seed": [seed, 0], "temperature": temperature}
+    outputs = ask(f"{url}:predict", {"signature_name": "sample", "inputs": inputs})["outputs"]
+    return np.asarray(outputs["pixels"], np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", default="http://localhost:8501")
+    parser.add_argument("--model", default="digits", help="name of the model, as in models.config")
+    parser.add_argument("--score", metavar="FILE", help="a .npy file of images")
+    parser.add_argument("--sample", metavar="COUNT", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--output", default="samples.npy", help="where --sample writes")
+    values = parser.parse_args()
+    url = f"{values.server}/v1/models/{values.model}"
+    if values.score:
+        answers = score(url, np.load(values.score))
+        for nats, bits in zip(answers["log_prob"], answers["bits_per_dim"]):
+            print(f"{nats:.4f} nats, {bits:.4f} bits/dim")
+    elif values.sample:
+        np.save(values.output, sample(url, values.sample, values.seed, values.temperature))
+        print(f"Wrote {values.output}")
+    else:
+        print(json.dumps(ask(f"{url}/metadata"), indent=2))
+
+
+if __name__ == "__main__":
+    main()

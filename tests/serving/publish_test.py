@@ -1,0 +1,92 @@
+"""Versions appear as a whole, under the next number, whatever interrupts the one who writes them."""
+
+import multiprocessing
+import os
+import pathlib
+import tempfile
+
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+from tensorflow_serving.apis import prediction_log_pb2
+
+import tfp_realnvp as nvp
+from tfp_realnvp import serving
+
+_SHAPE = (4, 2, 1)
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tfp_realnvp"])
+
+
+def _flow():
+    norm = nvp.bijectors.BatchNorm(1, mask=nvp.bijectors.Checkerboard(parity=0))
+    return nvp.FlowDistribution(nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(17), norm]), _SHAPE)
+
+
+def _publish(folder):
+    serving.publish(_flow(), folder)
+
+
+def _entries(folder):
+    return sum(len(folders) + len(files) for _, folders, files in os.walk(folder))
+
+
+class _Test(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory())) / "model"
+
+
+class PublishTest(_Test):
+    def test_numbers_versions(self):
+        self.assertEqual(serving.versions(self.folder), [])
+        self.assertEqual(serving.publish(_flow(), self.folder), self.folder / "1")
+        self.assertEqual(serving.publish(_flow(), self.folder, version=9), self.folder / "9")
+        (self.folder / "README.md").touch()
+        self.assertEqual(serving.publish(_flow(), self.folder), self.folder / "10")
+        self.assertEqual(serving.versions(self.folder), [1, 9, 10])
+        self.assertCountEqual(os.listdir(self.folder), ["1", "9", "10", "README.md"])
+
+    def test_refuses_a_version_that_is_there(self):
+        serving.publish(_flow(), self.folder)
+        with self.assertRaisesRegex(FileExistsError, "there is something at .*/model/1"):
+            serving.publish(_flow(), self.folder, version=1)
+        with self.assertRaisesRegex(ValueError, "expected a version of 1 or more, got 0"):
+            serving.publish(_flow(), self.folder, version=0)
+
+    def test_warms_up_every_signature(self):
+        path = serving.publish(_flow(), self.folder)
+        signatures = tf.saved_model.load(str(path)).signatures
+        asked = []
+        for record in tf.data.TFRecordDataset(str(path / "assets.extra" / "tf_serving_warmup_requests")):
+            request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+            name = request.model_spec.signature_name
+            inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+            signatures[name](**inputs)
+            asked.append(name)
+        self.assertCountEqual(asked, signatures)
+
+
+class InterruptedTest(_Test):
+    @parameterized.parameters(1, 4, 7)
+    def test_no_half_version(self, number):
+        """SIGKILL once this many files and folders are there, of the ten or so of an export."""
+        self.folder.mkdir()
+        process = _processes.Process(target=_publish, args=(self.folder,))
+        process.start()
+        while process.is_alive() and _entries(self.folder) < number:
+            pass
+        process.kill()
+        process.join()
+        for version in serving.versions(self.folder):
+            path = self.folder / str(version)
+            self.assertEqual(serving.describe(path)["event_shape"], [*_SHAPE])
+            self.assertTrue((path / "assets.extra" / "tf_serving_warmup_requests").exists())
+            tf.saved_model.load(str(path)).signatures["log_prob"](images=tf.ones([1, *_SHAPE]))
+        # What was left does not stand in the way of the next.
+        path = serving.publish(_flow(), self.folder)
+        self.assertIn(int(path.name), (1, 2))
+        tf.saved_model.load(str(path))
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,110 @@
+"""The card of a released model: what it is, where it comes from and what it is not good for."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shlex
+import shutil
+
+import tensorflow as tf
+
+from tfp_realnvp.serving.export import describe
+
+# What may be said of a set in a sentence, by its TFDS name; others are to be added to the card by hand.
+_DATA = {
+    "digits": "1,797 scanned digits of 8x8 pixels and 17 levels, UCI Machine Learning Repository, CC BY 4.0; test: the "
+    "last 300.",
+    "mnist": "MNIST (LeCun, Cortes, Burges), 28x28 grey pixels, commonly distributed as CC BY-SA 3.0; trained on the "
+    "training images but the last 5,000, test: the 10,000 test images.",
+}
+
+
+def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> list[pathlib.Path]:
+    """Writes `README.md` and `samples.png` into a model's folder; returns their paths.
+
+    Args:
+      folder: the model's, `NAME`.
+      version: an export in it, `NAME/VERSION`.
+      run: the folder of the training that made it, with `config.json`, `results.json` and `samples.png`.
+    """
+    card, picture = folder / "README.md", folder / "samples.png"
+    shutil.copyfile(run / "samples.png", picture)
+    config, results = (json.loads((run / name).read_text()) for name in ("config.json", "results.json"))
+    card.write_text(_text(folder.name, version, config, results))
+    return [card, picture]
+
+
+def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
+    about, model = describe(version), config["model"]
+    ours = results["Real NVP"]
+    command = shlex.join(["python", "-m", "launch.train", *config["command"][1:]])
+    versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
+    rows = [
+        f"| {what} | {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} |" for what, row in results.items()
+    ]
+    height, width, channels = about["event_shape"]
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"A Real NVP on {about['dataset']}: the density of {height}x{width}x{channels} images of {about['levels']} "
+            "levels. It loads with TensorFlow alone.",
+            "",
+            "![Samples](samples.png)",
+            "",
+            "## Data",
+            "",
+            _DATA.get(about["dataset"], f"The TFDS set `{about['dataset']}`, whose licence holds."),
+            "",
+            "## Recipe",
+            "",
+            "```sh",
+            command,
+            "```",
+            "",
+            f"Commit {config['commit']}; {versions}. {model['scales']} scales, width {model['width']}, {model['blocks']} "
+            f"residual blocks, batches of {model['batch_size']}, seed {model['seed']}.",
+            "",
+            "## Test bits/dim",
+            "",
+            "| | uniform dequantisation, one noise sample |",
+            "|---|---|",
+            *rows,
+            "",
+            f"On {ours['num_examples']:,} images; the error is that of the mean over images, and says nothing of other "
+            "training runs. To have it again:",
+            "",
+            "```sh",
+            f"python -m launch.evaluate --saved_model=saved_models/{name}/{version.name} --data_dir=DIR",
+            "```",
+            "",
+            "## Signatures",
+            "",
+            *_signature_table(version),
+            "",
+            "## Limits",
+            "",
+            "Made to show the package, not to be the best of its kind. A high density does not mean that an image looks "
+            "right, and images of another kind may have a higher one (docs/serving.md): not to be used alone to find "
+            "what is out of distribution. Samples repeat what is in the data, its faults included.",
+            "",
+        ]
+    )
+
+
+def _signature_table(version: pathlib.Path) -> list[str]:
+    signatures = tf.saved_model.load(str(version)).signatures
+    rows = ["| signature | inputs | outputs |", "|---|---|---|"]
+    for name in sorted(signatures):
+        function = signatures[name]
+        inputs, outputs = function.structured_input_signature[1], function.structured_outputs
+        rows.append(f"| `{name}` | {_specs(inputs)} | {_specs(outputs)} |")
+    return rows
+
+
+def _specs(specs: dict[str, tf.TensorSpec]) -> str:
+    def one(name: str, spec: tf.TensorSpec) -> str:
+        return f"`{name}` {spec.dtype.name} [{', '.join('any' if size is None else str(size) for size in spec.shape)}]"
+
+    return "<br>".join(one(name, spec) for name, spec in sorted(specs.items()))
