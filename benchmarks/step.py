@@ -149,10 +149,10 @@ def log_prob(preset: str, batch_size: int, dtype_policy: str, compiler: str = "g
 def sample(preset: str, batch_size: int, dtype_policy: str, compiler: str = "graph", exported: bool = False) -> Work:
     recipe = presets.get(preset)
     distribution = recipe.build(dtype_policy=dtype_policy)
-    seed = tf.constant([0, 1])
+    seed, one = tf.constant([0, 1]), tf.constant(1.0)
     if exported:
         signature = _exported(distribution, recipe).signatures["sample"]
-        return Work(lambda: signature(count=tf.constant(batch_size), seed=seed)["images"].numpy())
+        return Work(lambda: signature(count=tf.constant(batch_size), seed=seed, temperature=one)["images"].numpy())
     function = tf.function(lambda seed: distribution.sample(batch_size, seed=seed), jit_compile=compiler == "xla")
     return Work(lambda: function(seed).numpy())
 
@@ -160,7 +160,7 @@ def sample(preset: str, batch_size: int, dtype_policy: str, compiler: str = "gra
 def _exported(distribution: nvp.FlowDistribution, recipe: presets.Preset) -> tf.Module:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model")
-        nvp.save(distribution, path, levels=recipe.levels)
+        nvp.save(distribution, path)
         return tf.saved_model.load(path)
 
 

@@ -16,7 +16,9 @@ from launch import run
 from tfp_realnvp import serving
 from tfp_realnvp.serving import card
 
-_EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder of the model; a version is written into it.", required=True)
+_EXPORT_DIR = flags.DEFINE_string(
+    "export_dir", None, "Folder of the model; a version is written into it.", required=True
+)
 _VERSION = flags.DEFINE_integer(
     "version", None, "Number of the version; by default one more than the highest that is there.", lower_bound=1
 )
@@ -33,6 +35,9 @@ _INVALID_ROWS = flags.DEFINE_enum(
 )
 _CARD = flags.DEFINE_bool(
     "card", False, "Whether to write the model's card, README.md and samples.png, into the folder of the model, too."
+)
+_LITERT = flags.DEFINE_string(
+    "litert", None, "A file to write the model to for LiteRT as well, with log_prob and decode of a single image."
 )
 
 
@@ -52,6 +57,9 @@ def main() -> None:
     except FileExistsError as error:
         raise run.UsageError(str(error)) from error
     print(f"Wrote {path}")
+    if _LITERT.value is not None:
+        serving.save_litert(path, _LITERT.value)
+        print(f"Wrote {_LITERT.value}")
     if _CARD.value:
         for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir()):
             print(f"Wrote {file}")

@@ -3,8 +3,8 @@
     python examples/serving/grpc_client.py --model=digits --sample=4 --seed=1
     python examples/serving/grpc_client.py --model=digits --score=images.npy
 
---score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that have
-theirs. Images travel as bytes, ten times smaller than as JSON.
+--score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that
+have theirs. Images travel as bytes, ten times smaller than as JSON.
 """
 
 import argparse

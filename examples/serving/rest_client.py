@@ -4,8 +4,8 @@
     python examples/serving/rest_client.py --model=digits --score=images.npy
     python examples/serving/rest_client.py --model=digits
 
---score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that have
-theirs. Without either, says what the model offers.
+--score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that
+have theirs. Without either, says what the model offers.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def ask(url: str, body: dict | None = None) -> dict:
 def score(url: str, images: np.ndarray) -> dict:
     """log_prob and bits_per_dim of each image."""
     signature = "log_prob_uint8" if images.dtype == np.uint8 else "log_prob"
-    # In columns: an input for all rows at once, as all signatures but those of rows take it.
+    # "inputs", not "instances": each input once for all rows.
     return ask(f"{url}:predict", {"signature_name": signature, "inputs": {"images": images.tolist()}})["outputs"]
 
 

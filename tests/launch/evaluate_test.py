@@ -57,6 +57,14 @@ class EvaluateTest(parameterized.TestCase):
         self.assertIn(f"{images:,} images", line)
 
 
+class SavedModelTest(absltest.TestCase):
+    def test_no_export(self):
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        self.assertStartsWith(
+            programs.run("evaluate", f"--saved_model={folder}").error, "expected an export of tfp_realnvp with"
+        )
+
+
 class RefusalsTest(absltest.TestCase):
     def setUp(self):
         super().setUp()

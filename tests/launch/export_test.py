@@ -1,5 +1,6 @@
 """`python -m launch.export`."""
 
+import json
 import pathlib
 import tempfile
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from absl.testing import absltest
 
 from tests.launch import programs
+from tfp_realnvp import serving
 
 
 class ExportTest(absltest.TestCase):
@@ -18,32 +20,56 @@ class ExportTest(absltest.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.target = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory())) / "served" / "digits" / "1"
+        self.model = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory())) / "served" / "digits"
+        self.target = self.model / "1"
 
     def _export(self, *flags):
         return programs.run("export", f"--output_dir={self.trained}", *flags)
 
     def test_writes_the_best_checkpoint(self):
         before = programs.contents(self.trained)
-        result = self._export(f"--export_dir={self.target}")
+        result = self._export(f"--export_dir={self.model}", f"--litert={self.model}/digits.tflite", "--card")
         self.assertEqual(result.status, 0, result.errors)
-        self.assertEqual(result.output.splitlines()[-1], f"Wrote {self.target}")
+        written = [self.target, *(self.model / name for name in ("digits.tflite", "README.md", "samples.png"))]
+        self.assertEqual(result.output.splitlines()[-4:], [f"Wrote {path}" for path in written])
         # The run has a SavedModel of the same checkpoint.
         ours, theirs = (tf.saved_model.load(str(path)) for path in (self.target, self.trained / "saved_model"))
         self.assertEqual(ours.levels.numpy(), 17)
-        seed = tf.constant([0, 1])
-        images = ours.signatures["sample"](count=tf.constant(3), seed=seed)["images"]
+        asked = dict(count=tf.constant(3), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
+        images = ours.signatures["sample"](**asked)["images"]
         self.assertEqual(images.shape, (3, 8, 8, 1))
-        np.testing.assert_array_equal(images, theirs.signatures["sample"](count=tf.constant(3), seed=seed)["images"])
+        np.testing.assert_array_equal(images, theirs.signatures["sample"](**asked)["images"])
         log_probs = [model.signatures["log_prob"](images=images)["log_prob"] for model in (ours, theirs)]
         np.testing.assert_array_equal(*log_probs)
         self.assertTrue(np.all(np.isfinite(log_probs)))
         self.assertEqual(programs.contents(self.trained), before)
+        self.assertEqual((self.model / "samples.png").read_bytes(), (self.trained / "samples.png").read_bytes())
+        card = (self.model / "README.md").read_text()
+        results = json.loads((self.trained / "results.json").read_text())["Real NVP"]
+        figure = f"{results['bits_per_dim']:.4f} +- {results['standard_error']:.4f}"
+        for said in (
+            f"| Real NVP | {figure} |",
+            "CC BY 4.0",
+            "python -m launch.train --scales=1",
+            "| `log_prob` | `images` float32 [any, 8, 8, 1] | `bits_per_dim` float32 [any]<br>`log_prob` float32",
+            "python -m launch.evaluate --saved_model=saved_models/digits/1",
+        ):
+            self.assertIn(said, card)
+        # The figure of the card, again.
+        flags = (f"--saved_model={self.model}", f"--data_dir={programs.scratch() / 'data'}")
+        self.assertIn(f"digits test: {figure} bits/dim", programs.run("evaluate", *flags).output)
+
+    def test_the_next_version(self):
+        for name in ("1", "7", "notes"):
+            (self.model / name).mkdir(parents=True)
+        result = self._export(f"--export_dir={self.model}", "--weights_dtype=bfloat16", "--max_samples=2")
+        self.assertEqual(result.output.splitlines()[-1], f"Wrote {self.model / '8'}")
+        self.assertEqual(serving.describe(self.model / "8")["max_samples"], 2)
 
     def test_what_is_there_is_left_alone(self):
         self.target.mkdir(parents=True)
         (self.target / "notes.txt").write_text("mine")
-        result = self._export(f"--export_dir={self.target}")
+        result = self._export(f"--export_dir={self.model}", "--version=1")
         self.assertEqual(
             result.error, f"expected a path for a new folder, but there is something at {self.target}"
         )
@@ -56,7 +82,7 @@ class ExportTest(absltest.TestCase):
 
     def test_no_run(self):
         nowhere = self.target / "nowhere"
-        result = programs.run("export", f"--output_dir={nowhere}", f"--export_dir={self.target}")
+        result = programs.run("export", f"--output_dir={nowhere}", f"--export_dir={self.model}")
         self.assertEqual(result.error, f"expected a run's folder with a config.json, found none in {nowhere}")
         self.assertFalse(self.target.exists())
 

@@ -8,7 +8,6 @@ import sys
 import tempfile
 
 import numpy as np
-import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp

@@ -111,7 +111,7 @@ class LoadTest(absltest.TestCase):
         np.testing.assert_allclose(loaded.log_prob(x), distribution.log_prob(x), rtol=1e-12)
 
     def test_nothing_there(self):
-        with self.assertRaisesRegex(FileNotFoundError, "expected an export of tfp_realnvp with .* in .*/nowhere, found"):
+        with self.assertRaisesRegex(FileNotFoundError, "expected an export .* in .*/nowhere, found none"):
             nvp.load(os.path.join(self.folder, "nowhere"))
 
 

@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import os
-import re
 import tempfile
 from collections.abc import Callable
 

@@ -1,7 +1,19 @@
 """A model for machines that have TensorFlow and nothing of ours, and the way back."""
 
 from tfp_realnvp.serving.export import WEIGHTS_DTYPES, describe, publish, save, versions
+from tfp_realnvp.serving.litert import save_litert
 from tfp_realnvp.serving.load import load, version_path
 from tfp_realnvp.serving.signatures import INVALID_ROWS, Settings
 
-__all__ = ["INVALID_ROWS", "WEIGHTS_DTYPES", "Settings", "describe", "load", "publish", "save", "version_path", "versions"]
+__all__ = [
+    "INVALID_ROWS",
+    "WEIGHTS_DTYPES",
+    "Settings",
+    "describe",
+    "load",
+    "publish",
+    "save",
+    "save_litert",
+    "version_path",
+    "versions",
+]

@@ -63,8 +63,8 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             command,
             "```",
             "",
-            f"Commit {config['commit']}; {versions}. {model['scales']} scales, width {model['width']}, {model['blocks']} "
-            f"residual blocks, batches of {model['batch_size']}, seed {model['seed']}.",
+            f"Commit {config['commit']}; {versions}. {model['scales']} scales, width {model['width']}, "
+            f"{model['blocks']} residual blocks, batches of {model['batch_size']}, seed {model['seed']}.",
             "",
             "## Test bits/dim",
             "",
@@ -85,9 +85,9 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "",
             "## Limits",
             "",
-            "Made to show the package, not to be the best of its kind. A high density does not mean that an image looks "
-            "right, and images of another kind may have a higher one (docs/serving.md): not to be used alone to find "
-            "what is out of distribution. Samples repeat what is in the data, its faults included.",
+            "Made to show the package, not to be the best of its kind. A high density does not mean that an image "
+            "looks right, and images of another kind may have a higher one (docs/serving.md): not to be used alone to "
+            "find what is out of distribution. Samples repeat what is in the data, its faults included.",
             "",
         ]
     )

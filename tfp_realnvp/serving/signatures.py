@@ -66,7 +66,8 @@ class Served(tf.Module):
         dtype, contexts = distribution.dtype, self._context_specs(distribution.dtype)
         spec = functools.partial(tf.TensorSpec, dtype=dtype)
         self.forward = tf.function(self._forward, input_signature=[spec([None, *event_shape], name="x"), *contexts])
-        self.inverse = tf.function(self._inverse, input_signature=[spec([None, *self._latent_shape], name="z"), *contexts])
+        latents = spec([None, *self._latent_shape], name="z")
+        self.inverse = tf.function(self._inverse, input_signature=[latents, *contexts])
         self.signatures = self._no_dependency(self._named_signatures())
 
     def _context_specs(self, dtype: tf.DType) -> list[tf.TensorSpec]:
@@ -114,8 +115,10 @@ class Served(tf.Module):
         temperature = tf.TensorSpec([], tf.float32, name="temperature")
         answer = self._sample_for_each if condition else self._sample
 
-        # One with a default value, which a request may leave out, is the last.
-        def sample(first, seed, temperature=tf.constant(1.0)):
+        one = tf.constant(1.0)
+
+        # What has a default value, and may be left out of a request, is the last.
+        def sample(first, seed, temperature=one):
             return answer(first, seed, temperature)
 
         return tf.function(sample, input_signature=[*first, seed, temperature])

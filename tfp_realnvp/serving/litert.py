@@ -1,0 +1,73 @@
+"""An export for LiteRT (TensorFlow Lite): phones, browsers, microcontrollers with a little memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+import tempfile
+
+import tensorflow as tf
+
+from tfp_realnvp.serving.export import describe
+
+
+def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size: int = 1) -> None:
+    """Converts an export to a LiteRT model with the signatures `log_prob` and `decode`, of LiteRT's own operations.
+
+        log_prob: images float32 [batch_size, *event_shape]  -> log_prob float32 [batch_size], nats
+        decode:   latents float32 [batch_size, *event_shape] -> images float32 [batch_size, *event_shape]
+
+    As the signatures of `save`, in float32 and without their checks: pixels outside the support have a `log_prob`
+    near the lowest float32, which the converter makes of minus infinity. Sampling is `decode` of normal numbers.
+    Vectors are called `vectors`.
+
+    Args:
+      path: of an export, `NAME/VERSION`, of a flow that takes no context.
+      file: to write, most often `.tflite`; an older one is replaced.
+      batch_size: number of rows.
+
+    Raises:
+      FileNotFoundError: when there is no export of this package at `path`.
+      ValueError: for a conditional flow.
+
+    #### Examples
+
+    ```python
+    save_litert("saved_models/digits/1", "/tmp/digits.tflite")
+    interpreter = tf.lite.Interpreter("/tmp/digits.tflite")  # or ai_edge_litert's
+    interpreter.get_signature_runner("log_prob")(images=np.full([1, 8, 8, 1], 3.5, np.float32))
+    ```
+    """
+    about = describe(path)
+    if about["context_size"] or about["labels"]:
+        raise ValueError(f"expected a flow that takes no context, got a conditional one in {path}")
+    event_shape = about["event_shape"]
+    events = "images" if len(event_shape) == 3 else "vectors"
+    module = tf.Module()
+    module.served = served = tf.saved_model.load(str(path))
+    entropy = 0.5 * math.prod(event_shape) * math.log(2 * math.pi)
+    # Without TFP, whose normal distribution converts to operations that LiteRT lacks.
+    axes = list(range(1, 1 + len(event_shape)))
+
+    def log_prob(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        z, log_det = served.forward(tf.cast(x, about["dtype"]))
+        nats = log_det - 0.5 * tf.reduce_sum(tf.square(z), axes) - entropy
+        return {"log_prob": tf.cast(nats, tf.float32)}
+
+    def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {events: tf.cast(served.inverse(tf.cast(z, about["dtype"]))[0], tf.float32)}
+
+    shape = [batch_size, *event_shape]
+    signatures = {
+        name: tf.function(answer, input_signature=[tf.TensorSpec(shape, tf.float32, name=given)])
+        for name, answer, given in (("log_prob", log_prob, events), ("decode", decode, "latents"))
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
+        content = converter.convert()
+    file = pathlib.Path(file)
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.write_bytes(content)
+    unfinished.rename(file)
