@@ -21,6 +21,7 @@ setup(
         "tf-keras>=2.21,<2.22",  # TFP imports it
         "keras>=3.15,<3.16",
         "tensorflow-datasets>=4.9.10,<5",
+        f"tensorflow-serving-api{TENSORFLOW}",  # The protocol buffers of warm-up requests and clients
         "importlib_resources>=6,<8",  # TFDS imports it and does not say so
         "absl-py>=2,<3",
         "numpy>=2,<3",

@@ -3,6 +3,8 @@
 import concurrent.futures
 import dataclasses
 import os
+import pathlib
+import re
 import tempfile
 from collections.abc import Callable
 
@@ -204,6 +206,17 @@ class RequestsTest(absltest.TestCase):
         self.assertEqual(sum(sum(counts.values()) for counts in outcomes.values()), _REQUESTS)
         width = max(map(len, outcomes))
         print(*(f"{name:{width}}  {counts}" for name, counts in outcomes.items()), sep="\n")
+
+
+class PageTest(absltest.TestCase):
+    def test_has_the_table(self):
+        page = (pathlib.Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+        outcomes = {
+            name: "answered or refused" if kind.may_have_answer else "refused" if kind.refusal else "answered"
+            for name, kind in KINDS.items()
+        }
+        rows = re.findall(r"^\| (.*) \| ((?:answered|refused).*) \|$", page, re.MULTILINE)
+        self.assertEqual(dict(rows), outcomes)
 
 
 class InvalidRowsTest(absltest.TestCase):

@@ -149,6 +149,16 @@ class TrainTest(parameterized.TestCase):
         self.assertLen(history["loss"], 3)
         self.assertEqual(recorder.told[-1], "train ends")
 
+    def test_a_run_that_stopped_early_stays_so(self):
+        events = small.vectors(32)
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        for patience, epochs in ((2, 3), (2, 0), (3, 1)):
+            # The third has more patience.
+            model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.0))
+            stop = keras.callbacks.EarlyStopping("val_loss", patience=patience)
+            history = _train(model, events, events, epochs=9, callbacks=[stop], output_dir=folder)
+            self.assertLen(history.get("loss", []), epochs)
+
     def test_what_is_printed(self):
         line = r"4/4 - .* - loss: [\d.-]+\n"
         for verbose, expected in ((0, r"\A\Z"), (2, rf"\AEpoch 1/2\n{line}Epoch 2/2\n{line}\Z")):

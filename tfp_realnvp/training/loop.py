@@ -93,14 +93,16 @@ def train(
     )
     step = _Step(model, accumulation_steps)
     model.reset_metrics()
-    model.stop_training = False
     callback_list.on_train_begin()
     state.resume()  # After the callbacks began, for some forget what they knew then.
+    model.stop_training = _stopped_early(callbacks)
     _check_workers_agree(model)
     log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
     pace = Pace()
     with _sigterm() as asked_to_stop:
         for epoch in range(int(state.epoch), epochs):
+            if model.stop_training:
+                break
             if not state.batch:
                 model.reset_metrics()
             callback_list.on_epoch_begin(epoch)
@@ -140,8 +142,6 @@ def train(
             state.save()  # Last, for a callback may have lowered the learning rate.
             if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
                 _leave(strategy, f"after epoch {epoch + 1}; {state.last_good()}")
-            if model.stop_training:
-                break
     callback_list.on_train_end()
     leave_together(strategy)
     return history.history
@@ -180,6 +180,12 @@ class _Step:
 
     def _local(self, value: Any) -> tuple[tf.Tensor, ...]:
         return self._strategy.experimental_local_results(value)
+
+
+def _stopped_early(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    """Whether the run had stopped, and would again: with more patience it goes on."""
+    stops = (callback for callback in callbacks if isinstance(callback, keras.callbacks.EarlyStopping))
+    return any(stop.stopped_epoch and stop.wait >= stop.patience for stop in stops)
 
 
 def _grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
