@@ -4,8 +4,9 @@
     python -m benchmarks.serving --preset=digits --python=PYTHON
     python -m benchmarks.serving --saved_model=saved_models/mnist/1
 
-Makes a virtual environment with `pip install tensorflow` and nothing else, unless --python names an interpreter that has
-it, and runs every signature there in a process of its own. Weights are untrained unless --saved_model names an export.
+Makes a virtual environment with `pip install tensorflow` and nothing else, unless --python names an interpreter that
+has it, and runs every signature there in a process of its own. Weights are untrained unless --saved_model names an
+export.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def main(_: list[str]) -> None:
         else:
             distribution = presets.get(values.preset).build()
             for dtype in serving.WEIGHTS_DTYPES:
-                exports[f"{dtype} weights"] = nvp.publish(distribution, os.path.join(folder, dtype), weights_dtype=dtype)
+                path = os.path.join(folder, dtype)
+                exports[f"{dtype} weights"] = nvp.publish(distribution, path, weights_dtype=dtype)
         what = f"`{values.saved_model}`" if values.saved_model else f"The `{values.preset}` preset, untrained"
         environment = "an environment with the packages of `pip install tensorflow`" if not values.python else "PYTHON"
         lines = interleaved.heading("benchmarks.serving", f"{what}, in {environment}.")
@@ -80,10 +82,9 @@ def main(_: list[str]) -> None:
             size, seconds = _size(path), found["seconds"]
             imported = ", ".join(found["imported"]) or "none"
             rows.append([name, interleaved.mebibytes(size), f"{seconds['load']:.1f}", imported])
-            times += [
-                [f"{signature}, {name}", f"{seconds[f'{signature}, first']:.2f}", f"{seconds[f'{signature}, again']:.3f}"]
-                for signature in sorted({key.split(", ")[0] for key in seconds} - {"load"})
-            ]
+            for signature in sorted({key.split(", ")[0] for key in seconds} - {"load"}):
+                first, again = (seconds[f"{signature}, {kind}"] for kind in ("first", "again"))
+                times.append([f"{signature}, {name}", f"{first:.2f}", f"{again:.3f}"])
             if size > _MOST_BYTES or seconds["load"] > _MOST_SECONDS:
                 lines += ["", f"**{name}: expected at most 200 MiB and 10 s to load.**"]
     lines += interleaved.table(["export", "on disk, MiB", "load, s", "of TFP and this package, imported"], rows)

@@ -3,12 +3,12 @@
     python -m examples.out_of_distribution --saved_model=saved_models/digits --corruption=rotate
     python -m examples.out_of_distribution --saved_model=saved_models/mnist --dataset=SET --data_dir=DIR
 
-The model's own validation images say what is usual: an image is out of distribution when its bits/dim is beyond the range of
-all but 1 % of them, on either side. Without --dataset the images are the model's own test images; with --corruption, half of
-them are spoilt first, and the area under the ROC curve says how well bits/dim tells them from the others: 1 is always, .5
-no better than a coin.
+The model's own validation images say what is usual: an image is out of distribution when its bits/dim is beyond the
+range of all but 1 % of them, on either side. Without --dataset the images are the model's own test images; with
+--corruption, half of them are spoilt first, and the area under the ROC curve says how well bits/dim tells them from the
+others: 1 is always, .5 no better than a coin.
 
-A density alone is no detector: constant images have the highest of all, and --corruption=blur shows it. Nalisnick et al. Do
+A density alone is no detector: flat images have the highest of all, and --corruption=blur shows it. Nalisnick et al. Do
 deep generative models know what they don't know? ICLR 2019. arXiv 1810.09136.
 """
 

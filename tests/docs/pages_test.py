@@ -73,7 +73,7 @@ class PagesTest(parameterized.TestCase):
         self.assertEqual(result.status, 0, f"{flags}: {result.errors}")
 
     def test_links(self, page):
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (_DOCS / page).read_text()):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", _prose((_DOCS / page).read_text())):
             if "://" not in target:
                 self.assertTrue((_DOCS / target).exists(), target)
 
