@@ -19,7 +19,7 @@ import tempfile
 import venv
 
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import tfp_realnvp as nvp
 from benchmarks import interleaved
@@ -63,6 +63,7 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> None:
     values = flags.FLAGS
+    logging.set_verbosity(logging.WARNING)  # TensorFlow tells of every captured variable.
     with tempfile.TemporaryDirectory() as folder:
         python = values.python or _fresh_environment(os.path.join(folder, "environment"))
         exports = {}
