@@ -8,7 +8,7 @@ range of all but 1 % of them, on either side. Without --dataset the images are t
 --corruption, half of them are spoilt first, and the area under the ROC curve says how well bits/dim tells them from the
 others: 1 is always, .5 no better than a coin.
 
-A density alone is no detector: a turned digit is far from usual, a blank image is not, see --corruption=blank. Nalisnick
+A density alone is no detector: a turned digit is far from usual, a blank image is not: --corruption=blank. Nalisnick
 et al. Do deep generative models know what they don't know? ICLR 2019. arXiv 1810.09136.
 """
 
