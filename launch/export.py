@@ -9,6 +9,8 @@ is whole. Its signatures are listed in docs/serving.md, and by `saved_model_cli 
 from __future__ import annotations
 
 import pathlib
+import signal
+import sys
 
 from absl import flags
 
@@ -42,6 +44,10 @@ _LITERT = flags.DEFINE_string(
 
 
 def main() -> None:
+    # So that a hidden half of a model is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if _CARD.value:
+        _check_finished()
     preset, config = run.trained_preset(), run.trained_config()
     distribution = run.trained_distribution(preset)
     try:
@@ -54,7 +60,7 @@ def main() -> None:
             invalid_rows=_INVALID_ROWS.value,
             metadata={"dataset": preset.dataset, "preset": config["preset"], "command": config.get("command")},
         )
-    except FileExistsError as error:
+    except (FileExistsError, ValueError) as error:
         raise run.UsageError(str(error)) from error
     print(f"Wrote {path}")
     if _LITERT.value is not None:
@@ -63,6 +69,12 @@ def main() -> None:
     if _CARD.value:
         for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir()):
             print(f"Wrote {file}")
+
+
+def _check_finished() -> None:
+    missing = [name for name in card.SOURCES if not (run.output_dir() / name).is_file()]
+    if missing:
+        raise run.UsageError(f"expected a run that is finished for a card, found no {missing[0]} in {run.output_dir()}")
 
 
 if __name__ == "__main__":

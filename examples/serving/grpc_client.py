@@ -3,7 +3,7 @@
     python examples/serving/grpc_client.py --model=digits --sample=4 --seed=1
     python examples/serving/grpc_client.py --model=digits --score=images.npy
 
---score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that
+--score takes an array [n, height, width, channels]: integers, to which the server adds the noise, or floats that
 have theirs. Images travel as bytes, ten times smaller than as JSON.
 """
 
@@ -39,9 +39,11 @@ class Client:
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
     def score(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """log_prob and bits_per_dim of each image."""
-        if images.dtype == np.uint8:
-            return self.ask("log_prob_uint8", images=images)
+        """log_prob and bits_per_dim of each image; the server adds noise to integers."""
+        if np.issubdtype(images.dtype, np.integer):
+            if images.size and not 0 <= images.min() <= images.max() <= 255:
+                sys.exit(f"error: expected integers in 0 ... 255, got {images.min()} ... {images.max()}")
+            return self.ask("log_prob_uint8", images=images.astype(np.uint8))
         return self.ask("log_prob", images=images.astype(np.float32))
 
     def sample(self, count: int, seed: int, temperature: float = 1.0) -> np.ndarray:

@@ -4,7 +4,7 @@
     python examples/serving/rest_client.py --model=digits --score=images.npy
     python examples/serving/rest_client.py --model=digits
 
---score takes an array [n, height, width, channels]: uint8 pixels, to which the server adds the noise, or floats that
+--score takes an array [n, height, width, channels]: integers, to which the server adds the noise, or floats that
 have theirs. Without either, says what the model offers.
 """
 
@@ -32,9 +32,19 @@ def ask(url: str, body: dict | None = None) -> dict:
 
 def score(url: str, images: np.ndarray) -> dict:
     """log_prob and bits_per_dim of each image."""
+    images = integers_as_uint8(images)
     signature = "log_prob_uint8" if images.dtype == np.uint8 else "log_prob"
     # "inputs", not "instances": each input once for all rows.
     return ask(f"{url}:predict", {"signature_name": signature, "inputs": {"images": images.tolist()}})["outputs"]
+
+
+def integers_as_uint8(images: np.ndarray) -> np.ndarray:
+    """Other integers would be sent as floats, and have no noise."""
+    if np.issubdtype(images.dtype, np.integer) and images.dtype != np.uint8:
+        if images.size and not 0 <= images.min() <= images.max() <= 255:
+            sys.exit(f"error: expected integers in 0 ... 255, got {images.min()} ... {images.max()}")
+        return images.astype(np.uint8)
+    return images
 
 
 def sample(url: str, count: int, seed: int, temperature: float) -> np.ndarray:
@@ -59,7 +69,7 @@ def main() -> None:
         answers = score(url, np.load(values.score))
         for nats, bits in zip(answers["log_prob"], answers["bits_per_dim"]):
             print(f"{nats:.4f} nats, {bits:.4f} bits/dim")
-    elif values.sample:
+    elif values.sample is not None:
         np.save(values.output, sample(url, values.sample, values.seed, values.temperature))
         print(f"Wrote {values.output}")
     else:

@@ -6,11 +6,12 @@
 #
 # MODELS names another folder, whose models are those of models.config; IMAGE another image.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+root=$(realpath "$(dirname "$0")/../..")
+models=$(realpath "${MODELS:-$root/saved_models}")
 
 exec docker run --rm --publish 8500:8500 --publish 8501:8501 \
-  --volume "$(realpath "${MODELS:-saved_models}"):/models:ro" \
-  --volume "$PWD/launch/serving:/config:ro" \
+  --volume "$models:/models:ro" \
+  --volume "$root/launch/serving:/config:ro" \
   --entrypoint tensorflow_model_server \
   "${IMAGE:-tensorflow/serving:latest}" \
   --port=8500 --rest_api_port=8501 \

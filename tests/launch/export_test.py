@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import tempfile
 
 import numpy as np
@@ -28,9 +29,9 @@ class ExportTest(absltest.TestCase):
 
     def test_writes_the_best_checkpoint(self):
         before = programs.contents(self.trained)
-        result = self._export(f"--export_dir={self.model}", f"--litert={self.model}/digits.tflite", "--card")
+        result = self._export(f"--export_dir={self.model}", f"--litert={self.model}/lite/digits.tflite", "--card")
         self.assertEqual(result.status, 0, result.errors)
-        written = [self.target, *(self.model / name for name in ("digits.tflite", "README.md", "samples.png"))]
+        written = [self.target, *(self.model / name for name in ("lite/digits.tflite", "README.md", "samples.png"))]
         self.assertEqual(result.output.splitlines()[-4:], [f"Wrote {path}" for path in written])
         # The run has a SavedModel of the same checkpoint.
         ours, theirs = (tf.saved_model.load(str(path)) for path in (self.target, self.trained / "saved_model"))
@@ -52,7 +53,7 @@ class ExportTest(absltest.TestCase):
             "CC BY 4.0",
             "python -m launch.train --scales=1",
             "| `log_prob` | `images` float32 [any, 8, 8, 1] | `bits_per_dim` float32 [any]<br>`log_prob` float32",
-            "python -m launch.evaluate --saved_model=saved_models/digits/1",
+            f"python -m launch.evaluate --saved_model={self.target}",
         ):
             self.assertIn(said, card)
         # The figure of the card, again.
@@ -74,6 +75,14 @@ class ExportTest(absltest.TestCase):
             result.error, f"expected a path for a new folder, but there is something at {self.target}"
         )
         self.assertEqual(programs.contents(self.target), {self.target / "notes.txt": b"mine"})
+
+    def test_a_card_is_for_a_run_that_is_finished(self):
+        with tempfile.TemporaryDirectory() as unfinished:
+            shutil.copy(self.trained / "config.json", unfinished)
+            flags = (f"--output_dir={unfinished}", f"--export_dir={self.model}", "--card")
+            error = programs.run("export", *flags).error
+            self.assertStartsWith(error, "expected a run that is finished for a card, found no results.json")
+        self.assertFalse(self.model.exists())
 
     def test_where_to_must_be_said(self):
         result = self._export()

@@ -56,7 +56,8 @@ class FilesTest(absltest.TestCase):
         docker.chmod(0o755)
         arguments = subprocess.check_output(
             [_DEPLOYMENT / "docker.sh", "--enable_batching"],
-            env={"PATH": f"{folder}:/usr/bin:/bin", "MODELS": str(folder)},
+            env={"PATH": f"{folder}:/usr/bin:/bin", "MODELS": "."},
+            cwd=folder,
             text=True,
         ).splitlines()
         mounts = dict(
@@ -155,8 +156,14 @@ class ClientsTest(parameterized.TestCase):
         lines = self._client(protocol, f"--score={file}").stdout.splitlines()
         found = [float(line.split()[0]) for line in lines]
         np.testing.assert_allclose(found, self.distribution.log_prob(images), rtol=1e-4, atol=1e-3)
-        np.save(file, np.clip(images, 0, 16).astype(np.uint8))
-        self.assertLen(self._client(protocol, f"--score={file}").stdout.splitlines(), 3)
+        answers = []
+        for dtype in (np.uint8, np.int64):
+            np.save(file, np.clip(images, 0, 16).astype(dtype))
+            answers.append(self._client(protocol, f"--score={file}").stdout.splitlines())
+        self.assertLen(answers[0], 3)
+        self.assertEqual(*answers)
+        np.save(file, np.full_like(images, 256, np.int32))
+        self.assertIn("expected integers in 0 ... 255, got 256", self._client(protocol, f"--score={file}").stderr)
 
     def test_draws(self, protocol):
         file = self.folder / f"{protocol}_samples.npy"

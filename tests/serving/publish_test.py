@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import pathlib
+import shutil
 import tempfile
+from unittest import mock
 
 import tensorflow as tf
 from absl.testing import absltest, parameterized
@@ -63,7 +65,35 @@ class PublishTest(_Test):
             inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
             signatures[name](**inputs)
             asked.append(name)
-        self.assertCountEqual(asked, signatures)
+            # What a server that batches asks for.
+            self.assertEqual({value.shape[0] for value in inputs.values()}, {1})
+        self.assertCountEqual(asked, set(signatures) - {"sample"})
+
+    def test_of_two_exports_each_gets_a_number(self):
+        save = tf.saved_model.save
+
+        def save_while_another_is_faster(*args, **kwargs):
+            save(*args, **kwargs)
+            (self.folder / "1").mkdir()
+            (self.folder / "1" / "saved_model.pb").touch()
+
+        with mock.patch.object(tf.saved_model, "save", save_while_another_is_faster):
+            self.assertEqual(serving.publish(_flow(), self.folder), self.folder / "2")
+            shutil.rmtree(self.folder / "1")
+            with self.assertRaisesRegex(FileExistsError, "there is something at .*/model/1"):
+                serving.publish(_flow(), self.folder, version=1)
+        self.assertCountEqual(os.listdir(self.folder), ["1", "2"])
+
+    def test_names_that_are_numbers(self):
+        serving.publish(_flow(), self.folder, version=3)
+        os.rename(self.folder / "3", self.folder / "0003")
+        self.assertEqual(serving.versions(self.folder), [3])
+        self.assertEqual(serving.version_path(self.folder), self.folder / "0003")
+        self.assertEqual(nvp.load(self.folder).event_shape, _SHAPE)
+
+    def test_refuses_a_path_that_is_no_local_one(self):
+        with self.assertRaisesRegex(ValueError, "expected a path on a local disk, got gs://bucket/model"):
+            serving.publish(_flow(), "gs://bucket/model")
 
 
 class InterruptedTest(_Test):

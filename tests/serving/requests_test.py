@@ -233,9 +233,57 @@ class InvalidRowsTest(absltest.TestCase):
         answers = signatures["log_prob"](images=tf.constant(images))
         np.testing.assert_allclose(answers["log_prob"], expected, rtol=1e-6)
         self.assertTrue(np.all(answers["bits_per_dim"][1:3] == np.inf))
+        integers = tf.constant(np.clip(np.nan_to_num(images), 0, 16).astype(np.uint8))
+        expected = signatures["log_prob_uint8"](images=integers)["log_prob"].numpy()
+        expected[3] = -np.inf
+        integers = tf.tensor_scatter_nd_update(integers, [[3, 0, 0, 0]], tf.constant([17], tf.uint8))
+        answers = signatures["log_prob_uint8"](images=integers)["log_prob"]
+        np.testing.assert_allclose(answers, expected, rtol=1e-6)
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"expected pixels in 0 \.\.\. 16, got"):
+            signatures["encode_uint8"](images=integers)
         # Of latents there is none for such a row.
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"got in row\] \[1\]"):
             signatures["encode"](images=tf.constant(images))
+
+
+    def test_nor_does_a_bad_label_or_context_spoil_others(self):
+        distribution = registry.randomize(
+            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=0, context_size=3)
+        )
+        images = tf.constant(_pixels(np.random.default_rng(0), 4))
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        expected = distribution.log_prob(images, context=tf.one_hot([0, 1, 2, 0], 3)).numpy()
+        expected[[1, 2]] = -np.inf
+        for name, values, size in (
+            ("labels", tf.constant([0, 3, -1, 0]), 3),
+            ("context", tf.constant([[1, 0, 0], [np.nan, 0, 0], [0, np.inf, 0], [1, 0, 0]], tf.float32), 3),
+        ):
+            path = os.path.join(folder, name)
+            settings = {"labels": size} if name == "labels" else {"context_size": size}
+            serving.save(distribution, path, invalid_rows="minus_inf", **settings)
+            answer = tf.saved_model.load(path).signatures["log_prob"](images=images, **{name: values})
+            np.testing.assert_allclose(answer["log_prob"], expected, rtol=1e-4)
+
+
+class EdgesTest(absltest.TestCase):
+    def test_what_is_not_finite_in_single_precision_is_refused(self):
+        flow = nvp.bijectors.BatchNorm(2, dtype="float64")
+        flow.moving_variance.assign([1e-4, 1e-4])
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
+        serving.save(nvp.FlowDistribution(flow, [2], dtype=tf.float64), path)
+        signatures = tf.saved_model.load(path).signatures
+        vectors = tf.constant([[3e37, 1.0]])
+        for name in ("log_prob", "encode"):
+            with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "expected finite events, got in row"):
+                signatures[name](vectors=vectors)
+
+    def test_no_rows_of_a_huge_image_are_refused(self):
+        flow = nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(_LEVELS)])
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
+        serving.save(nvp.FlowDistribution(flow, _SHAPE), path)
+        decode = tf.saved_model.load(path).signatures["decode"]
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "expected a row of latents, or none of at most"):
+            decode(latents=tf.zeros([0, 2**14, 2**14, 1]))
 
 
 class ThreadsTest(parameterized.TestCase):

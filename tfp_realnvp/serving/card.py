@@ -19,6 +19,9 @@ _DATA = {
     "training images but the last 5,000, test: the 10,000 test images.",
 }
 
+# What a card is made from, of a run's folder.
+SOURCES = ("config.json", "results.json", "samples.png")
+
 
 def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> list[pathlib.Path]:
     """Writes `README.md` and `samples.png` into a model's folder; returns their paths.
@@ -26,11 +29,11 @@ def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> lis
     Args:
       folder: the model's, `NAME`.
       version: an export in it, `NAME/VERSION`.
-      run: the folder of the training that made it, with `config.json`, `results.json` and `samples.png`.
+      run: the folder of the training that made it, with all `SOURCES`.
     """
     card, picture = folder / "README.md", folder / "samples.png"
     shutil.copyfile(run / "samples.png", picture)
-    config, results = (json.loads((run / name).read_text()) for name in ("config.json", "results.json"))
+    config, results = (json.loads((run / name).read_text()) for name in SOURCES[:2])
     card.write_text(_text(folder.name, version, config, results))
     return [card, picture]
 
@@ -76,7 +79,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "training runs. To have it again:",
             "",
             "```sh",
-            f"python -m launch.evaluate --saved_model=saved_models/{name}/{version.name} --data_dir=DIR",
+            f"python -m launch.evaluate --saved_model={version} --data_dir=DIR",
             "```",
             "",
             "## Signatures",

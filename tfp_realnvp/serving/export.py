@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
 import pathlib
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,12 +19,15 @@ from tfp_realnvp.bijectors.bijector import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving import warm_up
+from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.signatures import Served, Settings, levels_of
 
 WEIGHTS_DTYPES = ("float32", "bfloat16")
 # Of the folder that TensorFlow leaves to others.
 _EXTRA = "assets.extra"
 _DESCRIPTION = "tfp_realnvp.json"
+# Of two exports of one flow: while one is written, its networks run on folded weights.
+_LOCK = threading.Lock()
 
 
 def save(
@@ -44,13 +49,14 @@ def save(
         ..._uint8          images uint8 [n, *event_shape]          -> as each of the three
         decode             latents float32 [n, any, any, channels] -> images float32, pixels uint8
         sample             count int32 [], seed int32 [2],
-                           temperature float32 [], 1 by default    -> images float32, pixels uint8
+                           temperature float32 []                  -> images float32, pixels uint8
 
     Float images are dequantised pixels in [0, levels), image + u with u uniform on [0, 1). To integer ones the noise is
     added here: it is a function of `noise_seed` and of the pixels of the row alone, so that the same row has the same
     answer whatever stands beside it. What comes back as `images` is dequantised, too, and not clipped; `pixels` are
     the same rounded down and clipped to 0 ... levels - 1. `reconstruct_error` is the largest distance of an entry from
-    itself, encoded and decoded. `temperature` scales the latents that are drawn; 0 gives the image of the mode.
+    itself, encoded and decoded. `temperature` scales the latents that are drawn; 0 gives the image of the latent 0. A
+    session and TensorFlow Serving may leave it out, and take 1; a function that was loaded in Python wants it.
 
     A conditional flow takes `context` float32 [n, context_size] or `labels` int32 [n] as well, and `sample` draws one
     image for each row of it and has no count. Vectors are called `vectors`, and have neither bits/dim nor pixels.
@@ -62,8 +68,9 @@ def save(
 
     Batch norm uses its moving statistics; it and weight norm are folded into the kernels of residual networks here,
     once. Every weight is stored once, and training's state not. Gradients with respect to events pass through what
-    loads; it is not to be trained on. The model is written beside `path` and renamed when it is whole, so that
-    `path` never holds half a model, whatever fails.
+    loads; it is not to be trained on. XLA drops checks: compile `load`'s distribution, not a signature. The model is
+    written beside `path`, in a hidden folder, and renamed when it is whole: `path` never holds half a model, whatever
+    fails.
 
     Args:
       distribution: of images of a known size, or of vectors, as from `real_nvp`.
@@ -75,7 +82,8 @@ def save(
 
     Raises:
       FileExistsError: when there is something at `path`.
-      ValueError: when the event's shape is not known, or the flow needs a context that the settings do not name.
+      ValueError: when the event's shape is not known, the flow needs a context that the settings do not name, was
+        itself loaded from an export, or has no residual network with kernels to be bfloat16.
 
     #### Examples
 
@@ -85,71 +93,35 @@ def save(
 
     # Where there is only TensorFlow:
     model = tf.saved_model.load("/tmp/digits/1")
-    images = model.signatures["sample"](count=tf.constant(4), seed=tf.constant([0, 1]))["images"]
+    asked = dict(count=tf.constant(4), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
+    images = model.signatures["sample"](**asked)["images"]
     model.signatures["log_prob"](images=images)["bits_per_dim"]  # [4]
     ```
     """
-    path = pathlib.Path(os.path.abspath(path))
-    if os.path.lexists(path):
-        raise FileExistsError(f"expected a path for a new folder, but there is something at {path}")
-    if weights_dtype not in WEIGHTS_DTYPES:
-        raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
-    shape = distribution.event_shape
-    if shape.rank not in (1, 3) or not shape.is_fully_defined():
-        raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
-    settings = Settings(**settings)
-    levels = levels_of(distribution)
-    description = {
-        **(metadata or {}),
-        "event_shape": shape.as_list(),
-        "levels": levels,
-        "dtype": distribution.dtype.name,
-        **{name: getattr(settings, name) for name in ("context_size", "labels", "noise_seed", "max_samples")},
-        "weights_dtype": weights_dtype,
-        "versions": {name: importlib.metadata.version(name) for name in ("tfp_realnvp", "tensorflow")},
-    }
-    with _frozen(distribution, weights_dtype):
-        served = Served(distribution, settings)
-        # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
-        # a folded one is there, and none twice.
-        functions = [served.forward, served.inverse, *served.signatures.values()]
-        read = [variable for function in functions for variable in function.get_concrete_function().graph.variables]
-        served.weights = list({id(variable): variable for variable in read}.values())
-        if levels is not None:
-            served.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The model is one folder further down, for the temporary one is closed to other users. A server takes neither
-        # for a version, which is a number.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
-            model = pathlib.Path(temporary) / "model"
-            tf.saved_model.save(served, str(model), served.signatures)
-            extra = model / _EXTRA
-            extra.mkdir()
-            (extra / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-            warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
-            os.rename(model, path)
-
-
-@contextlib.contextmanager
-def _frozen(distribution: FlowDistribution, weights_dtype: str) -> Iterator[None]:
-    """Within it, residual networks run on folded weights in variables of their own."""
-    with contextlib.ExitStack() as stack:
-        for layer in learned_layers(distribution.flow):
-            if isinstance(layer, ResidualNetwork):
-                stack.enter_context(layer.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
-        yield
+    path = _local(path)
+    _refuse_existing(path)
+    with _written(distribution, path.parent, weights_dtype, metadata, Settings(**settings)) as model:
+        _rename(model, path)
 
 
 def publish(
-    distribution: FlowDistribution, folder: str | os.PathLike, *, version: int | None = None, **kwargs: Any
+    distribution: FlowDistribution,
+    folder: str | os.PathLike,
+    *,
+    version: int | None = None,
+    weights_dtype: str = "float32",
+    metadata: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> pathlib.Path:
     """Writes a flow as `folder/VERSION`, as TensorFlow Serving reads them: it serves the highest, once it is whole.
 
     Args:
       distribution: as for `save`.
       folder: the model's, named as the model is.
-      version: a number; by default one more than the highest that is there, or 1.
-      **kwargs: of `save`.
+      version: a number; by default one more than the highest that is there when it is whole, or 1.
+      weights_dtype: as for `save`.
+      metadata: as for `save`.
+      **settings: as for `save`.
 
     Returns:
       The version's path.
@@ -160,15 +132,102 @@ def publish(
     """
     if version is not None and version < 1:
         raise ValueError(f"expected a version of 1 or more, got {version}")
-    path = pathlib.Path(folder) / str(version or max(versions(folder), default=0) + 1)
-    save(distribution, path, **kwargs)
-    return path
+    folder = _local(folder)
+    if version is not None:
+        _refuse_existing(folder / str(version))
+    with _written(distribution, folder, weights_dtype, metadata, Settings(**settings)) as model:
+        while True:
+            path = folder / str(version or max(versions(folder), default=0) + 1)
+            try:
+                _rename(model, path)
+                return path
+            except FileExistsError:
+                if version is not None:
+                    raise  # Otherwise another export was faster: the next number.
+
+
+@contextlib.contextmanager
+def _written(
+    distribution: FlowDistribution,
+    parent: pathlib.Path,
+    weights_dtype: str,
+    metadata: Mapping[str, Any] | None,
+    settings: Settings,
+) -> Iterator[pathlib.Path]:
+    """A whole model in a hidden folder of `parent`, to be renamed; what is left there afterwards is removed."""
+    if weights_dtype not in WEIGHTS_DTYPES:
+        raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
+    shape = distribution.event_shape
+    if shape.rank not in (1, 3) or not shape.is_fully_defined():
+        raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
+    if isinstance(distribution.flow, SavedFlow):
+        raise ValueError("expected a flow with its networks, got one that was loaded from an export")
+    networks = [layer for layer in learned_layers(distribution.flow) if isinstance(layer, ResidualNetwork)]
+    if weights_dtype != "float32" and not networks:
+        raise ValueError(f"expected a flow with residual networks to have {weights_dtype} kernels, got none")
+    levels = levels_of(distribution)
+    description = {
+        **(metadata or {}),
+        "event_shape": shape.as_list(),
+        "levels": levels,
+        "dtype": distribution.dtype.name,
+        **dataclasses.asdict(settings),
+        "weights_dtype": weights_dtype,
+        "versions": {name: importlib.metadata.version(name) for name in ("tfp_realnvp", "tensorflow")},
+    }
+    with _LOCK, contextlib.ExitStack() as stack:
+        for network in networks:
+            stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
+        served = Served(distribution, settings)
+        # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
+        # a folded one is there, and none twice.
+        functions = [served.forward, served.inverse, *served.signatures.values()]
+        read = [variable for function in functions for variable in function.get_concrete_function().graph.variables]
+        served.weights = list({id(variable): variable for variable in read}.values())
+        if levels is not None:
+            served.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
+        parent.mkdir(parents=True, exist_ok=True)
+        # The model is one folder further down, for the temporary one is closed to other users. A server takes neither
+        # for a version, which is a number.
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=".unfinished.", dir=parent))
+        model = pathlib.Path(temporary) / "model"
+        tf.saved_model.save(served, str(model), served.signatures)
+        extra = model / _EXTRA
+        extra.mkdir()
+        (extra / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
+        yield model
+
+
+def _local(path: str | os.PathLike) -> pathlib.Path:
+    if "://" in os.fspath(path):
+        raise ValueError(f"expected a path on a local disk, got {path}: export there, and copy the folder")
+    return pathlib.Path(os.path.abspath(path))
+
+
+def _refuse_existing(path: pathlib.Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(f"expected a path for a new folder, but there is something at {path}")
+
+
+def _rename(model: pathlib.Path, path: pathlib.Path) -> None:
+    _refuse_existing(path)
+    try:
+        os.rename(model, path)
+    except OSError:
+        _refuse_existing(path)  # Something has come there since.
+        raise
 
 
 def versions(folder: str | os.PathLike) -> list[int]:
     """The versions of a model that a folder holds, in order."""
+    return sorted(named_versions(folder))
+
+
+def named_versions(folder: str | os.PathLike) -> dict[int, str]:
+    """The versions of a model that a folder holds, with the names of their folders, such as 7 and 0007."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    return sorted(int(name) for name in names if name.isdecimal())
+    return {int(name): name for name in names if name.isdecimal()}
 
 
 def describe(path: str | os.PathLike) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
 
     Args:
       path: of an export, `NAME/VERSION`, of a flow that takes no context.
-      file: to write, most often `.tflite`; an older one is replaced.
+      file: to write, most often `.tflite`; an older one is replaced, and its parents are made.
       batch_size: number of rows.
 
     Raises:
@@ -68,6 +68,7 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         content = converter.convert()
     file = pathlib.Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.write_bytes(content)
     unfinished.rename(file)

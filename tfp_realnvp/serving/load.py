@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import Bijector
 from tfp_realnvp.flows import FlowDistribution
-from tfp_realnvp.serving.export import describe, versions
+from tfp_realnvp.serving.export import describe, named_versions
+from tfp_realnvp.serving.saved_flow import SavedFlow
 
 
 def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistribution:
@@ -18,7 +17,8 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
 
     `log_prob`, `sample`, `event_shape`, `flow` and the rest are those of any `FlowDistribution`: it can stand in
     another `tfd.TransformedDistribution`, in a `tf.data` map, in a `tf.function`, and has a gradient with respect to
-    events. What its signatures refuse has here a `log_prob` of -inf, as everywhere in TFP.
+    events. What its signatures refuse has here a `log_prob` of -inf, as everywhere in TFP. Of an export with `labels`,
+    the context is a label in one-hot coding.
 
     Args:
       path: of a version, `NAME/VERSION`, or of a model, `NAME`: of its highest version then.
@@ -37,7 +37,11 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     """
     path = version_path(path)
     description = describe(path)
-    flow = SavedFlow(tf.saved_model.load(str(path)), event_ndims=len(description["event_shape"]))
+    flow = SavedFlow(
+        tf.saved_model.load(str(path)),
+        event_ndims=len(description["event_shape"]),
+        context_size=description["context_size"] or description["labels"],
+    )
     return FlowDistribution(
         flow, description["event_shape"], dtype=description["dtype"], validate_args=validate_args, name="saved_flow"
     )
@@ -46,29 +50,5 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
 def version_path(path: str | os.PathLike) -> pathlib.Path:
     """The path of a version: the path itself, or that of a model's highest."""
     path = pathlib.Path(path)
-    found = [] if (path / "saved_model.pb").exists() else versions(path)
-    return path / str(found[-1]) if found else path
-
-
-class SavedFlow(Bijector):
-    """A flow that was exported, as one bijector from data to latent.
-
-        forward:  z = f(x),  inverse: x = f^{-1}(z),  log|det df/dx|: as when it was exported, in inference mode
-
-    Args:
-      module: what `tf.saved_model.load` made of an export.
-      event_ndims: number of axes of an event.
-      validate_args: see `Bijector`.
-      name: the bijector's name.
-    """
-
-    def __init__(self, module: Any, event_ndims: int, *, validate_args: bool = False, name: str = "saved_flow"):
-        parameters = dict(locals())
-        self._module = module
-        super().__init__(event_ndims=event_ndims, parameters=parameters, validate_args=validate_args, name=name)
-
-    def _forward_and_log_det(self, x, context, training):
-        return self._module.forward(x) if context is None else self._module.forward(x, context)
-
-    def _inverse_and_log_det(self, z, context, training):
-        return self._module.inverse(z) if context is None else self._module.inverse(z, context)
+    found = {} if (path / "saved_model.pb").exists() else named_versions(path)
+    return path / found[max(found)] if found else path

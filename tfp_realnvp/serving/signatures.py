@@ -25,8 +25,8 @@ class Settings:
       noise_seed: of the dequantisation of integer images.
       context_size: size of the context of a conditional flow, or None.
       labels: number of classes of a flow whose context is a class in one-hot coding, or None.
-      invalid_rows: what `log_prob` does with an event outside the support: "refuse" the request, or give that row
-        "minus_inf" and all others their answer.
+      invalid_rows: what `log_prob` does with a row that has no density, such as pixels outside the support: "refuse"
+        the request, or give that row "minus_inf" and all others their answer.
     """
 
     max_samples: int = 1024
@@ -36,10 +36,13 @@ class Settings:
     invalid_rows: str = "refuse"
 
     def __post_init__(self) -> None:
-        if self.max_samples < 1:
-            raise ValueError(f"expected max_samples of 1 or more, got {self.max_samples}")
+        if not 1 <= self.max_samples < 2**31:
+            raise ValueError(f"expected max_samples in 1 ... {2**31 - 1}, got {self.max_samples}")
         if self.context_size is not None and self.labels is not None:
             raise ValueError("expected a context_size or a number of labels, got both")
+        for name in ("context_size", "labels"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
         if self.invalid_rows not in INVALID_ROWS:
             raise ValueError(f"expected invalid_rows to be one of {', '.join(INVALID_ROWS)}, got {self.invalid_rows!r}")
 
@@ -60,19 +63,18 @@ class Served(tf.Module):
         self._settings = settings
         self._is_image = len(event_shape) == 3
         self._levels = levels_of(distribution)
+        self._has_integers = self._is_image and self._levels is not None and self._levels <= 256
         self._event_shape = event_shape
         self._multiple = _least_side(distribution) if self._is_image else 1
         self._latent_shape = [None, None, event_shape[-1]] if self._is_image else event_shape
-        dtype, contexts = distribution.dtype, self._context_specs(distribution.dtype)
-        spec = functools.partial(tf.TensorSpec, dtype=dtype)
-        self.forward = tf.function(self._forward, input_signature=[spec([None, *event_shape], name="x"), *contexts])
-        latents = spec([None, *self._latent_shape], name="z")
-        self.inverse = tf.function(self._inverse, input_signature=[latents, *contexts])
+        size = settings.context_size or settings.labels
+        dtype = distribution.dtype
+        contexts = [tf.TensorSpec([None, size], dtype, name="context")] if size else []
+        data = tf.TensorSpec([None, *event_shape], dtype, name="x")
+        latents = tf.TensorSpec([None, *self._latent_shape], dtype, name="z")
+        self.forward = _function(self._forward, [data, *contexts])
+        self.inverse = _function(self._inverse, [latents, *contexts])
         self.signatures = self._no_dependency(self._named_signatures())
-
-    def _context_specs(self, dtype: tf.DType) -> list[tf.TensorSpec]:
-        size = self._settings.context_size or self._settings.labels
-        return [tf.TensorSpec([None, size], dtype, name="context")] if size else []
 
     def _forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         return _of_rows(self._distribution.flow.forward_and_log_det, x, context)
@@ -88,14 +90,14 @@ class Served(tf.Module):
         condition = self._condition_specs()
 
         def function(answer: Callable, *specs: tf.TensorSpec) -> Callable:
-            return tf.function(answer, input_signature=[*specs, *condition])
+            return _function(answer, [*specs, *condition])
 
         of_events = {"log_prob": self._log_prob, "encode": self._encode, "reconstruct_error": self._reconstruct_error}
         named = {name: function(answer, float_events) for name, answer in of_events.items()}
-        if self._levels is not None and self._levels <= 256:
+        if self._has_integers:
             integers = tf.TensorSpec(float_events.shape, tf.uint8, name=events)
             for name, answer in of_events.items():
-                named[f"{name}_uint8"] = function(self._of_integers(answer), integers)
+                named[f"{name}_uint8"] = function(functools.partial(self._of_integers, answer), integers)
         named["decode"] = function(self._decode, latents)
         named["sample"] = self._sample_signature(condition)
         named["serving_default"] = named["log_prob"]
@@ -121,46 +123,58 @@ class Served(tf.Module):
         def sample(first, seed, temperature=one):
             return answer(first, seed, temperature)
 
-        return tf.function(sample, input_signature=[*first, seed, temperature])
+        return _function(sample, [*first, seed, temperature])
 
-    # The answers. What follows an `Assert` in a `tf.function` runs whether it fails or not, but nothing is returned.
+    # The answers. An `Assert` in a `tf.function` runs whatever follows it, and fails the call. Finite is what is finite
+    # in float32, in which all answers are given.
 
-    def _log_prob(self, events: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
-        z, log_det = self._latents(events, condition)
-        nats = self._distribution.distribution.log_prob(z) + log_det
+    def _log_prob(
+        self, events: tf.Tensor, *condition: tf.Tensor, has_levels: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        (z, log_det), has_context = self._latents(events, condition)
+        nats = tf.cast(self._distribution.distribution.log_prob(z) + log_det, tf.float32)
         is_valid = tf.math.is_finite(nats)
         if self._settings.invalid_rows == "refuse":
+            self._refuse_context_unless(has_context, condition)
             self._refuse_unless(is_valid, events)
-        nats = tf.where(is_valid, nats, tf.constant(-math.inf, nats.dtype))
-        answers = {"log_prob": tf.cast(nats, tf.float32)}
+        else:
+            is_valid &= has_context if has_levels is None else has_context & has_levels
+            nats = tf.where(is_valid, nats, -math.inf)
+        answers = {"log_prob": nats}
         if self._is_image:
-            bits = -nats / (math.prod(self._event_shape) * math.log(2))
-            answers["bits_per_dim"] = tf.cast(bits, tf.float32)
+            answers["bits_per_dim"] = -nats / (math.prod(self._event_shape) * math.log(2))
         return answers
 
-    def _encode(self, events: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
-        z, log_det = self._latents(events, condition)
-        self._refuse_unless(tf.math.is_finite(log_det) & _each_finite(z), events)
-        return {"latents": tf.cast(z, tf.float32)}
+    def _encode(self, events: tf.Tensor, *condition: tf.Tensor, **unused: tf.Tensor) -> dict[str, tf.Tensor]:
+        (z, log_det), has_context = self._latents(events, condition)
+        self._refuse_context_unless(has_context, condition)
+        latents = tf.cast(z, tf.float32)
+        self._refuse_unless(tf.math.is_finite(log_det) & _each_finite(latents), events)
+        return {"latents": latents}
 
-    def _reconstruct_error(self, events: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
-        z, log_det = self._latents(events, condition)
-        x, _ = self.inverse(z, *self._context(condition, tf.shape(z)[0]))
+    def _reconstruct_error(
+        self, events: tf.Tensor, *condition: tf.Tensor, **unused: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        (z, log_det), has_context = self._latents(events, condition)
+        self._refuse_context_unless(has_context, condition)
+        x, _ = self.inverse(z, *self._context(condition, tf.shape(z)[0])[0])
         difference = tf.abs(x - tf.cast(events, x.dtype))
-        error = tf.reduce_max(difference, axis=list(range(1, difference.shape.rank)))
+        error = tf.cast(tf.reduce_max(difference, axis=list(range(1, difference.shape.rank))), tf.float32)
         self._refuse_unless(tf.math.is_finite(log_det) & tf.math.is_finite(error), events)
-        return {"reconstruct_error": tf.cast(error, tf.float32)}
+        return {"reconstruct_error": error}
 
-    def _of_integers(self, answer: Callable) -> Callable:
+    def _of_integers(self, answer: Callable, images: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
         """The answer for integer images, with noise that is a function of a row alone."""
-
-        def of_integers(images: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
-            images = tf.ensure_shape(images, [None, *self._event_shape])
-            highest = tf.reduce_max(tf.cast(images, tf.int32))
-            _assert(highest < self._levels, f"expected pixels in 0 ... {self._levels - 1}, got", highest)
-            return answer(dequantize_rows(images, levels=self._levels, seed=self._settings.noise_seed), *condition)
-
-        return of_integers
+        images = tf.ensure_shape(images, [None, *self._event_shape])
+        levels = self._levels
+        highest = tf.reduce_max(tf.cast(images, tf.int32), axis=[1, 2, 3])
+        has_levels = highest < levels
+        if answer != self._log_prob or self._settings.invalid_rows == "refuse":
+            _assert(tf.reduce_all(has_levels), f"expected pixels in 0 ... {levels - 1}, got", tf.reduce_max(highest))
+        # Some image, for a row that has none.
+        images = tf.minimum(images, tf.cast(levels - 1, tf.uint8))
+        events = dequantize_rows(images, levels=levels, seed=self._settings.noise_seed)
+        return answer(events, *condition, has_levels=has_levels)
 
     def _decode(self, latents: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
         latents = tf.ensure_shape(latents, [None, *self._latent_shape])
@@ -170,6 +184,10 @@ class Served(tf.Module):
             sides, multiple = tf.shape(latents)[1:3], self._multiple
             is_fit = tf.reduce_all((sides % multiple == 0) & (sides > 0))
             checks = [_assert(is_fit, f"expected a height and width that are multiples of {multiple}, got", sides)]
+            # A flow evaluates a row where there is none, and no row says nothing of how much memory there is for one.
+            most = self._event_shape[:2]
+            is_small = (tf.shape(latents)[0] > 0) | tf.reduce_all(sides <= most)
+            checks.append(_assert(is_small, f"expected a row of latents, or none of at most {most}, got", sides))
         with tf.control_dependencies(checks):  # Or the flow would fail first, in words of its own.
             z = tf.cast(tf.identity(latents), self._distribution.dtype)
         return self._events(z, condition)
@@ -184,7 +202,8 @@ class Served(tf.Module):
         self, count: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, condition: Sequence[tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         most = self._settings.max_samples
-        checks = [_assert((count >= 1) & (count <= most), f"expected a count in 1 ... {most}, got", count)]
+        what = "a number of rows" if condition else "a count"
+        checks = [_assert((count >= 1) & (count <= most), f"expected {what} in 1 ... {most}, got", count)]
         temperature = tf.ensure_shape(temperature, [])
         is_temperature = tf.math.is_finite(temperature) & (temperature >= 0)
         checks += [_assert(is_temperature, "expected a temperature of 0 or more, got", temperature)]
@@ -194,52 +213,57 @@ class Served(tf.Module):
         answers = self._events(z * tf.cast(temperature, z.dtype), condition)
         return {name: tf.ensure_shape(value, [None, *self._event_shape]) for name, value in answers.items()}
 
-    def _latents(self, events: tf.Tensor, condition: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _latents(
+        self, events: tf.Tensor, condition: Sequence[tf.Tensor]
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Latents and log-dets of each row, and whether it has a context."""
         x = tf.cast(tf.ensure_shape(events, [None, *self._event_shape]), self._distribution.dtype)
-        return self.forward(x, *self._context(condition, tf.shape(x)[0]))
+        context, has_context = self._context(condition, tf.shape(x)[0])
+        return self.forward(x, *context), has_context
 
     def _events(self, z: tf.Tensor, condition: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Of latents, the events, and for images what a viewer wants, too."""
-        x, _ = self.inverse(z, *self._context(condition, tf.shape(z)[0]))
-        _assert(tf.reduce_all(tf.math.is_finite(x)), "expected latents of finite events, got latents as far from 0 as",
-                tf.reduce_max(tf.abs(z)))
+        context, has_context = self._context(condition, tf.shape(z)[0])
+        self._refuse_context_unless(has_context, condition)
+        events = tf.cast(self.inverse(z, *context)[0], tf.float32)
+        furthest = tf.reduce_max(tf.abs(z))
+        is_finite = tf.reduce_all(tf.math.is_finite(events))
+        _assert(is_finite, "expected latents of finite events, got latents as far from 0 as", furthest)
         if not self._is_image:
-            return {"vectors": tf.cast(x, tf.float32)}
-        answers = {"images": tf.cast(x, tf.float32)}
-        if self._levels is not None and self._levels <= 256:
-            answers["pixels"] = tf.cast(tf.clip_by_value(tf.floor(x), 0, self._levels - 1), tf.uint8)
+            return {"vectors": events}
+        answers = {"images": events}
+        if self._has_integers:
+            answers["pixels"] = tf.cast(tf.clip_by_value(tf.floor(events), 0, self._levels - 1), tf.uint8)
         return answers
 
-    def _context(self, condition: Sequence[tf.Tensor], count: tf.Tensor) -> list[tf.Tensor]:
-        """What the flow takes, of what a request says of its rows."""
+    def _context(self, condition: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """What the flow takes of what a request says of its rows, and which rows say it rightly."""
         if not condition:
-            return []
+            return [], tf.fill([count], True)
         (given,) = condition
         labels, dtype = self._settings.labels, self._distribution.dtype
         given = tf.ensure_shape(given, [None] if labels else [None, self._settings.context_size])
         name = "labels" if labels else "context rows"
         _assert(tf.shape(given)[0] == count, f"expected as many {name} as rows, got", tf.shape(given)[0], "and", count)
         if labels:
-            is_known = tf.reduce_all((given >= 0) & (given < labels))
-            _assert(is_known, f"expected labels in 0 ... {labels - 1}, got", given)
-            return [tf.one_hot(given, labels, dtype=dtype)]
-        _assert(tf.reduce_all(tf.math.is_finite(given)), "expected a finite context, got", given)
-        return [tf.cast(given, dtype)]
+            # Of another label, zeros.
+            return [tf.one_hot(given, labels, dtype=dtype)], (given >= 0) & (given < labels)
+        is_finite = _each_finite(given)
+        return [tf.cast(tf.where(is_finite[:, tf.newaxis], given, 0.0), dtype)], is_finite
+
+    def _refuse_context_unless(self, is_valid: tf.Tensor, condition: Sequence[tf.Tensor]) -> None:
+        if condition:
+            labels = self._settings.labels
+            expected = f"labels in 0 ... {labels - 1}" if labels else "a finite context"
+            _assert(tf.reduce_all(is_valid), f"expected {expected}, got", *condition)
 
     def _refuse_unless(self, is_valid: tf.Tensor, events: tf.Tensor) -> None:
         expected = "finite events" if self._levels is None else f"pixels in [0, {self._levels})"
         position = tf.argmin(tf.concat([tf.cast(is_valid, tf.int32), [0]], 0))
-        # All are valid: the row past the last, which the slice then does not have.
+        # If all are valid, that of the row past the last: an empty slice.
         row = events[position : position + 1]
-        _assert(
-            tf.reduce_all(is_valid),
-            f"expected {expected}, got in row",
-            position,
-            "values from",
-            tf.reduce_min(row),
-            "to",
-            tf.reduce_max(row),
-        )
+        values = "values from", tf.reduce_min(row), "to", tf.reduce_max(row)
+        _assert(tf.reduce_all(is_valid), f"expected {expected}, got in row", position, *values)
 
 
 def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
@@ -256,7 +280,8 @@ def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
 
 def levels_of(distribution: FlowDistribution) -> int | None:
     """The number of levels of a pixel, of a flow that begins with them."""
-    levels = [part.levels for part in distribution.flow.submodules if isinstance(part, DequantizedLogit)]
+    flow = distribution.flow
+    levels = [part.levels for part in (flow, *flow.submodules) if isinstance(part, DequantizedLogit)]
     return levels[0] if levels else None
 
 
@@ -288,6 +313,11 @@ def _of_rows(
     # Of a flow that gives a log-det for each part of an event, such as an elementwise one, their sum.
     log_det = tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))
     return y[:count], log_det[:count]
+
+
+def _function(answer: Callable, input_signature: Sequence[tf.TensorSpec]) -> Callable:
+    # Without AutoGraph: nothing here or in a layer has Python control flow that depends on a tensor.
+    return tf.function(answer, input_signature=input_signature, autograph=False)
 
 
 def _each_finite(x: tf.Tensor) -> tf.Tensor:

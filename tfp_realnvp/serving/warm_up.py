@@ -10,12 +10,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 NAME = "tf_serving_warmup_requests"
 
-# Of all other inputs, zeros.
-_VALUES = {"count": 1, "temperature": 1.0}
-
 
 def write(path: str | os.PathLike, signatures: Mapping[str, Callable], event_shape: Sequence[int]) -> None:
-    """Writes one request of a single row for each signature.
+    """Writes one request of a single row for each signature of rows.
+
+    A server that batches refuses the others, `sample`, and does not load a model whose warm-up fails.
 
     Args:
       path: of the file, in a version's `assets.extra`.
@@ -24,11 +23,13 @@ def write(path: str | os.PathLike, signatures: Mapping[str, Callable], event_sha
     """
     with tf.io.TFRecordWriter(os.fspath(path)) as file:
         for name, function in signatures.items():
+            specs = function.get_concrete_function().structured_input_signature[0]
+            if not all(spec.shape.rank and spec.shape[0] is None for spec in specs):
+                continue
             request = predict_pb2.PredictRequest()
             request.model_spec.signature_name = name
-            for spec in function.get_concrete_function().structured_input_signature[0]:
+            for spec in specs:
                 shape = [known if size is None else size for size, known in zip(spec.shape, (1, *event_shape))]
-                value = tf.fill(shape, tf.cast(_VALUES.get(spec.name, 0), spec.dtype))
-                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(value))
+                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(tf.zeros(shape, spec.dtype)))
             log = prediction_log_pb2.PredictLog(request=request)
             file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())

@@ -1,0 +1,47 @@
+"""A flow that was exported, as a bijector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfp_realnvp.bijectors import Bijector
+from tfp_realnvp.conditioners.context import check_context
+
+
+class SavedFlow(Bijector):
+    """A flow that was exported, as one bijector from data to latent.
+
+        forward:  z = f(x),  inverse: x = f^{-1}(z),  log|det df/dx|: as when it was exported, in inference mode
+
+    Args:
+      module: what `tf.saved_model.load` made of an export.
+      event_ndims: number of axes of an event.
+      context_size: size of the context of a conditional flow, or None.
+      validate_args: see `Bijector`.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: for a context where none or another is expected.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        event_ndims: int,
+        *,
+        context_size: int | None = None,
+        validate_args: bool = False,
+        name: str = "saved_flow",
+    ):
+        parameters = dict(locals())
+        self._module = module
+        self.context_size = context_size
+        super().__init__(event_ndims=event_ndims, parameters=parameters, validate_args=validate_args, name=name)
+
+    def _forward_and_log_det(self, x, context, training):
+        check_context(context, self.context_size)
+        return self._module.forward(x) if context is None else self._module.forward(x, context)
+
+    def _inverse_and_log_det(self, z, context, training):
+        check_context(context, self.context_size)
+        return self._module.inverse(z) if context is None else self._module.inverse(z, context)
