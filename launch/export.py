@@ -58,7 +58,11 @@ def main() -> None:
             weights_dtype=_WEIGHTS_DTYPE.value,
             max_samples=_MAX_SAMPLES.value,
             invalid_rows=_INVALID_ROWS.value,
-            metadata={"dataset": preset.dataset, "preset": config["preset"], "command": config.get("command")},
+            metadata={
+                "dataset": preset.dataset,
+                "preset": config["preset"],
+                "command": run.command_line(config["command"]),
+            },
         )
     except (FileExistsError, ValueError) as error:
         raise run.UsageError(str(error)) from error

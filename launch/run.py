@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +41,12 @@ JIT_COMPILE = flags.DEFINE_bool(
 
 def jit_compile() -> bool:
     return training.compiles_by_default() if JIT_COMPILE.value is None else JIT_COMPILE.value
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """A program's call as another would type it, without the folders of this machine."""
+    flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
+    return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *flags])
 
 
 class UsageError(ValueError):

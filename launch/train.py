@@ -293,7 +293,7 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     results = {name: dataclasses.asdict(row) for name, row in rows.items()}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
-    metadata = {"dataset": images.name, "preset": run.PRESET.value, "command": sys.argv}
+    metadata = {"dataset": images.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
     serving.save(distribution, folder / "saved_model", metadata=metadata)
     print("\nWrote:")
     written = ("samples.png", "results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")

@@ -51,7 +51,7 @@ class ExportTest(absltest.TestCase):
         for said in (
             f"| Real NVP | {figure} |",
             "CC BY 4.0",
-            "python -m launch.train --scales=1",
+            "python -m launch.train --scales=1 --width=2 --blocks=0 --batch_size=400 --verbose=2 --data_dir=DIR",
             "| `log_prob` | `images` float32 [any, 8, 8, 1] | `bits_per_dim` float32 [any]<br>`log_prob` float32",
             f"python -m launch.evaluate --saved_model={self.target}",
         ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import shlex
 import shutil
 
 import tensorflow as tf
@@ -41,7 +40,6 @@ def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> lis
 def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
     about, model = describe(version), config["model"]
     ours = results["Real NVP"]
-    command = shlex.join(["python", "-m", "launch.train", *config["command"][1:]])
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows = [
         f"| {what} | {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} |" for what, row in results.items()
@@ -63,7 +61,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "## Recipe",
             "",
             "```sh",
-            command,
+            about["command"],
             "```",
             "",
             f"Commit {config['commit']}; {versions}. {model['scales']} scales, width {model['width']}, "

@@ -124,7 +124,7 @@ def publish(
       **settings: as for `save`.
 
     Returns:
-      The version's path.
+      The version's path, `folder/VERSION`.
 
     Raises:
       FileExistsError: when that version is there.
@@ -132,15 +132,15 @@ def publish(
     """
     if version is not None and version < 1:
         raise ValueError(f"expected a version of 1 or more, got {version}")
-    folder = _local(folder)
+    local = _local(folder)
     if version is not None:
-        _refuse_existing(folder / str(version))
-    with _written(distribution, folder, weights_dtype, metadata, Settings(**settings)) as model:
+        _refuse_existing(local / str(version))
+    with _written(distribution, local, weights_dtype, metadata, Settings(**settings)) as model:
         while True:
-            path = folder / str(version or max(versions(folder), default=0) + 1)
+            name = str(version or max(versions(local), default=0) + 1)
             try:
-                _rename(model, path)
-                return path
+                _rename(model, local / name)
+                return pathlib.Path(folder) / name
             except FileExistsError:
                 if version is not None:
                     raise  # Otherwise another export was faster: the next number.
