@@ -82,7 +82,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "",
             "## Signatures",
             "",
-            *_signature_table(version),
+            *signature_table(version),
             "",
             "## Limits",
             "",
@@ -94,7 +94,8 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
     )
 
 
-def _signature_table(version: pathlib.Path) -> list[str]:
+def signature_table(version: pathlib.Path) -> list[str]:
+    """The lines of a table of an export's signatures."""
     signatures = tf.saved_model.load(str(version)).signatures
     rows = ["| signature | inputs | outputs |", "|---|---|---|"]
     for name in sorted(signatures):

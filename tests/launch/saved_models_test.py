@@ -1,0 +1,57 @@
+"""What lies in saved_models is what its cards say."""
+
+import os
+import pathlib
+import re
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tests.launch import programs
+from tfp_realnvp import serving
+from tfp_realnvp.serving import card
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_MODELS = _ROOT / "saved_models"
+_DATA_DIR = os.environ.get("TFP_REALNVP_DATA", _ROOT.parent / "shared/data/tfds")
+
+
+@parameterized.parameters("digits", "mnist")
+class SavedModelsTest(parameterized.TestCase):
+    def test_the_figure(self, name):
+        about = serving.describe(_MODELS / name / "1")
+        data_dir = programs.scratch() / "data" if name == "digits" else _DATA_DIR
+        if name != "digits" and not os.path.isdir(os.path.join(data_dir, name)):
+            self.skipTest(f"{name} is not in {data_dir}; set TFP_REALNVP_DATA to where it is")
+        found = programs.run("evaluate", f"--saved_model={_MODELS / name / '1'}", f"--data_dir={data_dir}")
+        figure = re.search(r"^\| Real NVP \| (\d+\.\d+) \+- (\d+\.\d+) \|$", _card(name), re.MULTILINE)
+        said = re.search(rf"^{about['dataset']} test: (\d+\.\d+) \+- (\d+\.\d+) ", found.output, re.MULTILINE)
+        for expected, value in zip(figure.groups(), said.groups(), strict=True):
+            self.assertAlmostEqual(float(value), float(expected), delta=1.5e-4)
+
+    def test_the_card(self, name):
+        path = _MODELS / name / "1"
+        for part in ("## Data", "## Recipe", "## Limits", serving.describe(path)["command"]):
+            self.assertIn(part, _card(name))
+        self.assertIn("\n".join(card.signature_table(path)), _card(name))
+        self.assertTrue((_MODELS / name / "samples.png").exists())
+
+    def test_samples_are_as_likely_as_images_of_the_test_set(self, name):
+        signatures = tf.saved_model.load(str(_MODELS / name / "1")).signatures
+        drawn = signatures["sample"](count=tf.constant(50), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
+        bits = signatures["log_prob"](images=drawn["images"])["bits_per_dim"]
+        expected = float(re.search(r"^\| Real NVP \| (\d+\.\d+) ", _card(name), re.MULTILINE)[1])
+        self.assertBetween(np.mean(bits), expected - 0.5, expected + 0.5)
+        errors = signatures["reconstruct_error"](images=drawn["images"])["reconstruct_error"]
+        self.assertLess(np.max(errors), 0.1)
+        self.assertEqual(nvp.load(_MODELS / name).event_shape, drawn["images"].shape[1:])
+
+
+def _card(name):
+    return (_MODELS / name / "README.md").read_text()
+
+
+if __name__ == "__main__":
+    absltest.main()
