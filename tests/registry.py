@@ -111,7 +111,7 @@ def parts(module: tf.Module, cls: type) -> list[Any]:
 @contextlib.contextmanager
 def counted_conditioners(module: tf.Module) -> Iterator[list[int]]:
     """Counts the evaluations of each conditioner, into a list."""
-    couplings = parts(module, nvb.AffineCoupling)
+    couplings = parts(module, nvb.Coupling)
     counts = [0] * len(couplings)
 
     def counting(i, function):
@@ -146,7 +146,8 @@ class Affine(tf.Module):
 def _conditioner(
     mask: nvb.Mask, size: int, policy: str, context_size: int | None = None, **kwargs: Any
 ) -> keras.layers.Layer:
-    kwargs |= dict(outputs=2 * mask.changed_size(size), context_size=context_size, dtype=policy)
+    per_entry = kwargs.pop("per_entry", 2)
+    kwargs |= dict(outputs=per_entry * mask.changed_size(size), context_size=context_size, dtype=policy)
     if mask.event_ndims == 3:
         network = nvp.conditioners.ResidualNetwork(
             width=3, blocks=1, mask_channel=isinstance(mask, nvb.Checkerboard), **kwargs
@@ -177,6 +178,17 @@ def _coupling_entry(
     return Entry(
         f"affine_coupling_{name}", make, event_shape, context_size=context_size, has_networks=True
     )
+
+
+def _additive_coupling(dtype: str, policy: str) -> nvb.Bijector:
+    mask = nvb.ChannelHalves("first")
+    return nvb.AdditiveCoupling(_conditioner(mask, 2, policy, per_entry=1), mask)
+
+
+def _spline_coupling(dtype: str, policy: str) -> nvb.Bijector:
+    mask = nvb.Alternating(0)
+    # Splines of some of the events, and for others their ends.
+    return nvb.SplineCoupling(_conditioner(mask, 5, policy, per_entry=11), mask, bins=4, bound=1.5)
 
 
 def _batch_norm_entry(
@@ -261,6 +273,16 @@ BIJECTORS = (
     _batch_norm_entry("checkerboard", _IMAGE, nvb.Checkerboard(1)),
     _batch_norm_entry("channels_rho", (4, 2, 3), nvb.ChannelHalves("first"), rho=0.9),
     _batch_norm_entry("alternating", _VECTOR, nvb.Alternating(1)),
+    Entry("additive_coupling", _additive_coupling, _IMAGE, has_networks=True),
+    Entry("spline_coupling", _spline_coupling, _VECTOR, has_networks=True),
+    Entry("act_norm_image", lambda dtype, policy: nvb.ActNorm(2, event_ndims=3, dtype=dtype), _IMAGE),
+    Entry("act_norm_vector", lambda dtype, policy: nvb.ActNorm(5, dtype=dtype), _VECTOR),
+    Entry("invertible_linear_lu", lambda dtype, policy: nvb.InvertibleLinear(2, event_ndims=3, dtype=dtype), _IMAGE),
+    Entry(
+        "invertible_linear_full", lambda dtype, policy: nvb.InvertibleLinear(5, form="full", dtype=dtype), _VECTOR
+    ),
+    Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
+    Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
     Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
     Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
     Entry(

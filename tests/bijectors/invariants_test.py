@@ -30,7 +30,7 @@ def _layers(layer):
 
 
 def _has_layers(bijector):
-    couplings = registry.parts(bijector, nvb.AffineCoupling)
+    couplings = registry.parts(bijector, nvb.Coupling)
     return any(isinstance(c.conditioner, keras.layers.Layer) for c in couplings)
 
 
@@ -156,9 +156,9 @@ class BijectorInvariantsTest(parameterized.TestCase):
     def test_variables_are_visible(self, entry):
         bijector = registry.built(entry.name)
         trainable, moving = [], []
-        for coupling in registry.parts(bijector, nvb.AffineCoupling):
+        for coupling in registry.parts(bijector, nvb.Coupling):
             conditioner = coupling.conditioner
-            trainable += [coupling.gain.value]
+            trainable += [coupling.gain.value] if isinstance(coupling, nvb.AffineCoupling) else []
             if isinstance(conditioner, keras.layers.Layer):
                 trainable += [v.value for v in conditioner.trainable_variables]
                 moving += [v.value for v in conditioner.non_trainable_variables]
@@ -166,6 +166,16 @@ class BijectorInvariantsTest(parameterized.TestCase):
                 trainable += [conditioner.kernel]
         for norm in registry.parts(bijector, nvb.BatchNorm):
             moving += [norm.moving_mean.value, norm.moving_variance.value]
+        for norm in registry.parts(bijector, nvb.ActNorm):
+            trainable += [norm.shift.value, norm.log_scale.value]
+            moving += [norm.mean.value, norm.variance.value]
+        for linear in registry.parts(bijector, nvb.InvertibleLinear):
+            learned = [linear.lower, linear.upper, linear.log_size] if linear.form == "lu" else [linear.matrix]
+            trainable += [variable.value for variable in learned]
+        for planar in registry.parts(bijector, nvb.Planar):
+            trainable += [planar.direction.value, planar.push.value, planar.offset.value]
+        for radial in registry.parts(bijector, nvb.Radial):
+            trainable += [radial.center.value, radial.raw_alpha.value, radial.raw_beta.value]
         for other in registry.parts(bijector, tfb.Bijector):
             if not isinstance(other, nvb.Bijector):
                 trainable += [v for v in vars(other).values() if isinstance(v, tf.Variable)]
@@ -332,7 +342,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
     )
     def test_mixed_precision(self, entry, policy):
         bijector = entry.bijector(dtype_policy=policy)
-        couplings = registry.parts(bijector, nvb.AffineCoupling)
+        couplings = registry.parts(bijector, nvb.Coupling)
         compute_dtype = policy.removeprefix("mixed_")
         self.assertIn(compute_dtype, {p.compute_dtype for p in _layers(couplings[0].conditioner)})
         self.assertEqual({v.dtype for v in bijector.variables}, {tf.float32})

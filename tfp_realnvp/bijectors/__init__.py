@@ -1,15 +1,24 @@
 """Invertible maps, one in a file; mathematics only. Forward is from data to latent."""
 
+from tfp_realnvp.bijectors.act_norm import ActNorm
+from tfp_realnvp.bijectors.additive_coupling import AdditiveCoupling
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.chain import Chain
+from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.dequantized_logit import DequantizedLogit, dequantize
+from tfp_realnvp.bijectors.invertible_linear import InvertibleLinear
 from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Mask
+from tfp_realnvp.bijectors.planar import Planar
+from tfp_realnvp.bijectors.radial import Radial
+from tfp_realnvp.bijectors.spline_coupling import SplineCoupling
 from tfp_realnvp.bijectors.split import Split
 from tfp_realnvp.bijectors.squeeze import Squeeze
 
 __all__ = [
+    "ActNorm",
+    "AdditiveCoupling",
     "AffineCoupling",
     "Alternating",
     "BatchNorm",
@@ -17,8 +26,13 @@ __all__ = [
     "Chain",
     "ChannelHalves",
     "Checkerboard",
+    "Coupling",
     "DequantizedLogit",
+    "InvertibleLinear",
     "Mask",
+    "Planar",
+    "Radial",
+    "SplineCoupling",
     "Split",
     "Squeeze",
     "dequantize",

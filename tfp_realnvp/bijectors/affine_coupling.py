@@ -7,12 +7,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.backprop import state_of
-from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.masks import Mask
 
 
-class AffineCoupling(Bijector):
+class AffineCoupling(Coupling):
     """Scales and shifts one part of an event by amounts computed from the other.
 
     With `x_a` the kept and `x_b` the changed entries, and `t, r = conditioner(x_a)`:
@@ -55,6 +54,9 @@ class AffineCoupling(Bijector):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. arXiv 1605.08803, sections 3.2 to 3.4.
     """
 
+    parameters_per_entry = 2
+    _parameter_names = "a shift and a log-scale"
+
     def __init__(
         self,
         conditioner: Callable[..., tf.Tensor],
@@ -69,72 +71,25 @@ class AffineCoupling(Bijector):
         parameters = dict(locals())
         if form not in ("scale_first", "shift_first"):
             raise ValueError(f'expected form to be "scale_first" or "shift_first", got {form!r}')
-        self.mask = mask
         self.form = form
-        is_layer = isinstance(conditioner, keras.layers.Layer)
-        self.conditioner = self._no_dependency(conditioner) if is_layer else conditioner
         gain = keras.Variable(initial_gain, shape=(), dtype=dtype, autocast=False, name=f"{name}_gain")
         self.gain = self._no_dependency(gain)
         super().__init__(
-            event_ndims=mask.event_ndims,
-            parameters=parameters,
-            layers=(conditioner, self.gain) if is_layer else (self.gain,),
-            validate_args=validate_args,
-            name=name,
+            conditioner, mask, parameters=parameters, variables=(gain,), validate_args=validate_args, name=name
         )
 
-    def _shift_and_log_scale(self, x: tf.Tensor, context, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        given = {} if context is None else {"context": context}
-        if isinstance(self.conditioner, keras.layers.Layer):
-            given["training"] = training
-        output = tf.cast(self.conditioner(self.mask.kept(x), **given), x.dtype)
-        size = self.mask.changed_size(x.shape[-1])
-        if output.shape[-1] != 2 * size:
-            raise ValueError(
-                f"{self.name}: expected the conditioner to return {2 * size} channels, a shift and a log-scale for "
-                f"each of {size}, got shape {output.shape}"
-            )
-        shift, raw_log_scale = output[..., :size], output[..., size:]
-        return shift, self.gain.value * tf.tanh(raw_log_scale)
+    def _constrained(self, output):
+        shift, raw_log_scale = tf.split(output, 2, -1)
+        return [shift, self.gain.value * tf.tanh(raw_log_scale)]
 
-    def _forward_and_log_det(self, x, context, training):
-        return self._transform(x, *self._shift_and_log_scale(x, context, training))
-
-    def _transform(self, x: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        changed = self.mask.changed(x)
+    def _entrywise(self, x, parameters):
+        shift, log_scale = parameters
         if self.form == "scale_first":
-            changed = changed * tf.exp(log_scale) + shift
-        else:
-            changed = (changed + shift) * tf.exp(log_scale)
-        return self.mask.combine(x, changed), self.mask.sum(log_scale)
+            return x * tf.exp(log_scale) + shift, log_scale
+        return (x + shift) * tf.exp(log_scale), log_scale
 
-    def _inverse_and_log_det(self, z, context, training):
-        shift, log_scale = self._shift_and_log_scale(z, context, training)
-        return self._solve(z, shift, log_scale), -self.mask.sum(log_scale)
-
-    def _solve(self, z: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
-        changed = self.mask.changed(z)
+    def _entrywise_inverse(self, z, parameters):
+        shift, log_scale = parameters
         if self.form == "scale_first":
-            changed = (changed - shift) * tf.exp(-log_scale)
-        else:
-            changed = changed * tf.exp(-log_scale) - shift
-        return self.mask.combine(z, changed)
-
-    def _forward_and_kept(self, x, context, training, inverts):
-        if not inverts:
-            return super()._forward_and_kept(x, context, training, inverts)
-        state = state_of(self.layers)
-        return *self._forward_and_log_det(x, context, training), state
-
-    def _backward(self, z, kept, dz, dlog_det, backward):
-        if not backward.inverts:
-            return super()._backward(z, kept, dz, dlog_det, backward)
-        # What the conditioner reads is the same in z as in x: one evaluation gives the inverse and the gradient.
-        z = backward.after_later_layers(z, dz)
-        network_outputs, network_tape = backward.evaluate(self._shift_and_log_scale, z, kept)
-        x = self._solve(z, *network_outputs)
-        with tf.GradientTape() as tape:
-            tape.watch([x, *network_outputs])
-            outputs = self._transform(x, *network_outputs)
-        dx, *upstream = tape.gradient(outputs, [x, *network_outputs], [dz, dlog_det])
-        return x, dx + backward.gradient(network_tape, network_outputs, upstream, z)
+            return (z - shift) * tf.exp(-log_scale), -log_scale
+        return z * tf.exp(-log_scale) - shift, -log_scale

@@ -98,12 +98,12 @@ class BatchNorm(Bijector):
         axes = list(range(changed.shape.rank - 1))
         weights = self.mask.weights(changed)
         hidden = tf.zeros([], changed.dtype)
-        count = _over_replicas(tf.cast(tf.shape(changed)[0], changed.dtype) * tf.reduce_sum(weights))
-        sums = _over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes))
+        count = over_replicas(tf.cast(tf.shape(changed)[0], changed.dtype) * tf.reduce_sum(weights))
+        sums = over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes))
         # No entry is changed where a checkerboard keeps an image's only pixel: moments of 0 then, not NaN.
         mean = tf.math.divide_no_nan(sums, count)
         squares = tf.where(weights > 0, tf.square(changed - mean), hidden)
-        return mean, tf.math.divide_no_nan(_over_replicas(tf.reduce_sum(squares, axes)), count)
+        return mean, tf.math.divide_no_nan(over_replicas(tf.reduce_sum(squares, axes)), count)
 
     def _training_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = self._batch_moments(changed)
@@ -163,7 +163,7 @@ class BatchNorm(Bijector):
         return x, backward.from_input(self._forward_and_log_det, x, state, dz, dlog_det)
 
 
-def _over_replicas(value: tf.Tensor) -> tf.Tensor:
+def over_replicas(value: tf.Tensor) -> tf.Tensor:
     """The sum of `value` over the replicas of a `tf.distribute` step; `value` itself where there is one."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:

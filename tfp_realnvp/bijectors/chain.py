@@ -9,9 +9,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.python.eager import record
 
-from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.backprop import MODES, Backward, state_of
 from tfp_realnvp.bijectors.bijector import Bijector, learned_layers
+from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.split import Split
 
 # `tfb.Invert(b)` gives an instance of this base class whenever `b` is no CompositeTensor, as ours are not.
@@ -37,7 +37,7 @@ class Chain(Bijector):
 
         * "store": every activation, as TensorFlow does.
         * "remat": each layer's input, on which the layer is evaluated again. The last two couplings are stored.
-        * "invert": the output alone, from which `AffineCoupling` and `BatchNorm` get their inputs back. Any other
+        * "invert": the output alone, from which a `Coupling` and `BatchNorm` get their inputs back. Any other
           layer keeps its input. Activations do not grow with the number of couplings, rounding errors do.
 
         In the last two, a conditioner whose activations are not held is evaluated once more for a step, in the mode and
@@ -152,7 +152,7 @@ class Chain(Bijector):
         """Where the layers begin that "remat" stores: the last two couplings, or what holds them."""
         couplings = 0
         for i, bijector in reversed(list(enumerate(self.bijectors))):
-            couplings += isinstance(bijector, AffineCoupling)
+            couplings += isinstance(bijector, Coupling)
             if isinstance(bijector, Split) or couplings == _STORED_COUPLINGS:
                 return i
         return 0

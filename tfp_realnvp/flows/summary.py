@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, DequantizedLogit, Split, Squeeze
+from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Coupling, DequantizedLogit, Split, Squeeze
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
 
@@ -64,11 +64,11 @@ def _rows(bijector: tfp.bijectors.Bijector, shape: tf.TensorShape, indent: int) 
 
 def describe(bijector: tfp.bijectors.Bijector) -> str:
     """One bijector in a few words."""
-    if isinstance(bijector, AffineCoupling):
+    if isinstance(bijector, Coupling):
         network = bijector.conditioner
         kind = network.__class__.__name__ if isinstance(network, keras.layers.Layer) else "callable"
         size = f" {network.blocks} blocks x {network.width}" if isinstance(network, ResidualNetwork) else ""
-        return f"AffineCoupling {bijector.mask}, {kind}{size}"
+        return f"{type(bijector).__name__} {bijector.mask}, {kind}{size}"
     if isinstance(bijector, BatchNorm):
         return f"BatchNorm{'' if bijector.rho is None else f' rho={bijector.rho}'}"
     if isinstance(bijector, DequantizedLogit):

@@ -1,0 +1,48 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+from tests import registry
+from tfp_realnvp.bijectors import InvertibleLinear
+
+
+class InvertibleLinearTest(parameterized.TestCase):
+    @parameterized.parameters("lu", "full")
+    def test_starts_as_a_rotation(self, form):
+        linear = InvertibleLinear(6, form=form, dtype="float64")
+        x = tf.random.stateless_normal([5, 6], (0, 0), dtype=tf.float64)
+        z, log_det = linear.forward_and_log_det(x)
+        np.testing.assert_allclose(np.linalg.norm(z, axis=-1), np.linalg.norm(x, axis=-1), rtol=1e-12)
+        np.testing.assert_allclose(log_det, 0, atol=1e-12)
+        self.assertGreater(np.max(np.abs(z - x)), 0.1)
+        # The same in both forms, and another with another seed.
+        other = InvertibleLinear(6, form="full" if form == "lu" else "lu", dtype="float64")
+        np.testing.assert_allclose(other.forward(x), z, rtol=1e-12)
+        self.assertGreater(np.max(np.abs(InvertibleLinear(6, form=form, seed=1, dtype="float64").forward(x) - z)), 0.1)
+
+    @parameterized.parameters("lu", "full")
+    def test_multiplies_each_position_of_an_image(self, form):
+        linear = registry.randomize(InvertibleLinear(3, event_ndims=3, form=form, dtype="float64"))
+        matrix = linear.forward(tf.eye(3, dtype=tf.float64)[:, tf.newaxis, tf.newaxis]).numpy()[:, 0, 0].T
+        x = tf.random.stateless_normal([2, 4, 5, 3], (0, 0), dtype=tf.float64)
+        z, log_det = linear.forward_and_log_det(x)
+        np.testing.assert_allclose(z, np.einsum("ij,bhwj->bhwi", matrix, x), rtol=1e-9)
+        np.testing.assert_allclose(log_det, [4 * 5 * np.linalg.slogdet(matrix)[1]] * 2, rtol=1e-9)
+
+    def test_what_is_not_learned_of_the_factors_stays(self):
+        linear = registry.randomize(InvertibleLinear(4))
+        lower, upper = linear._factors()
+        np.testing.assert_array_equal(np.diag(lower), 1)
+        np.testing.assert_array_equal(np.triu(lower, 1), 0)
+        np.testing.assert_array_equal(np.tril(upper, -1), 0)
+        np.testing.assert_array_equal(np.sign(np.diag(upper)), linear._signs)
+
+    def test_unknown_settings_are_refused(self):
+        with self.assertRaisesRegex(ValueError, 'expected form to be "lu" or "full", got \'qr\''):
+            InvertibleLinear(2, form="qr")
+        with self.assertRaisesRegex(ValueError, "invertible_linear: expected 2 channels, got 3"):
+            InvertibleLinear(2).forward(tf.zeros([1, 3]))
+
+
+if __name__ == "__main__":
+    absltest.main()

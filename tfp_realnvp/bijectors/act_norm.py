@@ -1,0 +1,116 @@
+"""Activation normalisation."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.batch_norm import over_replicas
+from tfp_realnvp.bijectors.bijector import Bijector
+
+
+class ActNorm(Bijector):
+    """Scales and shifts each channel, so that the first batch of training comes out with mean 0 and variance 1.
+
+        forward:  z = (x - mean) / deviation * exp(log_scale) + shift
+        inverse:  x = (z - shift) * exp(-log_scale) * deviation + mean
+        log|det df/dx| = sum over entries of log_scale - log(deviation)
+
+    `shift` and `log_scale` are learned and start at 0. `mean` and `deviation` are those of the first batch in training
+    mode, over all replicas, and never move again; before it they are 0 and 1. Kept apart from what is learned, they
+    are set as batch norm's moving moments are: in `fit`, under `tf.distribute`, once in a step whose activations are
+    recomputed, and not at all in a step that is skipped.
+
+    Args:
+      channels: size of the last axis.
+      event_ndims: number of axes of an event: 1 for vectors, 3 for images.
+      dtype: of the variables, and of the flow.
+      validate_args: see `Bijector`.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: for an input with other than `channels` channels.
+
+    #### Examples
+
+    ```python
+    norm = nvp.bijectors.ActNorm(channels=3, event_ndims=3)
+    z, log_det = norm.forward_and_log_det(tf.random.normal([8, 4, 4, 3]))
+    ```
+
+    #### References
+
+    Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        event_ndims: int = 1,
+        dtype: str = "float32",
+        validate_args: bool = False,
+        name: str = "act_norm",
+    ):
+        parameters = dict(locals())
+        self.channels = channels
+
+        def variable(initializer: str, what: str, trainable: bool) -> keras.Variable:
+            made = keras.Variable(
+                initializer,
+                shape=(channels,),
+                dtype=dtype,
+                trainable=trainable,
+                autocast=False,
+                # Of the first replica, for all have the same: the moments are those over all replicas.
+                aggregation="none" if trainable else "only_first_replica",
+                name=f"{name}_{what}",
+            )
+            return self._no_dependency(made)
+
+        self.shift = variable("zeros", "shift", trainable=True)
+        self.log_scale = variable("zeros", "log_scale", trainable=True)
+        self.mean = variable("zeros", "first_mean", trainable=False)
+        # Zero until it is set, and taken for 1 then.
+        self.variance = variable("zeros", "first_variance", trainable=False)
+        super().__init__(
+            event_ndims=event_ndims,
+            parameters=parameters,
+            layers=(self.shift, self.log_scale, self.mean, self.variance),
+            validate_args=validate_args,
+            name=name,
+        )
+
+    def _forward_and_log_det(self, x, context, training):
+        mean, variance = self._first_moments(x) if training else (self.mean.value, self.variance.value)
+        log_scale = self._total_log_scale(x, variance)
+        return (x - mean) * tf.exp(log_scale) + self.shift.value, self._log_det(x, log_scale)
+
+    def _inverse_and_log_det(self, z, context, training):
+        log_scale = self._total_log_scale(z, self.variance.value)
+        return (z - self.shift.value) * tf.exp(-log_scale) + self.mean.value, -self._log_det(z, log_scale)
+
+    def _total_log_scale(self, x: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        if x.shape[-1] != self.channels:
+            raise ValueError(f"{self.name}: expected {self.channels} channels, got {x.shape[-1]}")
+        return self.log_scale.value - 0.5 * tf.math.log(tf.where(variance > 0, variance, tf.ones_like(variance)))
+
+    def _log_det(self, x: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
+        positions = tf.reduce_prod(tf.shape(x)[1:-1])
+        return tf.fill(tf.shape(x)[:1], tf.cast(positions, x.dtype) * tf.reduce_sum(log_scale))
+
+    def _first_moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The moments that are there, or those of this batch, which are kept then."""
+        axes = list(range(x.shape.rank - 1))
+        x = tf.stop_gradient(x)
+        count = over_replicas(tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), x.dtype))
+        mean = over_replicas(tf.reduce_sum(x, axes)) / count
+        variance = over_replicas(tf.reduce_sum(tf.square(x - mean), axes)) / count
+        # A channel that is the same everywhere has a variance, too: one that it can be divided by.
+        variance = tf.maximum(variance, tf.constant(1e-6, x.dtype))
+        is_set = tf.reduce_all(self.variance.value > 0)
+        mean = tf.where(is_set, self.mean.value, mean)
+        variance = tf.where(is_set, self.variance.value, variance)
+        self.mean.assign(mean)
+        self.variance.assign(variance)
+        return mean, variance

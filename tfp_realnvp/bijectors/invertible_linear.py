@@ -1,0 +1,132 @@
+"""A learned mixing of channels: Glow's invertible 1x1 convolution."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.bijector import Bijector
+
+
+class InvertibleLinear(Bijector):
+    """Multiplies the channels at each position by one matrix: of images, the invertible 1x1 convolution.
+
+        forward:  z = W x at each position
+        inverse:  x = W^{-1} z
+        log|det df/dx| = positions * log|det W|
+
+    W starts as a random rotation. With `form="lu"` it is kept in factors, and its determinant costs nothing:
+
+        W = P L (U + diag(sign * exp(log_size)))
+
+    with P, a permutation, and the signs fixed, L lower triangular with ones on its diagonal and U strictly upper
+    triangular. With `form="full"` W itself is learned; its log-det takes a factorisation of C^3 steps, and it may
+    become singular, which an LU form cannot.
+
+    Args:
+      channels: size of the last axis, C.
+      event_ndims: number of axes of an event: 1 for vectors, 3 for images.
+      form: "lu" or "full".
+      seed: of the rotation.
+      dtype: of the variables, and of the flow.
+      validate_args: see `Bijector`.
+      name: the bijector's name.
+
+    Raises:
+      ValueError: for an unknown form, or an input with other than `channels` channels.
+
+    #### Examples
+
+    ```python
+    mixing = nvp.bijectors.InvertibleLinear(channels=12, event_ndims=3)
+    z, log_det = mixing.forward_and_log_det(tf.random.normal([8, 4, 4, 12]))
+    ```
+
+    #### References
+
+    Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        event_ndims: int = 1,
+        form: str = "lu",
+        seed: int = 0,
+        dtype: str = "float32",
+        validate_args: bool = False,
+        name: str = "invertible_linear",
+    ):
+        parameters = dict(locals())
+        if form not in ("lu", "full"):
+            raise ValueError(f'expected form to be "lu" or "full", got {form!r}')
+        self.channels = channels
+        self.form = form
+
+        def variable(value: np.ndarray, what: str) -> keras.Variable:
+            made = keras.Variable(value.astype(dtype), dtype=dtype, autocast=False, name=f"{name}_{what}")
+            return self._no_dependency(made)
+
+        random = np.random.default_rng(seed).normal(size=[channels, channels])
+        rotation = np.linalg.qr(random)[0]
+        if form == "full":
+            self.matrix = variable(rotation, "matrix")
+            learned = (self.matrix,)
+        else:
+            permuted, lu = tf.linalg.lu(rotation)[1].numpy(), tf.linalg.lu(rotation)[0].numpy()
+            # Row i of L U is row permuted[i] of W.
+            self._order = np.argsort(permuted)
+            self._signs = np.sign(np.diag(lu)).astype(dtype)
+            self.lower = variable(np.tril(lu, -1), "lower")
+            self.upper = variable(np.triu(lu, 1), "upper")
+            self.log_size = variable(np.log(np.abs(np.diag(lu))), "log_size")
+            learned = (self.lower, self.upper, self.log_size)
+        super().__init__(
+            event_ndims=event_ndims, parameters=parameters, layers=learned, validate_args=validate_args, name=name
+        )
+
+    def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """L, and U with its diagonal."""
+        strictly_lower = tf.linalg.band_part(self.lower.value, -1, 0)
+        lower = tf.linalg.set_diag(strictly_lower, tf.ones_like(self.log_size.value))
+        return lower, tf.linalg.set_diag(
+            tf.linalg.band_part(self.upper.value, 0, -1), self._signs * tf.exp(self.log_size.value)
+        )
+
+    def _log_det_of_matrix(self) -> tf.Tensor:
+        if self.form == "lu":
+            return tf.reduce_sum(self.log_size.value)
+        # `tf.linalg.slogdet` has no kernel for XLA.
+        triangular = tf.linalg.qr(self.matrix.value)[1]
+        return tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(triangular))))
+
+    def _forward_and_log_det(self, x, context, training):
+        if self.form == "lu":
+            lower, upper = self._factors()
+            matrix = tf.gather(lower @ upper, self._order)
+        else:
+            matrix = self.matrix.value
+        return self._multiplied(matrix, x), self._log_det(x)
+
+    def _inverse_and_log_det(self, z, context, training):
+        identity = tf.eye(self.channels, dtype=z.dtype)
+        if self.form == "lu":
+            lower, upper = self._factors()
+            below = tf.linalg.triangular_solve(lower, tf.gather(identity, np.argsort(self._order)))
+            matrix = tf.linalg.triangular_solve(upper, below, lower=False)
+        else:
+            matrix = tf.linalg.solve(self.matrix.value, identity)
+        return self._multiplied(matrix, z), -self._log_det(z)
+
+    def _multiplied(self, matrix: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        if x.shape[-1] != self.channels:
+            raise ValueError(f"{self.name}: expected {self.channels} channels, got {x.shape[-1]}")
+        if x.shape.rank == 4:
+            return tf.nn.conv2d(x, tf.transpose(matrix)[tf.newaxis, tf.newaxis], strides=1, padding="SAME")
+        return tf.linalg.matmul(x, matrix, transpose_b=True)
+
+    def _log_det(self, x: tf.Tensor) -> tf.Tensor:
+        positions = tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), x.dtype)
+        return tf.fill(tf.shape(x)[:1], positions * self._log_det_of_matrix())
