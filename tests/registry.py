@@ -321,6 +321,23 @@ def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry
     )
 
 
+def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), **settings: Any) -> Entry:
+    has_networks = factory not in ("planar", "radial")
+
+    def make(dtype: str, policy: str) -> nvp.FlowDistribution:
+        of_networks = dict(dtype_policy=policy, hidden=(6,), couplings=3) if has_networks else dict(layers=3)
+        return getattr(nvp, factory)(event_shape=event_shape, dtype=dtype, **{**of_networks, **settings})
+
+    return Entry(
+        f"{factory}_{name}",
+        make,
+        event_shape,
+        context_size=settings.get("context_size"),
+        factory=factory,
+        has_networks=has_networks,
+    )
+
+
 FLOWS = (
     _real_nvp("two_scales", (4, 4, 2), scales=2),
     _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),
@@ -336,6 +353,14 @@ FLOWS = (
     _real_nvp("odd_vector", (5,), couplings=3, form="shift_first"),
     _real_nvp("pair", (2,)),
     _real_nvp("vector_context", (3,), context_size=2),
+    _vector_flow("nice", "vector"),
+    _vector_flow("nice", "odd_context", (5,), context_size=2, backprop="invert"),
+    _vector_flow("spline_coupling", "vector", bins=4),
+    _vector_flow("spline_coupling", "context", (3,), context_size=2, bins=3, linear=False, act_norm=False),
+    _vector_flow("planar", "density"),
+    _vector_flow("planar", "sampling", sampling=True),
+    _vector_flow("radial", "density"),
+    _vector_flow("radial", "sampling", sampling=True),
 )
 
 ENTRIES = BIJECTORS + FLOWS

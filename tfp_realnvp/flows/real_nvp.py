@@ -23,6 +23,7 @@ from tfp_realnvp.bijectors import (
 )
 from tfp_realnvp.conditioners import MLP, ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.vectors import networks_policy
 
 
 def real_nvp(
@@ -111,8 +112,7 @@ def real_nvp(
     form = form or ("shift_first" if is_image else "scale_first")
     batch_norm = is_image if batch_norm is None else batch_norm
     dtype = tf.as_dtype(dtype).name
-    if dtype_policy is None:
-        dtype_policy = keras.config.dtype_policy() if dtype == "float32" else dtype
+    dtype_policy = networks_policy(dtype, dtype_policy)
 
     def conditioner(mask: Mask, channels: int, width: int, name: str) -> keras.layers.Layer:
         outputs = 2 * mask.changed_size(channels)

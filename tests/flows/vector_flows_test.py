@@ -1,0 +1,63 @@
+"""What the factories of flows over vectors make."""
+
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tests import registry
+
+nvb = nvp.bijectors
+_FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.planar, nvp.radial)
+
+
+class VectorFlowsTest(parameterized.TestCase):
+    @parameterized.parameters(*_FACTORIES)
+    def test_images_and_numbers_are_refused(self, factory):
+        for shape in ((4, 4, 1), (1,), ()):
+            with self.assertRaisesRegex(ValueError, r"expected an event shape \(size,\) of at least 2 entries, got"):
+                factory(event_shape=shape)
+
+    @parameterized.parameters(nvp.nice, nvp.spline_coupling)
+    def test_couplings_start_as_the_identity(self, factory):
+        settings = {} if factory is nvp.nice else {"linear": False}
+        distribution = factory(event_shape=(4,), hidden=(8,), **settings)
+        x = tf.random.stateless_normal([5, 4], (0, 0))
+        np.testing.assert_allclose(distribution.flow.forward(x), x, atol=1e-5)
+
+    def test_a_spline_flow_mixes_with_linear_maps(self):
+        distribution = nvp.spline_coupling(event_shape=(4,), couplings=3, hidden=(8,))
+        kinds = [type(layer) for layer in distribution.flow.bijectors]
+        self.assertEqual(kinds, [nvb.ActNorm, *[nvb.InvertibleLinear, nvb.SplineCoupling] * 3])
+        # Each map is another rotation.
+        x = tf.eye(4)
+        first, second = (distribution.flow.bijectors[i].forward(x) for i in (1, 3))
+        self.assertGreater(np.max(np.abs(first - second)), 0.1)
+
+    @parameterized.parameters(nvp.planar, nvp.radial)
+    def test_sampling_turns_every_layer_around(self, factory):
+        density, sampling = (factory(event_shape=(3,), layers=2, sampling=s) for s in (False, True))
+        x = tf.random.stateless_normal([5, 3], (0, 0))
+        layers = registry.parts(sampling, nvb.Planar if factory is nvp.planar else nvb.Radial)
+        z = x
+        for layer in reversed(layers):
+            z = layer.forward(z)
+        np.testing.assert_allclose(sampling.flow.inverse(x), z, rtol=1e-5, atol=1e-5)
+        z = x
+        for layer in registry.parts(density, type(layers[0])):
+            z = layer.forward(z)
+        np.testing.assert_allclose(density.flow.forward(x), z, rtol=1e-5, atol=1e-5)
+
+    def test_they_are_served(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        for factory in _FACTORIES:
+            distribution = registry.randomize(factory(event_shape=(3,)))
+            path = nvp.publish(distribution, f"{folder}/{factory.__name__}")
+            x = distribution.sample(4, seed=1)
+            np.testing.assert_allclose(nvp.load(path).log_prob(x), distribution.log_prob(x), rtol=1e-4, atol=1e-4)
+
+
+if __name__ == "__main__":
+    absltest.main()

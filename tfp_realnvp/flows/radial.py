@@ -1,0 +1,56 @@
+"""The radial flow, for vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import Chain, Radial
+from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.vectors import size_of
+
+
+def radial(
+    *,
+    event_shape: Sequence[int],
+    layers: int = 16,
+    sampling: bool = False,
+    dtype: str = "float32",
+    validate_args: bool = False,
+    seed: int = 0,
+    name: str = "radial",
+) -> FlowDistribution:
+    """A radial flow: many steps around points, each of a few parameters.
+
+    Args:
+      event_shape: `[size]`.
+      layers: number of `Radial` layers.
+      sampling: whether a layer maps latents to data, as in the paper, and not data to latents. Both ways are
+        closed forms; they make different families.
+      dtype: of the flow and its log-dets.
+      validate_args: whether to assert at run time that events are finite.
+      seed: of the layers' first weights.
+      name: the distribution's name.
+
+    Returns:
+      A `FlowDistribution`.
+
+    Raises:
+      ValueError: when the shape is not that of vectors of at least 2 entries.
+
+    #### Examples
+
+    ```python
+    distribution = nvp.radial(event_shape=(2,))
+    distribution.log_prob(distribution.sample(3, seed=1))  # [3]
+    ```
+
+    #### References
+
+    Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770.
+    """
+    size = size_of(event_shape)
+    steps = [Radial(size, seed=seed + i, dtype=dtype, name=f"radial_{i}") for i in range(layers)]
+    flow = Chain([tfp.bijectors.Invert(step) for step in steps] if sampling else steps, name=name)
+    return FlowDistribution(flow, [size], dtype=dtype, validate_args=validate_args, name=name)

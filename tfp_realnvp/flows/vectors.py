@@ -1,0 +1,24 @@
+"""What the factories of flows over vectors share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+
+def size_of(event_shape: Sequence[int]) -> int:
+    """The size of a vector, of an event shape that must be one of at least 2 entries."""
+    shape = tuple(int(size) for size in event_shape)
+    if len(shape) != 1 or shape[0] < 2:
+        raise ValueError(f"expected an event shape (size,) of at least 2 entries, got {shape}")
+    return shape[0]
+
+
+def networks_policy(
+    dtype: str, dtype_policy: str | keras.DTypePolicy | None
+) -> str | keras.DTypePolicy:
+    """The dtype policy of the networks of a flow: what was asked for, or what goes with the flow's dtype."""
+    if dtype_policy is not None:
+        return dtype_policy
+    return keras.config.dtype_policy() if dtype == "float32" else dtype
