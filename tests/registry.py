@@ -39,6 +39,7 @@ class Entry:
       factory: name of the flow factory that `make` calls, None for a bijector.
       has_variables: whether it learns anything.
       has_networks: whether it has conditioners that are Keras layers.
+      inverse_evaluations: how often the inverse evaluates each conditioner.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Entry:
     factory: str | None = None
     has_variables: bool = True
     has_networks: bool = False
+    inverse_evaluations: int = 1
 
     def build(self, dtype: str = "float32", dtype_policy: str | None = None) -> Any:
         """A new one, its weights random: see `randomize`."""
@@ -103,7 +105,7 @@ def built(name: str, dtype: str = "float32") -> Any:
     return BY_NAME[name].bijector(dtype)
 
 
-def parts(module: tf.Module, cls: type) -> list[Any]:
+def parts(module: tf.Module, cls: type | tuple[type, ...]) -> list[Any]:
     """All of a class within a bijector or distribution, itself included."""
     return [part for part in (module, *module.submodules) if isinstance(part, cls)]
 
@@ -111,7 +113,7 @@ def parts(module: tf.Module, cls: type) -> list[Any]:
 @contextlib.contextmanager
 def counted_conditioners(module: tf.Module) -> Iterator[list[int]]:
     """Counts the evaluations of each conditioner, into a list."""
-    couplings = parts(module, nvb.Coupling)
+    couplings = [part for part in parts(module, nvb.Bijector) if hasattr(part, "conditioner")]
     counts = [0] * len(couplings)
 
     def counting(i, function):
@@ -189,6 +191,12 @@ def _spline_coupling(dtype: str, policy: str) -> nvb.Bijector:
     mask = nvb.Alternating(0)
     # Splines of some of the events, and for others their ends.
     return nvb.SplineCoupling(_conditioner(mask, 5, policy, per_entry=11), mask, bins=4, bound=1.5)
+
+
+def _autoregressive(dtype: str, policy: str, context_size: int | None = None) -> nvb.Bijector:
+    network = nvp.conditioners.MaskedMLP(hidden=(6, 7), context_size=context_size, dtype=policy)
+    network.build((None, 5))
+    return nvb.MaskedAutoregressive(network, 5, dtype=dtype)
 
 
 def _batch_norm_entry(
@@ -281,6 +289,15 @@ BIJECTORS = (
     Entry(
         "invertible_linear_full", lambda dtype, policy: nvb.InvertibleLinear(5, form="full", dtype=dtype), _VECTOR
     ),
+    Entry("masked_autoregressive", _autoregressive, _VECTOR, has_networks=True, inverse_evaluations=5),
+    Entry(
+        "masked_autoregressive_context",
+        functools.partial(_autoregressive, context_size=2),
+        _VECTOR,
+        context_size=2,
+        has_networks=True,
+        inverse_evaluations=5,
+    ),
     Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
     Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
@@ -325,8 +342,10 @@ def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), *
     has_networks = factory not in ("planar", "radial")
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
-        of_networks = dict(dtype_policy=policy, hidden=(6,), couplings=3) if has_networks else dict(layers=3)
-        return getattr(nvp, factory)(event_shape=event_shape, dtype=dtype, **{**of_networks, **settings})
+        small = {"layers" if factory in ("planar", "radial", "maf", "iaf") else "couplings": 3}
+        if has_networks:
+            small |= dict(dtype_policy=policy, hidden=(6,))
+        return getattr(nvp, factory)(event_shape=event_shape, dtype=dtype, **{**small, **settings})
 
     return Entry(
         f"{factory}_{name}",
@@ -357,6 +376,10 @@ FLOWS = (
     _vector_flow("nice", "odd_context", (5,), context_size=2, backprop="invert"),
     _vector_flow("spline_coupling", "vector", bins=4),
     _vector_flow("spline_coupling", "context", (3,), context_size=2, bins=3, linear=False, act_norm=False),
+    _vector_flow("maf", "vector", batch_norm=True),
+    _vector_flow("maf", "context", (3,), context_size=2),
+    _vector_flow("iaf", "vector"),
+    _vector_flow("iaf", "context", (3,), context_size=2),
     _vector_flow("planar", "density"),
     _vector_flow("planar", "sampling", sampling=True),
     _vector_flow("radial", "density"),

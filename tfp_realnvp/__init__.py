@@ -5,7 +5,9 @@ from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.evaluation import bits_per_dim, evaluate
 from tfp_realnvp.flows import (
     FlowDistribution,
+    iaf,
     load_release_weights,
+    maf,
     nice,
     planar,
     presets,
@@ -30,8 +32,10 @@ __all__ = [
     "dequantize",
     "evaluate",
     "evaluation",
+    "iaf",
     "load",
     "load_release_weights",
+    "maf",
     "nice",
     "planar",
     "presets",

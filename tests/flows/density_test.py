@@ -90,6 +90,18 @@ class SplineCouplingTest(_Density, absltest.TestCase):
         return nvp.spline_coupling(event_shape=[2], couplings=4, hidden=(32,), bound=5.0)
 
 
+class MAFTest(_Density, absltest.TestCase):
+    @staticmethod
+    def make():
+        return nvp.maf(event_shape=[2], hidden=(32, 32))
+
+
+class IAFTest(_Density, absltest.TestCase):
+    @staticmethod
+    def make():
+        return nvp.iaf(event_shape=[2], layers=4, hidden=(32, 32))
+
+
 class PlanarTest(_Density, absltest.TestCase):
     @staticmethod
     def make():

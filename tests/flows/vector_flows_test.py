@@ -10,7 +10,7 @@ import tfp_realnvp as nvp
 from tests import registry
 
 nvb = nvp.bijectors
-_FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.planar, nvp.radial)
+_FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.maf, nvp.iaf, nvp.planar, nvp.radial)
 
 
 class VectorFlowsTest(parameterized.TestCase):
@@ -35,6 +35,21 @@ class VectorFlowsTest(parameterized.TestCase):
         x = tf.eye(4)
         first, second = (distribution.flow.bijectors[i].forward(x) for i in (1, 3))
         self.assertGreater(np.max(np.abs(first - second)), 0.1)
+
+    @parameterized.parameters((nvp.maf, 1, 5), (nvp.iaf, 5, 1))
+    def test_which_way_is_one_evaluation(self, factory, of_log_prob, of_sample):
+        distribution = factory(event_shape=(5,), layers=2, hidden=(6,))
+        for function, expected in (
+            (lambda: distribution.log_prob(tf.ones([2, 5])), of_log_prob),
+            (lambda: distribution.sample(2, seed=1), of_sample),
+        ):
+            with registry.counted_conditioners(distribution) as counts:
+                function()
+                self.assertEqual(counts, [expected] * 2)
+
+    def test_the_order_turns_around_between_autoregressive_layers(self):
+        kinds = [type(layer).__name__ for layer in nvp.maf(event_shape=(3,), layers=2, batch_norm=True).flow.bijectors]
+        self.assertEqual(kinds, ["MaskedAutoregressive", "BatchNorm", "Permute", "MaskedAutoregressive", "BatchNorm"])
 
     @parameterized.parameters(nvp.planar, nvp.radial)
     def test_sampling_turns_every_layer_around(self, factory):

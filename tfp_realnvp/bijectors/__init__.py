@@ -9,6 +9,7 @@ from tfp_realnvp.bijectors.chain import Chain
 from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.dequantized_logit import DequantizedLogit, dequantize
 from tfp_realnvp.bijectors.invertible_linear import InvertibleLinear
+from tfp_realnvp.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Mask
 from tfp_realnvp.bijectors.planar import Planar
 from tfp_realnvp.bijectors.radial import Radial
@@ -30,6 +31,7 @@ __all__ = [
     "DequantizedLogit",
     "InvertibleLinear",
     "Mask",
+    "MaskedAutoregressive",
     "Planar",
     "Radial",
     "SplineCoupling",

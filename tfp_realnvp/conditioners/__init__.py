@@ -1,8 +1,9 @@
 """Networks that tell a coupling its shift and log-scale: Keras layers that know of no bijector."""
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
+from tfp_realnvp.conditioners.masked_mlp import MaskedMLP
 from tfp_realnvp.conditioners.mlp import MLP
 from tfp_realnvp.conditioners.residual_network import ResidualNetwork
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
 
-__all__ = ["BatchNormalization", "MLP", "ResidualNetwork", "WeightNormConv2D"]
+__all__ = ["BatchNormalization", "MLP", "MaskedMLP", "ResidualNetwork", "WeightNormConv2D"]

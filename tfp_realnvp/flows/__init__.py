@@ -2,6 +2,7 @@
 
 from tfp_realnvp.flows import presets
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.maf import iaf, maf
 from tfp_realnvp.flows.nice import nice
 from tfp_realnvp.flows.planar import planar
 from tfp_realnvp.flows.radial import radial
@@ -12,7 +13,9 @@ from tfp_realnvp.flows.summary import summary, trainable_parameters
 
 __all__ = [
     "FlowDistribution",
+    "iaf",
     "load_release_weights",
+    "maf",
     "nice",
     "planar",
     "presets",

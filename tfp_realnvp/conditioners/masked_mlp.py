@@ -1,0 +1,107 @@
+"""The masked network of autoregressive flows: MADE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp.conditioners.context import check_context
+
+
+@keras.saving.register_keras_serializable("tfp_realnvp")
+class MaskedMLP(keras.layers.Layer):
+    """Dense layers of which what is said of entry i depends on the entries before it alone.
+
+        h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
+
+    Input i has degree i (from 1), hidden units have degrees 1 ... size - 1 in turn, and M lets a unit see those of its
+    own degree or lower; an output of entry i sees degrees lower than i. The first entry's output is a constant, or
+    depends on the context.
+
+    Args:
+      outputs_per_entry: how many numbers there are for each entry.
+      hidden: sizes of the hidden layers.
+      activation: name of a Keras activation, or a callable.
+      context_size: size of the last axis of the context of a conditional flow, or None for no context.
+      zero_output: whether the last layer starts at zero.
+      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last layer, and so the output, stays in the
+        variables' dtype.
+
+    Shapes: `[batch, size]` to `[batch, size, outputs_per_entry]`; context `[batch, context_size]`.
+
+    Raises:
+      ValueError: for a context where none or another is expected.
+
+    #### References
+
+    Germain, Gregor, Murray, Larochelle. MADE: masked autoencoder for distribution estimation. ICML 2015. arXiv
+    1502.03509.
+    """
+
+    def __init__(
+        self,
+        *,
+        outputs_per_entry: int = 2,
+        hidden: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        context_size: int | None = None,
+        zero_output: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.outputs_per_entry = outputs_per_entry
+        self.hidden = tuple(hidden)
+        self.activation = keras.activations.get(activation)
+        self.context_size = context_size
+        self.zero_output = zero_output
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        size = input_shape[-1]
+        degrees = [np.arange(1, size + 1)]
+        degrees += [np.arange(units) % max(size - 1, 1) + 1 for units in self.hidden]
+        masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
+        outputs = np.repeat(degrees[0], self.outputs_per_entry)
+        masks.append(degrees[-1][:, np.newaxis] < outputs)
+        self._masks = [mask.astype(np.float32) for mask in masks]
+        self.kernels, self.biases = [], []
+        for i, mask in enumerate(masks):
+            is_last = i == len(masks) - 1
+            initializer = "zeros" if is_last and self.zero_output else "glorot_uniform"
+            kernel = self.add_weight(name=f"kernel_{i}", shape=mask.shape, initializer=initializer, autocast=False)
+            self.kernels.append(kernel)
+            bias = self.add_weight(name=f"bias_{i}", shape=mask.shape[1:], initializer="zeros", autocast=False)
+            self.biases.append(bias)
+        self.context_kernel = None
+        if self.context_size is not None:
+            shape = (self.context_size, masks[0].shape[1])
+            self.context_kernel = self.add_weight(name="context_kernel", shape=shape, autocast=False)
+
+    def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        check_context(context, self.context_size)
+        hidden = inputs
+        for i, (kernel, bias, mask) in enumerate(zip(self.kernels, self.biases, self._masks)):
+            is_last = i == len(self._masks) - 1
+            dtype = self.variable_dtype if is_last else self.compute_dtype
+            masked = tf.cast(kernel.value * tf.cast(mask, kernel.dtype), dtype)
+            hidden = tf.matmul(tf.cast(hidden, dtype), masked) + tf.cast(bias.value, dtype)
+            if i == 0 and context is not None:
+                hidden += tf.matmul(tf.cast(context, dtype), tf.cast(self.context_kernel.value, dtype))
+            hidden = hidden if is_last else self.activation(hidden)
+        return tf.reshape(hidden, tf.concat([tf.shape(inputs), [self.outputs_per_entry]], 0))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
+        return (*input_shape, self.outputs_per_entry)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "outputs_per_entry": self.outputs_per_entry,
+            "hidden": self.hidden,
+            "activation": keras.activations.serialize(self.activation),
+            "context_size": self.context_size,
+            "zero_output": self.zero_output,
+        }
