@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.batch_norm import over_replicas
@@ -54,25 +53,13 @@ class ActNorm(Bijector):
     ):
         parameters = dict(locals())
         self.channels = channels
-
-        def variable(initializer: str, what: str, trainable: bool) -> keras.Variable:
-            made = keras.Variable(
-                initializer,
-                shape=(channels,),
-                dtype=dtype,
-                trainable=trainable,
-                autocast=False,
-                # Of the first replica, for all have the same: the moments are those over all replicas.
-                aggregation="none" if trainable else "only_first_replica",
-                name=f"{name}_{what}",
-            )
-            return self._no_dependency(made)
-
-        self.shift = variable("zeros", "shift", trainable=True)
-        self.log_scale = variable("zeros", "log_scale", trainable=True)
-        self.mean = variable("zeros", "first_mean", trainable=False)
+        self.shift = self._variable("zeros", f"{name}_shift", dtype, shape=(channels,))
+        self.log_scale = self._variable("zeros", f"{name}_log_scale", dtype, shape=(channels,))
+        # Of the first replica, for all have the same: the moments are those over all replicas.
+        moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
+        self.mean = self._variable("zeros", f"{name}_first_mean", dtype, **moment)
         # Zero until it is set, and taken for 1 then.
-        self.variance = variable("zeros", "first_variance", trainable=False)
+        self.variance = self._variable("zeros", f"{name}_first_variance", dtype, **moment)
         super().__init__(
             event_ndims=event_ndims,
             parameters=parameters,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.coupling import Coupling
@@ -72,10 +71,9 @@ class AffineCoupling(Coupling):
         if form not in ("scale_first", "shift_first"):
             raise ValueError(f'expected form to be "scale_first" or "shift_first", got {form!r}')
         self.form = form
-        gain = keras.Variable(initial_gain, shape=(), dtype=dtype, autocast=False, name=f"{name}_gain")
-        self.gain = self._no_dependency(gain)
+        self.gain = self._variable(initial_gain, f"{name}_gain", dtype)
         super().__init__(
-            conditioner, mask, parameters=parameters, variables=(gain,), validate_args=validate_args, name=name
+            conditioner, mask, parameters=parameters, variables=(self.gain,), validate_args=validate_args, name=name
         )
 
     def _constrained(self, output):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.backprop import state_of
@@ -76,10 +75,9 @@ class BatchNorm(Bijector):
         self.momentum = momentum
         self.rho = rho
         # Of the first replica, for all have the same: batch moments are those over all replicas.
-        moment = dict(shape=(channels,), dtype=dtype, trainable=False, autocast=False, aggregation="only_first_replica")
-        mean = keras.Variable("zeros", name=f"{name}_moving_mean", **moment)
-        variance = keras.Variable("ones", name=f"{name}_moving_variance", **moment)
-        self.moving_mean, self.moving_variance = self._no_dependency(mean), self._no_dependency(variance)
+        moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
+        self.moving_mean = self._variable("zeros", f"{name}_moving_mean", dtype, **moment)
+        self.moving_variance = self._variable("ones", f"{name}_moving_variance", dtype, **moment)
         super().__init__(
             event_ndims=self.mask.event_ndims,
             parameters=parameters,

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
@@ -107,6 +108,18 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
         return {}
+
+    def _variable(self, value: Any, name: str, dtype: str, **kwargs: Any) -> Any:
+        """A Keras variable to be an attribute, which TFP is told of by `layers` alone.
+
+        Args:
+          value: where it starts: an array or a number, or the name of an initializer with a `shape`.
+          name: its name.
+          dtype: its dtype, under any policy.
+          **kwargs: of `keras.Variable`.
+        """
+        value = value if isinstance(value, str) else np.asarray(value, dtype)
+        return self._no_dependency(keras.Variable(value, dtype=dtype, autocast=False, name=name, **kwargs))
 
     @abc.abstractmethod
     def _forward_and_log_det(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -64,24 +63,19 @@ class InvertibleLinear(Bijector):
             raise ValueError(f'expected form to be "lu" or "full", got {form!r}')
         self.channels = channels
         self.form = form
-
-        def variable(value: np.ndarray, what: str) -> keras.Variable:
-            made = keras.Variable(value.astype(dtype), dtype=dtype, autocast=False, name=f"{name}_{what}")
-            return self._no_dependency(made)
-
         random = np.random.default_rng(seed).normal(size=[channels, channels])
         rotation = np.linalg.qr(random)[0]
         if form == "full":
-            self.matrix = variable(rotation, "matrix")
+            self.matrix = self._variable(rotation, f"{name}_matrix", dtype)
             learned = (self.matrix,)
         else:
             permuted, lu = tf.linalg.lu(rotation)[1].numpy(), tf.linalg.lu(rotation)[0].numpy()
             # Row i of L U is row permuted[i] of W.
             self._order = np.argsort(permuted)
             self._signs = np.sign(np.diag(lu)).astype(dtype)
-            self.lower = variable(np.tril(lu, -1), "lower")
-            self.upper = variable(np.triu(lu, 1), "upper")
-            self.log_size = variable(np.log(np.abs(np.diag(lu))), "log_size")
+            self.lower = self._variable(np.tril(lu, -1), f"{name}_lower", dtype)
+            self.upper = self._variable(np.triu(lu, 1), f"{name}_upper", dtype)
+            self.log_size = self._variable(np.log(np.abs(np.diag(lu))), f"{name}_log_size", dtype)
             learned = (self.lower, self.upper, self.log_size)
         super().__init__(
             event_ndims=event_ndims, parameters=parameters, layers=learned, validate_args=validate_args, name=name

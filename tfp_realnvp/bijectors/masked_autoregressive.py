@@ -65,12 +65,11 @@ class MaskedAutoregressive(Bijector):
         self.size = size
         is_layer = isinstance(conditioner, keras.layers.Layer)
         self.conditioner = self._no_dependency(conditioner) if is_layer else conditioner
-        gain = keras.Variable(initial_gain, shape=(), dtype=dtype, autocast=False, name=f"{name}_gain")
-        self.gain = self._no_dependency(gain)
+        self.gain = self._variable(initial_gain, f"{name}_gain", dtype)
         super().__init__(
             event_ndims=1,
             parameters=parameters,
-            layers=(conditioner, gain) if is_layer else (gain,),
+            layers=(conditioner, self.gain) if is_layer else (self.gain,),
             validate_args=validate_args,
             name=name,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -55,14 +54,9 @@ class Planar(Bijector):
         parameters = dict(locals())
         self.size = size
         random = np.random.default_rng(seed)
-
-        def variable(value: np.ndarray, what: str) -> keras.Variable:
-            made = keras.Variable(value.astype(dtype), dtype=dtype, autocast=False, name=f"{name}_{what}")
-            return self._no_dependency(made)
-
-        self.direction = variable(random.normal(size=[size]) / np.sqrt(size), "direction")
-        self.push = variable(0.1 * random.normal(size=[size]), "push")
-        self.offset = variable(np.zeros([]), "offset")
+        self.direction = self._variable(random.normal(size=[size]) / np.sqrt(size), f"{name}_direction", dtype)
+        self.push = self._variable(0.1 * random.normal(size=[size]), f"{name}_push", dtype)
+        self.offset = self._variable(0, f"{name}_offset", dtype)
         super().__init__(
             event_ndims=1,
             parameters=parameters,

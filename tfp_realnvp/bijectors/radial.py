@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -54,15 +53,10 @@ class Radial(Bijector):
     ):
         parameters = dict(locals())
         self.size = size
-
-        def variable(value: np.ndarray, what: str) -> keras.Variable:
-            made = keras.Variable(value.astype(dtype), dtype=dtype, autocast=False, name=f"{name}_{what}")
-            return self._no_dependency(made)
-
-        self.center = variable(np.random.default_rng(seed).normal(size=[size]), "center")
+        self.center = self._variable(np.random.default_rng(seed).normal(size=[size]), f"{name}_center", dtype)
         # The identity: beta is 0.
-        self.raw_alpha = variable(np.zeros([]), "raw_alpha")
-        self.raw_beta = variable(np.zeros([]), "raw_beta")
+        self.raw_alpha = self._variable(0, f"{name}_raw_alpha", dtype)
+        self.raw_beta = self._variable(0, f"{name}_raw_beta", dtype)
         super().__init__(
             event_ndims=1,
             parameters=parameters,
