@@ -39,7 +39,8 @@ class Entry:
       factory: name of the flow factory that `make` calls, None for a bijector.
       has_variables: whether it learns anything.
       has_networks: whether it has conditioners that are Keras layers.
-      inverse_evaluations: how often the inverse evaluates each conditioner.
+      forward_evaluations: how often the forward pass evaluates each conditioner.
+      inverse_evaluations: how often the inverse does.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Entry:
     factory: str | None = None
     has_variables: bool = True
     has_networks: bool = False
+    forward_evaluations: int = 1
     inverse_evaluations: int = 1
 
     def build(self, dtype: str = "float32", dtype_policy: str | None = None) -> Any:
@@ -354,6 +356,8 @@ def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), *
         context_size=settings.get("context_size"),
         factory=factory,
         has_networks=has_networks,
+        forward_evaluations=event_shape[0] if factory == "iaf" else 1,
+        inverse_evaluations=event_shape[0] if factory == "maf" else 1,
     )
 
 
