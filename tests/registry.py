@@ -195,6 +195,19 @@ def _spline_coupling(dtype: str, policy: str) -> nvb.Bijector:
     return nvb.SplineCoupling(_conditioner(mask, 5, policy, per_entry=11), mask, bins=4, bound=1.5)
 
 
+def _logistic_mixture_coupling(dtype: str, policy: str, mask: nvb.Mask, size: int) -> nvb.Bijector:
+    conditioner = _conditioner(mask, size, policy, per_entry=2 + 3 * 2)
+    return nvb.LogisticMixtureCoupling(conditioner, mask, components=2, dtype=dtype)
+
+
+def _neural_autoregressive(dtype: str, policy: str, context_size: int | None = None) -> nvb.Bijector:
+    network = nvp.conditioners.MaskedMLP(
+        outputs_per_entry=3 * 3 * 2, hidden=(6, 7), context_size=context_size, dtype=policy
+    )
+    network.build((None, 4))
+    return nvb.NeuralAutoregressive(network, 4, components=3, depth=2)
+
+
 def _autoregressive(dtype: str, policy: str, context_size: int | None = None) -> nvb.Bijector:
     network = nvp.conditioners.MaskedMLP(hidden=(6, 7), context_size=context_size, dtype=policy)
     network.build((None, 5))
@@ -300,8 +313,30 @@ BIJECTORS = (
         has_networks=True,
         inverse_evaluations=5,
     ),
+    Entry(
+        "logistic_mixture_coupling_image",
+        functools.partial(_logistic_mixture_coupling, mask=nvb.Checkerboard(1), size=2),
+        _IMAGE,
+        has_networks=True,
+    ),
+    Entry(
+        "logistic_mixture_coupling_vector",
+        functools.partial(_logistic_mixture_coupling, mask=nvb.Alternating(0), size=5),
+        _VECTOR,
+        has_networks=True,
+    ),
+    Entry("neural_autoregressive", _neural_autoregressive, (4,), has_networks=True, inverse_evaluations=4),
+    Entry(
+        "neural_autoregressive_context",
+        functools.partial(_neural_autoregressive, context_size=2),
+        (4,),
+        context_size=2,
+        has_networks=True,
+        inverse_evaluations=4,
+    ),
     Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
+    Entry("standardize", lambda dtype, policy: nvb.Standardize(np.zeros(5), np.ones(5), dtype=dtype), _VECTOR),
     Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
     Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
     Entry(

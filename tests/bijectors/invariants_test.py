@@ -156,7 +156,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
     def test_variables_are_visible(self, entry):
         bijector = registry.built(entry.name)
         trainable, moving = [], []
-        for coupling in registry.parts(bijector, (nvb.Coupling, nvb.MaskedAutoregressive)):
+        for coupling in registry.parts(bijector, (nvb.Coupling, nvb.Autoregressive)):
             conditioner = coupling.conditioner
             trainable += [coupling.gain.value] if hasattr(coupling, "gain") else []
             if isinstance(conditioner, keras.layers.Layer):
@@ -176,6 +176,8 @@ class BijectorInvariantsTest(parameterized.TestCase):
             trainable += [planar.direction.value, planar.push.value, planar.offset.value]
         for radial in registry.parts(bijector, nvb.Radial):
             trainable += [radial.center.value, radial.raw_alpha.value, radial.raw_beta.value]
+        for standardize in registry.parts(bijector, nvb.Standardize):
+            moving += [standardize.mean.value, standardize.log_std.value]
         for other in registry.parts(bijector, tfb.Bijector):
             if not isinstance(other, nvb.Bijector):
                 trainable += [v for v in vars(other).values() if isinstance(v, tf.Variable)]
@@ -344,7 +346,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
     )
     def test_mixed_precision(self, entry, policy):
         bijector = entry.bijector(dtype_policy=policy)
-        couplings = registry.parts(bijector, (nvb.Coupling, nvb.MaskedAutoregressive))
+        couplings = registry.parts(bijector, (nvb.Coupling, nvb.Autoregressive))
         compute_dtype = policy.removeprefix("mixed_")
         self.assertIn(compute_dtype, {p.compute_dtype for p in _layers(couplings[0].conditioner)})
         self.assertEqual({v.dtype for v in bijector.variables}, {tf.float32})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.autoregressive import Autoregressive
 
 
-class MaskedAutoregressive(Bijector):
+class MaskedAutoregressive(Autoregressive):
     """Scales and shifts each entry of a vector by amounts computed from the entries before it.
 
     With `t_i, r_i = conditioner(x)_i`, which depend on `x_1 ... x_{i-1}` alone:
@@ -25,8 +24,7 @@ class MaskedAutoregressive(Bijector):
 
     Args:
       conditioner: a built `MaskedMLP(outputs_per_entry=2)`, or any Keras layer or callable from `[batch, size]` to
-        `[batch, size, 2]` whose output for an entry depends on no later one, nor on itself: nothing checks it. A layer
-        is called with `context=` when the flow is given a context.
+        `[batch, size, 2]`; see `Autoregressive`.
       size: of an event, a vector.
       initial_gain: where the gain starts.
       dtype: of the gain, and of the flow.
@@ -51,6 +49,9 @@ class MaskedAutoregressive(Bijector):
     Kingma et al. Improved variational inference with inverse autoregressive flow. NeurIPS 2016. arXiv 1606.04934.
     """
 
+    parameters_per_entry = 2
+    _parameter_names = "a shift and a log-scale"
+
     def __init__(
         self,
         conditioner: Callable[..., tf.Tensor],
@@ -62,42 +63,18 @@ class MaskedAutoregressive(Bijector):
         name: str = "masked_autoregressive",
     ):
         parameters = dict(locals())
-        self.size = size
-        is_layer = isinstance(conditioner, keras.layers.Layer)
-        self.conditioner = self._no_dependency(conditioner) if is_layer else conditioner
         self.gain = self._variable(initial_gain, f"{name}_gain", dtype)
         super().__init__(
-            event_ndims=1,
-            parameters=parameters,
-            layers=(conditioner, self.gain) if is_layer else (self.gain,),
-            validate_args=validate_args,
-            name=name,
+            conditioner, size, parameters=parameters, variables=(self.gain,), validate_args=validate_args, name=name
         )
 
-    def _shift_and_log_scale(self, x: tf.Tensor, context, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        if x.shape[-1] != self.size:
-            raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
-        given = {} if context is None else {"context": context}
-        if isinstance(self.conditioner, keras.layers.Layer):
-            given["training"] = training
-        output = tf.cast(self.conditioner(x, **given), x.dtype)
-        if output.shape[1:] != [self.size, 2]:
-            raise ValueError(
-                f"{self.name}: expected the conditioner to return a shift and a log-scale for each of {self.size} "
-                f"entries, [batch, {self.size}, 2], got shape {output.shape}"
-            )
+    def _shift_and_log_scale(self, output: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return output[..., 0], self.gain.value * tf.tanh(output[..., 1])
 
-    def _forward_and_log_det(self, x, context, training):
-        shift, log_scale = self._shift_and_log_scale(x, context, training)
-        return x * tf.exp(log_scale) + shift, tf.reduce_sum(log_scale, -1)
+    def _entrywise(self, x, output):
+        shift, log_scale = self._shift_and_log_scale(output)
+        return x * tf.exp(log_scale) + shift, log_scale
 
-    def _inverse_and_log_det(self, z, context, training):
-        # After i rounds the first i entries are right, and so is all that is said of the entry after them.
-        def one_more(x: tf.Tensor, log_scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            shift, log_scale = self._shift_and_log_scale(x, context, training)
-            return (z - shift) * tf.exp(-log_scale), log_scale
-
-        start = tf.zeros_like(z), tf.zeros_like(z)
-        x, log_scale = tf.while_loop(lambda *unused: True, one_more, start, maximum_iterations=self.size)
-        return x, -tf.reduce_sum(log_scale, -1)
+    def _entrywise_inverse(self, z, output):
+        shift, log_scale = self._shift_and_log_scale(output)
+        return (z - shift) * tf.exp(-log_scale), -log_scale

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.bisection import inverse_by_bisection
 
 
 class Planar(Bijector):
@@ -16,9 +17,9 @@ class Planar(Bijector):
         log|det df/dx| = log(1 + (w.u) (1 - tanh(a)^2)),   a = w.x + b
 
     `v`, `w` and `b` are learned; `u` has `w.u > -1`, without which the map would not be invertible. Forward is a closed
-    form. The inverse finds its root by bisection, to the last bits of the dtype, with one step of Newton's method that
-    also carries the gradient; it costs some 30 cheap steps (60 in float64), and no solver fails. For variational
-    inference, where samples are drawn and scored, put `tfb.Invert` of it into a flow: sampling is the closed form then.
+    form. The inverse finds its root by bisection, in 32 cheap steps (64 in float64) to 2^-32 of a bracket of width
+    `2 |w.u|`; no solver fails. For variational inference, where samples are drawn and scored, put `tfb.Invert` of it
+    into a flow: sampling is the closed form then.
 
     Args:
       size: of an event, a vector.
@@ -88,14 +89,8 @@ class Planar(Bijector):
 def _root(y: tf.Tensor, along: tf.Tensor) -> tf.Tensor:
     """The `a` of which `a + along * tanh(a)` is `y`, for `along > -1`: the left side then rises with `a`."""
 
-    def value(a: tf.Tensor) -> tf.Tensor:
-        return a + along * tf.tanh(a)
+    def value_and_slope(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step = tf.tanh(a)
+        return a + along * step, 1 + along * (1 - step**2)
 
-    low, high = y - tf.abs(along), y + tf.abs(along)
-    for _ in range(30 if y.dtype == tf.float32 else 60):
-        middle = (low + high) / 2
-        is_above = value(middle) > y
-        low, high = tf.where(is_above, low, middle), tf.where(is_above, middle, high)
-    a = tf.stop_gradient((low + high) / 2)
-    # The gradient of a step of Newton's method at the root is that of the root itself.
-    return a - (value(a) - y) / (1 + along * (1 - tf.tanh(a) ** 2))
+    return inverse_by_bisection(value_and_slope, y, y - tf.abs(along), y + tf.abs(along))
