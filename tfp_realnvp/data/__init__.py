@@ -1,14 +1,29 @@
-"""Image sets as uint8 batches: TFDS names in, what the Real NVP paper did to each set applied.
+"""Sets as batches: images of TFDS as uint8, what the Real NVP paper did to each set applied; tables as float32 rows.
 
 ```python
 images = data.load("digits")
 for step, batch in enumerate(images.training_batches(64, seed=0, epoch=0)):
     ...  # uint8 [64, 8, 8, 1]
+table = data.load_table("csv:wine.csv")
+for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
+    ...  # float32 [64, 12]
 ```
 """
 
 from tfp_realnvp.data.loading import DataNotFoundError, load
 from tfp_realnvp.data.pipeline import ImageData
 from tfp_realnvp.data.sets import names
+from tfp_realnvp.data.table_checks import BadTableError
+from tfp_realnvp.data.tables import load_table, table_names
+from tfp_realnvp.data.vectors import VectorData
 
-__all__ = ["DataNotFoundError", "ImageData", "load", "names"]
+__all__ = [
+    "BadTableError",
+    "DataNotFoundError",
+    "ImageData",
+    "VectorData",
+    "load",
+    "load_table",
+    "names",
+    "table_names",
+]

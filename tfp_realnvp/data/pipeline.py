@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
-from tfp_realnvp.data import sets
+from tfp_realnvp.data import batching, sets
 
 # A split whose decoded images take no more than this is decoded once and kept.
 _IN_MEMORY_BYTES = 2**30
@@ -81,9 +81,8 @@ class ImageData:
         Raises:
           ValueError: if there is no such split, or the batch size is not positive.
         """
-        if batch_size < 1:
-            raise ValueError(f"expected a batch_size of 1 or more, got {batch_size}")
-        return _finish(self.examples(split).batch(batch_size))
+        batching.check_evaluation(batch_size)
+        return batching.finished(self.examples(split).batch(batch_size))
 
     def training_batches(
         self, batch_size: int, *, seed: int, epoch: int, flip: bool = False, skip: int = 0
@@ -117,38 +116,22 @@ class ImageData:
         ```
         """
         examples = self.num_examples("train")
-        if not 1 <= batch_size <= examples:
-            raise ValueError(
-                f"expected a batch_size of 1 to {examples}, the size of the train split of"
-                f" {self.name}, got {batch_size}"
-            )
-        if not 0 <= skip <= examples // batch_size:
-            raise ValueError(
-                f"expected skip to be 0 to {examples // batch_size}, the batches in an epoch of"
-                f" {self.name} at batch_size={batch_size}, got {skip}"
-            )
+        batching.check_training(self.name, examples, batch_size, skip)
         # Shuffled on the host: elsewhere equal keys might be sorted in another order.
         with tf.device("CPU:0"):
-            epoch_seed = tf.constant([seed, epoch], tf.int64)
-            order_seed, crop_seed, flip_seed = tf.unstack(tf.random.split(epoch_seed, 3))
+            order_seed, crop_seed, flip_seed = batching.epoch_seeds(seed, epoch)
             if self._fits_in_memory("train"):
-                batches = self._shuffled_in_memory(batch_size, skip, order_seed)
+                batches = batching.shuffled(self._in_memory("train"), batch_size, skip, order_seed)
             else:
                 batches = self._shuffled_from_files(batch_size, skip, order_seed, crop_seed)
             if flip:
                 # Drawn for the whole epoch: what is skipped does not move what follows.
                 coins = tf.random.stateless_uniform([examples], flip_seed) < 0.5
-                coins = _batched(tf.data.Dataset.from_tensor_slices(coins), batch_size).skip(skip)
+                coins = tf.data.Dataset.from_tensor_slices(coins)
+                coins = batching.batched(coins, batch_size).skip(skip)
                 batches = tf.data.Dataset.zip(batches, coins)
                 batches = batches.map(_mirrored, num_parallel_calls=tf.data.AUTOTUNE)
-        return _finish(batches)
-
-    def _shuffled_in_memory(self, batch_size: int, skip: int, seed: tf.Tensor) -> tf.data.Dataset:
-        """Batches of the kept images in a random order."""
-        images = self._in_memory("train")
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), seed)
-        indices = _batched(tf.data.Dataset.from_tensor_slices(order), batch_size).skip(skip)
-        return indices.map(lambda batch: tf.gather(images, batch))
+        return batching.finished(batches)
 
     def _shuffled_from_files(
         self, batch_size: int, skip: int, seed: tf.Tensor, crop_seed: tf.Tensor
@@ -168,7 +151,8 @@ class ImageData:
         encoded = blocks.map(shuffle).prefetch(1).unbatch()
         count = tf.data.experimental.assert_cardinality(self.num_examples("train"))
         remaining = encoded.apply(count).enumerate().skip(skip * batch_size)
-        return _batched(remaining.map(decode, num_parallel_calls=tf.data.AUTOTUNE), batch_size)
+        decoded = remaining.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return batching.batched(decoded, batch_size)
 
     def _fits_in_memory(self, split: str) -> bool:
         if self._recipe.random_crop:  # What could be kept is not what training sees.
@@ -217,27 +201,11 @@ class ImageData:
         )
 
     def _instruction(self, split: str) -> str:
-        if split not in self._splits:
-            raise ValueError(
-                f"unknown split {split!r} of {self.name}: expected one of {', '.join(sets.SPLITS)}"
-            )
+        batching.check_split(self.name, split)
         return self._splits[split]
-
-
-def _batched(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    return examples.batch(batch_size, drop_remainder=True)
 
 
 def _mirrored(images: tf.Tensor, coins: tf.Tensor) -> tf.Tensor:
     """Those of `[batch, height, width, channels]` whose coin is true, left to right."""
     coins = coins[:, tf.newaxis, tf.newaxis, tf.newaxis]
     return tf.where(coins, tf.image.flip_left_right(images), images)
-
-
-def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Reads ahead, in a fixed order, and in one order for all workers."""
-    options = tf.data.Options()
-    options.deterministic = True
-    # Sharding by files instead would give each worker an order of its own.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
@@ -108,6 +109,19 @@ def plan_splits(sizes: Mapping[str, int]) -> dict[str, str]:
             plan[split] = f"train[{start}:{end}]"
             end = start
     return plan | {"train": f"train[:{end}]"}
+
+
+def without_last_tenth(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a table but for the last tenth, and that tenth, of 1 row at least."""
+    rest, tenth = np.split(rows, [-max(1, len(rows) // 10)])
+    return rest, tenth
+
+
+def last_tenths(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Splits the rows of a table: the last tenth is "test", the last tenth of what is left "validation"."""
+    train, test = without_last_tenth(rows)
+    train, validation = without_last_tenth(train)
+    return {"train": train, "validation": validation, "test": test}
 
 
 def _resize_shorter_side(image: tf.Tensor, side: int) -> tf.Tensor:
