@@ -379,7 +379,8 @@ def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), *
     has_networks = factory not in ("planar", "radial")
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
-        small = {"layers" if factory in ("planar", "radial", "maf", "iaf") else "couplings": 3}
+        count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "spline_coupling": "couplings"}
+        small = {count.get(factory, "layers"): 3}
         if has_networks:
             small |= dict(dtype_policy=policy, hidden=(6,))
         return getattr(nvp, factory)(event_shape=event_shape, dtype=dtype, **{**small, **settings})
@@ -392,8 +393,29 @@ def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), *
         factory=factory,
         has_networks=has_networks,
         forward_evaluations=event_shape[0] if factory == "iaf" else 1,
-        inverse_evaluations=event_shape[0] if factory == "maf" else 1,
+        inverse_evaluations=event_shape[0] if factory in ("maf", "naf") else 1,
     )
+
+
+def _image_flow(factory: str, name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvp.FlowDistribution:
+        small = dict(event_shape=event_shape, dtype=dtype, dtype_policy=policy, width=3, blocks=1)
+        return getattr(nvp, factory)(**small, **settings)
+
+    return Entry(
+        f"{factory}_{name}",
+        make,
+        event_shape,
+        levels=settings.get("levels", 256),
+        context_size=settings.get("context_size"),
+        factory=factory,
+        has_networks=True,
+    )
+
+
+def _standardized(dtype: str, policy: str) -> nvp.FlowDistribution:
+    flow = nvp.nice(event_shape=(3,), couplings=2, hidden=(6,), dtype=dtype, dtype_policy=policy)
+    return nvp.standardized(flow, mean=[1, 2, 3], std=[0.5, 1, 2])
 
 
 FLOWS = (
@@ -419,6 +441,17 @@ FLOWS = (
     _vector_flow("maf", "context", (3,), context_size=2),
     _vector_flow("iaf", "vector"),
     _vector_flow("iaf", "context", (3,), context_size=2),
+    _vector_flow("naf", "vector", components=2),
+    _vector_flow("naf", "context", (3,), components=2, depth=2, context_size=2, act_norm=False),
+    _image_flow("glow", "image", (4, 4, 1), steps=1, scales=2, context_size=2),
+    _image_flow("glow", "one_scale", (4, 2, 1), steps=1, scales=1, levels=None, linear_form="full", backprop="invert"),
+    _vector_flow("glow", "vector"),
+    _image_flow("flowpp", "image", (4, 2, 2), components=2, checkerboards=(1, 0), channel_couplings=1, levels=None),
+    _image_flow(
+        "flowpp", "grey", (2, 2, 1), components=2, checkerboards=(0, 1), channel_couplings=0, levels=None, context_size=2
+    ),
+    _vector_flow("flowpp", "vector", components=2),
+    Entry("standardized", _standardized, (3,), factory="standardized", has_networks=True),
     _vector_flow("planar", "density"),
     _vector_flow("planar", "sampling", sampling=True),
     _vector_flow("radial", "density"),

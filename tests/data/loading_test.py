@@ -3,8 +3,10 @@
 import os
 import tempfile
 import time
+from unittest import mock
 
 import numpy as np
+import tensorflow_datasets as tfds
 from absl import logging
 from absl.testing import absltest, parameterized
 
@@ -100,6 +102,49 @@ class LoadTest(parameterized.TestCase):
             self._error(ValueError, "digits", image_size=0),
             "expected an image_size of 1 pixel or more, got 0",
         )
+
+    @parameterized.parameters(
+        ("celeb_a", "image, landmarks, attributes, identity"), ("downsampled_imagenet/32x32", "image")
+    )
+    def test_no_labels(self, name, features):
+        self.assertEqual(
+            self._error(ValueError, name, labels=True),
+            f"{name}: expected a feature 'label' of classes, got {features}",
+        )
+
+    def test_labels_that_are_no_classes(self):
+        splits, labels = {"train": _noise(3, 4, 4, 3)}, {"train": [0, 1, 2]}
+        label = tfds.features.Scalar(np.int64)
+        fake_sets.write(self.data_dir, "fake", splits, shape=(4, 4, 3), labels=labels, label=label)
+        self.assertEqual(
+            self._error(ValueError, "fake", labels=True),
+            "fake: expected a feature 'label' of classes, got Scalar(shape=(), dtype=int64)",
+        )
+        self.assertIsNone(data.load("fake", self.data_dir).classes)
+
+    def test_labels_of_no_known_number_of_classes(self):
+        with mock.patch.object(tfds.features.ClassLabel, "num_classes", None):
+            message = self._error(ValueError, "mnist", labels=True)
+        self.assertEqual(
+            message,
+            "mnist: expected a feature 'label' of classes, got ClassLabel(shape=(), dtype=int64, num_classes=None)",
+        )
+
+    def test_labels_of_the_digits(self):
+        images = data.load("digits", self.data_dir, labels=True)
+        self.assertEqual(images.classes, 10)
+        batch, labels = next(iter(images.training_batches(200, seed=0, epoch=0)))
+        self.assertEqual((batch.shape, labels.shape), ((200, 8, 8, 1), (200,)))
+        self.assertEqual(set(labels.numpy()), set(range(10)))
+
+    def test_an_image_of_no_known_class_has_label_minus_1(self):
+        splits = {"train": _noise(20, 4, 4, 3), "test": _noise(2, 4, 4, 3)}
+        labels = {"train": [0, 1] * 10, "test": [-1, -1]}
+        label = tfds.features.ClassLabel(num_classes=2)
+        fake_sets.write(self.data_dir, "fake", splits, shape=(4, 4, 3), labels=labels, label=label)
+        images = data.load("fake", self.data_dir, labels=True)
+        self.assertEqual(images.classes, 2)
+        self.assertEqual([int(label) for _, label in images.examples("test")], [-1, -1])
 
     def test_no_train_split(self):
         splits = {"test": _noise(3, 4, 4, 3), "extra": _noise(3, 4, 4, 3)}

@@ -5,15 +5,17 @@ from unittest import mock
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
 from tests.data import fake_sets
 from tfp_realnvp import data
-from tfp_realnvp.data import pipeline
+from tfp_realnvp.data import pipeline, sets
 
 _TRAIN, _VALIDATION, _TEST = 90, 10, 7
 _BATCH = 8
 _BATCHES = _TRAIN // _BATCH
+_CLASSES = 200 + _TEST  # The label of an image is its number.
 
 KEPT_OR_READ = parameterized.named_parameters(("in_memory", True), ("from_files", False))
 
@@ -35,6 +37,11 @@ def _read(batches: tf.data.Dataset) -> np.ndarray:
     return np.stack(list(batches.as_numpy_iterator()))
 
 
+def _read_pairs(batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    return np.stack(images), np.stack(labels)
+
+
 class PipelineTest(parameterized.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -42,13 +49,21 @@ class PipelineTest(parameterized.TestCase):
         cls.data_dir = cls.enterClassContext(tempfile.TemporaryDirectory())
         train_and_validation = _numbered(0, _TRAIN + _VALIDATION)
         splits = {"train": train_and_validation, "test": _numbered(200, _TEST)}
-        fake_sets.write(cls.data_dir, "numbered", splits, shape=(2, 3, 1), files=5)
+        fake_sets.write(
+            cls.data_dir,
+            "numbered",
+            splits,
+            shape=(2, 3, 1),
+            files=5,
+            labels={split: _numbers(np.stack(images)) for split, images in splits.items()},
+            label=tfds.features.ClassLabel(num_classes=_CLASSES),
+        )
 
-    def _load(self, in_memory: bool) -> data.ImageData:
+    def _load(self, in_memory: bool, **kwargs) -> data.ImageData:
         if not in_memory:
             self.enter_context(mock.patch.object(pipeline, "_IN_MEMORY_BYTES", 0))
             self.enter_context(mock.patch.object(pipeline, "_SHUFFLE_BLOCK", 13))
-        return data.load("numbered", self.data_dir)
+        return data.load("numbered", self.data_dir, **kwargs)
 
     def test_what_it_says_of_itself(self):
         images = self._load(True)
@@ -192,6 +207,59 @@ class PipelineTest(parameterized.TestCase):
         strategy = tf.distribute.MirroredStrategy(["CPU:0"])
         distributed = strategy.experimental_distribute_dataset(batches)
         np.testing.assert_array_equal(np.stack([b.numpy() for b in distributed]), _read(batches))
+
+    def test_classes(self):
+        self.assertIsNone(self._load(True).classes)
+        self.assertEqual(self._load(True, labels=True).classes, _CLASSES)
+
+    @KEPT_OR_READ
+    def test_every_image_has_its_label(self, in_memory):
+        images = self._load(in_memory, labels=True)
+        for split in sets.SPLITS:
+            examples = images.examples(split)
+            self.assertEqual(examples.cardinality(), images.num_examples(split))
+            self.assertEqual(examples.element_spec, (tf.TensorSpec((2, 3, 1), tf.uint8), tf.TensorSpec((), tf.int32)))
+            pixels, labels = _read_pairs(examples)
+            self.assertEqual(_numbers(pixels), labels.tolist())
+        (_, first), (last_images, last) = images.evaluation_batches("test", 4).as_numpy_iterator()
+        self.assertEqual([*first, *last], list(range(200, 200 + _TEST)))
+        self.assertEqual(_numbers(last_images), last.tolist())
+
+        batches = images.training_batches(_BATCH, seed=0, epoch=0, flip=True)
+        self.assertEqual(batches.cardinality(), _BATCHES)
+        self.assertEqual(
+            batches.element_spec,
+            (tf.TensorSpec((_BATCH, 2, 3, 1), tf.uint8), tf.TensorSpec((_BATCH,), tf.int32)),
+        )
+        pixels, labels = _read_pairs(batches)
+        self.assertEqual(_numbers(np.concatenate(pixels)), np.concatenate(labels).tolist())
+
+    @parameterized.product(in_memory=(True, False), flip=(False, True), skip=(0, 3))
+    def test_labels_change_nothing_in_the_images(self, in_memory, flip, skip):
+        plain, labelled = self._load(in_memory), self._load(in_memory, labels=True)
+        for key in ({"seed": 0, "epoch": 0}, {"seed": 5, "epoch": 2}):
+            expected = _read(plain.training_batches(_BATCH, flip=flip, skip=skip, **key))
+            pixels, _ = _read_pairs(labelled.training_batches(_BATCH, flip=flip, skip=skip, **key))
+            np.testing.assert_array_equal(pixels, expected)
+
+    def test_labels_change_nothing_in_random_crops(self):
+        cropped = {"numbered": sets.Recipe(size=2, random_crop=True)}
+        self.enter_context(mock.patch.dict(sets.RECIPES, cropped))
+        plain, labelled = self._load(False), self._load(False, labels=True)
+        expected = _read(plain.training_batches(_BATCH, seed=1, epoch=0, flip=True))
+        pixels, labels = _read_pairs(labelled.training_batches(_BATCH, seed=1, epoch=0, flip=True))
+        np.testing.assert_array_equal(pixels, expected)
+        # A crop at the left has the number, one at the right only what lies beside it.
+        numbers = pixels.max(axis=(2, 3, 4), where=pixels != 255, initial=0)
+        self.assertBetween(np.mean(numbers == labels), 0.3, 0.7)
+
+    def test_a_strategy_can_distribute_pairs(self):
+        batches = self._load(True, labels=True).training_batches(_BATCH, seed=0, epoch=0, flip=True)
+        strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+        pixels, labels = zip(*strategy.experimental_distribute_dataset(batches), strict=True)
+        expected_pixels, expected_labels = _read_pairs(batches)
+        np.testing.assert_array_equal(np.stack(pixels), expected_pixels)
+        np.testing.assert_array_equal(np.stack(labels), expected_labels)
 
     @parameterized.named_parameters(
         (

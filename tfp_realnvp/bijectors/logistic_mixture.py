@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.bisection import inverse_by_bisection
 
-# log s is no lower than this: a component as sharp as a step would have a gradient for no event.
-_LEAST_LOG_SCALE = -7.0
+# log s lies between minus this and this: neither a scale nor its inverse overflows, whatever a network says.
+_MOST_LOG_SCALE = 5.0
 
 
 def components_of(raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -26,7 +26,7 @@ def components_of(raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """
     logits, means, log_scales = tf.split(raw, 3, -1)
     apart = np.linspace(-1, 1, means.shape[-1] + 2)[1:-1]
-    log_scales = _LEAST_LOG_SCALE + tf.nn.softplus(log_scales - _LEAST_LOG_SCALE)
+    log_scales = _MOST_LOG_SCALE * tf.tanh(log_scales / _MOST_LOG_SCALE)
     return tf.nn.log_softmax(logits), means + tf.constant(apart, means.dtype), log_scales
 
 

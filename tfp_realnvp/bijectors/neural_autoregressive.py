@@ -34,8 +34,8 @@ class NeuralAutoregressive(Autoregressive):
       name: the bijector's name.
 
     Raises:
-      ValueError: for no component or a depth of 0, when the conditioner's output does not fit, or for an input of another
-        size.
+      ValueError: for no component or a depth of 0, when the conditioner's output does not fit, or for an input of
+        another size.
 
     #### Examples
 

@@ -4,6 +4,9 @@
 images = data.load("digits")
 for step, batch in enumerate(images.training_batches(64, seed=0, epoch=0)):
     ...  # uint8 [64, 8, 8, 1]
+labelled = data.load("digits", labels=True)
+for step, (batch, labels) in enumerate(labelled.training_batches(64, seed=0, epoch=0)):
+    ...  # uint8 [64, 8, 8, 1], int32 [64]
 table = data.load_table("csv:wine.csv")
 for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
     ...  # float32 [64, 12]

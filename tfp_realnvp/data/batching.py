@@ -1,8 +1,13 @@
 """What batches of images and of vectors have in common: their sizes are checked, their order is known beforehand."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_realnvp.data import sets
+
+# A tensor, or a tuple or dictionary of tensors with as many rows each.
+Nested = Any
 
 
 def check_split(name: str, split: str) -> None:
@@ -40,11 +45,16 @@ def batched(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     return examples.batch(batch_size, drop_remainder=True)
 
 
-def shuffled(examples: tf.Tensor, batch_size: int, skip: int, seed: tf.Tensor) -> tf.data.Dataset:
+def permuted(examples: Nested, order: tf.Tensor) -> Nested:
+    """Those of the examples whose positions are in `order`, every tensor of the structure alike."""
+    return tf.nest.map_structure(lambda part: tf.gather(part, order), examples)
+
+
+def shuffled(examples: Nested, batch_size: int, skip: int, seed: tf.Tensor) -> tf.data.Dataset:
     """Batches of what is kept in memory in a random order, but for the first `skip`."""
-    order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), seed)
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(tf.nest.flatten(examples)[0])), seed)
     indices = batched(tf.data.Dataset.from_tensor_slices(order), batch_size).skip(skip)
-    return indices.map(lambda batch: tf.gather(examples, batch))
+    return indices.map(lambda batch: permuted(examples, batch))
 
 
 def finished(batches: tf.data.Dataset) -> tf.data.Dataset:

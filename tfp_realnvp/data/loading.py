@@ -19,7 +19,7 @@ class DataNotFoundError(FileNotFoundError):
 
 @tfds_warnings_silenced()
 def load(
-    name: str, data_dir: str | os.PathLike | None = None, *, image_size: int | None = None
+    name: str, data_dir: str | os.PathLike | None = None, *, image_size: int | None = None, labels: bool = False
 ) -> ImageData:
     """Opens an image set, its images as the Real NVP paper had them.
 
@@ -42,10 +42,13 @@ def load(
       image_size: side in pixels of square images to resize and crop to instead: the shorter side
         is resized, antialiased, then the centre is cropped. CelebA keeps its box and LSUN
         its margin of half the size.
+      labels: whether to give the class of each image beside it, TFDS's feature 'label', as a flow that is conditioned
+        on it needs. The images and their order are the same.
 
     Raises:
       DataNotFoundError: if the set is not in `data_dir`.
-      ValueError: if there is no such set, or its images are not uint8 of one static shape.
+      ValueError: if there is no such set, or its images are not uint8 of one static shape, or labels are asked for and
+        it has no feature 'label' of classes.
 
     #### Examples
 
@@ -55,6 +58,11 @@ def load(
     images.num_examples("train")  # 1297
     for batch in images.training_batches(64, seed=0, epoch=0):
         ...                       # uint8 [64, 8, 8, 1]
+
+    labelled = data.load("digits", labels=True)
+    labelled.classes              # 10
+    for batch, labels in labelled.training_batches(64, seed=0, epoch=0):
+        ...                       # uint8 [64, 8, 8, 1], int32 [64]
     ```
     """
     if image_size is not None and image_size < 1:
@@ -67,6 +75,7 @@ def load(
     if image_size is not None:
         recipe = recipe.resized(image_size)
     shape = _shape(name, builder.info.features, recipe)
+    classes = _classes(name, builder.info.features) if labels else None
     if not builder.is_prepared():
         where = builder.data_dir_root
         raise DataNotFoundError(
@@ -80,6 +89,7 @@ def load(
         name=name,
         shape=shape,
         levels=recipe.levels,
+        classes=classes,
         _builder=builder,
         _recipe=recipe,
         _splits=sets.plan_splits(sizes),
@@ -125,3 +135,12 @@ def _shape(
             f" {image.shape}; image_size=SIZE resizes and crops them to one"
         )
     return height, width, channels
+
+
+def _classes(name: str, features: tfds.features.FeaturesDict) -> int:
+    label = dict(features.items()).get("label")
+    if not isinstance(label, tfds.features.ClassLabel) or label.num_classes is None:
+        raise ValueError(
+            f"{name}: expected a feature 'label' of classes, got {label or ', '.join(features.keys())}"
+        )
+    return label.num_classes

@@ -11,6 +11,9 @@ from absl import logging
 
 from tfp_realnvp.data import batching, sets
 
+# What a set gives, one by one or in batches: an image, or an image and its label.
+Example = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+
 # A split whose decoded images take no more than this is decoded once and kept.
 _IN_MEMORY_BYTES = 2**30
 # A larger one is read from this many files side by side, in a random order of the files, and
@@ -33,7 +36,11 @@ def tfds_warnings_silenced() -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images of one set, as `load` returns it.
+    """Images of one set, as `load` returns it, and their classes if it was asked for labels.
+
+    Without labels an example is an image. With them it is a pair of an image and its label, and batches are pairs of
+    images and int32 labels `[batch]`: 0, ..., classes - 1, or -1 where the set has an image whose class is not known.
+    Order, crops and flips are the same with labels as without.
 
     A split that fits in a GiB is decoded once, at its first use, and kept in the host's memory for
     as long as this object lives. A larger one is read from disk at each pass.
@@ -42,22 +49,24 @@ class ImageData:
       name: TFDS name of the set, with its configuration if it has one.
       shape: height, width, channels of every image.
       levels: the values of a pixel are 0, ..., levels - 1.
+      classes: the number of classes, or None where examples have no labels.
     """
 
     name: str
     shape: tuple[int, int, int]
     levels: int
+    classes: int | None = dataclasses.field(repr=False)
     _builder: tfds.core.DatasetBuilder = dataclasses.field(repr=False)
     _recipe: sets.Recipe = dataclasses.field(repr=False)
     _splits: Mapping[str, str] = dataclasses.field(repr=False)
-    _kept: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict, repr=False)
+    _kept: dict[str, Example] = dataclasses.field(default_factory=dict, repr=False)
 
     def num_examples(self, split: str) -> int:
         """The number of images in "train", "validation" or "test"."""
         return self._builder.info.splits[self._instruction(split)].num_examples
 
     def examples(self, split: str) -> tf.data.Dataset:
-        """The images of a split in TFDS's order, uint8 `[height, width, channels]`.
+        """The images of a split in TFDS's order, uint8 `[height, width, channels]`, each with its label if asked for.
 
         Where training crops at random, these are cropped in the centre.
 
@@ -76,7 +85,7 @@ class ImageData:
           batch_size: images in a batch.
 
         Returns:
-          uint8 batches `[batch, height, width, channels]`.
+          uint8 batches `[batch, height, width, channels]`; with labels, pairs of one and int32 `[batch]`.
 
         Raises:
           ValueError: if there is no such split, or the batch size is not positive.
@@ -97,11 +106,11 @@ class ImageData:
           batch_size: images in a batch.
           seed: any integer.
           epoch: number of the pass over the data; each has its own order, crops and flips.
-          flip: whether to mirror each image left to right with probability 1/2.
+          flip: whether to mirror each image left to right with probability 1/2; its label stays.
           skip: number of batches at the beginning of the epoch to leave out.
 
         Returns:
-          uint8 batches `[batch_size, height, width, channels]`.
+          uint8 batches `[batch_size, height, width, channels]`; with labels, pairs of one and int32 `[batch_size]`.
 
         Raises:
           ValueError: if the split does not fill a batch, or has fewer batches than `skip`.
@@ -139,12 +148,13 @@ class ImageData:
         """Batches read from files in a random order, their records shuffled in large blocks."""
         file_seed, block_seed = tf.unstack(tf.random.split(seed))
 
-        def shuffle(number: tf.Tensor, block: dict[str, tf.Tensor]) -> tf.Tensor:
+        def shuffle(number: tf.Tensor, block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             seed = tf.random.fold_in(block_seed, number)
-            return tf.random.experimental.stateless_shuffle(block["image"], seed)
+            positions = tf.range(tf.size(block["image"]))
+            return batching.permuted(block, tf.random.experimental.stateless_shuffle(positions, seed))
 
-        def decode(position: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-            return self._decode(encoded, tf.random.fold_in(crop_seed, position))
+        def decode(position: tf.Tensor, record: dict[str, tf.Tensor]) -> Example:
+            return self._decode(record, tf.random.fold_in(crop_seed, position))
 
         blocks = self._records("train", file_seed).batch(_SHUFFLE_BLOCK).enumerate()
         # The next block is read while one is used.
@@ -157,10 +167,11 @@ class ImageData:
     def _fits_in_memory(self, split: str) -> bool:
         if self._recipe.random_crop:  # What could be kept is not what training sees.
             return False
+        # Labels do not count: with them or without, a split must be shuffled in the same way.
         return self.num_examples(split) * math.prod(self.shape) <= _IN_MEMORY_BYTES
 
-    def _in_memory(self, split: str) -> tf.Tensor:
-        """The whole split, uint8 `[examples, height, width, channels]`, in the host's memory."""
+    def _in_memory(self, split: str) -> Example:
+        """The whole split as one batch, uint8 `[examples, height, width, channels]`, in the host's memory."""
         if split not in self._kept:
             with tf.device("CPU:0"):
                 everything = self._from_files(split).batch(self.num_examples(split))
@@ -168,18 +179,18 @@ class ImageData:
         return self._kept[split]
 
     def _from_files(self, split: str) -> tf.data.Dataset:
-        """The images of a split in TFDS's order."""
-        return self._records(split).map(
-            lambda record: self._decode(record["image"]), num_parallel_calls=tf.data.AUTOTUNE
-        )
+        """The examples of a split in TFDS's order."""
+        return self._records(split).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _decode(self, encoded: tf.Tensor, crop_seed: tf.Tensor | None = None) -> tf.Tensor:
-        image = self._builder.info.features["image"].decode_example(encoded)
-        return tf.ensure_shape(self._recipe.apply(image, crop_seed), self.shape)
+    def _decode(self, record: dict[str, tf.Tensor], crop_seed: tf.Tensor | None = None) -> Example:
+        """What the outside sees of a record: the image as the recipe makes it, and the label if there is one."""
+        image = self._builder.info.features["image"].decode_example(record["image"])
+        image = tf.ensure_shape(self._recipe.apply(image, crop_seed), self.shape)
+        return (image, tf.cast(record["label"], tf.int32)) if "label" in record else image
 
     @tfds_warnings_silenced()
     def _records(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        """`{"image": PNG or JPEG}` for each image, in TFDS's order or from shuffled files."""
+        """`{"image": PNG or JPEG}`, with "label" if asked for, in TFDS's order or from shuffled files."""
 
         def shuffle(files: list) -> list:
             order = tf.random.experimental.stateless_shuffle(tf.range(len(files)), file_seed)
@@ -192,11 +203,10 @@ class ImageData:
                 interleave_cycle_length=_SHUFFLE_FILES,
                 enable_ordering_guard=False,  # Sets meant to be read in order are shuffled too.
             )
+        features = {"image": True} if self.classes is None else {"image": True, "label": True}
         return self._builder.as_dataset(
             split=self._instruction(split),
-            decoders=tfds.decode.PartialDecoding(
-                {"image": True}, decoders={"image": tfds.decode.SkipDecoding()}
-            ),
+            decoders=tfds.decode.PartialDecoding(features, decoders={"image": tfds.decode.SkipDecoding()}),
             read_config=read_config,
         )
 
@@ -205,7 +215,9 @@ class ImageData:
         return self._splits[split]
 
 
-def _mirrored(images: tf.Tensor, coins: tf.Tensor) -> tf.Tensor:
-    """Those of `[batch, height, width, channels]` whose coin is true, left to right."""
+def _mirrored(batch: Example, coins: tf.Tensor) -> Example:
+    """A batch with those images whose coin is true left to right; labels, if there are any, as they are."""
+    images, *labels = tf.nest.flatten(batch)
     coins = coins[:, tf.newaxis, tf.newaxis, tf.newaxis]
-    return tf.where(coins, tf.image.flip_left_right(images), images)
+    images = tf.where(coins, tf.image.flip_left_right(images), images)
+    return tf.nest.pack_sequence_as(batch, [images, *labels])

@@ -2,26 +2,34 @@
 
 from tfp_realnvp.flows import presets
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.flowpp import flowpp
+from tfp_realnvp.flows.glow import glow
 from tfp_realnvp.flows.maf import iaf, maf
+from tfp_realnvp.flows.naf import naf
 from tfp_realnvp.flows.nice import nice
 from tfp_realnvp.flows.planar import planar
 from tfp_realnvp.flows.radial import radial
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights
 from tfp_realnvp.flows.spline_coupling import spline_coupling
+from tfp_realnvp.flows.standardized import standardized
 from tfp_realnvp.flows.summary import summary, trainable_parameters
 
 __all__ = [
     "FlowDistribution",
+    "flowpp",
+    "glow",
     "iaf",
     "load_release_weights",
     "maf",
+    "naf",
     "nice",
     "planar",
     "presets",
     "radial",
     "real_nvp",
     "spline_coupling",
+    "standardized",
     "summary",
     "trainable_parameters",
 ]

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp.bijectors import BatchNorm, Chain, MaskedAutoregressive
 from tfp_realnvp.conditioners import MaskedMLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import networks_policy, size_of
+from tfp_realnvp.flows.vectors import networks_policy, reverse, size_of
 
 tfb = tfp.bijectors
 
@@ -67,7 +67,7 @@ def maf(
     steps = []
     for i in range(layers):
         if i:
-            steps.append(_reversed(size))
+            steps.append(reverse(size))
         steps.append(_layer(size, hidden, activation, context_size, dtype, policy, f"autoregressive_{i}"))
         if batch_norm:
             steps.append(BatchNorm(size, dtype=dtype, name=f"batch_norm_{i}"))
@@ -124,14 +124,10 @@ def iaf(
     steps = []
     for i in range(layers):
         if i:
-            steps.append(_reversed(size))
+            steps.append(reverse(size))
         layer = _layer(size, hidden, activation, context_size, dtype, policy, f"autoregressive_{i}")
         steps.append(tfb.Invert(layer))
     return FlowDistribution(Chain(steps, name=name), [size], dtype=dtype, validate_args=validate_args, name=name)
-
-
-def _reversed(size: int) -> tfb.Bijector:
-    return tfb.Permute(list(range(size))[::-1], name="reverse")
 
 
 def _layer(

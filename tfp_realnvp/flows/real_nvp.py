@@ -21,9 +21,10 @@ from tfp_realnvp.bijectors import (
     Split,
     Squeeze,
 )
-from tfp_realnvp.conditioners import MLP, ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import networks_policy
+from tfp_realnvp.flows.images import image_or_vector, scales_of
+from tfp_realnvp.flows.networks import Networks
+from tfp_realnvp.flows.vectors import networks_policy, size_of
 
 
 def real_nvp(
@@ -105,37 +106,25 @@ def real_nvp(
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. arXiv 1605.08803.
     """
-    event_shape = tuple(int(size) for size in event_shape)
-    if len(event_shape) not in (1, 3):
-        raise ValueError(f"expected an event shape (height, width, channels) or (size,), got {event_shape}")
+    event_shape = image_or_vector(event_shape)
     is_image = len(event_shape) == 3
     form = form or ("shift_first" if is_image else "scale_first")
     batch_norm = is_image if batch_norm is None else batch_norm
     dtype = tf.as_dtype(dtype).name
-    dtype_policy = networks_policy(dtype, dtype_policy)
-
-    def conditioner(mask: Mask, channels: int, width: int, name: str) -> keras.layers.Layer:
-        outputs = 2 * mask.changed_size(channels)
-        shared = dict(outputs=outputs, activation=activation, context_size=context_size, dtype=dtype_policy, name=name)
-        if is_image:
-            network = ResidualNetwork(
-                width=width,
-                blocks=blocks,
-                mask_channel=isinstance(mask, Checkerboard),
-                use_skips=use_skips,
-                normalization=normalization,
-                **shared,
-            )
-            network.build((None, None, None, mask.kept_size(channels)))
-        else:
-            network = MLP(hidden=hidden, **shared)
-            network.build((None, mask.kept_size(channels)))
-        return network
+    network = Networks(
+        dtype_policy=networks_policy(dtype, dtype_policy),
+        context_size=context_size,
+        activation=activation,
+        hidden=hidden,
+        blocks=blocks,
+        use_skips=use_skips,
+        normalization=normalization,
+    )
 
     def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
         """A coupling and the batch norm that follows it."""
         coupling = AffineCoupling(
-            conditioner(mask, channels, width, f"{name}_network"),
+            network(mask, channels, AffineCoupling.parameters_per_entry, width=width, name=f"{name}_network"),
             mask,
             form=form,
             initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0,
@@ -148,15 +137,12 @@ def real_nvp(
         return [coupling, BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{name}_batch_norm")]
 
     if is_image:
-        scales = _most_scales(event_shape) if scales is None else scales
-        _check_scales(event_shape, scales)
+        scales = scales_of(event_shape, scales)
         layers = _image_layers(step, event_shape[-1], width, scales)
         if levels is not None:
             layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
     else:
-        size = event_shape[0]
-        if size < 2:
-            raise ValueError(f"expected vectors of at least 2 entries, for a coupling parts them in two, got {size}")
+        size = size_of(event_shape)
         steps = [step(Alternating(parity=i % 2), size, width, f"coupling_{i}") for i in range(couplings)]
         layers = [layer for pair in steps for layer in pair]
     flow = Chain(layers, backprop=backprop, name=name)
@@ -181,23 +167,3 @@ def _image_layers(
     squeeze = Squeeze("diagonal")
     rest = Chain(_image_layers(step, 2 * channels, 2 * width, scales, scale + 1), name=f"scale_{scale + 1}")
     return [*layers, squeeze, Split(rest), tfp.bijectors.Invert(squeeze, name="unsqueeze")]
-
-
-def _most_scales(event_shape: tuple[int, ...]) -> int:
-    height, width, _ = event_shape
-    scales = 1
-    while height % 2 == width % 2 == 0 and min(height, width) > 4:
-        height, width, scales = height // 2, width // 2, scales + 1
-    return scales
-
-
-def _check_scales(event_shape: tuple[int, ...], scales: int) -> None:
-    height, width, channels = event_shape
-    if scales < 1:
-        raise ValueError(f"expected at least one scale, got {scales}")
-    factor = 2 ** (scales - 1)
-    if height % factor or width % factor:
-        raise ValueError(
-            f"expected an even height and width at each of {scales - 1} squeezes, that is multiples of {factor}, "
-            f"got {event_shape}"
-        )

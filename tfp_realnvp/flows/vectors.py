@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import tensorflow_probability as tfp
 
 
 def size_of(event_shape: Sequence[int]) -> int:
@@ -22,3 +23,8 @@ def networks_policy(
     if dtype_policy is not None:
         return dtype_policy
     return keras.config.dtype_policy() if dtype == "float32" else dtype
+
+
+def reverse(size: int) -> tfp.bijectors.Bijector:
+    """Turns the order of the entries around, between autoregressive layers."""
+    return tfp.bijectors.Permute(list(range(size))[::-1], name="reverse")

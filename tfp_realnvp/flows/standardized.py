@@ -1,0 +1,41 @@
+"""A flow that keeps how its data were standardised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfp_realnvp.bijectors import Chain, Standardize
+from tfp_realnvp.flows.distribution import FlowDistribution
+
+
+def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Sequence[float]) -> FlowDistribution:
+    """The flow of standardised vectors as one of raw vectors: `Standardize` comes before its layers.
+
+        log p(x) = log p_distribution((x - mean) / std) - sum log std
+
+    The layers are those of `distribution`, and so are their variables.
+
+    Args:
+      distribution: a flow over vectors, as from `maf`.
+      mean: of each entry of the training data.
+      std: of each entry, positive.
+
+    Returns:
+      A `FlowDistribution`. Mean and standard deviation travel in its checkpoints and exports.
+
+    #### Examples
+
+    ```python
+    data = 3 + 2 * np.random.default_rng(0).normal(size=[100, 2])
+    distribution = nvp.standardized(nvp.maf(event_shape=(2,)), data.mean(0), data.std(0))
+    ```
+    """
+    flow, dtype = distribution.flow, distribution.dtype
+    layers = [Standardize(mean, std, dtype=dtype.name), *flow.bijectors]
+    return FlowDistribution(
+        Chain(layers, backprop=flow.backprop, name=flow.name),
+        distribution.event_shape,
+        dtype=dtype,
+        validate_args=distribution.validate_args,
+        name=distribution.name,
+    )
