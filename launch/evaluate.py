@@ -1,4 +1,4 @@
-"""Say the bits/dim of a trained model, with its standard error.
+"""Say the bits/dim of a trained model, or the log-likelihood of one of vectors, with its standard error.
 
     python -m launch.evaluate --output_dir=runs/digits
     python -m launch.evaluate --output_dir=runs/digits --split=validation --importance_samples=20
@@ -29,6 +29,11 @@ _SAVED_MODEL = flags.DEFINE_string(
 
 def main() -> None:
     images, distribution = _of_run() if _SAVED_MODEL.value is None else _of_export(_SAVED_MODEL.value)
+    if len(images.shape) == 1:
+        batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
+        result = evaluation.log_likelihood(distribution, batches, jit_compile=run.jit_compile())
+        print(f"{images.name} {_SPLIT.value}: {result}")
+        return
     batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     bar = keras.utils.Progbar(images.num_examples(_SPLIT.value), unit_name="image", stateful_metrics=["bits_per_dim"])
     result = evaluation.evaluate(
@@ -43,13 +48,13 @@ def main() -> None:
     print(f"{images.name} {_SPLIT.value}: {result}")
 
 
-def _of_run() -> tuple[data.ImageData, FlowDistribution]:
+def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
     preset = run.trained_preset()
-    images = run.load_images(preset.dataset, preset.event_shape, preset.levels)
+    images = run.load_data(preset)
     return images, run.trained_distribution(preset)
 
 
-def _of_export(path: str) -> tuple[data.ImageData, FlowDistribution]:
+def _of_export(path: str) -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
     try:
         version = serving.version_path(path)
         about = serving.describe(version)
@@ -57,7 +62,11 @@ def _of_export(path: str) -> tuple[data.ImageData, FlowDistribution]:
         raise run.UsageError(str(error)) from error
     if run.DATASET.value is None and "dataset" not in about:
         raise run.UsageError(f"expected a --dataset, for {version} does not name the images it saw")
-    images = run.load_images(about.get("dataset", ""), about["event_shape"], about["levels"])
+    name = run.DATASET.value or about["dataset"]
+    if data.is_table(name):
+        images = run.open_table(name)
+    else:
+        images = run.load_images(name, about["event_shape"], about["levels"])
     print(f"Reading {version}", flush=True)
     return images, serving.load(version)
 

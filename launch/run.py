@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pathlib
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
 from absl import app, flags, logging
 
+import tfp_realnvp as nvp
 from tfp_realnvp import data, training
 from tfp_realnvp.flows import FlowDistribution, presets
 
@@ -23,7 +25,8 @@ PRESET = flags.DEFINE_enum(
 DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    f"Image set to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by its name.",
+    f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by its name; or "
+    f"vectors: csv:FILE, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
 )
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of prepared TFDS sets. By default TFDS's own; digits needs none."
@@ -69,7 +72,8 @@ def trained_preset() -> presets.Preset:
         raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
     names = {field.name for field in dataclasses.fields(presets.Preset)}
     settings = {name: value for name, value in config["model"].items() if name in names}
-    return presets.Preset(**{**settings, "event_shape": tuple(settings["event_shape"])})
+    tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if settings.get(name)}
+    return presets.Preset(**{**settings, **tuples})
 
 
 def trained_distribution(preset: presets.Preset) -> FlowDistribution:
@@ -89,12 +93,59 @@ def open_images(name: str) -> data.ImageData:
         raise UsageError(str(error)) from error
 
 
-def build(preset: presets.Preset, **kwargs: Any) -> FlowDistribution:
-    """The preset's flow, untrained; keywords go to `Preset.build`."""
+def open_table(name: str) -> data.VectorData:
+    """The vectors of that name, those of a published set in `--data_dir`."""
     try:
-        return preset.build(**kwargs)
-    except ValueError as error:
+        return data.load_table(name, DATA_DIR.value)
+    except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from error
+
+
+def build(
+    preset: presets.Preset, given: data.ImageData | data.VectorData | None = None, **kwargs: Any
+) -> FlowDistribution:
+    """The preset's flow, untrained; keywords go to `Preset.build`.
+
+    Args:
+      preset: the settings.
+      given: what it is to be trained on; vectors say how they are standardised.
+      **kwargs: of the factory; what it does not take is an error.
+    """
+    takes = inspect.signature(presets.FLOWS[preset.flow]).parameters
+    unknown = [name for name in kwargs if name not in takes]
+    if unknown == ["backprop"] and kwargs["backprop"] == "store":
+        del kwargs["backprop"]
+    elif unknown:
+        raise UsageError(f"{preset.flow} takes no {', '.join(unknown)}")
+    _check_flags(preset, takes)
+    try:
+        distribution = preset.build(**kwargs)
+    except ValueError as error:
+        raise UsageError(f"{preset.flow}: {error}") from error
+    if len(preset.event_shape) == 1:
+        # Where a checkpoint is read next, it brings its own.
+        size = preset.event_shape[0]
+        mean, std = ([0.0] * size, [1.0] * size) if given is None else (given.mean, given.std)
+        distribution = nvp.standardized(distribution, mean, std)
+    return distribution
+
+
+def _check_flags(preset: presets.Preset, takes: Collection[str]) -> None:
+    """Refuses what a user gave and this flow would not see."""
+    for name in ("layers", "couplings", "steps", "hidden", "components", "bins"):
+        if name in flags.FLAGS and flags.FLAGS[name].present and name not in takes:
+            raise UsageError(f"{preset.flow} takes no --{name}")
+
+
+def load_data(preset: presets.Preset) -> data.ImageData | data.VectorData:
+    """What the preset names, or `--dataset`, of the shape that the model takes."""
+    name = DATASET.value or preset.dataset
+    if not data.is_table(name):
+        return load_images(preset.dataset, preset.event_shape, preset.levels)
+    table = open_table(name)
+    if table.shape != tuple(preset.event_shape):
+        raise UsageError(f"expected vectors of shape {tuple(preset.event_shape)}, got {table.name} of {table.shape}")
+    return table
 
 
 def load_images(name: str, shape: Sequence[int], levels: int) -> data.ImageData:

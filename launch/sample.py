@@ -1,8 +1,8 @@
-"""Draw images from a trained model.
+"""Draw images or vectors from a trained model.
 
     python -m launch.sample --output_dir=runs/digits --count=100 --seed=1
 
-Writes OUTPUT_DIR/samples-SEED.png. The same seed and batch size draw the same images.
+Writes OUTPUT_DIR/samples-SEED.png, or .csv of vectors. The same seed and batch size draw the same images.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ def main() -> None:
     )
     batches = -(-_COUNT.value // _BATCH_SIZE.value)
     images = np.concatenate([draw(tf.constant(batch)) for batch in range(batches)])[: _COUNT.value]
+    if images.ndim == 2:
+        path = run.output_dir() / f"samples-{run.SEED.value}.csv"
+        np.savetxt(path, images, delimiter=",", fmt="%.7g")
+        print(f"Wrote {path}")
+        return
     path = run.output_dir() / f"samples-{run.SEED.value}.png"
     evaluation.save_image_grid(path, images, _COLUMNS.value, levels=preset.levels)
     print(f"Wrote {path}")

@@ -1,4 +1,4 @@
-"""Train a Real NVP on images and say its bits/dim.
+"""Train a flow on images or vectors and say its bits/dim or its log-likelihood.
 
 With no flags, trains on the digits that come with the package:
 
@@ -9,6 +9,11 @@ Any setting of a preset may be overridden, on the command line or in a file:
     python -m launch.train --flagfile=launch/flagfiles/cifar10.flags --data_dir=DIR --output_dir=OUT
     python -m launch.train --preset=mnist --width=8 --epochs=3 --data_dir=DIR
     python -m launch.train --preset=imagenet64 --describe
+
+Other flows, and vectors (docs/vectors.md), whose standardisation is kept with the model:
+
+    python -m launch.train --flow=glow --preset=mnist --data_dir=DIR
+    python -m launch.train --flow=maf --dataset=csv:FILE --output_dir=OUT
 
 Larger models, on more devices, in less memory (docs/training.md, docs/distributed.md):
 
@@ -32,6 +37,7 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -53,6 +59,15 @@ _OVERRIDES = {
     "scales": flags.DEFINE_integer("scales", None, "Number of scales.", lower_bound=1),
     "width": flags.DEFINE_integer("width", None, "Channels of the networks at the first scale.", lower_bound=1),
     "blocks": flags.DEFINE_integer("blocks", None, "Residual blocks of each network.", lower_bound=0),
+    "flow": flags.DEFINE_enum(
+        "flow", None, list(presets.FLOWS), "The flow. Images: real_nvp, glow, flowpp. Vectors: any."
+    ),
+    "layers": flags.DEFINE_integer("layers", None, "Layers of maf, iaf, naf, planar, radial.", lower_bound=1),
+    "couplings": flags.DEFINE_integer("couplings", None, "Couplings of a flow over vectors.", lower_bound=1),
+    "steps": flags.DEFINE_integer("steps", None, "Steps of glow at each scale.", lower_bound=1),
+    "hidden": flags.DEFINE_list("hidden", None, "Hidden sizes of the networks of vectors, such as 256,256."),
+    "components": flags.DEFINE_integer("components", None, "Components of flowpp's and naf's mixtures.", lower_bound=1),
+    "bins": flags.DEFINE_integer("bins", None, "Bins of the splines of spline_coupling.", lower_bound=2),
     "rho": flags.DEFINE_float("rho", None, "Running average of the flow's batch norm, for small batches.", 0, 1),
     "dtype_policy": flags.DEFINE_enum(
         "dtype_policy", None, presets.DTYPE_POLICIES, "Of the networks; the flow and its log-dets stay float32."
@@ -105,7 +120,9 @@ _PATIENCE = flags.DEFINE_integer(
     "patience", None, "Stop after this many epochs without a better validation loss. By default never.", lower_bound=1
 )
 _REQUIRE_MARGIN = flags.DEFINE_float(
-    "require_margin", None, "Fail unless the test bits/dim is this much under both baselines."
+    "require_margin",
+    None,
+    "Fail unless the test bits/dim is this much under both baselines, or the nats of vectors over the Gaussian's.",
 )
 _VERBOSE = flags.DEFINE_integer("verbose", 1, "0: silent, 1: a progress bar, 2: a line for each epoch.", 0, 2)
 
@@ -123,10 +140,10 @@ def main() -> None:
         strategy = training.strategy(_STRATEGY.value)
     except ValueError as error:
         raise run.UsageError(str(error)) from error
-    images = images or run.load_images(preset.dataset, preset.event_shape, preset.levels)
+    images = images or run.load_data(preset)
     _check_batch(preset, images, strategy)
     with strategy.scope():
-        distribution = run.build(preset, backprop=_BACKPROP.value)
+        distribution = run.build(preset, images, backprop=_BACKPROP.value)
         model = _model(preset, images, distribution)
     folder, is_chief = run.output_dir(), training.is_chief(strategy)
     if is_chief:
@@ -145,7 +162,16 @@ def main() -> None:
 def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
     """The preset with what the flags override; another data set brings its own shape and levels."""
     given = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
+    if "hidden" in given:
+        try:
+            given["hidden"] = tuple(int(size) for size in given["hidden"])
+        except ValueError:
+            raise run.UsageError(f"expected --hidden to be sizes such as 256,256, got {given['hidden']}") from None
     preset = dataclasses.replace(presets.get(run.PRESET.value), **given)
+    if run.DATASET.value is not None and data.is_table(run.DATASET.value):
+        table = run.open_table(run.DATASET.value)
+        given.setdefault("flip", False)
+        return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
     if run.DATASET.value in (None, preset.dataset):
         return preset, None
     images = run.open_images(run.DATASET.value)
@@ -251,10 +277,14 @@ def _writing_callbacks(
     preset: presets.Preset, validation: tf.data.Dataset, folder: pathlib.Path
 ) -> list[keras.callbacks.Callback]:
     seed = run.SEED.value
+    tensorboard = keras.callbacks.TensorBoard(
+        str(folder / "tensorboard"), write_graph=False, profile_batch=(10, 20) if _PROFILE.value else 0
+    )
+    if len(preset.event_shape) == 1:
+        return [tensorboard]
     some = nvp.dequantize(next(iter(validation))[:16], seed=(seed, 0), levels=preset.levels)
-    profile = (10, 20) if _PROFILE.value else 0
     return [
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False, profile_batch=profile),
+        tensorboard,
         evaluation.SampleGrid(
             folder / "tensorboard", some, levels=preset.levels, every=_SAMPLE_EVERY.value, seed=seed
         ),
@@ -270,11 +300,14 @@ def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int
 def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path) -> None:
     """Evaluates the best checkpoint beside the baselines; writes pictures, figures and the SavedModel."""
     distribution = run.trained_distribution(preset)
+    if len(preset.event_shape) == 1:
+        _report_on_vectors(preset, images, distribution, folder)
+        return
     batches = {split: images.evaluation_batches(split, _EVALUATION_BATCH) for split in ("train", "test")}
     levels = preset.levels
     print(f"Evaluating on {images.num_examples('test'):,} test images", flush=True)
     rows = {
-        "Real NVP": evaluation.evaluate(
+        _title(preset): evaluation.evaluate(
             distribution, batches["test"], levels=levels, seed=run.SEED.value, jit_compile=run.jit_compile()
         ),
         "independent pixel histogram": evaluation.histogram_bits_per_dim(batches["train"], batches["test"], levels),
@@ -285,25 +318,65 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     print(f"\n{f'test bits/dim on {images.name}':42}{'bits/dim':>10}{'+-':>10}")
     for name, row in rows.items():
         print(f"{name:42}{row.bits_per_dim:10.4f}{row.standard_error:10.4f}")
-    if preset.published_bits_per_dim is not None:
+    if preset.published_bits_per_dim is not None and preset.flow == "real_nvp":
         print(f"{'Real NVP as published':42}{preset.published_bits_per_dim:10.2f}")
 
     samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0)))()
     evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
+    _write(preset, images.name, distribution, rows, folder, ["samples.png"])
+    ours, *baselines = (row.bits_per_dim for row in rows.values())
+    _check_margin(min(baselines) - ours, "bits/dim under the better baseline")
+
+
+def _report_on_vectors(
+    preset: presets.Preset, vectors: data.VectorData, distribution: nvp.FlowDistribution, folder: pathlib.Path
+) -> None:
+    """The same in nats, in the units of the data."""
+    batches = {split: vectors.evaluation_batches(split, _EVALUATION_BATCH) for split in ("train", "test")}
+    print(f"Evaluating on {vectors.num_examples('test'):,} test vectors", flush=True)
+    rows = {
+        _title(preset): evaluation.log_likelihood(distribution, batches["test"], jit_compile=run.jit_compile()),
+        "full-covariance Gaussian": evaluation.gaussian_log_likelihood(batches["train"], batches["test"]),
+    }
+    print(f"\n{'test log-likelihood':42}{'nats':>10}{'+-':>10}")
+    for name, row in rows.items():
+        print(f"{name:42}{row.nats:10.4f}{row.standard_error:10.4f}")
+    samples = tf.function(lambda: distribution.sample(1000, seed=(run.SEED.value, 0)))()
+    columns = vectors.columns or [f"column_{i}" for i in range(vectors.shape[0])]
+    np.savetxt(folder / "samples.csv", samples, delimiter=",", header=",".join(columns), comments="", fmt="%.7g")
+    _write(preset, vectors.name, distribution, rows, folder, ["samples.csv"])
+    ours, baseline = (row.nats for row in rows.values())
+    _check_margin(ours - baseline, "nats over the Gaussian")
+
+
+def _write(
+    preset: presets.Preset,
+    dataset: str,
+    distribution: nvp.FlowDistribution,
+    rows: dict[str, Any],
+    folder: pathlib.Path,
+    samples: list[str],
+) -> None:
+    """Writes the figures and the SavedModel, and says what the folder holds."""
     results = {name: dataclasses.asdict(row) for name, row in rows.items()}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
-    metadata = {"dataset": images.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
+    metadata = {"dataset": dataset, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
     serving.save(distribution, folder / "saved_model", metadata=metadata)
     print("\nWrote:")
-    written = ("samples.png", "results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
-    for name in (*written, "saved_model"):
+    written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
+    for name in (*samples, *written, "saved_model"):
         print(f"  {folder / name}")
-    ours, *baselines = (row.bits_per_dim for row in rows.values())
-    margin = min(baselines) - ours
-    print(f"{margin:.3f} bits/dim under the better baseline")
+
+
+def _title(preset: presets.Preset) -> str:
+    return "Real NVP" if preset.flow == "real_nvp" else preset.flow
+
+
+def _check_margin(margin: float, what: str) -> None:
+    print(f"{margin:.3f} {what}")
     if _REQUIRE_MARGIN.value is not None and not margin >= _REQUIRE_MARGIN.value:
-        raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} bits/dim, got {margin:.3f}")
+        raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {margin:.3f}")
 
 
 if __name__ == "__main__":

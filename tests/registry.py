@@ -448,7 +448,14 @@ FLOWS = (
     _vector_flow("glow", "vector"),
     _image_flow("flowpp", "image", (4, 2, 2), components=2, checkerboards=(1, 0), channel_couplings=1, levels=None),
     _image_flow(
-        "flowpp", "grey", (2, 2, 1), components=2, checkerboards=(0, 1), channel_couplings=0, levels=None, context_size=2
+        "flowpp",
+        "grey",
+        (4, 2, 1),
+        components=2,
+        checkerboards=(0, 1),
+        channel_couplings=0,
+        levels=None,
+        context_size=2,
     ),
     _vector_flow("flowpp", "vector", components=2),
     Entry("standardized", _standardized, (3,), factory="standardized", has_networks=True),

@@ -17,7 +17,7 @@ from tfp_realnvp.data.loading import DataNotFoundError, load
 from tfp_realnvp.data.pipeline import ImageData
 from tfp_realnvp.data.sets import names
 from tfp_realnvp.data.table_checks import BadTableError
-from tfp_realnvp.data.tables import load_table, table_names
+from tfp_realnvp.data.tables import is_table, load_table, table_names
 from tfp_realnvp.data.vectors import VectorData
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "DataNotFoundError",
     "ImageData",
     "VectorData",
+    "is_table",
     "load",
     "load_table",
     "names",

@@ -20,6 +20,11 @@ def table_names() -> tuple[str, ...]:
     return tuple(TABLES)
 
 
+def is_table(name: str) -> bool:
+    """Whether a name is for `load_table`, and not for `load`."""
+    return name in TABLES or name.partition(":")[0] in ("csv", "npz", "npy")
+
+
 def load_table(name: str, data_dir: str | os.PathLike | None = None) -> VectorData:
     """Opens a table of numbers, whose rows are the vectors that a flow is trained on.
 

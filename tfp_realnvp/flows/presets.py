@@ -9,13 +9,26 @@ of 5e-5 on weight-norm magnitudes and checkerboard gains. Neither says how long 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.flowpp import flowpp
+from tfp_realnvp.flows.glow import glow
+from tfp_realnvp.flows.maf import iaf, maf
+from tfp_realnvp.flows.naf import naf
+from tfp_realnvp.flows.nice import nice
+from tfp_realnvp.flows.planar import planar
+from tfp_realnvp.flows.radial import radial
 from tfp_realnvp.flows.real_nvp import real_nvp
+from tfp_realnvp.flows.spline_coupling import spline_coupling
 
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("constant", "cosine", "plateau")
+FLOWS = {
+    factory.__name__: factory
+    for factory in (real_nvp, glow, flowpp, spline_coupling, nice, maf, iaf, naf, planar, radial)
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Preset:
 
     Attributes:
       dataset: TFDS name of the data.
-      event_shape: `(height, width, channels)` after cropping and resizing.
+      event_shape: `(height, width, channels)` after cropping and resizing, or `(size,)` of vectors.
       levels: number of levels of a pixel.
       alpha: of the preprocessing.
       scales: number of scales.
@@ -43,6 +56,13 @@ class Preset:
       ema: decay of a moving average of the weights for evaluation and export, or None.
       accumulation_steps: parts of a batch whose gradients are taken one after the other.
       epochs: how long to train.
+      flow: name of the factory, one of `FLOWS`.
+      layers: of the factories that have it; None for its default. So are those that follow.
+      couplings: number of couplings on vectors.
+      steps: steps of Glow at each scale.
+      hidden: hidden sizes of the networks of vectors.
+      components: of mixtures.
+      bins: of splines.
       published_bits_per_dim: the paper's test figure, None where there is none.
       notes: where paper and release differ, and which this follows.
     """
@@ -66,22 +86,22 @@ class Preset:
     ema: float | None = None
     accumulation_steps: int = 1
     epochs: int = 100
+    flow: str = "real_nvp"
+    layers: int | None = None
+    couplings: int | None = None
+    steps: int | None = None
+    hidden: tuple[int, ...] | None = None
+    components: int | None = None
+    bins: int | None = None
     published_bits_per_dim: float | None = None
     notes: str = ""
 
     def build(self, **kwargs: Any) -> FlowDistribution:
-        """The flow, untrained; keywords go to `real_nvp` and override."""
-        architecture = dict(
-            event_shape=self.event_shape,
-            scales=self.scales,
-            width=self.width,
-            blocks=self.blocks,
-            levels=self.levels,
-            alpha=self.alpha,
-            rho=self.rho,
-            dtype_policy=self.dtype_policy,
-        )
-        return real_nvp(**{**architecture, **kwargs})
+        """The flow, untrained; keywords go to the factory and override. What it does not take is left out."""
+        takes = inspect.signature(FLOWS[self.flow]).parameters
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name in takes}
+        given = {name: value for name, value in settings.items() if value is not None}
+        return FLOWS[self.flow](**{**given, **kwargs})
 
 
 digits = Preset(

@@ -39,7 +39,7 @@ def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> lis
 
 def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
     about, model = describe(version), config["model"]
-    ours = results["Real NVP"]
+    title, ours = next(iter(results.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows = [
         f"| {what} | {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} |" for what, row in results.items()
@@ -49,7 +49,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
         [
             f"# {name}",
             "",
-            f"A Real NVP on {about['dataset']}: the density of {height}x{width}x{channels} images of {about['levels']} "
+            f"A {title} on {about['dataset']}: the density of {height}x{width}x{channels} images of {about['levels']} "
             "levels. It loads with TensorFlow alone.",
             "",
             "![Samples](samples.png)",
