@@ -167,7 +167,10 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
             given["hidden"] = tuple(int(size) for size in given["hidden"])
         except ValueError:
             raise run.UsageError(f"expected --hidden to be sizes such as 256,256, got {given['hidden']}") from None
-    preset = dataclasses.replace(presets.get(run.PRESET.value), **given)
+    preset = presets.get(run.PRESET.value)
+    if given.get("flow", preset.flow) != preset.flow:
+        given.setdefault("scales", None)  # Of another flow they mean other things: its default.
+    preset = dataclasses.replace(preset, **given)
     if run.DATASET.value is not None and data.is_table(run.DATASET.value):
         table = run.open_table(run.DATASET.value)
         given.setdefault("flip", False)

@@ -40,7 +40,7 @@ class Preset:
       event_shape: `(height, width, channels)` after cropping and resizing, or `(size,)` of vectors.
       levels: number of levels of a pixel.
       alpha: of the preprocessing.
-      scales: number of scales.
+      scales: number of scales; None for the flow's default.
       width: channels of the networks at the first scale.
       blocks: residual blocks in each network.
       rho: running average of the flow's batch norm, None for the current batch alone.
@@ -69,7 +69,7 @@ class Preset:
 
     dataset: str
     event_shape: tuple[int, int, int]
-    scales: int
+    scales: int | None
     width: int
     blocks: int
     levels: int = 256

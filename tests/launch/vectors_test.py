@@ -1,0 +1,90 @@
+"""Training on tables, and other flows than Real NVP."""
+
+import json
+import pathlib
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tests.launch import programs
+
+
+def _table(rows=400):
+    """Two columns of which the second bends along with the first, far from standardised."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=rows)
+    return np.stack([10 * x, 1000 + x**2 + 0.1 * random.normal(size=rows)], -1)
+
+
+class VectorsTest(parameterized.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = programs.scratch() / "vectors"
+        cls.folder.mkdir(exist_ok=True)
+        cls.csv, cls.trained = cls.folder / "table.csv", cls.folder / "run"
+        np.savetxt(cls.csv, _table(), delimiter=",", header="length,weight", comments="")
+        flags = ("--flow=spline_coupling", "--couplings=3", "--hidden=16", "--learning_rate=0.01", "--epochs=8")
+        cls.flags = (*flags, f"--dataset=csv:{cls.csv}", f"--output_dir={cls.trained}", "--verbose=0")
+        cls.result = programs.run("train", *cls.flags)
+
+    def test_it_beats_a_gaussian(self):
+        self.assertEqual(self.result.status, 0, self.result.errors)
+        results = json.loads((self.trained / "results.json").read_text())
+        self.assertGreater(results["spline_coupling"]["nats"], results["full-covariance Gaussian"]["nats"] + 0.2)
+        self.assertIn("nats over the Gaussian", self.result.output)
+
+    def test_samples_are_in_the_units_of_the_file(self):
+        lines = (self.trained / "samples.csv").read_text().splitlines()
+        self.assertEqual(lines[0], "length,weight")
+        samples = np.loadtxt(lines[1:], delimiter=",")
+        np.testing.assert_allclose(np.mean(samples, 0), np.mean(_table(), 0), atol=3)
+        np.testing.assert_allclose(np.std(samples, 0), np.std(_table(), 0), rtol=0.5)
+
+    def test_the_export_standardises(self):
+        loaded = nvp.load(pathlib.Path(self.trained / "saved_model"))
+        self.assertTrue(np.all(np.isfinite(loaded.log_prob(_table().astype(np.float32)))))
+
+    def test_evaluate_says_the_same(self):
+        nats = json.loads((self.trained / "results.json").read_text())["spline_coupling"]["nats"]
+        result = programs.run("evaluate", f"--output_dir={self.trained}")
+        self.assertIn(f"test: {nats:.4f} +- ", result.output)
+
+    def test_samples_of_a_run(self):
+        result = programs.run("sample", f"--output_dir={self.trained}", "--count=7", "--seed=3")
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertEqual(np.loadtxt(self.trained / "samples-3.csv", delimiter=",").shape, (7, 2))
+
+    @parameterized.parameters(
+        (("--flow=glow", "--layers=2"), "glow takes no --layers"),
+        (("--flow=maf",), "maf: expected an event shape (size,) of at least 2 entries, got (8, 8, 1)"),
+        (("--flow=maf", "--backprop=remat"), "maf takes no backprop"),
+        (("--hidden=a,b",), "expected --hidden to be sizes such as 256,256, got ['a', 'b']"),
+        (("--dataset=csv:nowhere.csv",), "there is no file nowhere.csv"),
+    )
+    def test_what_cannot_be(self, flags, message):
+        result = programs.run("train", *flags, f"--output_dir={self.folder / 'none'}")
+        self.assertEqual((result.status, result.error), (1, message))
+
+    def test_a_bad_field_has_its_place(self):
+        bad = self.folder / "bad.csv"
+        bad.write_text("a,b\n1,2\n3,x\n")
+        result = programs.run("train", f"--dataset=csv:{bad}", f"--output_dir={self.folder / 'none'}")
+        self.assertEqual(result.error, f"{bad}, line 3, column 2 ('b'): expected a number, got 'x'")
+
+    def test_fewer_rows_than_a_batch(self):
+        result = programs.run("train", *self.flags[:-2], "--batch_size=1000", f"--output_dir={self.folder / 'none'}")
+        self.assertIn("expected a batch_size of 1 to 324", result.error)
+
+
+class ImagesTest(parameterized.TestCase):
+    @parameterized.parameters("--flow=glow --steps=2", "--flow=flowpp --components=2")
+    def test_describe(self, flags):
+        result = programs.run("train", *flags.split(), "--width=2", "--blocks=0", "--describe")
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertIn("act_norm", result.output)
+
+
+if __name__ == "__main__":
+    absltest.main()
