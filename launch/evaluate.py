@@ -40,6 +40,7 @@ def main() -> None:
         distribution,
         batches,
         levels=images.levels,
+        labels=images.classes,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,
         jit_compile=run.jit_compile(),
@@ -66,7 +67,7 @@ def _of_export(path: str) -> tuple[data.ImageData | data.VectorData, FlowDistrib
     if data.is_table(name):
         images = run.open_table(name)
     else:
-        images = run.load_images(name, about["event_shape"], about["levels"])
+        images = run.load_images(name, about["event_shape"], about["levels"], about.get("labels"))
     print(f"Reading {version}", flush=True)
     return images, serving.load(version)
 

@@ -58,6 +58,7 @@ def main() -> None:
             weights_dtype=_WEIGHTS_DTYPE.value,
             max_samples=_MAX_SAMPLES.value,
             invalid_rows=_INVALID_ROWS.value,
+            labels=preset.classes,
             metadata={
                 "dataset": preset.dataset,
                 "preset": config["preset"],

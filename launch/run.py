@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from absl import app, flags, logging
 
 import tfp_realnvp as nvp
@@ -85,10 +86,10 @@ def trained_distribution(preset: presets.Preset) -> FlowDistribution:
     return distribution
 
 
-def open_images(name: str) -> data.ImageData:
-    """The image set of that name, in `--data_dir`."""
+def open_images(name: str, labels: bool = False) -> data.ImageData:
+    """The image set of that name, in `--data_dir`, with labels or without."""
     try:
-        return data.load(name, DATA_DIR.value)
+        return data.load(name, DATA_DIR.value, labels=labels)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -141,16 +142,30 @@ def load_data(preset: presets.Preset) -> data.ImageData | data.VectorData:
     """What the preset names, or `--dataset`, of the shape that the model takes."""
     name = DATASET.value or preset.dataset
     if not data.is_table(name):
-        return load_images(preset.dataset, preset.event_shape, preset.levels)
+        return load_images(preset.dataset, preset.event_shape, preset.levels, preset.classes)
     table = open_table(name)
     if table.shape != tuple(preset.event_shape):
         raise UsageError(f"expected vectors of shape {tuple(preset.event_shape)}, got {table.name} of {table.shape}")
     return table
 
 
-def load_images(name: str, shape: Sequence[int], levels: int) -> data.ImageData:
-    """The images of that name, or those of `--dataset`, of the shape that the model takes."""
-    images = open_images(DATASET.value or name)
+def contexts(preset: presets.Preset, count: int, label: int | None = None) -> dict[str, tf.Tensor]:
+    """What `sample` is given of a conditional flow: one class, or all of them in turn."""
+    if preset.classes is None:
+        if label is not None:
+            raise UsageError("expected a model that is told labels, for --label")
+        return {}
+    if label is not None and label >= preset.classes:
+        raise UsageError(f"expected a label in 0 ... {preset.classes - 1}, got {label}")
+    labels = tf.range(count) % preset.classes if label is None else tf.fill([count], label)
+    return {"context": tf.one_hot(labels, preset.classes)}
+
+
+def load_images(name: str, shape: Sequence[int], levels: int, classes: int | None = None) -> data.ImageData:
+    """The images of that name, or those of `--dataset`, of the shape that the model takes; with classes, labelled."""
+    images = open_images(DATASET.value or name, labels=classes is not None)
+    if classes is not None and images.classes != classes:
+        raise UsageError(f"expected labels of {classes} classes, got {images.name} of {images.classes}")
     if images.shape != tuple(shape) or images.levels != levels:
         raise UsageError(
             f"expected images of shape {tuple(shape)} and {levels} levels, got {images.name} of shape "

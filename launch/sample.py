@@ -18,14 +18,18 @@ _COUNT = flags.DEFINE_integer("count", 100, "Number of images.", lower_bound=1)
 _COLUMNS = flags.DEFINE_integer(
     "columns", None, "Images in a row; by default the picture is about square.", lower_bound=1
 )
+_LABEL = flags.DEFINE_integer(
+    "label", None, "Class of the images, of a model trained with --conditional; by default all in turn.", lower_bound=0
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images drawn at a time.", lower_bound=1)
 
 
 def main() -> None:
     preset = run.trained_preset()
     distribution = run.trained_distribution(preset)
+    given = run.contexts(preset, _BATCH_SIZE.value, _LABEL.value)
     draw = tf.function(
-        lambda batch: distribution.sample(_BATCH_SIZE.value, seed=tf.stack([run.SEED.value, batch])),
+        lambda batch: distribution.sample(_BATCH_SIZE.value, seed=tf.stack([run.SEED.value, batch]), **given),
         jit_compile=run.jit_compile(),
     )
     batches = -(-_COUNT.value // _BATCH_SIZE.value)

@@ -93,6 +93,9 @@ _OVERRIDES = {
         lower_bound=1,
     ),
 }
+_CONDITIONAL = flags.DEFINE_bool(
+    "conditional", False, "Tell every network the class of an image, of sets that have labels: p(image | label)."
+)
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and leave.")
 _STRATEGY = flags.DEFINE_enum(
     "strategy", "auto", training.STRATEGIES, "Which devices share the work, see docs/distributed.md."
@@ -172,12 +175,15 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
         given.setdefault("scales", None)  # Of another flow they mean other things: its default.
     preset = dataclasses.replace(preset, **given)
     if run.DATASET.value is not None and data.is_table(run.DATASET.value):
+        if _CONDITIONAL.value:
+            raise run.UsageError("expected an image set with labels for --conditional, got a table")
         table = run.open_table(run.DATASET.value)
         given.setdefault("flip", False)
         return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
-    if run.DATASET.value in (None, preset.dataset):
+    if run.DATASET.value in (None, preset.dataset) and not _CONDITIONAL.value:
         return preset, None
-    images = run.open_images(run.DATASET.value)
+    images = run.open_images(run.DATASET.value or preset.dataset, labels=_CONDITIONAL.value)
+    preset = dataclasses.replace(preset, classes=images.classes)
     return dataclasses.replace(preset, dataset=images.name, event_shape=images.shape, levels=images.levels), images
 
 
@@ -228,6 +234,7 @@ def _model(
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
+        labels=preset.classes,
         l2=preset.l2,
         clip_norm=preset.clip_norm,
         average_decay=preset.ema,
@@ -285,13 +292,23 @@ def _writing_callbacks(
     )
     if len(preset.event_shape) == 1:
         return [tensorboard]
-    some = nvp.dequantize(next(iter(validation))[:16], seed=(seed, 0), levels=preset.levels)
+    some = nvp.dequantize(_images_of(next(iter(validation)))[:16], seed=(seed, 0), levels=preset.levels)
     return [
         tensorboard,
         evaluation.SampleGrid(
-            folder / "tensorboard", some, levels=preset.levels, every=_SAMPLE_EVERY.value, seed=seed
+            folder / "tensorboard",
+            some,
+            levels=preset.levels,
+            every=_SAMPLE_EVERY.value,
+            seed=seed,
+            **run.contexts(preset, 64),
         ),
     ]
+
+
+def _images_of(batch: Any) -> tf.Tensor:
+    """The images of a batch, with labels or without."""
+    return batch[0] if isinstance(batch, tuple) else batch
 
 
 def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int, skip: int) -> tf.data.Dataset:
@@ -307,15 +324,21 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
         _report_on_vectors(preset, images, distribution, folder)
         return
     batches = {split: images.evaluation_batches(split, _EVALUATION_BATCH) for split in ("train", "test")}
+    alone = {split: part if preset.classes is None else part.map(lambda x, _: x) for split, part in batches.items()}
     levels = preset.levels
     print(f"Evaluating on {images.num_examples('test'):,} test images", flush=True)
     rows = {
         _title(preset): evaluation.evaluate(
-            distribution, batches["test"], levels=levels, seed=run.SEED.value, jit_compile=run.jit_compile()
+            distribution,
+            batches["test"],
+            levels=levels,
+            labels=preset.classes,
+            seed=run.SEED.value,
+            jit_compile=run.jit_compile(),
         ),
-        "independent pixel histogram": evaluation.histogram_bits_per_dim(batches["train"], batches["test"], levels),
+        "independent pixel histogram": evaluation.histogram_bits_per_dim(alone["train"], alone["test"], levels),
         "full-covariance Gaussian of the logits": evaluation.gaussian_bits_per_dim(
-            batches["train"], batches["test"], levels, alpha=preset.alpha, seed=run.SEED.value
+            alone["train"], alone["test"], levels, alpha=preset.alpha, seed=run.SEED.value
         ),
     }
     print(f"\n{f'test bits/dim on {images.name}':42}{'bits/dim':>10}{'+-':>10}")
@@ -324,7 +347,8 @@ def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path
     if preset.published_bits_per_dim is not None and preset.flow == "real_nvp":
         print(f"{'Real NVP as published':42}{preset.published_bits_per_dim:10.2f}")
 
-    samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0)))()
+    given = run.contexts(preset, 64)
+    samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0), **given))()
     evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
     _write(preset, images.name, distribution, rows, folder, ["samples.png"])
     ours, *baselines = (row.bits_per_dim for row in rows.values())
@@ -365,7 +389,7 @@ def _write(
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
     metadata = {"dataset": dataset, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
-    serving.save(distribution, folder / "saved_model", metadata=metadata)
+    serving.save(distribution, folder / "saved_model", labels=preset.classes, metadata=metadata)
     print("\nWrote:")
     written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
     for name in (*samples, *written, "saved_model"):

@@ -17,6 +17,7 @@ def evaluate(
     batches: tf.data.Dataset | Iterable[np.ndarray],
     *,
     levels: int = 256,
+    labels: int | None = None,
     importance_samples: int = 1,
     seed: int = 0,
     jit_compile: bool = False,
@@ -40,8 +41,9 @@ def evaluate(
       distribution: a distribution over images with pixels in [0, levels), its preprocessing within,
         as from `real_nvp`.
       batches: of integers `[batch, *event_shape]`, most often uint8; sizes may differ, the last
-        batch may be smaller. Each is read once.
+        batch may be smaller. Each is read once. With `labels`, pairs of these and of integers `[batch]`.
       levels: number of levels of a pixel.
+      labels: number of classes, for a flow that is told each image's class.
       importance_samples: K, the number of noise samples for each image.
       seed: of the noise.
       jit_compile: whether to compile with XLA. The noise is the same then.
@@ -72,13 +74,19 @@ def evaluate(
     if importance_samples < 1:
         raise ValueError(f"expected at least one importance sample, got {importance_samples}")
     event_shape = tuple(distribution.event_shape)
+    dtype = distribution.dtype
+    contexts = [] if labels is None else [tf.TensorSpec([None, labels], dtype)]
     log_prob = tf.function(
-        lambda pixels: distribution.log_prob(pixels),
-        input_signature=[tf.TensorSpec([None, *event_shape], distribution.dtype)],
+        lambda pixels, *context: distribution.log_prob(pixels, **({"context": context[0]} if context else {})),
+        input_signature=[tf.TensorSpec([None, *event_shape], dtype), *contexts],
         jit_compile=jit_compile,
     ).get_concrete_function()
     bits: list[np.ndarray] = []
     for number, batch in enumerate(batches):
+        context = []
+        if labels is not None:
+            batch, classes = batch
+            context = [tf.one_hot(classes, labels, dtype=dtype)]
         images = checked_images(batch, levels, event_shape)
         log_probs = []
         for sample in range(importance_samples):
@@ -87,7 +95,7 @@ def evaluate(
             pixels = dequantize(
                 images, seed=noise_seed, levels=levels, dtype=distribution.dtype.name
             )
-            log_probs.append(log_prob(pixels).numpy().astype(np.float64))
+            log_probs.append(log_prob(pixels, *context).numpy().astype(np.float64))
         log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(importance_samples)
         bits.append(bits_per_dim(log_probability, event_shape))
         if progress is not None:

@@ -23,7 +23,9 @@ class InversionError:
 
 
 def inversion_error(
-    distribution: tfp.distributions.TransformedDistribution, x: np.ndarray | tf.Tensor
+    distribution: tfp.distributions.TransformedDistribution,
+    x: np.ndarray | tf.Tensor,
+    context: tf.Tensor | None = None,
 ) -> InversionError:
     """Encodes events, decodes them and measures |f^{-1}(f(x)) - x|.
 
@@ -34,6 +36,7 @@ def inversion_error(
       distribution: a flow, as from `real_nvp`.
       x: real-valued events `[batch, *event_shape]` in the flow's support, such as dequantised
         images.
+      context: of a conditional flow, one for each event.
 
     Returns:
       An `InversionError` over all entries of the batch.
@@ -54,8 +57,9 @@ def inversion_error(
             f"expected real-valued events, got {x.dtype.name}: dequantise integer pixels first"
         )
     x = tf.cast(x, distribution.dtype)
+    given = {} if context is None else {"context": context}
     # The distribution's bijector goes from latent to data. Each tensor is one of its own, or TFP's
     # cache would hand back the very one that went in.
-    z = distribution.bijector.inverse(tf.identity(x))
-    error = np.abs(distribution.bijector.forward(tf.identity(z)).numpy() - x.numpy())
+    z = distribution.bijector.inverse(tf.identity(x), **given)
+    error = np.abs(distribution.bijector.forward(tf.identity(z), **given).numpy() - x.numpy())
     return InversionError(maximum=float(error.max()), mean=float(error.mean(dtype=np.float64)))

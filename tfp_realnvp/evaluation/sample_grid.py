@@ -25,6 +25,7 @@ class SampleGrid(keras.callbacks.Callback):
       count: number of samples.
       every: epochs between two pictures.
       seed: of the samples.
+      context: of the samples of a conditional flow, one for each. The events then have the first of them.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class SampleGrid(keras.callbacks.Callback):
         count: int = 64,
         every: int = 1,
         seed: int = 0,
+        context: tf.Tensor | None = None,
     ):
         super().__init__()
         self.writer = tf.summary.create_file_writer(str(log_dir))
@@ -44,17 +46,20 @@ class SampleGrid(keras.callbacks.Callback):
         self.count = count
         self.every = every
         self.seed = seed
+        self.context = context
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         distribution = self.model.distribution
-        self._sample = tf.function(lambda: distribution.sample(self.count, seed=(self.seed, 0)))
+        given = {} if self.context is None else {"context": self.context}
+        self._sample = tf.function(lambda: distribution.sample(self.count, seed=(self.seed, 0), **given))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if (epoch + 1) % self.every:
             return
         with self.writer.as_default(step=epoch):
             tf.summary.image("samples", image_grid(self._sample().numpy(), levels=self.levels)[tf.newaxis])
-            error = inversion_error(self.model.distribution, self.events)
+            context = None if self.context is None else self.context[: len(self.events)]
+            error = inversion_error(self.model.distribution, self.events, context)
             tf.summary.scalar("inversion_error", error.maximum)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -57,6 +57,7 @@ class Preset:
       accumulation_steps: parts of a batch whose gradients are taken one after the other.
       epochs: how long to train.
       flow: name of the factory, one of `FLOWS`.
+      classes: number of classes of which the flow is told an image's, or None where it is told nothing.
       layers: of the factories that have it; None for its default. So are those that follow.
       couplings: number of couplings on vectors.
       steps: steps of Glow at each scale.
@@ -87,6 +88,7 @@ class Preset:
     accumulation_steps: int = 1
     epochs: int = 100
     flow: str = "real_nvp"
+    classes: int | None = None
     layers: int | None = None
     couplings: int | None = None
     steps: int | None = None
@@ -101,6 +103,8 @@ class Preset:
         takes = inspect.signature(FLOWS[self.flow]).parameters
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name in takes}
         given = {name: value for name, value in settings.items() if value is not None}
+        if self.classes is not None:
+            given["context_size"] = self.classes
         return FLOWS[self.flow](**{**given, **kwargs})
 
 

@@ -16,7 +16,7 @@ from absl import logging
 
 from tfp_realnvp.training.checkpoint import CheckpointError
 from tfp_realnvp.training.metrics_log import MetricsLog, Pace
-from tfp_realnvp.training.model import FlowModel
+from tfp_realnvp.training.model import FlowModel, as_tuple
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
 from tfp_realnvp.training.state import TrainingState
 from tfp_realnvp.training.strategies import is_chief, leave_together, mean_over_workers, number_of_workers
@@ -175,7 +175,7 @@ class _Step:
 
     def examples(self, parts: Sequence[Any]) -> int:
         """Number of examples in a batch, those of all workers."""
-        local = sum(len(events) for part in parts for events in self._local(part))
+        local = sum(len(events) for part in parts for events in self._local(as_tuple(part)[0]))
         return local * number_of_workers(self._strategy)
 
     def _local(self, value: Any) -> tuple[tf.Tensor, ...]:
@@ -218,10 +218,15 @@ def _check_finite(
         logging.warning("step %d: not finite, skipped (%d of at most %d)", step, skipped, max_skipped_steps)
         return
     local = model.distribute_strategy.experimental_local_results
-    culprits = (first_non_finite(model, local(events)[0], model.noise_seed(step)) for events in parts)
+    culprits = (first_non_finite(model, _first(local, events), model.noise_seed(step)) for events in parts)
     culprit = next(culprits)
     leave_together(model.distribute_strategy)
     raise NonFiniteError(f"step {step}: not finite: {culprit}; {state.last_good()}")
+
+
+def _first(local: Callable[[Any], tuple[Any, ...]], batch: Any) -> tuple[tf.Tensor, ...]:
+    """What the first replica here has of a batch."""
+    return tuple(local(part)[0] for part in as_tuple(batch))
 
 
 def _leave(strategy: tf.distribute.Strategy, where: str) -> NoReturn:

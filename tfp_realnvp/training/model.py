@@ -40,6 +40,11 @@ def gradients_or_zeros(
     return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables)]
 
 
+def as_tuple(batch: Any) -> tuple[tf.Tensor, ...]:
+    """A batch as events, and their context where it has one."""
+    return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+
+
 class FlowModel(keras.Model):
     """Maximum likelihood of a flow, as a Keras model.
 
@@ -51,6 +56,9 @@ class FlowModel(keras.Model):
     `optimizer.iterations` and of an image's place in the batch: a resumed run draws what the interrupted one would
     have drawn, and devices that share a batch draw what one would. Data that are floats already are taken as they
     are.
+
+    A batch is one of events, or a pair `(events, context)` for a conditional flow: with `labels`, the context is an
+    integer for each event, of which the flow sees a one-hot vector; without, vectors of its `context_size`.
 
     Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
     are `loss` and, for images, `bits_per_dim = loss / (D log 2)`.
@@ -68,6 +76,7 @@ class FlowModel(keras.Model):
     Args:
       distribution: what a flow factory returned.
       levels: number of levels of a pixel, see `dequantize`.
+      labels: number of classes, for a flow of that `context_size` that is told each event's class.
       l2: weight of the L2 term, 5e-5 in the authors' program.
       clip_norm: largest global norm of the gradient, or None.
       average_decay: of a moving average of all weights, kept in `average`; None for no average.
@@ -88,6 +97,7 @@ class FlowModel(keras.Model):
         distribution: FlowDistribution,
         *,
         levels: int = 256,
+        labels: int | None = None,
         l2: float = 5e-5,
         clip_norm: float | None = 100.0,
         average_decay: float | None = None,
@@ -98,6 +108,7 @@ class FlowModel(keras.Model):
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
         self.distribution = distribution
         self.levels = levels
+        self.labels = labels
         self.l2 = l2
         self.clip_norm = clip_norm
         self.seed = seed
@@ -153,9 +164,22 @@ class FlowModel(keras.Model):
             **kwargs,
         )
 
-    def call(self, events: tf.Tensor, training: bool | None = None, seed: tf.Tensor = (0, 0)) -> tf.Tensor:
+    def call(
+        self,
+        events: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+        seed: tf.Tensor = (0, 0),
+    ) -> tf.Tensor:
         """The log-density of each event in nats, of integers after dequantisation with `seed`."""
-        return self.distribution.log_prob(self._dequantized(events, seed))
+        given = {} if context is None else {"context": self.context_of(context)}
+        return self.distribution.log_prob(self._dequantized(events, seed), **given)
+
+    def context_of(self, given: tf.Tensor) -> tf.Tensor:
+        """What the flow is told, of labels or of vectors."""
+        if self.labels is None:
+            return tf.cast(given, self.distribution.dtype)
+        return tf.one_hot(given, self.labels, dtype=self.distribution.dtype)
 
     def _dequantized(self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)) -> tf.Tensor:
         """Events as real numbers; integers get the noise of their place in the batch that all replicas share."""
@@ -244,10 +268,11 @@ class FlowModel(keras.Model):
         self, events: tf.Tensor, part: tuple[int | tf.Tensor, int]
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], list[tuple[keras.Variable, tf.Tensor]]]:
         """Loss, objective, gradients (scaled where the loss is), and what batch norm's moments are to become."""
+        events, *context = as_tuple(events)
         events = self._dequantized(events, self.noise_seed(self.optimizer.iterations), part)
         # Assignments wait in the scope until it is known whether the step is finite.
         with keras.StatelessScope(collect_losses=True) as scope, tf.GradientTape() as tape:
-            log_prob = self(events, training=True)
+            log_prob = self(events, *context, training=True)
             loss = -tf.reduce_mean(log_prob)
             objective = tf.add_n([loss, self._l2_term(), *self.losses])
             scaled = objective if self.loss_scale is None else objective * self.loss_scale.value
@@ -273,18 +298,18 @@ class FlowModel(keras.Model):
         self.skipped_steps.assign_add(tf.cast(failed, tf.int64))
 
     def _update_loss(self, loss: tf.Tensor, events: tf.Tensor, finite: tf.Tensor) -> None:
-        weight = tf.cast(tf.shape(events)[0], loss.dtype)
+        weight = tf.cast(tf.shape(as_tuple(events)[0])[0], loss.dtype)
         nothing = tf.zeros_like(loss)
         self.loss_metric.update_state(tf.where(finite, loss, nothing), tf.where(finite, weight, nothing))
 
     def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
         """Evaluates a batch; returns the running means."""
-        log_prob = self(events, training=False, seed=self.noise_seed(-1))
+        log_prob = self(*as_tuple(events), training=False, seed=self.noise_seed(-1))
         self.loss_metric.update_state(-log_prob)
         return self.get_metrics_result()
 
     def predict_step(self, events: tf.Tensor) -> tf.Tensor:
-        return self(events, training=False, seed=self.noise_seed(-1))
+        return self(*as_tuple(events), training=False, seed=self.noise_seed(-1))
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         loss = self.loss_metric.result()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import Bijector, Chain, Split, dequantize
-from tfp_realnvp.training.model import FlowModel, gradients_or_zeros
+from tfp_realnvp.training.model import FlowModel, as_tuple, gradients_or_zeros
 
 
 class NonFiniteError(ArithmeticError):
@@ -19,7 +19,7 @@ def first_non_finite(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> st
 
     Args:
       model: the model, with the variables of the failed step.
-      events: the batch of that step.
+      events: the batch of that step, with its context where it has one.
       seed: of its dequantisation.
     """
     for name, tensor in _tensors(model, events, seed):
@@ -32,14 +32,16 @@ def first_non_finite(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> st
 
 def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
     flow = model.distribution.flow
+    events, *given = as_tuple(events)
+    context = model.context_of(*given) if given else None
     if events.dtype.is_integer:
         events = dequantize(events, seed=seed, levels=model.levels, dtype=model.distribution.dtype)
     yield "the batch", events
     for variable in model.trainable_variables:
         yield f"the variable {variable.path}", variable.value
-    yield from _layer_tensors(flow, events)
+    yield from _layer_tensors(flow, events, context)
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(model(events, training=True))
+        loss = -tf.reduce_mean(model(events, *given, training=True))
     yield "the loss", loss
     gradients = gradients_or_zeros(tape, loss, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients):
@@ -47,11 +49,11 @@ def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[t
     yield "the gradient's global norm", tf.linalg.global_norm(gradients)
 
 
-def _layer_tensors(flow: Bijector, x: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+def _layer_tensors(flow: Bijector, x: tf.Tensor, context: tf.Tensor | None) -> Iterator[tuple[str, tf.Tensor]]:
     flow = flow if isinstance(flow, Chain) else Chain([flow])
-    for layer, z, log_det in flow.trace(x, training=True):
+    for layer, z, log_det in flow.trace(x, context, training=True):
         if isinstance(layer, Split):
-            yield from _layer_tensors(layer.flow, tf.split(x, 2, -1)[0])
+            yield from _layer_tensors(layer.flow, tf.split(x, 2, -1)[0], context)
         yield f"the output of {layer.name}", z
         yield f"the log-det of {layer.name}", log_det
         x = z

@@ -1,0 +1,51 @@
+"""Class-conditional models, from training to samples."""
+
+import json
+
+import numpy as np
+from absl.testing import absltest
+
+import tfp_realnvp as nvp
+from tests.launch import programs
+
+
+class ConditionalTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.trained = programs.scratch() / "conditional"
+        data = f"--data_dir={programs.scratch() / 'data'}"
+        cls.flags = (f"--output_dir={cls.trained}", data)
+        small = ("--scales=1", "--width=3", "--blocks=0", "--epochs=2", "--batch_size=256", "--verbose=0")
+        cls.result = programs.run("train", "--conditional", *small, *cls.flags)
+
+    def test_it_trains_and_says_so(self):
+        self.assertEqual(self.result.status, 0, self.result.errors)
+        config = json.loads((self.trained / "config.json").read_text())
+        self.assertEqual(config["model"]["classes"], 10)
+        self.assertTrue((self.trained / "samples.png").is_file())
+
+    def test_evaluate_says_the_same(self):
+        bits = json.loads((self.trained / "results.json").read_text())["Real NVP"]["bits_per_dim"]
+        result = programs.run("evaluate", *self.flags)
+        self.assertIn(f"test: {bits:.4f} +- ", result.output, result.errors)
+
+    def test_the_label_matters_and_is_served(self):
+        loaded = nvp.load(self.trained / "saved_model")
+        images = np.full([2, 8, 8, 1], 7.5, np.float32)
+        one, two = (loaded.log_prob(images, context=np.eye(10, dtype=np.float32)[[k, k]]) for k in (0, 1))
+        self.assertGreater(np.max(np.abs(one - two)), 1e-3)
+
+    def test_samples_of_a_label(self):
+        result = programs.run("sample", *self.flags, "--label=3", "--count=4")
+        self.assertEqual(result.status, 0, result.errors)
+        result = programs.run("sample", *self.flags, "--label=10", "--count=4")
+        self.assertEqual(result.error, "expected a label in 0 ... 9, got 10")
+
+    def test_tables_have_no_labels(self):
+        result = programs.run("train", "--conditional", "--dataset=csv:x.csv", *self.flags)
+        self.assertEqual(result.error, "expected an image set with labels for --conditional, got a table")
+
+
+if __name__ == "__main__":
+    absltest.main()
