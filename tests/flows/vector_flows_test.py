@@ -10,7 +10,7 @@ import tfp_realnvp as nvp
 from tests import registry
 
 nvb = nvp.bijectors
-_FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.maf, nvp.iaf, nvp.planar, nvp.radial)
+_FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial)
 
 
 class VectorFlowsTest(parameterized.TestCase):
