@@ -29,7 +29,7 @@ setup(
         "tensorboard>=2.20,<3",
     ],
     extras_require={
-        "bench": ["torch==2.13.0"],  # The peer of benchmarks.peers
+        "bench": ["torch==2.13.0", "nflows==0.14", "normflows==1.7.3", "zuko==1.6.0"],  # The peers in benchmarks
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "pyyaml>=6,<7", "ruff>=0.17,<0.18"],
     },
