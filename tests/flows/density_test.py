@@ -40,10 +40,10 @@ class _Density:
 
         cls.losses = [step(_crescents(256, seed)).numpy() for seed in range(300)]
         # Midpoints of a grid on [-8, 8]^2.
-        ticks = np.linspace(-8, 8, 801)[:-1] + 0.01
+        ticks = np.linspace(-8, 8, 401)[:-1] + 0.02
         cls.grid = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape([-1, 2])
         log_prob = tf.function(cls.distribution.log_prob)(cls.grid.astype(np.float32))
-        cls.masses = np.exp(log_prob.numpy().astype(np.float64)) * 0.02**2
+        cls.masses = np.exp(log_prob.numpy().astype(np.float64)) * 0.04**2
 
     def test_training_lowers_the_loss(self):
         self.assertLess(np.mean(self.losses[-20:]), self.losses[0] - self.margin)
@@ -63,7 +63,7 @@ class _Density:
             lambda x: x[:, 1],
             lambda x: x[:, 0] * x[:, 1],
             lambda x: np.cos(3 * x[:, 0]) * np.sin(2 * x[:, 1] + 1),
-            lambda x: (x[:, 1] > 0.5).astype(float),
+            lambda x: (x[:, 1] > 0.4).astype(float),  # Where cells meet.
         ):
             on_grid, sampled = statistic(self.grid), statistic(x)
             expected = np.sum(self.masses * on_grid)
@@ -100,6 +100,24 @@ class IAFTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
         return nvp.iaf(event_shape=[2], layers=4, hidden=(32, 32))
+
+
+class NAFTest(_Density, absltest.TestCase):
+    @staticmethod
+    def make():
+        return nvp.naf(event_shape=[2], layers=2, hidden=(32,), components=4)
+
+
+class GlowTest(_Density, absltest.TestCase):
+    @staticmethod
+    def make():
+        return nvp.glow(event_shape=[2], steps=6, hidden=(32,))
+
+
+class FlowPPTest(_Density, absltest.TestCase):
+    @staticmethod
+    def make():
+        return nvp.flowpp(event_shape=[2], couplings=4, hidden=(32,), components=4)
 
 
 class PlanarTest(_Density, absltest.TestCase):

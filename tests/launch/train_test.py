@@ -198,7 +198,7 @@ class RefusalsTest(_Test):
     def test_an_architecture_that_does_not_fit(self):
         self.assertEqual(
             self._error("--scales=5", "--width=1", "--blocks=0"),
-            "expected an even height and width at each of 4 squeezes, that is multiples of 16, got (8, 8, 1)",
+            "real_nvp: expected an even height and width at each of 4 squeezes, that is multiples of 16, got (8, 8, 1)",
         )
 
     def test_a_batch_larger_than_the_data(self):

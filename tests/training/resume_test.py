@@ -75,7 +75,7 @@ class KilledTest(parameterized.TestCase):
         random = np.random.default_rng(seed)
         with tempfile.TemporaryDirectory() as folder:
             kills, killed_at = 0, 0
-            for step in np.sort(random.integers(1, _EPOCHS * _STEPS, 3)):
+            for step in np.sort(random.integers(1, _EPOCHS * _STEPS, 2)):
                 process = processes.Process(_train_and_die, folder, int(step), float(random.uniform(0, 30)))
                 try:
                     process.result()  # It was done before.
