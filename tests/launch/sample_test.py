@@ -69,7 +69,7 @@ class SampleTest(absltest.TestCase):
 
     def test_help(self):
         output = programs.run("sample", "--help").output
-        self.assertIn("Draw images from a trained model.", output)
+        self.assertIn("Draw images or vectors from a trained model.", output)
         for name in ("--count", "--columns", "--batch_size"):
             self.assertIn(f"  {name}: ", output)
 

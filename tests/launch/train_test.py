@@ -268,7 +268,7 @@ class FlagsTest(_Test):
     def test_help(self):
         for flag in ("--helpshort", "--help"):
             output = programs.run("train", flag).output
-            self.assertIn("Train a Real NVP on images and say its bits/dim.", output)
+            self.assertIn("Train a flow on images or vectors and say its bits/dim or its log-likelihood.", output)
             for name in ("--epochs", "--width", "--[no]describe", "--require_margin", "--patience"):
                 self.assertIn(f"  {name}: ", output)
         output = programs.run("train", "--helpfull").output

@@ -58,8 +58,8 @@ def flowpp(
     `InvertibleLinear` mixes the channels before each coupling. Vectors `[size]`: couplings with alternating masks and
     an MLP each.
 
-    The paper's networks are gated convolutions with attention; these are the residual networks of `real_nvp`. Its
-    variational dequantisation is `nvp.dequantizer`, beside the flow.
+    The paper's networks are gated convolutions with attention, and it dequantises by a flow of its own; these are the
+    residual networks of `real_nvp`, and dequantisation is uniform.
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`.
