@@ -108,7 +108,7 @@ class RefusalsTest(absltest.TestCase):
 
     def test_help(self):
         output = programs.run("evaluate", "--help").output
-        self.assertIn("Say the bits/dim of a trained model, or the log-likelihood of one of vectors, with its standard error.", output)
+        self.assertIn("Say the bits/dim of a trained model, or the log-likelihood of one of vectors", output)
         for name in ("--split", "--batch_size", "--importance_samples"):
             self.assertIn(f"  {name}: ", output)
 

@@ -448,6 +448,28 @@ class FitTest(absltest.TestCase):
         self.assertEqual(set(history), {"loss", "val_loss"})
         self.assertLess(history["loss"][-1], history["loss"][0] - 0.3)
 
+    def test_labels(self):
+        # Vectors of one class lie apart from those of the other: told it, a flow knows where.
+        labels = np.arange(64) % 2
+        vectors = small.vectors(64) + 6 * labels[:, np.newaxis].astype(np.float32)
+        distribution = nvp.real_nvp(event_shape=vectors.shape[1:], couplings=4, hidden=(8,), context_size=2)
+        model = training.FlowModel(distribution, labels=2)
+        model.compile(training.Adam(0.02))
+        data = tf.data.Dataset.from_tensor_slices((vectors, labels)).batch(16)
+        model.fit(data, epochs=15, verbose=0)
+        right = model.evaluate(data, verbose=0, return_dict=True)["loss"]
+        swapped = data.map(lambda x, label: (x, 1 - label))
+        self.assertGreater(model.evaluate(swapped, verbose=0, return_dict=True)["loss"], right + 1)
+
+    def test_labels_are_one_hot_vectors(self):
+        distribution = nvp.real_nvp(event_shape=(3,), couplings=2, hidden=(4,), context_size=2)
+        registry.randomize(distribution)
+        x, context = tf.ones([2, 3]), tf.constant([[0.0, 1.0], [1.0, 0.0]])
+        expected = distribution.log_prob(x, context=context)
+        told = training.FlowModel(distribution, labels=2)(x, tf.constant([1, 0]))
+        np.testing.assert_allclose(told, expected, rtol=1e-6)
+        np.testing.assert_allclose(training.FlowModel(distribution)(x, context), expected, rtol=1e-6)
+
     def test_early_stopping_puts_the_best_weights_back(self):
         distribution = small.vector_flow()
         model = _model(distribution, keras.optimizers.SGD(-0.1))  # Away from the minimum.
