@@ -392,9 +392,9 @@ def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> 
     )
     chosen = (
         "Chosen after test figures had been seen, the same for all or in a peer's favour: the bound of the splines, the "
-        "direction of nflows' Real NVP and of normflows' MAF. Last layers at zero are not how nflows and zuko come. The "
-        "splines of nflows and normflows are nearly the same code. normflows' MAF takes an evaluation for each entry "
-        "that way, and is not run on bsds300_patches."
+        "direction of nflows' Real NVP and of normflows' MAF. Last layers at zero are not how nflows and zuko come. "
+        "The splines of nflows and normflows are nearly the same code. normflows' MAF takes an evaluation for each "
+        "entry that way, and is not run on bsds300_patches."
     )
     lines = interleaved.heading("benchmarks.tabular", about, "", noise, "", how, "", chosen, "")
     return lines + quality_tables(jobs, rows)
