@@ -391,7 +391,7 @@ def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> 
         "seeds. Ours is up to the best peer when it is not more than one standard error below it."
     )
     chosen = (
-        "Chosen after test figures had been seen, the same for all or in a peer's favour: the bound of the splines, the "
+        "Chosen after test figures had been seen, the same for all or in a peer's favour: the bound of splines, the "
         "direction of nflows' Real NVP and of normflows' MAF. Last layers at zero are not how nflows and zuko come. "
         "The splines of nflows and normflows are nearly the same code. normflows' MAF takes an evaluation for each "
         "entry that way, and is not run on bsds300_patches."
