@@ -6,13 +6,24 @@ import warnings
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
 from tests import registry
 from tfp_realnvp import serving
 
-_SHAPE = (4, 4, 1)
+
+def _every_layer():
+    """One of each layer that a Real NVP over images has: the converter's time goes with their number."""
+    nvb = nvp.bijectors
+    checkerboard, norm, channels = (
+        registry.BY_NAME[name].bijector()
+        for name in ("affine_coupling_checkerboard_1", "batch_norm_checkerboard", "affine_coupling_channels_first")
+    )
+    layers = [nvb.DequantizedLogit(17), checkerboard, norm, nvb.Squeeze("channel_major")]
+    layers += [nvb.Split(nvb.BatchNorm(4)), tfp.bijectors.Invert(nvb.Squeeze("diagonal")), channels]
+    return registry.randomize(nvp.FlowDistribution(nvb.Chain(layers), (4, 4, 2)))
 
 
 class LiteRTTest(absltest.TestCase):
@@ -29,12 +40,12 @@ class LiteRTTest(absltest.TestCase):
             return tf.lite.Interpreter(str(self.folder / "model.tflite"))
 
     def test_images(self):
-        distribution = registry.randomize(nvp.real_nvp(event_shape=_SHAPE, levels=17, scales=2, width=3, blocks=1))
+        distribution = _every_layer()
         interpreter = self._interpreter(distribution, batch_size=3)
         images = distribution.sample(3, seed=(0, 1)).numpy()
         log_prob = interpreter.get_signature_runner("log_prob")(images=images)["log_prob"]
         np.testing.assert_allclose(log_prob, distribution.log_prob(images), rtol=1e-4)
-        latents = tf.random.stateless_normal([3, *_SHAPE], (0, 2)).numpy()
+        latents = tf.random.stateless_normal([3, *distribution.event_shape], (0, 2)).numpy()
         decoded = interpreter.get_signature_runner("decode")(latents=latents)["images"]
         np.testing.assert_allclose(decoded, distribution.flow.inverse(latents), rtol=1e-3, atol=1e-3)
         images[1, 0, 0, 0] = 1e6

@@ -99,8 +99,7 @@ class DistributedTest(parameterized.TestCase):
 
     def test_workers_must_see_one_folder(self):
         with tempfile.TemporaryDirectory() as folder:
-            for worker in _start_workers(dict(output_dir=f"{folder}/both")):
-                worker.result()
+            _one_device(output_dir=f"{folder}/both")
             environments = processes.worker_environments(2)
             workers = [
                 processes.Process(_worker, dict(epochs=2, output_dir=f"{folder}/{name}"), **environment)
