@@ -134,10 +134,11 @@ class Recipe:
     learning_rate: float
 
 
-_RECIPES = {
+RECIPES = {
     "real_nvp": Recipe(dict(couplings=12, hidden=(64, 64)), 4e-3),
     "nice": Recipe(dict(couplings=8, hidden=(64, 64)), 4e-3),
     "spline_coupling": Recipe(dict(couplings=4, hidden=(64, 64)), 4e-3),
+    "glow": Recipe(dict(steps=12, hidden=(64, 64)), 4e-3),
     "flowpp": Recipe(dict(couplings=4, hidden=(64, 64)), 4e-3),
     "maf": Recipe(dict(layers=8, hidden=(64, 64)), 4e-3),
     "iaf": Recipe(dict(layers=8, hidden=(64, 64)), 4e-3),
@@ -146,8 +147,6 @@ _RECIPES = {
     "planar": Recipe(dict(layers=32), 3e-2),
     "radial": Recipe(dict(layers=32), 3e-2),
 }
-# Those that this version of the package has.
-RECIPES = {name: recipe for name, recipe in _RECIPES.items() if hasattr(nvp, name)}
 
 
 @dataclasses.dataclass(frozen=True)
