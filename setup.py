@@ -25,6 +25,7 @@ setup(
         "importlib_resources>=6,<8",  # TFDS imports it and does not say so
         "absl-py>=2,<3",
         "numpy>=2,<3",
+        "h5py>=3,<4",  # BSDS300 comes in its format
         "matplotlib>=3.10,<4",
         "tensorboard>=2.20,<3",
     ],

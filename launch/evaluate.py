@@ -29,12 +29,13 @@ _SAVED_MODEL = flags.DEFINE_string(
 
 def main() -> None:
     images, distribution = _of_run() if _SAVED_MODEL.value is None else _of_export(_SAVED_MODEL.value)
+    batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     if len(images.shape) == 1:
-        batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
+        if _IMPORTANCE_SAMPLES.value > 1:
+            raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
         result = evaluation.log_likelihood(distribution, batches, jit_compile=run.jit_compile())
         print(f"{images.name} {_SPLIT.value}: {result}")
         return
-    batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     bar = keras.utils.Progbar(images.num_examples(_SPLIT.value), unit_name="image", stateful_metrics=["bits_per_dim"])
     result = evaluation.evaluate(
         distribution,
@@ -66,6 +67,9 @@ def _of_export(path: str) -> tuple[data.ImageData | data.VectorData, FlowDistrib
     name = run.DATASET.value or about["dataset"]
     if data.is_table(name):
         images = run.open_table(name)
+        if list(images.shape) != about["event_shape"]:
+            shape = tuple(about["event_shape"])
+            raise run.UsageError(f"expected vectors of shape {shape}, got {name} of {images.shape}")
     else:
         images = run.load_images(name, about["event_shape"], about["levels"], about.get("labels"))
     print(f"Reading {version}", flush=True)

@@ -50,6 +50,7 @@ def jit_compile() -> bool:
 def command_line(argv: Sequence[str]) -> str:
     """A program's call as another would type it, without the folders of this machine."""
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
+    flags = [re.sub("^(--?dataset=(?:csv|npz|npy):).*/", r"\1", flag) for flag in flags]
     return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *flags])
 
 
@@ -113,12 +114,9 @@ def build(
       **kwargs: of the factory; what it does not take is an error.
     """
     takes = inspect.signature(presets.FLOWS[preset.flow]).parameters
-    unknown = [name for name in kwargs if name not in takes]
-    if unknown == ["backprop"] and kwargs["backprop"] == "store":
-        del kwargs["backprop"]
-    elif unknown:
-        raise UsageError(f"{preset.flow} takes no {', '.join(unknown)}")
     _check_flags(preset, takes)
+    if unknown := [name for name in kwargs if name not in takes]:
+        raise UsageError(f"{preset.flow} takes no --{', --'.join(unknown)}")
     try:
         distribution = preset.build(**kwargs)
     except ValueError as error:
@@ -133,7 +131,8 @@ def build(
 
 def _check_flags(preset: presets.Preset, takes: Collection[str]) -> None:
     """Refuses what a user gave and this flow would not see."""
-    for name in ("layers", "couplings", "steps", "hidden", "components", "bins"):
+    of_flows = ("scales", "width", "blocks", "rho", "layers", "couplings", "steps", "hidden", "components", "bins")
+    for name in of_flows:
         if name in flags.FLAGS and flags.FLAGS[name].present and name not in takes:
             raise UsageError(f"{preset.flow} takes no --{name}")
 

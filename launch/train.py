@@ -28,22 +28,19 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import run
-from tfp_realnvp import data, evaluation, presets, serving, training
+from launch import results, run
+from tfp_realnvp import data, evaluation, presets, training
 
 _OVERRIDES = {
     "epochs": flags.DEFINE_integer(
@@ -129,8 +126,6 @@ _REQUIRE_MARGIN = flags.DEFINE_float(
 )
 _VERBOSE = flags.DEFINE_integer("verbose", 1, "0: silent, 1: a progress bar, 2: a line for each epoch.", 0, 2)
 
-_EVALUATION_BATCH = 100
-
 
 def main() -> None:
     preset, images = _preset_and_images()
@@ -146,7 +141,9 @@ def main() -> None:
     images = images or run.load_data(preset)
     _check_batch(preset, images, strategy)
     with strategy.scope():
-        distribution = run.build(preset, images, backprop=_BACKPROP.value)
+        # What all flows do, and not all have as an option.
+        given = {} if _BACKPROP.value == "store" else {"backprop": _BACKPROP.value}
+        distribution = run.build(preset, images, **given)
         model = _model(preset, images, distribution)
     folder, is_chief = run.output_dir(), training.is_chief(strategy)
     if is_chief:
@@ -156,7 +153,10 @@ def main() -> None:
     _train(preset, model, images, folder, is_chief)
     print(f"Trained for {time.monotonic() - started:.0f} s")
     if is_chief:
-        _report(preset, images, folder)
+        margin, what = results.write(preset, images, folder)
+        print(f"{margin:.3f} {what}")
+        if _REQUIRE_MARGIN.value is not None and not margin >= _REQUIRE_MARGIN.value:
+            raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {margin:.3f}")
     # Workers that were done before would not come back if the chief had to begin again.
     training.mean_over_workers(strategy, 0.0)
     training.leave_together(strategy)
@@ -255,7 +255,7 @@ def _model(
 def _train(
     preset: presets.Preset, model: training.FlowModel, images: data.ImageData, folder: pathlib.Path, is_chief: bool
 ) -> None:
-    validation = images.evaluation_batches("validation", _EVALUATION_BATCH)
+    validation = images.evaluation_batches("validation", results.BATCH_SIZE)
     training.train(
         model,
         lambda epoch, skip: _training_batches(preset, images, epoch, skip),
@@ -292,7 +292,8 @@ def _writing_callbacks(
     )
     if len(preset.event_shape) == 1:
         return [tensorboard]
-    some = nvp.dequantize(_images_of(next(iter(validation)))[:16], seed=(seed, 0), levels=preset.levels)
+    some = next(iter(results.images_alone(preset, validation)))[:16]
+    some = nvp.dequantize(some, seed=(seed, 0), levels=preset.levels)
     return [
         tensorboard,
         evaluation.SampleGrid(
@@ -306,104 +307,10 @@ def _writing_callbacks(
     ]
 
 
-def _images_of(batch: Any) -> tf.Tensor:
-    """The images of a batch, with labels or without."""
-    return batch[0] if isinstance(batch, tuple) else batch
-
-
 def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int, skip: int) -> tf.data.Dataset:
     """The batches, or the parts of batches, of an epoch."""
     size = preset.batch_size // preset.accumulation_steps
     return images.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=preset.flip, skip=skip)
-
-
-def _report(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path) -> None:
-    """Evaluates the best checkpoint beside the baselines; writes pictures, figures and the SavedModel."""
-    distribution = run.trained_distribution(preset)
-    if len(preset.event_shape) == 1:
-        _report_on_vectors(preset, images, distribution, folder)
-        return
-    batches = {split: images.evaluation_batches(split, _EVALUATION_BATCH) for split in ("train", "test")}
-    alone = {split: part if preset.classes is None else part.map(lambda x, _: x) for split, part in batches.items()}
-    levels = preset.levels
-    print(f"Evaluating on {images.num_examples('test'):,} test images", flush=True)
-    rows = {
-        _title(preset): evaluation.evaluate(
-            distribution,
-            batches["test"],
-            levels=levels,
-            labels=preset.classes,
-            seed=run.SEED.value,
-            jit_compile=run.jit_compile(),
-        ),
-        "independent pixel histogram": evaluation.histogram_bits_per_dim(alone["train"], alone["test"], levels),
-        "full-covariance Gaussian of the logits": evaluation.gaussian_bits_per_dim(
-            alone["train"], alone["test"], levels, alpha=preset.alpha, seed=run.SEED.value
-        ),
-    }
-    print(f"\n{f'test bits/dim on {images.name}':42}{'bits/dim':>10}{'+-':>10}")
-    for name, row in rows.items():
-        print(f"{name:42}{row.bits_per_dim:10.4f}{row.standard_error:10.4f}")
-    if preset.published_bits_per_dim is not None and preset.flow == "real_nvp":
-        print(f"{'Real NVP as published':42}{preset.published_bits_per_dim:10.2f}")
-
-    given = run.contexts(preset, 64)
-    samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0), **given))()
-    evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
-    _write(preset, images.name, distribution, rows, folder, ["samples.png"])
-    ours, *baselines = (row.bits_per_dim for row in rows.values())
-    _check_margin(min(baselines) - ours, "bits/dim under the better baseline")
-
-
-def _report_on_vectors(
-    preset: presets.Preset, vectors: data.VectorData, distribution: nvp.FlowDistribution, folder: pathlib.Path
-) -> None:
-    """The same in nats, in the units of the data."""
-    batches = {split: vectors.evaluation_batches(split, _EVALUATION_BATCH) for split in ("train", "test")}
-    print(f"Evaluating on {vectors.num_examples('test'):,} test vectors", flush=True)
-    rows = {
-        _title(preset): evaluation.log_likelihood(distribution, batches["test"], jit_compile=run.jit_compile()),
-        "full-covariance Gaussian": evaluation.gaussian_log_likelihood(batches["train"], batches["test"]),
-    }
-    print(f"\n{'test log-likelihood':42}{'nats':>10}{'+-':>10}")
-    for name, row in rows.items():
-        print(f"{name:42}{row.nats:10.4f}{row.standard_error:10.4f}")
-    samples = tf.function(lambda: distribution.sample(1000, seed=(run.SEED.value, 0)))()
-    columns = vectors.columns or [f"column_{i}" for i in range(vectors.shape[0])]
-    np.savetxt(folder / "samples.csv", samples, delimiter=",", header=",".join(columns), comments="", fmt="%.7g")
-    _write(preset, vectors.name, distribution, rows, folder, ["samples.csv"])
-    ours, baseline = (row.nats for row in rows.values())
-    _check_margin(ours - baseline, "nats over the Gaussian")
-
-
-def _write(
-    preset: presets.Preset,
-    dataset: str,
-    distribution: nvp.FlowDistribution,
-    rows: dict[str, Any],
-    folder: pathlib.Path,
-    samples: list[str],
-) -> None:
-    """Writes the figures and the SavedModel, and says what the folder holds."""
-    results = {name: dataclasses.asdict(row) for name, row in rows.items()}
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
-    metadata = {"dataset": dataset, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
-    serving.save(distribution, folder / "saved_model", labels=preset.classes, metadata=metadata)
-    print("\nWrote:")
-    written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
-    for name in (*samples, *written, "saved_model"):
-        print(f"  {folder / name}")
-
-
-def _title(preset: presets.Preset) -> str:
-    return "Real NVP" if preset.flow == "real_nvp" else preset.flow
-
-
-def _check_margin(margin: float, what: str) -> None:
-    print(f"{margin:.3f} {what}")
-    if _REQUIRE_MARGIN.value is not None and not margin >= _REQUIRE_MARGIN.value:
-        raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {margin:.3f}")
 
 
 if __name__ == "__main__":

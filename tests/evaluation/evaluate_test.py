@@ -178,6 +178,22 @@ class EvaluateTest(parameterized.TestCase):
         self.assertEqual(result.num_examples, 4)
         self.assertTrue(math.isfinite(result.bits_per_dim))
 
+    def test_labels_go_with_their_images(self):
+        distribution = registry.randomize(
+            nvp.real_nvp(event_shape=(2, 2, 1), scales=1, width=2, blocks=0, levels=17, context_size=3)
+        )
+        images = np.random.default_rng(0).integers(17, size=[5, 2, 2, 1], dtype=np.uint8)
+        labels = np.array([0, 2, 1, 1, 0], np.int32)
+        batches = [(images[:3], labels[:3]), (images[3:], labels[3:])]
+        result = evaluation.evaluate(distribution, batches, levels=17, labels=3, seed=4)
+        bits = []
+        for number, (some, theirs) in enumerate(batches):
+            seed = tf.random.experimental.stateless_fold_in([4, number], 0)
+            pixels = nvp.dequantize(some, seed=seed, levels=17)
+            log_prob = distribution.log_prob(pixels, context=np.eye(3, dtype=np.float32)[theirs])
+            bits.append(evaluation.bits_per_dim(log_prob.numpy(), (2, 2, 1)))
+        self.assertAlmostEqual(result.bits_per_dim, np.mean(np.concatenate(bits)), 5)
+
     def test_tells_of_its_progress(self):
         seen = []
         result = evaluation.evaluate(

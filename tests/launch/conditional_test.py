@@ -37,8 +37,13 @@ class ConditionalTest(absltest.TestCase):
         self.assertGreater(np.max(np.abs(one - two)), 1e-3)
 
     def test_samples_of_a_label(self):
-        result = programs.run("sample", *self.flags, "--label=3", "--count=4")
-        self.assertEqual(result.status, 0, result.errors)
+        pictures = []
+        for label in (3, 5, 3):
+            result = programs.run("sample", *self.flags, f"--label={label}", "--count=4")
+            self.assertEqual(result.status, 0, result.errors)
+            pictures.append((self.trained / "samples-0.png").read_bytes())
+        self.assertNotEqual(pictures[0], pictures[1])
+        self.assertEqual(pictures[0], pictures[2])
         result = programs.run("sample", *self.flags, "--label=10", "--count=4")
         self.assertEqual(result.error, "expected a label in 0 ... 9, got 10")
 

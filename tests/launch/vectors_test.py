@@ -51,6 +51,22 @@ class VectorsTest(parameterized.TestCase):
         result = programs.run("evaluate", f"--output_dir={self.trained}")
         self.assertIn(f"test: {nats:.4f} +- ", result.output)
 
+    def test_vectors_have_no_noise_to_draw(self):
+        result = programs.run("evaluate", f"--output_dir={self.trained}", "--importance_samples=2")
+        self.assertEqual(
+            result.error, "expected images for --importance_samples, got vectors, which have no noise"
+        )
+
+    def test_an_export_refuses_vectors_of_another_size(self):
+        other = self.folder / "other.csv"
+        np.savetxt(other, np.random.default_rng(1).normal(size=[20, 3]), delimiter=",")
+        result = programs.run("evaluate", f"--saved_model={self.trained / 'saved_model'}", f"--dataset=csv:{other}")
+        self.assertEqual(result.error, f"expected vectors of shape (2,), got csv:{other} of (3,)")
+
+    def test_the_command_names_no_folder(self):
+        about = nvp.serving.describe(self.trained / "saved_model")
+        self.assertIn("--dataset=csv:table.csv ", about["command"])
+
     def test_samples_of_a_run(self):
         result = programs.run("sample", f"--output_dir={self.trained}", "--count=7", "--seed=3")
         self.assertEqual(result.status, 0, result.errors)
@@ -59,7 +75,9 @@ class VectorsTest(parameterized.TestCase):
     @parameterized.parameters(
         (("--flow=glow", "--layers=2"), "glow takes no --layers"),
         (("--flow=maf",), "maf: expected an event shape (size,) of at least 2 entries, got (8, 8, 1)"),
-        (("--flow=maf", "--backprop=remat"), "maf takes no backprop"),
+        (("--flow=maf", "--backprop=remat"), "maf takes no --backprop"),
+        (("--flow=maf", "--width=8"), "maf takes no --width"),
+        (("--flow=glow", "--rho=0.9"), "glow takes no --rho"),
         (("--hidden=a,b",), "expected --hidden to be sizes such as 256,256, got ['a', 'b']"),
         (("--dataset=csv:nowhere.csv",), "there is no file nowhere.csv"),
     )

@@ -10,7 +10,6 @@ import tensorflow_probability as tfp
 from tfp_realnvp.bijectors import (
     ActNorm,
     Alternating,
-    Bijector,
     Chain,
     ChannelHalves,
     Checkerboard,
@@ -137,5 +136,5 @@ def flowpp(
         for i in range(after):
             add(Checkerboard(parity=(i + 1) % 2), 4 * channels, mixes=True, name=f"squeezed_checkerboard_{i}")
         layers.append(tfp.bijectors.Invert(squeeze, name="unsqueeze"))
-    flow: Bijector = Chain(layers, backprop=backprop, name=name)
+    flow = Chain(layers, backprop=backprop, name=name)
     return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)

@@ -33,7 +33,9 @@ class Networks:
     use_skips: bool = True
     normalization: str = "batch"
 
-    def __call__(self, mask: Mask, channels: int, parameters_per_entry: int, *, width: int, name: str):
+    def __call__(
+        self, mask: Mask, channels: int, parameters_per_entry: int, *, width: int, name: str
+    ) -> keras.layers.Layer:
         """The network that reads `mask.kept` of events of that many channels.
 
         Args:

@@ -1,0 +1,117 @@
+"""What a run of `launch.train` leaves when it is done: figures beside baselines, samples, the SavedModel."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+from launch import run
+from tfp_realnvp import data, evaluation, presets, serving
+
+BATCH_SIZE = 100
+
+
+def write(
+    preset: presets.Preset, given: data.ImageData | data.VectorData, folder: pathlib.Path
+) -> tuple[float, str]:
+    """Evaluates the best checkpoint beside the baselines; writes samples, figures and the SavedModel.
+
+    Returns:
+      By how much it beats the better baseline, and of what.
+    """
+    distribution = run.trained_distribution(preset)
+    of_kind = _of_vectors if len(preset.event_shape) == 1 else _of_images
+    return of_kind(preset, given, distribution, folder)
+
+
+def images_alone(preset: presets.Preset, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches of images, of what may have labels beside them."""
+    return batches if preset.classes is None else batches.map(lambda images, labels: images)
+
+
+def _of_images(
+    preset: presets.Preset, images: data.ImageData, distribution: nvp.FlowDistribution, folder: pathlib.Path
+) -> tuple[float, str]:
+    batches = {split: images.evaluation_batches(split, BATCH_SIZE) for split in ("train", "test")}
+    alone = {split: images_alone(preset, part) for split, part in batches.items()}
+    levels = preset.levels
+    print(f"Evaluating on {images.num_examples('test'):,} test images", flush=True)
+    rows = {
+        _title(preset): evaluation.evaluate(
+            distribution,
+            batches["test"],
+            levels=levels,
+            labels=preset.classes,
+            seed=run.SEED.value,
+            jit_compile=run.jit_compile(),
+        ),
+        "independent pixel histogram": evaluation.histogram_bits_per_dim(alone["train"], alone["test"], levels),
+        "full-covariance Gaussian of the logits": evaluation.gaussian_bits_per_dim(
+            alone["train"], alone["test"], levels, alpha=preset.alpha, seed=run.SEED.value
+        ),
+    }
+    print(f"\n{f'test bits/dim on {images.name}':42}{'bits/dim':>10}{'+-':>10}")
+    for name, row in rows.items():
+        print(f"{name:42}{row.bits_per_dim:10.4f}{row.standard_error:10.4f}")
+    if preset.published_bits_per_dim is not None and preset.flow == "real_nvp":
+        print(f"{'Real NVP as published':42}{preset.published_bits_per_dim:10.2f}")
+
+    given = run.contexts(preset, 64)
+    samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0), **given))()
+    evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
+    _write(preset, images.name, distribution, rows, folder, "samples.png")
+    ours, *baselines = (row.bits_per_dim for row in rows.values())
+    return min(baselines) - ours, "bits/dim under the better baseline"
+
+
+def _of_vectors(
+    preset: presets.Preset, vectors: data.VectorData, distribution: nvp.FlowDistribution, folder: pathlib.Path
+) -> tuple[float, str]:
+    """In nats, in the units of the data."""
+    batches = {split: vectors.evaluation_batches(split, BATCH_SIZE) for split in ("train", "test")}
+    print(f"Evaluating on {vectors.num_examples('test'):,} test vectors", flush=True)
+    rows = {
+        _title(preset): evaluation.log_likelihood(distribution, batches["test"], jit_compile=run.jit_compile()),
+        "full-covariance Gaussian": evaluation.gaussian_log_likelihood(batches["train"], batches["test"]),
+    }
+    print(f"\n{'test log-likelihood':42}{'nats':>10}{'+-':>10}")
+    for name, row in rows.items():
+        print(f"{name:42}{row.nats:10.4f}{row.standard_error:10.4f}")
+    samples = tf.function(lambda: distribution.sample(1000, seed=(run.SEED.value, 0)))()
+    columns = vectors.columns or [f"column_{i}" for i in range(vectors.shape[0])]
+    np.savetxt(folder / "samples.csv", samples, delimiter=",", header=",".join(columns), comments="", fmt="%.7g")
+    _write(preset, vectors.name, distribution, rows, folder, "samples.csv")
+    ours, baseline = (row.nats for row in rows.values())
+    return ours - baseline, "nats over the Gaussian"
+
+
+def _write(
+    preset: presets.Preset,
+    dataset: str,
+    distribution: nvp.FlowDistribution,
+    rows: dict[str, Any],
+    folder: pathlib.Path,
+    samples: str,
+) -> None:
+    """Writes the figures and the SavedModel, and says what the folder holds."""
+    results = {name: dataclasses.asdict(row) for name, row in rows.items()}
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
+    metadata = {"dataset": dataset, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
+    serving.save(distribution, folder / "saved_model", labels=preset.classes, metadata=metadata)
+    print("\nWrote:")
+    written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
+    for name in (samples, *written, "saved_model"):
+        print(f"  {folder / name}")
+
+
+def _title(preset: presets.Preset) -> str:
+    return "Real NVP" if preset.flow == "real_nvp" else preset.flow
