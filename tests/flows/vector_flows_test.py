@@ -65,6 +65,19 @@ class VectorFlowsTest(parameterized.TestCase):
             z = layer.forward(z)
         np.testing.assert_allclose(density.flow.forward(x), z, rtol=1e-5, atol=1e-5)
 
+    def test_standardized_is_the_flow_in_other_units(self):
+        flow = registry.randomize(nvp.nice(event_shape=(2,), couplings=2, hidden=(4,)))
+        mean, std = np.array([1000.0, -3.0]), np.array([20.0, 0.5])
+        distribution = nvp.standardized(flow, mean, std)
+        z = tf.random.stateless_normal([5, 2], (0, 0))
+        expected = flow.log_prob(z) - np.sum(np.log(std))
+        np.testing.assert_allclose(distribution.log_prob(tf.cast(z * std + mean, tf.float32)), expected, rtol=1e-3)
+        # Its layers are the very ones.
+        self.assertLen(distribution.trainable_variables, len(flow.trainable_variables))
+        np.testing.assert_allclose(
+            distribution.sample(3, seed=(1, 2)), flow.sample(3, seed=(1, 2)) * std + mean, rtol=1e-4
+        )
+
     def test_they_are_served(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         for factory in _FACTORIES:

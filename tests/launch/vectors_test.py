@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
@@ -43,6 +44,11 @@ class VectorsTest(parameterized.TestCase):
         np.testing.assert_allclose(np.std(samples, 0), np.std(_table(), 0), rtol=0.5)
 
     def test_the_export_standardises(self):
+        self.assertIn("standardize", self.result.output)
+        saved = tf.train.load_checkpoint(str(self.trained / "saved_model" / "variables" / "variables"))
+        values = [saved.get_tensor(name) for name, shape in saved.get_variable_to_shape_map().items() if shape == [2]]
+        # Those of the training rows, which are most of the table's.
+        self.assertTrue(any(np.allclose(value, np.mean(_table(), 0), atol=3) for value in values))
         loaded = nvp.load(pathlib.Path(self.trained / "saved_model"))
         self.assertTrue(np.all(np.isfinite(loaded.log_prob(_table().astype(np.float32)))))
 
