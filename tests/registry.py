@@ -280,6 +280,8 @@ BIJECTORS = (
     _coupling_entry(
         "channels_second_odd", nvb.ChannelHalves("second"), (4, 2, 3), form="scale_first"
     ),
+    _coupling_entry("halves_first", nvb.Halves("first"), _VECTOR, form="scale_first"),
+    _coupling_entry("halves_second", nvb.Halves("second"), _VECTOR, form="shift_first"),
     _coupling_entry("alternating_0", nvb.Alternating(0), _VECTOR, form="scale_first"),
     _coupling_entry("alternating_1", nvb.Alternating(1), _VECTOR, form="shift_first"),
     _coupling_entry("image_context", nvb.Checkerboard(1), _IMAGE, context_size=3),

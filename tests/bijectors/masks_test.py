@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
-from tfp_realnvp.bijectors import Alternating, ChannelHalves, Checkerboard
+from tfp_realnvp.bijectors import Alternating, ChannelHalves, Checkerboard, Halves
 from tfp_realnvp.bijectors.masks import Everything
 
 _MASKS = (
@@ -10,6 +10,8 @@ _MASKS = (
     ("checkerboard_1", Checkerboard(1), (2, 3, 4, 3)),
     ("channels_first", ChannelHalves("first"), (2, 3, 4, 5)),
     ("channels_second", ChannelHalves("second"), (2, 3, 4, 5)),
+    ("halves_first", Halves("first"), (2, 5)),
+    ("halves_second", Halves("second"), (2, 5)),
     ("alternating_0", Alternating(0), (2, 5)),
     ("alternating_1", Alternating(1), (2, 5)),
     ("alternating_even", Alternating(1), (2, 6)),
@@ -50,6 +52,12 @@ class MasksTest(parameterized.TestCase):
         np.testing.assert_array_equal(ChannelHalves(keep).kept(x), x.numpy()[..., kept])
         np.testing.assert_array_equal(ChannelHalves(keep).changed(x), x.numpy()[..., changed])
 
+    @parameterized.parameters(("first", [0, 1], [2, 3, 4]), ("second", [2, 3, 4], [0, 1]))
+    def test_halves(self, keep, kept, changed):
+        x = tf.random.stateless_normal([2, 5], (1, 0))
+        np.testing.assert_array_equal(Halves(keep).kept(x), x.numpy()[:, kept])
+        np.testing.assert_array_equal(Halves(keep).changed(x), x.numpy()[:, changed])
+
     @parameterized.parameters((0, [0, 2, 4], [1, 3]), (1, [1, 3], [0, 2, 4]))
     def test_alternating(self, parity, kept, changed):
         x = tf.random.stateless_normal([2, 5], (1, 0))
@@ -88,8 +96,9 @@ class MasksTest(parameterized.TestCase):
         for mask in (Checkerboard, Alternating):
             with self.assertRaisesRegex(ValueError, "expected a parity of 0 or 1, got 2"):
                 mask(parity=2)
-        with self.assertRaisesRegex(ValueError, 'expected keep to be "first" or "second", got'):
-            ChannelHalves("third")
+        for mask in (Halves, ChannelHalves):
+            with self.assertRaisesRegex(ValueError, 'expected keep to be "first" or "second", got'):
+                mask("third")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,14 @@ class MLPTest(parameterized.TestCase):
     def test_no_hidden_layers(self):
         self.assertEqual(_built(hidden=()).count_params(), 3 * 4 + 4)
 
+    def test_hidden_layers_start_uniform_biases_too(self):
+        mlp = _built(size=4, hidden=(64, 64), context_size=5)
+        for dense, inputs in zip(mlp.denses, (9, 64)):
+            for weights in (dense.kernel, dense.bias):
+                extent = np.max(np.abs(weights.numpy())) * inputs**0.5
+                self.assertBetween(extent, 0.8, 1.0)
+        np.testing.assert_array_equal(mlp.dense_out.bias, 0)
+
     def test_starts_at_zero(self):
         x = tf.random.stateless_normal([7, 3], (1, 0))
         np.testing.assert_array_equal(_built()(x), np.zeros([7, 4]))

@@ -149,17 +149,20 @@ class ImagesTest(parameterized.TestCase):
 class VectorsTest(parameterized.TestCase):
     def test_couplings(self):
         distribution = nvp.real_nvp(event_shape=[5], couplings=3, hidden=(4, 6), activation="tanh")
-        self.assertEqual(_words(distribution.flow), [0, 1, 0])
-        for coupling in distribution.flow.bijectors:
+        order, *couplings = distribution.flow.bijectors
+        # The couplings alternate between the even and the odd entries of the data.
+        np.testing.assert_array_equal(order.forward(tf.range(5.0)), [1, 3, 0, 2, 4])
+        self.assertEqual([coupling.mask.keep for coupling in couplings], ["second", "first", "second"])
+        for coupling in couplings:
             self.assertEqual(coupling.form, "scale_first")
-            self.assertEqual(coupling.gain.numpy(), 1.0)
+            self.assertEqual(coupling.gain.numpy(), 2.0)
             self.assertEqual(coupling.conditioner.hidden, (4, 6))
             self.assertIs(coupling.conditioner.activation, keras.activations.tanh)
 
-    def test_starts_as_the_identity(self):
+    def test_starts_as_the_identity_but_for_the_order(self):
         x = tf.random.stateless_normal([4, 5], (1, 0))
         z, log_det = nvp.real_nvp(event_shape=[5]).flow.forward_and_log_det(x)
-        np.testing.assert_array_equal(z, x)
+        np.testing.assert_array_equal(z, x.numpy()[:, [1, 3, 0, 2, 4]])
         np.testing.assert_array_equal(log_det, np.zeros(4))
 
     def test_every_entry_depends_on_every_other(self):
@@ -198,13 +201,13 @@ class DtypesTest(parameterized.TestCase):
         by_default = nvp.real_nvp(event_shape=[4], hidden=(3,))
         named = nvp.real_nvp(event_shape=[4], hidden=(3,), dtype_policy="mixed_float16")
         for distribution, compute_dtype in ((by_default, "bfloat16"), (named, "float16")):
-            coupling = distribution.flow.bijectors[0]
+            coupling = distribution.flow.bijectors[1]
             self.assertEqual(coupling.conditioner.compute_dtype, compute_dtype)
             self.assertEqual({v.dtype for v in distribution.variables}, {tf.float32})
             self.assertEqual(distribution.log_prob(tf.zeros([1, 4])).dtype, tf.float32)
         # A double flow is double throughout, unless told otherwise.
         double = nvp.real_nvp(event_shape=[4], hidden=(3,), dtype="float64")
-        self.assertEqual(double.flow.bijectors[0].conditioner.compute_dtype, "float64")
+        self.assertEqual(double.flow.bijectors[1].conditioner.compute_dtype, "float64")
 
 
 if __name__ == "__main__":

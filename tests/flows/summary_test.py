@@ -86,8 +86,9 @@ class SummaryTest(absltest.TestCase):
         self.assertEqual(
             _rows(distribution),
             [
-                "AffineCoupling alternating 0, MLP 3 23",
-                "AffineCoupling alternating 1, MLP 3 29",
+                "odd_entries_first 3",
+                "AffineCoupling second half kept, MLP 3 23",
+                "AffineCoupling first half kept, MLP 3 29",
             ],
         )
 

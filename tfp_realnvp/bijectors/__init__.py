@@ -12,7 +12,7 @@ from tfp_realnvp.bijectors.dequantized_logit import DequantizedLogit, dequantize
 from tfp_realnvp.bijectors.invertible_linear import InvertibleLinear
 from tfp_realnvp.bijectors.logistic_mixture_coupling import LogisticMixtureCoupling
 from tfp_realnvp.bijectors.masked_autoregressive import MaskedAutoregressive
-from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Mask
+from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Halves, Mask
 from tfp_realnvp.bijectors.neural_autoregressive import NeuralAutoregressive
 from tfp_realnvp.bijectors.planar import Planar
 from tfp_realnvp.bijectors.radial import Radial
@@ -34,6 +34,7 @@ __all__ = [
     "Checkerboard",
     "Coupling",
     "DequantizedLogit",
+    "Halves",
     "InvertibleLinear",
     "LogisticMixtureCoupling",
     "Mask",

@@ -24,7 +24,7 @@ class AdditiveCoupling(Coupling):
     Args:
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., changed channels]`; see
         `Coupling`.
-      mask: which entries are kept: `Checkerboard`, `ChannelHalves` or `Alternating`.
+      mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       validate_args: see `Bijector`.
       name: the bijector's name.
 

@@ -29,7 +29,7 @@ class AffineCoupling(Coupling):
         the shift `t` in the first half of the last axis, the raw log-scale `r` in the second. A layer is called with
         `training=`, and with `context=` when the flow is given a context. Wrap a callable's `tf.Variable`s in a
         `tf.Module` and they are seen, too.
-      mask: which entries are kept: `Checkerboard`, `ChannelHalves` or `Alternating`.
+      mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       form: "scale_first" or "shift_first".
       initial_gain: where the gain starts.
       dtype: of the gain, and of the flow.

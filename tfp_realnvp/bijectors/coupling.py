@@ -31,7 +31,7 @@ class Coupling(Bijector):
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., parameters_per_entry *
         changed channels]`. A layer is called with `training=`, and with `context=` when the flow is given a context.
         Wrap a callable's `tf.Variable`s in a `tf.Module` and they are seen, too.
-      mask: which entries are kept: `Checkerboard`, `ChannelHalves` or `Alternating`.
+      mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       parameters: of the subclass's constructor.
       variables: Keras variables of the subclass.
       validate_args: see `Bijector`.

@@ -28,7 +28,7 @@ class LogisticMixtureCoupling(Coupling):
     Args:
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., (2 + 3 * components) *
         changed channels]`; see `Coupling`.
-      mask: which entries are kept: `Checkerboard`, `ChannelHalves` or `Alternating`.
+      mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       components: of each mixture.
       initial_gain: where the gain starts.
       dtype: of the gain, and of the flow.

@@ -107,21 +107,21 @@ class Checkerboard(Mask):
 
 
 @dataclasses.dataclass(frozen=True)
-class ChannelHalves(Mask):
-    """Keeps one half of the channels of an image, the `"first"` or the `"second"`, and changes the other.
+class Halves(Mask):
+    """Keeps one half of a vector, the `"first"` or the `"second"`, and changes the other.
 
-    Of an odd number of channels the first half is the smaller.
+    Of an odd number of entries the first half is the smaller.
     """
 
     keep: str
-    event_ndims: ClassVar[int] = 3
+    event_ndims: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.keep not in ("first", "second"):
             raise ValueError(f'expected keep to be "first" or "second", got {self.keep!r}')
 
     def __str__(self) -> str:
-        return f"channels, {self.keep} half kept"
+        return f"{self.keep} half kept"
 
     def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = x.shape[-1] // 2
@@ -135,7 +135,9 @@ class ChannelHalves(Mask):
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         parts = [self.kept(x), changed] if self.keep == "first" else [changed, self.kept(x)]
-        return tf.concat(parts, -1)
+        combined = tf.concat(parts, -1)
+        combined.set_shape(x.shape)  # A spline does not say how many entries it gives.
+        return combined
 
     def changed_size(self, size: int) -> int:
         return size - self.kept_size(size)
@@ -145,8 +147,22 @@ class ChannelHalves(Mask):
 
 
 @dataclasses.dataclass(frozen=True)
+class ChannelHalves(Halves):
+    """Keeps one half of the channels of an image, as `Halves` does of a vector."""
+
+    event_ndims: ClassVar[int] = 3
+
+    def __str__(self) -> str:
+        return f"channels, {self.keep} half kept"
+
+
+@dataclasses.dataclass(frozen=True)
 class Alternating(Mask):
-    """Keeps the entries `parity, parity + 2, ...` of a vector and changes those in between."""
+    """Keeps the entries `parity, parity + 2, ...` of a vector and changes those in between.
+
+    Where all couplings of a flow alternate, `Halves` of a vector whose entries were first put in that order are
+    faster: slices with a stride take longer than contiguous ones.
+    """
 
     parity: int
     event_ndims: ClassVar[int] = 1

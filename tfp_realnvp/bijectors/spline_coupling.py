@@ -28,7 +28,7 @@ class SplineCoupling(Coupling):
     Args:
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., (3 * bins - 1) * changed
         channels]`: for one channel after the other w, h and d; see `Coupling`.
-      mask: which entries are kept: `Checkerboard`, `ChannelHalves` or `Alternating`.
+      mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       bins: number of pieces.
       bound: where the splines end.
       validate_args: see `Bijector`.

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.context import check_context
+from tfp_realnvp.conditioners.mlp import uniform_by_inputs
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
@@ -20,7 +21,7 @@ class MaskedMLP(keras.layers.Layer):
 
     Input i has degree i (from 1), hidden units have degrees 1 ... size - 1 in turn, and M lets a unit see those of its
     own degree or lower; an output of entry i sees degrees lower than i. The first entry's output is a constant, or
-    depends on the context.
+    depends on the context. Hidden layers start as those of `MLP`.
 
     Args:
       outputs_per_entry: how many numbers there are for each entry.
@@ -70,10 +71,12 @@ class MaskedMLP(keras.layers.Layer):
         self.kernels, self.biases = [], []
         for i, mask in enumerate(masks):
             is_last = i == len(masks) - 1
-            initializer = "zeros" if is_last and self.zero_output else "glorot_uniform"
-            kernel = self.add_weight(name=f"kernel_{i}", shape=mask.shape, initializer=initializer, autocast=False)
+            starts = [uniform_by_inputs(mask.shape[0]) for _ in range(2)]
+            if is_last:
+                starts = ["zeros" if self.zero_output else "glorot_uniform", "zeros"]
+            kernel = self.add_weight(name=f"kernel_{i}", shape=mask.shape, initializer=starts[0], autocast=False)
             self.kernels.append(kernel)
-            bias = self.add_weight(name=f"bias_{i}", shape=mask.shape[1:], initializer="zeros", autocast=False)
+            bias = self.add_weight(name=f"bias_{i}", shape=mask.shape[1:], initializer=starts[1], autocast=False)
             self.biases.append(bias)
         self.context_kernel = None
         if self.context_size is not None:

@@ -11,11 +11,21 @@ import tensorflow as tf
 from tfp_realnvp.conditioners.context import check_context
 
 
+def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
+    """How hidden layers start, kernels and biases: uniform on [-1, 1] / sqrt(inputs), as in PyTorch.
+
+    With biases of zero all kinks would start at the origin, and a flow on few entries learns slowly.
+    """
+    return keras.initializers.RandomUniform(-(inputs**-0.5), inputs**-0.5)
+
+
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class MLP(keras.layers.Layer):
     """Dense layers with an activation between them.
 
         h_0 = x  (or [x, context]);  h_i = a(dense_i(h_{i-1}));  y = dense(h_n)
+
+    Hidden layers start uniform on +-1 / sqrt(inputs), biases too.
 
     Args:
       outputs: size of the last axis of the output.
@@ -62,6 +72,8 @@ class MLP(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         size = input_shape[-1] + (self.context_size or 0)
         for dense in (*self.denses, self.dense_out):
+            if dense is not self.dense_out:
+                dense.kernel_initializer, dense.bias_initializer = uniform_by_inputs(size), uniform_by_inputs(size)
             dense.build((None, size))
             size = dense.units
 

@@ -9,7 +9,6 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import (
     ActNorm,
-    Alternating,
     Chain,
     ChannelHalves,
     Checkerboard,
@@ -22,7 +21,7 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.images import image_or_vector
 from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import networks_policy, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
 
 
 def flowpp(
@@ -120,8 +119,9 @@ def flowpp(
 
     if len(event_shape) == 1:
         size = size_of(event_shape)
+        layers.append(odd_entries_first(size))
         for i in range(couplings):
-            add(Alternating(parity=i % 2), size, mixes=False, name=f"coupling_{i}")
+            add(half(i), size, mixes=False, name=f"coupling_{i}")
     else:
         if levels is not None:
             layers.append(DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))

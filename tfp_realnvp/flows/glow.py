@@ -10,7 +10,6 @@ import tensorflow_probability as tfp
 from tfp_realnvp.bijectors import (
     ActNorm,
     AffineCoupling,
-    Alternating,
     Bijector,
     Chain,
     ChannelHalves,
@@ -22,7 +21,7 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.images import image_or_vector, scales_of
 from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import networks_policy, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, size_of
 
 
 def glow(
@@ -110,7 +109,7 @@ def glow(
     def steps_of(channels: int, prefix: str, seed: int) -> list[Bijector]:
         layers = []
         for i in range(steps):
-            mask = ChannelHalves("first") if is_image else Alternating(parity=i % 2)
+            mask = ChannelHalves("first") if is_image else half(i)
             step, ndims = f"{prefix}step_{i}", len(event_shape)
             conditioner = network(
                 mask, channels, AffineCoupling.parameters_per_entry, width=width, name=f"{step}_network"

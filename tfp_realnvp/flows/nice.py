@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_realnvp.bijectors import ActNorm, AdditiveCoupling, Alternating, Chain
+from tfp_realnvp.bijectors import ActNorm, AdditiveCoupling, Chain
 from tfp_realnvp.conditioners import MLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import networks_policy, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
 
 
 def nice(
@@ -60,9 +60,9 @@ def nice(
     Dinh, Krueger, Bengio. NICE: non-linear independent components estimation. ICLR workshop 2015. arXiv 1410.8516.
     """
     size = size_of(event_shape)
-    layers = []
+    layers = [odd_entries_first(size)]
     for i in range(couplings):
-        mask = Alternating(parity=i % 2)
+        mask = half(i)
         network = MLP(
             outputs=mask.changed_size(size),
             hidden=hidden,

@@ -10,7 +10,6 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import (
     AffineCoupling,
-    Alternating,
     BatchNorm,
     Bijector,
     Chain,
@@ -24,7 +23,7 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.images import image_or_vector, scales_of
 from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import networks_policy, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
 
 
 def real_nvp(
@@ -127,7 +126,7 @@ def real_nvp(
             network(mask, channels, AffineCoupling.parameters_per_entry, width=width, name=f"{name}_network"),
             mask,
             form=form,
-            initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0,
+            initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0 if is_image else 2.0,
             dtype=dtype,
             name=name,
         )
@@ -143,8 +142,8 @@ def real_nvp(
             layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
     else:
         size = size_of(event_shape)
-        steps = [step(Alternating(parity=i % 2), size, width, f"coupling_{i}") for i in range(couplings)]
-        layers = [layer for pair in steps for layer in pair]
+        steps = [step(half(i), size, width, f"coupling_{i}") for i in range(couplings)]
+        layers = [odd_entries_first(size), *(layer for pair in steps for layer in pair)]
     flow = Chain(layers, backprop=backprop, name=name)
     return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
 

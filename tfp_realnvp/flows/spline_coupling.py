@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_realnvp.bijectors import ActNorm, Alternating, Chain, InvertibleLinear, SplineCoupling
+from tfp_realnvp.bijectors import ActNorm, Chain, InvertibleLinear, SplineCoupling
 from tfp_realnvp.conditioners import MLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import networks_policy, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
 
 
 def spline_coupling(
@@ -71,8 +71,10 @@ def spline_coupling(
     """
     size = size_of(event_shape)
     layers = [ActNorm(size, dtype=dtype, name="act_norm")] if act_norm else []
+    if not linear:  # Linear maps mix whatever the order.
+        layers.append(odd_entries_first(size))
     for i in range(couplings):
-        mask = Alternating(parity=i % 2)
+        mask = half(i)
         network = MLP(
             outputs=(3 * bins - 1) * mask.changed_size(size),
             hidden=hidden,
