@@ -5,7 +5,8 @@
     python -m launch.evaluate --saved_model=saved_models/digits/1
 
 One sample of dequantisation noise for an image bounds its probability from below; more of them, by
---importance_samples, bound it tighter. The figure is that of the run's best checkpoint, or of an exported model.
+--importance_samples, bound it tighter. What is printed says whether the noise was uniform or variational. The figure
+is that of the run's best checkpoint, or of an exported model.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from absl import flags
 
 from launch import run
 from tfp_realnvp import data, evaluation, serving
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images in a batch.", lower_bound=1)
 _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
     "importance_samples", 1, "Noise samples for each image, k of the importance bound.", lower_bound=1
+)
+_DEQUANTIZATION = flags.DEFINE_enum(
+    "dequantization",
+    None,
+    presets.DEQUANTIZATIONS,
+    "The noise of the bound; by default what the run was trained with. Exported models have uniform noise.",
 )
 _SAVED_MODEL = flags.DEFINE_string(
     "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
@@ -28,7 +35,13 @@ _SAVED_MODEL = flags.DEFINE_string(
 
 
 def main() -> None:
-    images, distribution = _of_run() if _SAVED_MODEL.value is None else _of_export(_SAVED_MODEL.value)
+    if _SAVED_MODEL.value is not None and _DEQUANTIZATION.value == "variational":
+        raise run.UsageError("expected a run's --output_dir for --dequantization=variational, got an exported model")
+    if _SAVED_MODEL.value is None:
+        images, distribution, dequantizer = _of_run()
+    else:
+        images, distribution = _of_export(_SAVED_MODEL.value)
+        dequantizer = None
     batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     if len(images.shape) == 1:
         if _IMPORTANCE_SAMPLES.value > 1:
@@ -42,6 +55,7 @@ def main() -> None:
         batches,
         levels=images.levels,
         labels=images.classes,
+        dequantizer=dequantizer,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,
         jit_compile=run.jit_compile(),
@@ -50,10 +64,13 @@ def main() -> None:
     print(f"{images.name} {_SPLIT.value}: {result}")
 
 
-def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
+def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution, Dequantizer | None]:
     preset = run.trained_preset()
     images = run.load_data(preset)
-    return images, run.trained_distribution(preset)
+    dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()
+    if _DEQUANTIZATION.value == "variational" and dequantizer is None:
+        raise run.UsageError(f"expected a run with --dequantization=variational, got one without in {run.output_dir()}")
+    return images, run.trained_distribution(preset, dequantizer), dequantizer
 
 
 def _of_export(path: str) -> tuple[data.ImageData | data.VectorData, FlowDistribution]:

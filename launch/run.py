@@ -18,7 +18,7 @@ from absl import app, flags, logging
 
 import tfp_realnvp as nvp
 from tfp_realnvp import data, training
-from tfp_realnvp.flows import FlowDistribution, presets
+from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
 
 PRESET = flags.DEFINE_enum(
     "preset", "digits", presets.NAMES, "Data set, architecture and training recipe, see tfp_realnvp.presets."
@@ -78,11 +78,16 @@ def trained_preset() -> presets.Preset:
     return presets.Preset(**{**settings, **tuples})
 
 
-def trained_distribution(preset: presets.Preset) -> FlowDistribution:
-    """The distribution of the run in `--output_dir`, with the weights of its best checkpoint."""
+def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None = None) -> FlowDistribution:
+    """The distribution of the run in `--output_dir`, with the weights of its best checkpoint.
+
+    Args:
+      preset: the settings of the run.
+      dequantizer: of `preset.build_dequantizer()`, which gets its weights, too.
+    """
     path = training.latest(output_dir())
     distribution = build(preset)
-    training.restore(distribution, path)
+    training.restore(distribution, path, dequantizer)
     print(f"Read {path}")
     return distribution
 

@@ -82,6 +82,13 @@ _OVERRIDES = {
     "ema": flags.DEFINE_float(
         "ema", None, "Decay of a moving average of the weights, such as 0.999, for evaluation and export.", 0, 1
     ),
+    "dequantization": flags.DEFINE_enum(
+        "dequantization",
+        None,
+        presets.DEQUANTIZATIONS,
+        "The noise that makes real numbers of integer pixels: uniform, or variational, of a flow that learns beside "
+        "the model and tightens the bound.",
+    ),
     "accumulation_steps": flags.DEFINE_integer(
         "accumulation_steps",
         None,
@@ -148,7 +155,9 @@ def main() -> None:
     folder, is_chief = run.output_dir(), training.is_chief(strategy)
     if is_chief:
         print(nvp.summary(distribution), flush=True)
-        training.claim(folder, _config(preset))
+        if model.dequantizer is not None:
+            print(f"\nDequantisation:\n{nvp.summary(model.dequantizer)}", flush=True)
+        training.claim(folder, _config(preset), presets.DEFAULTS)
     started = time.monotonic()
     _train(preset, model, images, folder, is_chief)
     print(f"Trained for {time.monotonic() - started:.0f} s")
@@ -177,6 +186,8 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
     if run.DATASET.value is not None and data.is_table(run.DATASET.value):
         if _CONDITIONAL.value:
             raise run.UsageError("expected an image set with labels for --conditional, got a table")
+        if preset.dequantization != "uniform":
+            raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
         table = run.open_table(run.DATASET.value)
         given.setdefault("flip", False)
         return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
@@ -235,6 +246,7 @@ def _model(
         distribution,
         levels=preset.levels,
         labels=preset.classes,
+        dequantizer=preset.build_dequantizer(),
         l2=preset.l2,
         clip_norm=preset.clip_norm,
         average_decay=preset.ema,

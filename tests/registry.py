@@ -36,6 +36,7 @@ class Entry:
       event_shape: shape of one event.
       levels: pixels lie in [0, levels); None for events on the whole real line.
       context_size: size of the context, None where there is none.
+      context_axes: sizes of its axes before that one: an image's height and width.
       factory: name of the flow factory that `make` calls, None for a bijector.
       has_variables: whether it learns anything.
       has_networks: whether it has conditioners that are Keras layers.
@@ -48,6 +49,7 @@ class Entry:
     event_shape: tuple[int, ...]
     levels: int | None = None
     context_size: int | None = None
+    context_axes: tuple[int, ...] = ()
     factory: str | None = None
     has_variables: bool = True
     has_networks: bool = False
@@ -78,7 +80,8 @@ class Entry:
         """A context for them, or None."""
         if self.context_size is None:
             return None
-        return tf.random.stateless_normal((*batch_shape, self.context_size), (seed, 0), dtype=dtype)
+        shape = (*batch_shape, *self.context_axes, self.context_size)
+        return tf.random.stateless_normal(shape, (seed, 0), dtype=dtype)
 
 
 def randomize(module: Any, seed: int = 0) -> Any:
@@ -420,6 +423,11 @@ def _standardized(dtype: str, policy: str) -> nvp.FlowDistribution:
     return nvp.standardized(flow, mean=[1, 2, 3], std=[0.5, 1, 2])
 
 
+def _dequantizer(dtype: str, policy: str) -> nvp.Dequantizer:
+    small = dict(event_shape=(4, 2, 2), levels=17, couplings=2, width=3, blocks=1)
+    return nvp.dequantizer(dtype=dtype, dtype_policy=policy, **small)
+
+
 FLOWS = (
     _real_nvp("two_scales", (4, 4, 2), scales=2),
     _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),
@@ -460,6 +468,16 @@ FLOWS = (
         context_size=2,
     ),
     _vector_flow("flowpp", "vector", components=2),
+    Entry(
+        "dequantizer",
+        _dequantizer,
+        (4, 2, 2),
+        levels=1,
+        context_size=2,
+        context_axes=(4, 2),
+        factory="dequantizer",
+        has_networks=True,
+    ),
     Entry("standardized", _standardized, (3,), factory="standardized", has_networks=True),
     _vector_flow("planar", "density"),
     _vector_flow("planar", "sampling", sampling=True),

@@ -4,7 +4,9 @@ from tfp_realnvp import bijectors, conditioners, data, evaluation, serving, trai
 from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.evaluation import bits_per_dim, evaluate
 from tfp_realnvp.flows import (
+    Dequantizer,
     FlowDistribution,
+    dequantizer,
     flowpp,
     glow,
     iaf,
@@ -27,6 +29,7 @@ from tfp_realnvp.training import FlowModel
 __version__ = "0.1.0"
 
 __all__ = [
+    "Dequantizer",
     "FlowDistribution",
     "FlowModel",
     "bijectors",
@@ -34,6 +37,7 @@ __all__ = [
     "conditioners",
     "data",
     "dequantize",
+    "dequantizer",
     "evaluate",
     "evaluation",
     "flowpp",

@@ -56,8 +56,8 @@ def _traced(function):
 def _jacobian(function, x, **kwargs):
     """The Jacobian of `function` at `x`, a batch of one: tiled, each example gives one row."""
     size = tf.size(x)
-    tiled = tf.tile(x, [size] + [1] * (x.shape.rank - 1))
-    kwargs = {name: None if c is None else tf.tile(c, [size, 1]) for name, c in kwargs.items()}
+    tiled = tf.repeat(x, size, axis=0)
+    kwargs = {name: None if c is None else tf.repeat(c, size, axis=0) for name, c in kwargs.items()}
     with tf.GradientTape() as tape:
         tape.watch(tiled)
         y = tf.reshape(function(tiled, **kwargs)[0], [size, size])
@@ -307,7 +307,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
         )
         arguments = [tf.TensorSpec(signature, tf.float32)]
         if entry.context_size is not None:
-            arguments.append(tf.TensorSpec([None, entry.context_size], tf.float32))
+            arguments.append(tf.TensorSpec([None, *entry.context_axes, entry.context_size], tf.float32))
 
         def there_and_back(x, context=None):
             z, log_det = bijector.forward_and_log_det(x, context)
@@ -391,7 +391,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
             with self.assertRaisesRegex(
                 ValueError, f"expected a context of size {entry.context_size}, got shape"
             ):
-                function(x, context[:, :-1])
+                function(x, context[..., :-1])
 
     @parameterized.named_parameters(
         _named(e for e in _WITH_NETWORKS if not e.factory and e.context_size is None)
@@ -420,7 +420,7 @@ class RegistryTest(parameterized.TestCase):
         factories = {
             function.__name__
             for function in functions
-            if typing.get_type_hints(function).get("return") is nvp.FlowDistribution
+            if issubclass(typing.get_type_hints(function).get("return", object), nvp.FlowDistribution)
         }
         self.assertIn("real_nvp", factories)
         self.assertEqual(factories, {entry.factory for entry in registry.FLOWS})

@@ -62,6 +62,15 @@ class FolderTest(parameterized.TestCase):
             training.claim(self.folder, _other(blocks=2))
         self.assertEqual(_contents(self.folder), before)
 
+    def test_a_run_from_before_a_setting_had_its_default(self):
+        training.claim(self.folder, _CONFIG)
+        defaults = {"blocks": 2, "width": 99, "hidden": (3,)}
+        training.claim(self.folder, _other(blocks=2, hidden=(3,)), defaults)
+        with self._error(
+            f"{self.folder} holds another model's run, with blocks=2 (here 4): choose another --output_dir"
+        ):
+            training.claim(self.folder, _other(blocks=4, hidden=(3,)), defaults)
+
     def test_checkpoints_of_nobody_knows_what_are_left_alone(self):
         (self.folder / "checkpoints").mkdir(parents=True)
         (self.folder / "checkpoints" / "checkpoint").write_text("something")

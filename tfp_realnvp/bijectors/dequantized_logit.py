@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -44,16 +45,29 @@ def dequantize(
     if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
         raise TypeError(f"expected a dtype of float32 or float64, for fewer bits would round up, got {dtype}")
     noise_bits = 24 - math.ceil(math.log2(levels))  # 24: the bits of a float32's significand.
-    (index, count), shape = part, tf.shape(images)
-    if count > 1:
-        whole = tf.concat([[count * shape[0]], shape[1:]], 0)
-        noise = tf.random.stateless_uniform(whole, seed, 0, 2**noise_bits, tf.int32)
-        # A slice of a size that XLA knows, wherever it begins.
-        begin = tf.concat([[index * shape[0]], tf.zeros_like(shape[1:])], 0)
-        noise = tf.ensure_shape(tf.slice(noise, begin, shape), images.shape)
-    else:
-        noise = tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32)
+    noise = noise_of_part(
+        lambda shape: tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32), images, part
+    )
     return tf.cast(images, dtype) + tf.cast(noise, dtype) / 2**noise_bits
+
+
+def noise_of_part(
+    draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, part: tuple[int | tf.Tensor, int]
+) -> tf.Tensor:
+    """The noise of `images` where they are a part of a batch: what they would get in the whole.
+
+    Args:
+      draw: from a shape to noise.
+      images: a tensor of the shape of the noise.
+      part: see `dequantize`.
+    """
+    (index, count), shape = part, tf.shape(images)
+    if count == 1:
+        return draw(shape)
+    noise = draw(tf.concat([[count * shape[0]], shape[1:]], 0))
+    # A slice of a size that XLA knows, wherever it begins.
+    begin = tf.concat([[index * shape[0]], tf.zeros_like(shape[1:])], 0)
+    return tf.ensure_shape(tf.slice(noise, begin, shape), images.shape)
 
 
 class DequantizedLogit(Bijector):

@@ -41,7 +41,8 @@ class ResidualNetwork(keras.layers.Layer):
       **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last convolution, and so the output, stays
         in the variables' dtype.
 
-    Shapes: `[batch, height, width, channels]` to `[batch, height, width, outputs]`; context `[batch, context_size]`.
+    Shapes: `[batch, height, width, channels]` to `[batch, height, width, outputs]`; context
+    `[batch, context_size]`, or an image of its own, `[batch, height, width, context_size]`.
 
     Raises:
       ValueError: for an unknown normalization, or a context where none or another is expected.
@@ -142,7 +143,8 @@ class ResidualNetwork(keras.layers.Layer):
         both = [self.activation(normal), self.activation(-normal)]
         hidden = conv(self.conv_in, tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
         if context is not None:
-            hidden += self.context_in(context)[:, tf.newaxis, tf.newaxis, :]
+            told = self.context_in(context)
+            hidden += told if context.shape.rank == 4 else told[:, tf.newaxis, tf.newaxis, :]
         total = conv(self.skips[0], hidden) if self.use_skips else hidden
         for i in range(self.blocks):
             change = conv(self.convs_1[i], self.activation(norm(self.norms_1[i], hidden)))

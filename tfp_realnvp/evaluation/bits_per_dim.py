@@ -54,15 +54,17 @@ class Evaluation:
       num_examples: number of images.
       importance_samples: noise samples for each image, or 0 where the probability of an integer
         image was computed exactly.
+      dequantization: "uniform", or "variational" where a flow made the noise.
     """
 
     bits_per_dim: float
     standard_error: float
     num_examples: int
     importance_samples: int
+    dequantization: str = "uniform"
 
     @classmethod
-    def of_images(cls, bits: np.ndarray, importance_samples: int) -> Evaluation:
+    def of_images(cls, bits: np.ndarray, importance_samples: int, dequantization: str = "uniform") -> Evaluation:
         """The evaluation that the bits/dim of each image, `[num_examples]`, sum up to."""
         bits = np.asarray(bits, np.float64)
         with np.errstate(invalid="ignore"):  # An image of infinite bits/dim: the error is NaN then.
@@ -72,11 +74,12 @@ class Evaluation:
             standard_error=float(deviation / math.sqrt(len(bits))),
             num_examples=len(bits),
             importance_samples=importance_samples,
+            dequantization=dequantization,
         )
 
     def __str__(self) -> str:
         samples, images = self.importance_samples, self.num_examples
-        how = f"uniform dequantisation, {samples:,} sample{'s' * (samples != 1)}"
+        how = f"{self.dequantization} dequantisation, {samples:,} sample{'s' * (samples != 1)}"
         return (
             f"{self.bits_per_dim:.4f} +- {self.standard_error:.4f} bits/dim "
             f"({how if samples else 'exact'}, {images:,} image{'s' * (images != 1)})"

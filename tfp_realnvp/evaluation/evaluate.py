@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.evaluation.bits_per_dim import Evaluation, bits_per_dim
+from tfp_realnvp.flows import Dequantizer
 
 
 def evaluate(
@@ -18,12 +20,13 @@ def evaluate(
     *,
     levels: int = 256,
     labels: int | None = None,
+    dequantizer: Dequantizer | None = None,
     importance_samples: int = 1,
     seed: int = 0,
     jit_compile: bool = False,
     progress: Callable[[Evaluation], object] | None = None,
 ) -> Evaluation:
-    """Bits/dim on integer images, with uniform dequantisation.
+    """Bits/dim on integer images, with uniform or variational dequantisation.
 
     The probability that a density p gives to an integer image is its integral over the image's
     cell, P(image) = E[p(image + u)] with u uniform on [0, 1)^D. With K samples of u,
@@ -31,7 +34,8 @@ def evaluate(
         log P(image) >= E[log (1/K) sum_k p(image + u_k)],
 
     so what is reported is an upper bound in expectation. It falls as K grows, towards the model's
-    exact bits/dim. K = 1 is what papers report.
+    exact bits/dim. K = 1 is what papers report. With a `dequantizer` q, u is drawn from q(. | image) and
+    p(image + u) / q(u | image) stands where p did. The result says which it was.
 
     The noise of an image depends on the seed, the number of its batch and of the sample, so the
     same batches and seed give the same figure, whatever the model. Batch norm uses its moving
@@ -44,6 +48,7 @@ def evaluate(
         batch may be smaller. Each is read once. With `labels`, pairs of these and of integers `[batch]`.
       levels: number of levels of a pixel.
       labels: number of classes, for a flow that is told each image's class.
+      dequantizer: the flow over the noise that the distribution was trained with; None for uniform noise.
       importance_samples: K, the number of noise samples for each image.
       seed: of the noise.
       jit_compile: whether to compile with XLA. The noise is the same then.
@@ -76,11 +81,28 @@ def evaluate(
     event_shape = tuple(distribution.event_shape)
     dtype = distribution.dtype
     contexts = [] if labels is None else [tf.TensorSpec([None, labels], dtype)]
-    log_prob = tf.function(
-        lambda pixels, *context: distribution.log_prob(pixels, **({"context": context[0]} if context else {})),
-        input_signature=[tf.TensorSpec([None, *event_shape], dtype), *contexts],
+    # Drawn outside the compiled function: XLA's random numbers are others.
+    noises = [] if dequantizer is None else [tf.TensorSpec([None, *event_shape], dtype)]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *event_shape], dtype), *noises, *contexts],
         jit_compile=jit_compile,
-    ).get_concrete_function()
+        autograph=False,
+    )
+    def log_weight(pixels: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
+        noise, context = rest[: len(noises)], rest[len(noises) :]
+        given = {"context": context[0]} if context else {}
+        if dequantizer is None:
+            return distribution.log_prob(pixels, **given)
+        x, log_q = dequantizer.dequantize(pixels, *noise)
+        return distribution.log_prob(x, **given) - log_q
+
+    log_weight = log_weight.get_concrete_function()
+    of = functools.partial(
+        Evaluation.of_images,
+        importance_samples=importance_samples,
+        dequantization="uniform" if dequantizer is None else "variational",
+    )
     bits: list[np.ndarray] = []
     for number, batch in enumerate(batches):
         context = []
@@ -90,19 +112,19 @@ def evaluate(
         images = checked_images(batch, levels, event_shape)
         log_probs = []
         for sample in range(importance_samples):
-            # Drawn outside the compiled function: XLA's random numbers are others.
             noise_seed = tf.random.experimental.stateless_fold_in([seed, number], sample)
-            pixels = dequantize(
-                images, seed=noise_seed, levels=levels, dtype=distribution.dtype.name
-            )
-            log_probs.append(log_prob(pixels, *context).numpy().astype(np.float64))
+            if dequantizer is None:
+                given = [dequantize(images, seed=noise_seed, levels=levels, dtype=dtype.name)]
+            else:
+                given = [tf.cast(images, dtype), dequantizer.latent_noise(images, seed=noise_seed)]
+            log_probs.append(log_weight(*given, *context).numpy().astype(np.float64))
         log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(importance_samples)
         bits.append(bits_per_dim(log_probability, event_shape))
         if progress is not None:
-            progress(Evaluation.of_images(np.concatenate(bits), importance_samples))
+            progress(of(np.concatenate(bits)))
     if not sum(map(len, bits)):
         raise ValueError("expected at least one image to evaluate on, got none")
-    return Evaluation.of_images(np.concatenate(bits), importance_samples)
+    return of(np.concatenate(bits))
 
 
 def checked_images(

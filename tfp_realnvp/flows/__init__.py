@@ -1,6 +1,7 @@
 """Factories that return a distribution."""
 
 from tfp_realnvp.flows import presets
+from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
 from tfp_realnvp.flows.glow import glow
@@ -16,7 +17,9 @@ from tfp_realnvp.flows.standardized import standardized
 from tfp_realnvp.flows.summary import summary, trainable_parameters
 
 __all__ = [
+    "Dequantizer",
     "FlowDistribution",
+    "dequantizer",
     "flowpp",
     "glow",
     "iaf",

@@ -57,7 +57,7 @@ def flowpp(
     an MLP each.
 
     The paper's networks are gated convolutions with attention, and it dequantises by a flow of its own; these are the
-    residual networks of `real_nvp`, and dequantisation is uniform.
+    residual networks of `real_nvp`, and dequantisation is that of whoever trains it: uniform, or a `dequantizer`.
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`.

@@ -12,6 +12,7 @@ import dataclasses
 import inspect
 from typing import Any
 
+from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
 from tfp_realnvp.flows.glow import glow
@@ -24,6 +25,7 @@ from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.spline_coupling import spline_coupling
 
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+DEQUANTIZATIONS = ("uniform", "variational")
 SCHEDULES = ("constant", "cosine", "plateau")
 FLOWS = {
     factory.__name__: factory
@@ -64,6 +66,7 @@ class Preset:
       hidden: hidden sizes of the networks of vectors.
       components: of mixtures.
       bins: of splines.
+      dequantization: of integer images: "uniform", or "variational" by a `dequantizer` of this width and these blocks.
       published_bits_per_dim: the paper's test figure, None where there is none.
       notes: where paper and release differ, and which this follows.
     """
@@ -95,6 +98,7 @@ class Preset:
     hidden: tuple[int, ...] | None = None
     components: int | None = None
     bins: int | None = None
+    dequantization: str = "uniform"
     published_bits_per_dim: float | None = None
     notes: str = ""
 
@@ -107,6 +111,21 @@ class Preset:
             given["context_size"] = self.classes
         return FLOWS[self.flow](**{**given, **kwargs})
 
+    def build_dequantizer(self) -> Dequantizer | None:
+        """The flow over the noise, untrained; None where dequantisation is uniform."""
+        if self.dequantization == "uniform":
+            return None
+        return dequantizer(
+            event_shape=self.event_shape,
+            levels=self.levels,
+            width=self.width,
+            blocks=self.blocks,
+            dtype_policy=self.dtype_policy,
+        )
+
+
+# What a setting was before it could be set.
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Preset) if f.default is not dataclasses.MISSING}
 
 digits = Preset(
     dataset="digits",

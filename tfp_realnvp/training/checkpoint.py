@@ -7,12 +7,13 @@ import json
 import math
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.average import WeightAverage
 
 CONFIG = "config.json"
@@ -22,12 +23,15 @@ class CheckpointError(ValueError):
     """A folder or checkpoint that is not this model's."""
 
 
-def claim(output_dir: str | pathlib.Path, config: dict[str, Any]) -> None:
+def claim(
+    output_dir: str | pathlib.Path, config: dict[str, Any], defaults: Mapping[str, Any] | None = None
+) -> None:
     """Makes `output_dir` the folder of the run that `config["model"]` describes, or finds that it is already.
 
     Args:
       output_dir: the folder; created if need be.
       config: what goes into its `config.json`. Its entry "model" is what two runs must share to be one.
+      defaults: what a setting that the folder's run does not name was then.
 
     Raises:
       CheckpointError: when the folder is another model's, or holds checkpoints of nobody knows what. Nothing is
@@ -36,7 +40,9 @@ def claim(output_dir: str | pathlib.Path, config: dict[str, Any]) -> None:
     output_dir = pathlib.Path(output_dir)
     path = output_dir / CONFIG
     if path.exists():
-        theirs, ours = read_config(output_dir)["model"], json.loads(json.dumps(config["model"]))
+        # As both come from JSON: a tuple is a list there.
+        theirs = json.loads(json.dumps(dict(defaults or {}))) | read_config(output_dir)["model"]
+        ours = json.loads(json.dumps(config["model"]))
         differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
         if differing:
             differences = ", ".join(f"{key}={theirs.get(key)} (here {ours.get(key)})" for key in differing)
@@ -111,25 +117,31 @@ def latest(run_dir: str | pathlib.Path) -> str:
     raise CheckpointError(f"expected a run's folder with checkpoints, found none in {run_dir}")
 
 
-def restore(distribution: FlowDistribution, path: str) -> None:
+def restore(distribution: FlowDistribution, path: str, dequantizer: Dequantizer | None = None) -> None:
     """Reads a checkpoint's weights into a distribution; averaged ones, where it has them.
 
     Args:
       distribution: of the architecture that was saved.
       path: a checkpoint, as `latest` gives.
+      dequantizer: what the distribution was trained with, where its weights are wanted, too.
 
     Raises:
       CheckpointError: when the checkpoint is of another architecture.
     """
     if len(_saved_sizes(path)) > len(distribution.variables):  # TensorFlow would leave out the rest.
         raise of_another_architecture(path, distribution)
+    learned = dict(distribution=distribution)
+    variables = [*distribution.variables]
+    if dequantizer is not None:
+        learned["dequantizer"] = dequantizer
+        variables += dequantizer.variables
     try:
-        status = tf.train.Checkpoint(distribution=distribution).restore(path)
+        status = tf.train.Checkpoint(**learned).restore(path)
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         raise of_another_architecture(path, distribution) from error
     if any(name.startswith("average/") for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()):
-        average = WeightAverage(distribution.variables, decay=0.5)
+        average = WeightAverage(variables, decay=0.5)
         tf.train.Checkpoint(average=average).restore(path).assert_existing_objects_matched().expect_partial()
         average.copy_to_variables()
 

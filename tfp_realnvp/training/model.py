@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors import AffineCoupling, Checkerboard, dequantize
 from tfp_realnvp.bijectors.bijector import learned_layers
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
 
@@ -52,6 +52,8 @@ class FlowModel(keras.Model):
         objective = loss + l2 * (squares of weight-norm magnitudes and of checkerboard couplings' gains)
         x = image + u,  u uniform on [0, 1),          where the data are integers
 
+    With a `dequantizer` q the noise is its own, and `log p(x)` gives way to `log p(image + u) - log q(u | image)`.
+
     Integer images are dequantised inside the step, with noise that is a function of the seed, of
     `optimizer.iterations` and of an image's place in the batch: a resumed run draws what the interrupted one would
     have drawn, and devices that share a batch draw what one would. Data that are floats already are taken as they
@@ -79,6 +81,7 @@ class FlowModel(keras.Model):
       labels: number of classes, for a flow of that `context_size` that is told each event's class.
       l2: weight of the L2 term, 5e-5 in the authors' program.
       clip_norm: largest global norm of the gradient, or None.
+      dequantizer: a flow over the noise of integer images, see `tfp_realnvp.dequantizer`; None for uniform noise.
       average_decay: of a moving average of all weights, kept in `average`; None for no average.
       seed: of the dequantisation.
       name: the model's name.
@@ -100,6 +103,7 @@ class FlowModel(keras.Model):
         labels: int | None = None,
         l2: float = 5e-5,
         clip_norm: float | None = 100.0,
+        dequantizer: Dequantizer | None = None,
         average_decay: float | None = None,
         seed: int = 0,
         name: str = "flow_model",
@@ -107,6 +111,7 @@ class FlowModel(keras.Model):
         # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
         self.distribution = distribution
+        self.dequantizer = dequantizer
         self.levels = levels
         self.labels = labels
         self.l2 = l2
@@ -114,7 +119,11 @@ class FlowModel(keras.Model):
         self.seed = seed
         # Keras sees the variables of layers that are its attributes, not those of a distribution.
         self.learned_layers = learned_layers(distribution.flow)
-        self.average = None if average_decay is None else WeightAverage(distribution.variables, average_decay)
+        averaged = [*distribution.variables]
+        if dequantizer is not None:
+            self.learned_layers += learned_layers(dequantizer.flow)
+            averaged += dequantizer.variables
+        self.average = None if average_decay is None else WeightAverage(averaged, average_decay)
         self.loss_metric = keras.metrics.Mean(name="loss")
 
         def counter(value: float, dtype: str, name: str) -> keras.Variable:
@@ -170,10 +179,23 @@ class FlowModel(keras.Model):
         context: tf.Tensor | None = None,
         training: bool | None = None,
         seed: tf.Tensor = (0, 0),
+        part: int | tf.Tensor = 0,
+        parts: int = 1,
     ) -> tf.Tensor:
-        """The log-density of each event in nats, of integers after dequantisation with `seed`."""
+        """The log-density of each event in nats; of integers after dequantisation, what bounds their log-probability.
+
+        Args:
+          events: `[batch, *event_shape]`, integers or real numbers.
+          context: what a conditional flow is told.
+          training: as in Keras.
+          seed: of the dequantisation.
+          part: which of the equal parts of a batch the events are, see `dequantize`.
+          parts: how many there are.
+        """
         given = {} if context is None else {"context": self.context_of(context)}
-        return self.distribution.log_prob(self._dequantized(events, seed), **given)
+        x, log_q = self.dequantized(events, seed, (part, parts))
+        log_prob = self.distribution.log_prob(x, **given)
+        return log_prob if log_q is None else log_prob - log_q
 
     def context_of(self, given: tf.Tensor) -> tf.Tensor:
         """What the flow is told, of labels or of vectors."""
@@ -181,16 +203,25 @@ class FlowModel(keras.Model):
             return tf.cast(given, self.distribution.dtype)
         return tf.one_hot(given, self.labels, dtype=self.distribution.dtype)
 
-    def _dequantized(self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)) -> tf.Tensor:
-        """Events as real numbers; integers get the noise of their place in the batch that all replicas share."""
-        if events.dtype.is_integer:
-            (index, count), replica = part, tf.distribute.get_replica_context()
-            if replica is not None and replica.num_replicas_in_sync > 1:
-                index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
-                count *= replica.num_replicas_in_sync
-            part = (index, count)
-            events = dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part)
-        return tf.cast(events, self.distribution.dtype)
+    def dequantized(
+        self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Events as real numbers, and the log-density of their noise where that is not 0.
+
+        Integers get the noise of their place in the batch that all replicas share.
+        """
+        if not events.dtype.is_integer:
+            return tf.cast(events, self.distribution.dtype), None
+        (index, count), replica = part, tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
+            count *= replica.num_replicas_in_sync
+        part = (index, count)
+        if self.dequantizer is not None:
+            return self.dequantizer.dequantize(
+                events, self.dequantizer.latent_noise(events, seed=seed, part=part)
+            )
+        return dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part), None
 
     def train_step(self, events: tf.Tensor, parts: int = 1) -> dict[str, tf.Tensor]:
         """One step of gradient descent on a batch; returns the running means of this epoch.
@@ -269,10 +300,10 @@ class FlowModel(keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], list[tuple[keras.Variable, tf.Tensor]]]:
         """Loss, objective, gradients (scaled where the loss is), and what batch norm's moments are to become."""
         events, *context = as_tuple(events)
-        events = self._dequantized(events, self.noise_seed(self.optimizer.iterations), part)
+        seed = self.noise_seed(self.optimizer.iterations)
         # Assignments wait in the scope until it is known whether the step is finite.
         with keras.StatelessScope(collect_losses=True) as scope, tf.GradientTape() as tape:
-            log_prob = self(events, *context, training=True)
+            log_prob = self(events, *context, training=True, seed=seed, part=part[0], parts=part[1])
             loss = -tf.reduce_mean(log_prob)
             objective = tf.add_n([loss, self._l2_term(), *self.losses])
             scaled = objective if self.loss_scale is None else objective * self.loss_scale.value

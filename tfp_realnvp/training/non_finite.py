@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import Bijector, Chain, Split, dequantize
+from tfp_realnvp.bijectors import Bijector, Chain, Split
 from tfp_realnvp.training.model import FlowModel, as_tuple, gradients_or_zeros
 
 
@@ -34,14 +34,15 @@ def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[t
     flow = model.distribution.flow
     events, *given = as_tuple(events)
     context = model.context_of(*given) if given else None
-    if events.dtype.is_integer:
-        events = dequantize(events, seed=seed, levels=model.levels, dtype=model.distribution.dtype)
-    yield "the batch", events
+    x, log_q = model.dequantized(events, seed)
+    yield "the batch", x
     for variable in model.trainable_variables:
         yield f"the variable {variable.path}", variable.value
-    yield from _layer_tensors(flow, events, context)
+    if log_q is not None:
+        yield "the log-density of the noise", log_q
+    yield from _layer_tensors(flow, x, context)
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(model(events, *given, training=True))
+        loss = -tf.reduce_mean(model(events, *given, training=True, seed=seed))
     yield "the loss", loss
     gradients = gradients_or_zeros(tape, loss, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients):

@@ -21,9 +21,9 @@ _REMEMBERED = ("best", "wait", "cooldown_counter", "best_epoch", "stopped_epoch"
 class TrainingState:
     """Model, optimizer, averages, the place in the data, what callbacks remember; and their checkpoints.
 
-    In `output_dir/checkpoints`, `last` holds the newest two states and `best` the distribution at its lowest
-    validation loss, its weights averaged where the model averages them. Only the chief of several workers writes;
-    all of them read.
+    In `output_dir/checkpoints`, `last` holds the newest two states and `best` the distribution, and its dequantizer,
+    at the lowest validation loss, weights averaged where the model averages them. Only the chief of several workers
+    writes; all of them read.
 
     Args:
       model: a compiled `FlowModel`.
@@ -50,8 +50,11 @@ class TrainingState:
         if output_dir is None:
             return
         self._folder = pathlib.Path(output_dir) / "checkpoints"
+        learned = dict(distribution=model.distribution)
+        if model.dequantizer is not None:
+            learned["dequantizer"] = model.dequantizer
         parts = dict(
-            distribution=model.distribution,
+            **learned,
             optimizer=model.optimizer,
             counters=[variable.value for variable in model.counters],
             loss_sums=self._loss_sums,
@@ -64,7 +67,7 @@ class TrainingState:
             parts["average"] = model.average
         self._everything = tf.train.Checkpoint(**parts)
         if is_chief(model.distribute_strategy):
-            weights = tf.train.Checkpoint(distribution=model.distribution)
+            weights = tf.train.Checkpoint(**learned)
             self._last = _manager(self._everything, self._folder / "last", max_to_keep=2)
             self._best = _manager(weights, self._folder / "best", max_to_keep=1)
 

@@ -1,0 +1,55 @@
+"""Variational dequantisation, from training to evaluation."""
+
+import json
+
+from absl.testing import absltest
+
+import tfp_realnvp as nvp
+from tests.launch import programs
+
+
+class DequantizationTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.trained = programs.scratch() / "variational"
+        cls.flags = (f"--output_dir={cls.trained}", f"--data_dir={programs.scratch() / 'data'}")
+        small = ("--scales=1", "--width=3", "--blocks=0", "--epochs=1", "--batch_size=256", "--verbose=0")
+        cls.result = programs.run("train", "--dequantization=variational", "--ema=0.5", *small, *cls.flags)
+
+    def test_training_says_both_bounds(self):
+        self.assertEqual(self.result.status, 0, self.result.errors)
+        self.assertIn("Dequantisation:", self.result.output)
+        results = json.loads((self.trained / "results.json").read_text())
+        for how in ("variational", "uniform"):
+            self.assertEqual(results[f"Real NVP, {how} dequantisation"]["dequantization"], how)
+
+    def test_evaluate_says_which(self):
+        results = json.loads((self.trained / "results.json").read_text())
+        for flags, how in (((), "variational"), (("--dequantization=uniform",), "uniform")):
+            result = programs.run("evaluate", *flags, *self.flags)
+            bits = results[f"Real NVP, {how} dequantisation"]["bits_per_dim"]
+            self.assertIn(f"test: {bits:.4f} +- ", result.output, result.errors)
+            self.assertIn(f"({how} dequantisation, 1 sample", result.output)
+
+    def test_the_export_is_the_flow_alone(self):
+        images = nvp.data.load("digits").evaluation_batches("test", 100)
+        uniform = json.loads((self.trained / "results.json").read_text())["Real NVP, uniform dequantisation"]
+        loaded = nvp.evaluate(nvp.load(self.trained / "saved_model"), images, levels=17)
+        self.assertAlmostEqual(loaded.bits_per_dim, uniform["bits_per_dim"], places=4)
+
+    def test_what_it_is_not_for_is_refused(self):
+        for program, flags, message in (
+            ("train", ("--dataset=csv:x.csv", "--dequantization=variational"), "expected images for --dequantization"),
+            (
+                "evaluate",
+                (f"--saved_model={self.trained / 'saved_model'}", "--dequantization=variational"),
+                "expected a run's --output_dir for --dequantization=variational, got an exported model",
+            ),
+        ):
+            result = programs.run(program, *flags, "--preset=digits", self.flags[1])
+            self.assertStartsWith(result.error, message)
+
+
+if __name__ == "__main__":
+    absltest.main()

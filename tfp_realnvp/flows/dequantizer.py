@@ -1,0 +1,138 @@
+"""Variational dequantisation: a flow over the noise that makes real numbers of integer pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import AffineCoupling, Chain, Checkerboard
+from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
+from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.networks import Networks
+from tfp_realnvp.flows.vectors import networks_policy
+
+
+class Dequantizer(FlowDistribution):
+    """A distribution q of the noise in (0, 1) that is added to integer pixels, given the pixels.
+
+        log P(image) >= E[log p(image + u) - log q(u | image)],    u ~ q(. | image)
+
+    Uniform noise is the q that is 1 everywhere, and asks of p that it be flat within each cell. A q that learns
+    lets p be smooth, and the bound is tighter. It is part of the bound and not of p: nothing else changes, and where
+    a model is served or sampled from, it has no say.
+
+    Made by `dequantizer`, given to `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. As a distribution it is
+    over `u`, and its `context` is `context_of(images)`.
+
+    #### References
+
+    Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
+    ICML 2019. arXiv 1902.00275. Section 3.1.
+    """
+
+    def __init__(self, flow: Chain, event_shape: Sequence[int], *, levels: int, dtype: str, name: str):
+        super().__init__(flow, event_shape, dtype=dtype, name=name)
+        self.levels = levels
+
+    def context_of(self, images: tf.Tensor) -> tf.Tensor:
+        """The pixels as the networks read them, in [-1, 1]."""
+        return 2 * tf.cast(images, self.dtype) / (self.levels - 1) - 1
+
+    def latent_noise(
+        self, images: tf.Tensor, *, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+    ) -> tf.Tensor:
+        """Standard normal numbers of the shape of `images`, of which `dequantize` makes the noise.
+
+        Args:
+          images: integer pixels `[batch, *event_shape]`.
+          seed: two integers; the same seed gives the same noise.
+          part: see `tfp_realnvp.dequantize`.
+        """
+        return noise_of_part(
+            lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part
+        )
+
+    def dequantize(self, images: tf.Tensor, latent_noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `x = image + u` and `log q(u | image)` in nats, `[batch]`, from one evaluation of each network.
+
+        Args:
+          images: integer pixels `[batch, *event_shape]`.
+          latent_noise: of `latent_noise`.
+        """
+        u, log_det = self.flow.inverse_and_log_det(latent_noise, self.context_of(images))
+        return tf.cast(images, self.dtype) + u, self.distribution.log_prob(latent_noise) - log_det
+
+
+def dequantizer(
+    *,
+    event_shape: Sequence[int],
+    levels: int = 256,
+    couplings: int = 4,
+    width: int = 32,
+    blocks: int = 2,
+    activation: str = "relu",
+    normalization: str = "layer",
+    backprop: str = "store",
+    dtype: str = "float32",
+    dtype_policy: str | keras.DTypePolicy | None = None,
+    name: str = "dequantizer",
+) -> Dequantizer:
+    """A flow over the noise of dequantisation, given the image.
+
+        u = Phi(v),  v = couplings^{-1}(e; image),  e ~ N(0, I),    Phi the normal distribution function
+
+    Affine couplings with alternating checkerboards, whose networks read the image beside the noise. It starts
+    uniform: last layers begin at zero.
+
+    Args:
+      event_shape: `[height, width, channels]` of the images.
+      levels: number of levels of a pixel.
+      couplings: number of couplings.
+      width: channels of the networks.
+      blocks: residual blocks of each network.
+      activation: of the networks.
+      normalization: inside them: "layer", "batch" or "none".
+      backprop: of `Chain`, how much memory training takes.
+      dtype: of the flow and its log-dets.
+      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+      name: the distribution's name.
+
+    Returns:
+      A `Dequantizer`.
+
+    Raises:
+      ValueError: when the shape is not an image's.
+
+    #### Examples
+
+    ```python
+    flow = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
+    noise = nvp.dequantizer(event_shape=(8, 8, 1), levels=17, width=8, blocks=1)
+    model = nvp.FlowModel(flow, levels=17, dequantizer=noise)
+    ```
+
+    #### References
+
+    Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
+    ICML 2019. arXiv 1902.00275.
+    """
+    shape = tuple(int(size) for size in event_shape)
+    if len(shape) != 3:
+        raise ValueError(f"expected an event shape (height, width, channels), got {shape}")
+    network = Networks(
+        dtype_policy=networks_policy(dtype, dtype_policy),
+        context_size=shape[-1],
+        activation=activation,
+        blocks=blocks,
+        normalization=normalization,
+    )
+    layers = [tfp.bijectors.Invert(tfp.bijectors.NormalCDF(), name="probit")]
+    for i in range(couplings):
+        mask, per_entry = Checkerboard(parity=i % 2), AffineCoupling.parameters_per_entry
+        conditioner = network(mask, shape[-1], per_entry, width=width, name=f"{name}_{i}_network")
+        conditioner.conv_out.magnitude.assign(tf.zeros_like(conditioner.conv_out.magnitude))
+        layers.append(AffineCoupling(conditioner, mask, dtype=dtype, name=f"{name}_{i}"))
+    return Dequantizer(Chain(layers, backprop=backprop, name=name), shape, levels=levels, dtype=dtype, name=name)
