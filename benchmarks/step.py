@@ -36,7 +36,7 @@ _DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 
 def define_flags() -> None:
     # In a function: other benchmarks import this module, and have flags of these names.
-    flags.DEFINE_enum("preset", "cifar10", presets.NAMES, "The model.")
+    flags.DEFINE_enum("preset", "cifar10", presets.IMAGE_NAMES, "The model.")
     flags.DEFINE_integer("batch_size", 16, "Images in a training step.", lower_bound=1)
     flags.DEFINE_integer("inference_batch_size", 64, "Images in log_prob and sample.", lower_bound=1)
     flags.DEFINE_integer("repeats", 5, "Rounds in which every candidate runs once.", lower_bound=1)

@@ -26,7 +26,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def define_flags() -> None:
-    flags.DEFINE_enum("preset", "cifar10", presets.NAMES, "The model.")
+    flags.DEFINE_enum("preset", "cifar10", presets.IMAGE_NAMES, "The model.")
     flags.DEFINE_list("batch_size", ["64", "128", "256"], "Images in a training step.")
     flags.DEFINE_integer("inference_batch_size", 64, "Images in log_prob and sample.", lower_bound=1)
     flags.DEFINE_integer("repeats", 20, "Timed runs of each.", lower_bound=1)

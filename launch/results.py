@@ -101,6 +101,8 @@ def _of_vectors(
     print(f"\n{'test log-likelihood':42}{'nats':>10}{'+-':>10}")
     for name, row in rows.items():
         print(f"{name:42}{row.nats:10.4f}{row.standard_error:10.4f}")
+    if preset.published_nats is not None and preset.flow == "maf" and vectors.name == preset.dataset:
+        print(f"{'MAF as published':42}{preset.published_nats:10.2f}")
     samples = tf.function(lambda: distribution.sample(1000, seed=(run.SEED.value, 0)))()
     columns = vectors.columns or [f"column_{i}" for i in range(vectors.shape[0])]
     np.savetxt(folder / "samples.csv", samples, delimiter=",", header=",".join(columns), comments="", fmt="%.7g")

@@ -183,11 +183,13 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
     if given.get("flow", preset.flow) != preset.flow:
         given.setdefault("scales", None)  # Of another flow they mean other things: its default.
     preset = dataclasses.replace(preset, **given)
-    if run.DATASET.value is not None and data.is_table(run.DATASET.value):
+    if data.is_table(run.DATASET.value or preset.dataset):
         if _CONDITIONAL.value:
             raise run.UsageError("expected an image set with labels for --conditional, got a table")
         if preset.dequantization != "uniform":
             raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
+        if run.DATASET.value in (None, preset.dataset):
+            return preset, None
         table = run.open_table(run.DATASET.value)
         given.setdefault("flip", False)
         return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
@@ -214,7 +216,7 @@ def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.di
 def _config(preset: presets.Preset) -> dict[str, Any]:
     """What makes a run: what it shares with its continuation, and where it came from."""
     settings = dataclasses.asdict(preset)
-    free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim")}
+    free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
     packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
     return {
         "preset": run.PRESET.value,

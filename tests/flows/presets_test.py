@@ -14,6 +14,14 @@ _PAPER = {
     "imagenet64": (28, 96_363_237, (4, 4, 48)),
     "celeba": (28, 185_898_341, (4, 4, 48)),
 }
+# Columns, hidden sizes, the published log-likelihood of MAF (5).
+_TABLES = {
+    "power": (6, 100, 0.14),
+    "gas": (8, 100, 9.07),
+    "hepmass": (21, 512, -17.70),
+    "miniboone": (43, 512, -11.75),
+    "bsds300": (63, 512, 155.69),
+}
 _OURS = {
     "digits": (10, (4, 4, 2)),
     "mnist": (16, (7, 7, 4)),
@@ -59,9 +67,20 @@ class PresetsTest(parameterized.TestCase):
         self.assertEqual(x.shape, [2, *preset.event_shape])
         self.assertTrue(np.all(np.isfinite(distribution.log_prob(x))))
 
+    @parameterized.named_parameters((name, name, *row) for name, row in _TABLES.items())
+    def test_the_tables(self, name, size, hidden, nats):
+        preset = presets.get(name)
+        self.assertEqual((preset.published_nats, preset.batch_size), (nats, 100))
+        distribution = preset.build()
+        self.assertEqual(distribution.event_shape, [size])
+        layers = registry.parts(distribution, bijectors.MaskedAutoregressive)
+        self.assertEqual([layer.conditioner.hidden for layer in layers], [(hidden, hidden)] * 5)
+        self.assertEqual(distribution.log_prob(np.zeros([2, size], np.float32)).shape, [2])
+
     def test_all_are_known_here(self):
         as_celeba = {"lsun_bedroom", "lsun_tower", "lsun_church"}
-        self.assertEqual(set(presets.NAMES), {*_PAPER, *_OURS, *as_celeba})
+        self.assertEqual(set(presets.NAMES), {*_PAPER, *_OURS, *as_celeba, *_TABLES})
+        self.assertEqual(set(presets.NAMES) - set(presets.IMAGE_NAMES), {*_TABLES})
         for name in as_celeba:
             self.assertEqual(_architecture(presets.get(name)), _architecture(presets.celeba))
 

@@ -91,6 +91,17 @@ class VectorsTest(parameterized.TestCase):
         result = programs.run("train", *flags, f"--output_dir={self.folder / 'none'}")
         self.assertEqual((result.status, result.error), (1, message))
 
+    def test_a_preset_of_a_published_table(self):
+        (self.folder / "power").mkdir(exist_ok=True)
+        np.save(self.folder / "power" / "data.npy", np.random.default_rng(0).normal(size=(205, 8)))
+        flags = ("--preset=power", f"--data_dir={self.folder}", f"--output_dir={self.folder / 'power_run'}")
+        result = programs.run("train", *flags, "--hidden=8", "--layers=2", "--epochs=1", "--verbose=0")
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertRegex(result.output, r"MAF as published +0\.14\n")
+        self.assertIn("power test: ", programs.run("evaluate", *flags).output)
+        result = programs.run("train", *flags, "--conditional")
+        self.assertEqual(result.error, "expected an image set with labels for --conditional, got a table")
+
     def test_a_bad_field_has_its_place(self):
         bad = self.folder / "bad.csv"
         bad.write_text("a,b\n1,2\n3,x\n")
