@@ -9,8 +9,11 @@ import keras
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from tests.training import processes
+import tfp_realnvp as nvp
+from tests.training import processes, small
 from tfp_realnvp import training
+
+_GLOW = dict(event_shape=(4, 4, 1), levels=small.LEVELS, steps=1, scales=1, width=2, blocks=0)
 
 
 def _one_device(**kwargs):
@@ -55,6 +58,9 @@ class DistributedTest(parameterized.TestCase):
 
     @parameterized.named_parameters(
         ("by_default", {}),
+        # Whose first batch sets what it normalises by.
+        ("act_norm", dict(flow=nvp.glow, settings=_GLOW)),
+        ("variational_dequantization", dict(learns_noise=True)),
         ("with_all", dict(settings=dict(rho=0.9), model_settings=dict(clip_norm=1.0, average_decay=0.9))),
     )
     def test_two_devices_are_as_one(self, kwargs):

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import tfp_realnvp as nvp
 from tests.training import small
 from tfp_realnvp import training
 
@@ -92,6 +93,8 @@ def train(
     *,
     epochs: int = 1,
     batch_size: int = 8,
+    flow: Callable[..., nvp.FlowDistribution] = small.two_couplings,
+    learns_noise: bool = False,
     settings: dict[str, Any] | None = None,
     model_settings: dict[str, Any] | None = None,
     optimizer: Callable[[], keras.optimizers.Optimizer] = lambda: training.Adam(0.01),
@@ -109,9 +112,16 @@ def train(
         data = tf.data.Dataset.from_tensor_slices(images[order]).with_options(options)
         return data.batch(batch_size // accumulation_steps, drop_remainder=True).skip(skip)
 
+    keras.utils.set_random_seed(0)
     with strategy.scope():
-        distribution = small.two_couplings(**{"dtype": "float64", **(settings or {})})
-        model = training.FlowModel(distribution, levels=small.LEVELS, seed=3, **(model_settings or {}))
+        distribution = flow(**{"dtype": "float64", **(settings or {})})
+        dequantizer = None
+        if learns_noise:
+            noise = dict(levels=small.LEVELS, couplings=2, width=2, blocks=0, dtype="float64")
+            dequantizer = nvp.dequantizer(event_shape=distribution.event_shape, **noise)
+        model = training.FlowModel(
+            distribution, levels=small.LEVELS, dequantizer=dequantizer, seed=3, **(model_settings or {})
+        )
         model.compile(optimizer())
     history = training.train(
         model,
@@ -120,7 +130,8 @@ def train(
         validation_batches=tf.data.Dataset.from_tensor_slices(images[:7]).batch(4),
         **{"verbose": 0, **kwargs},
     )
-    values = {f"{i} {v.name}": v.numpy() for i, v in enumerate(distribution.variables)}
+    variables = [*distribution.variables, *(dequantizer.variables if learns_noise else [])]
+    values = {f"{i} {v.name}": v.numpy() for i, v in enumerate(variables)}
     # As callbacks do it: eager, and on no replica.
     values["log_prob"] = distribution.log_prob(tf.cast(images, distribution.dtype)).numpy()
     if model.average is not None:
