@@ -38,7 +38,7 @@ _PARTS = ("norm_in", "conv_in", "norms_1", "convs_1", "norms_2", "convs_2", "ski
 
 
 def define_flags() -> None:
-    flags.DEFINE_enum("preset", "cifar10", presets.NAMES, "The model.")
+    flags.DEFINE_enum("preset", "cifar10", presets.IMAGE_NAMES, "The model.")
     flags.DEFINE_integer("batch_size", 16, "Images in a training step.", lower_bound=1)
     flags.DEFINE_integer("inference_batch_size", 64, "Images in log_prob and sample.", lower_bound=1)
     flags.DEFINE_integer("repeats", 5, "Rounds in which every candidate runs once.", lower_bound=1)

@@ -72,6 +72,11 @@ def trained_preset() -> presets.Preset:
     config = trained_config()
     if flags.FLAGS["preset"].present and config["preset"] != PRESET.value:
         raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
+    return preset_of(config)
+
+
+def preset_of(config: dict[str, Any]) -> presets.Preset:
+    """The settings in a run's `config.json`."""
     names = {field.name for field in dataclasses.fields(presets.Preset)}
     settings = {name: value for name, value in config["model"].items() if name in names}
     tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if settings.get(name)}

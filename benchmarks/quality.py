@@ -1,0 +1,257 @@
+"""What was trained: test bits/dim with their standard errors, and all that is needed to have them again.
+
+    python -m benchmarks.quality                                           the table of what was run
+    python -m benchmarks.quality --run=mnist,cifar10_cpu --data_dir=DIR    train these, or go on, and add their rows
+    python -m benchmarks.quality --check --data_dir=DIR                    evaluate every released model again
+
+A row is a command of `launch.train`, its folder `runs/NAME`: what was interrupted goes on when it is run again, and
+what is finished is read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
+
+`--check` fails where a model in `saved_models/` is further than 0.01 bits/dim from its row. A released model is the
+flow alone, so that its figure is the one with uniform dequantisation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import app, flags
+
+import tfp_realnvp as nvp
+from benchmarks import interleaved
+from launch import run
+
+_RESULTS = pathlib.Path(__file__).parent / "results"
+_ROOT = _RESULTS.parent.parent
+_TOLERANCE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A model to train.
+
+    Attributes:
+      data: the data set, in a few words.
+      model: the flow and its settings, in a few words.
+      flags: of `launch.train`, but for the folders.
+      released: its folder in `saved_models/`, if it is there.
+    """
+
+    data: str
+    model: str
+    flags: tuple[str, ...]
+    released: str | None = None
+
+
+def _of(preset: str, *flags: str) -> tuple[str, ...]:
+    return (f"--flagfile=launch/flagfiles/{preset}.flags", *flags)
+
+
+_LONG = ("--ema=0.999", "--schedule=cosine")
+_CIFAR = ("--dtype_policy=mixed_bfloat16", *_LONG, "--warmup_steps=200", "--epochs=4")
+RECIPES = {
+    "digits": Recipe("digits, 8x8, 17 levels", "Real NVP", _of("digits"), released="digits"),
+    "digits_variational": Recipe(
+        "digits, 8x8, 17 levels", "Real NVP, learned noise", _of("digits", "--dequantization=variational")
+    ),
+    "digits_glow": Recipe("digits, 8x8, 17 levels", "Glow, 4 steps", _of("digits", "--flow=glow", "--steps=4")),
+    "digits_flowpp": Recipe(
+        "digits, 8x8, 17 levels", "Flow++ couplings, 4 components", _of("digits", "--flow=flowpp", "--components=4")
+    ),
+    "mnist": Recipe("MNIST", "Real NVP", _of("mnist", "--epochs=6", *_LONG), released="mnist"),
+    "cifar10_cpu": Recipe(
+        "CIFAR-10", "Real NVP, narrow, bfloat16", _of("cifar10_cpu", *_CIFAR), released="cifar10_cpu"
+    ),
+    "cifar10": Recipe("CIFAR-10", "Real NVP of the paper, on a GPU", _of("cifar10", *_CIFAR[:-1])),
+    "tiny_imagenet": Recipe(
+        "Tiny ImageNet, 64x64",
+        "Real NVP, 3 scales, a smoke run",
+        (
+            "--preset=imagenet64",
+            "--dataset=tiny_imagenet",
+            *("--scales=3", "--width=8", "--blocks=1", "--epochs=1"),
+            *_LONG,
+            "--dtype_policy=mixed_bfloat16",
+        ),
+    ),
+}
+
+
+def define_flags() -> None:
+    flags.DEFINE_list("run", [], f"Some of {', '.join(RECIPES)}: to be trained, or gone on with, and added.")
+    flags.DEFINE_bool("check", False, "Whether to evaluate the released models again, and compare with the table.")
+    flags.DEFINE_string("runs", str(_ROOT / "runs"), "The folder of the runs.")
+    flags.DEFINE_string("rows", str(_RESULTS / "quality.jsonl"), "The file of all rows.")
+    flags.DEFINE_string("curves", str(_RESULTS / "curves"), "The folder of the curves.")
+    flags.DEFINE_string("output", str(_RESULTS / "quality.md"), "File to write the table to.")
+
+
+def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    if unknown := sorted(set(values.run) - set(RECIPES)):
+        raise app.UsageError(f"expected --run to be some of {', '.join(RECIPES)}, got {', '.join(unknown)}")
+    file = pathlib.Path(values.rows)
+    if values.check:
+        sys.exit(not check(read(file), run.DATA_DIR.value))
+    for name in values.run:
+        folder = pathlib.Path(values.runs) / name
+        train(RECIPES[name], folder, run.DATA_DIR.value)
+        add(row_of(name, folder), file)
+        pathlib.Path(values.curves).mkdir(exist_ok=True)
+        write_curve(folder, pathlib.Path(values.curves) / f"{name}.jsonl")
+    interleaved.publish(table(read(file)), values.output)
+
+
+def train(recipe: Recipe, folder: pathlib.Path, data_dir: str | None) -> None:
+    """Runs `launch.train`, which goes on where it was interrupted; nothing where it had ended."""
+    if (folder / "results.json").exists():
+        return
+    data = [] if data_dir is None else [f"--data_dir={data_dir}"]
+    command = [sys.executable, "-m", "launch.train", *recipe.flags, f"--output_dir={folder}", *data, "--verbose=2"]
+    subprocess.run(command, check=True, cwd=_ROOT)
+
+
+def read(file: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """The rows of a JSONL file by their names; the last of a name."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {row["name"]: row for row in map(json.loads, lines)}
+
+
+def add(row: dict[str, Any], file: pathlib.Path) -> None:
+    """Puts a row into the file, in place of one of its name."""
+    rows = read(file) | {row["name"]: row}
+    file.write_text("".join(json.dumps(rows[name]) + "\n" for name in RECIPES if name in rows))
+
+
+def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
+    """What a finished run in a folder says of itself."""
+    config, results = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "results"))
+    preset = run.preset_of(config)
+    ours = {title: row for title, row in results.items() if not title.startswith(("independent", "full-covariance"))}
+    figures = {
+        row.get("dequantization", "uniform"): {key: row[key] for key in ("bits_per_dim", "standard_error")}
+        for row in ours.values()
+    }
+    lines = _log(folder)
+    with tf.Graph().as_default():
+        parameters = nvp.trainable_parameters(preset.build())
+    return {
+        "name": name,
+        "test": figures,
+        "histogram": results["independent pixel histogram"]["bits_per_dim"],
+        "parameters": parameters,
+        "images": lines[-1]["step"] * preset.batch_size,
+        "seconds": round(seconds(lines)[-1]),
+        "machine": interleaved.machine().partition(";")[0],
+        "commit": config["commit"],
+        "versions": config["versions"],
+    }
+
+
+def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def seconds(lines: Sequence[dict[str, Any]]) -> list[float]:
+    """How long the run had been training at each line, the time between its parts left out.
+
+    Until the first line it went at the speed that this line says. Where two lines are more than five times as far
+    apart as usual, the run was interrupted: that counts as usual.
+    """
+    gaps = [after["time"] - before["time"] for before, after in zip(lines, lines[1:])]
+    usual = statistics.median(gaps) if gaps else 0.0
+    total = [lines[0]["step"] / lines[0]["steps_per_second"]]
+    for gap in gaps:
+        total.append(total[-1] + (gap if gap <= 5 * usual else usual))
+    return total
+
+
+def write_curve(folder: pathlib.Path, file: pathlib.Path) -> None:
+    """The curve of a run: a line at each epoch's end, and the first of every tenth of an epoch."""
+    lines = _log(folder)
+    kept = []
+    for line, so_far in zip(lines, seconds(lines)):
+        point = {key: line[key] for key in ("step", "epoch", "bits_per_dim", "val_bits_per_dim") if key in line}
+        kept.append({**point, "seconds": round(so_far, 1)})
+    stride = max(len(kept) // 100, 1)
+    some = [point for i, point in enumerate(kept) if i % stride == 0 or "val_bits_per_dim" in point]
+    file.write_text("".join(json.dumps(point) + "\n" for point in some))
+
+
+def table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """The results as Markdown."""
+    about = (
+        "Test bits/dim +- the standard error of the mean over the test images, one noise sample each, of the best "
+        "checkpoint by validation. `images` is how many were seen in training, `minutes` the time of training alone, "
+        "on a machine that did other work beside it. Another training run differs by more than the error says."
+    )
+    lines = ["# benchmarks.quality", "", about, ""]
+    cells = []
+    for name, row in rows.items():
+        recipe = RECIPES[name]
+        for dequantization, figure in row["test"].items():
+            cells.append(
+                [
+                    recipe.data,
+                    recipe.model,
+                    f"{figure['bits_per_dim']:.3f} +- {figure['standard_error']:.3f}",
+                    dequantization,
+                    f"{row['parameters']:,}",
+                    f"{row['images']:,}",
+                    f"{row['seconds'] / 60:.0f}",
+                    f"`{name}`",
+                ]
+            )
+    columns = ["data", "model", "bits/dim", "dequantisation", "parameters", "images", "minutes", "row"]
+    lines += interleaved.table(columns, cells)
+    missing = [f"`{name}` ({RECIPES[name].model})" for name in RECIPES if name not in rows]
+    if missing:
+        lines += [f"Not run: {', '.join(missing)}.", ""]
+    for name, row in rows.items():
+        recipe = RECIPES[name]
+        released = f"; released in `saved_models/{recipe.released}`" if _released(recipe) else ""
+        lines += [
+            f"- `{name}`: `python -m launch.train {' '.join(recipe.flags)} --data_dir=DIR`, commit "
+            f"{(row['commit'] or 'unknown')[:7]}, TensorFlow {row['versions']['tensorflow']}, "
+            f"{row['machine']}{released}. Histogram: {row['histogram']:.3f}. [Curve](curves/{name}.jsonl)."
+        ]
+    return lines
+
+
+def _released(recipe: Recipe) -> pathlib.Path | None:
+    folder = _ROOT / "saved_models" / (recipe.released or "")
+    return folder if recipe.released is not None and folder.is_dir() else None
+
+
+def check(rows: dict[str, dict[str, Any]], data_dir: str | None) -> bool:
+    """Whether every released model has the bits/dim of its row."""
+    agree, known = True, set()
+    for name, row in rows.items():
+        folder = _released(RECIPES[name])
+        if folder is None:
+            continue
+        known.add(folder.name)
+        about = nvp.serving.describe(nvp.serving.version_path(folder))
+        images = nvp.data.load(about["dataset"], data_dir)
+        found = nvp.evaluate(nvp.load(folder), images.evaluation_batches("test", 100), levels=about["levels"])
+        expected = row["test"]["uniform"]["bits_per_dim"]
+        is_near = abs(found.bits_per_dim - expected) <= _TOLERANCE
+        agree &= is_near
+        print(f"{folder.name}: {found}, in the table {expected:.4f}: {'agrees' if is_near else 'DIFFERS'}", flush=True)
+    if rowless := sorted({f.name for f in (_ROOT / "saved_models").iterdir() if f.is_dir()} - known):
+        print(f"No row for {', '.join(rowless)}")
+        return False
+    return agree
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,107 @@
+"""Rows of the results table come from what runs left, and a released model that differs from its row is found."""
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest
+
+import tfp_realnvp as nvp
+from benchmarks import quality
+from tfp_realnvp import presets
+
+_VERSIONS = {"tensorflow": "2.21.0"}
+
+
+def _line(step, time, **more):
+    return {"step": step, "time": time, "epoch": 0, "steps_per_second": 2.0, "bits_per_dim": 3.0, **more}
+
+
+class QualityTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        preset = dataclasses.replace(presets.digits, width=2, blocks=0, scales=1)
+        config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "versions": _VERSIONS}
+        (self.folder / "config.json").write_text(json.dumps(config))
+        self.parameters = nvp.trainable_parameters(preset.build())
+        results = {"Real NVP": nvp.evaluation.Evaluation(2.5, 0.25, 300, 1)}
+        results |= {name: nvp.evaluation.Evaluation(9.0, 0.1, 300, 1) for name in ("independent pixel histogram",)}
+        self._write_results(results)
+        # Two parts with a night between them.
+        lines = [_line(10, 100.0), _line(20, 105.0), _line(30, 110.0), _line(40, 90_000.0, val_bits_per_dim=2.75)]
+        (self.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def _write_results(self, results):
+        text = json.dumps({name: dataclasses.asdict(row) for name, row in results.items()})
+        (self.folder / "results.json").write_text(text)
+
+    def test_a_row(self):
+        row = quality.row_of("digits", self.folder)
+        self.assertEqual(row["test"], {"uniform": {"bits_per_dim": 2.5, "standard_error": 0.25}})
+        self.assertEqual((row["images"], row["parameters"], row["histogram"]), (40 * 64, self.parameters, 9.0))
+        # Five seconds until the first line, and five between any two.
+        self.assertEqual(row["seconds"], 20)
+
+    def test_both_bounds_are_in_the_table(self):
+        of = nvp.evaluation.Evaluation
+        bounds = {"variational": 2.0, "uniform": 3.0}
+        rows = {f"Real NVP, {how} dequantisation": of(bits, 0.1, 3, 1, how) for how, bits in bounds.items()}
+        self._write_results(rows | {"independent pixel histogram": of(9.0, 0.1, 300, 0)})
+        text = "\n".join(quality.table({"digits_variational": quality.row_of("digits_variational", self.folder)}))
+        self.assertRegex(text, r"2\.000 \+- 0\.100 \| +variational")
+        self.assertRegex(text, r"3\.000 \+- 0\.100 \| +uniform")
+        self.assertIn("Not run: `digits` (Real NVP)", text)
+
+    def test_a_row_takes_the_place_of_its_name(self):
+        file = self.folder / "rows.jsonl"
+        for name, value in (("mnist", 1), ("digits", 2), ("mnist", 3)):
+            quality.add({"name": name, "value": value}, file)
+        rows = [(row["name"], row["value"]) for row in quality.read(file).values()]
+        self.assertEqual(rows, [("digits", 2), ("mnist", 3)])
+
+    def test_the_curve(self):
+        quality.write_curve(self.folder, self.folder / "curve.jsonl")
+        points = [json.loads(line) for line in (self.folder / "curve.jsonl").read_text().splitlines()]
+        self.assertEqual([point["seconds"] for point in points], [5.0, 10.0, 15.0, 20.0])
+        self.assertEqual(points[-1]["val_bits_per_dim"], 2.75)
+
+    def test_a_finished_run_is_read_alone(self):
+        with mock.patch.object(quality.subprocess, "run") as called:
+            quality.train(quality.RECIPES["digits"], self.folder, None)
+            called.assert_not_called()
+            quality.train(quality.RECIPES["digits"], self.folder / "new", "here")
+        command = called.call_args.args[0]
+        self.assertIn("--flagfile=launch/flagfiles/digits.flags", command)
+        self.assertIn("--data_dir=here", command)
+
+    def test_the_released_are_as_the_table_says(self):
+        committed = quality.read(quality._RESULTS / "quality.jsonl")
+        alone = {"digits": committed["digits"]}
+        data_dir = str(self.folder)
+        with mock.patch.object(quality, "_released", lambda recipe: quality._ROOT / "saved_models" / recipe.released):
+            # There are other models, of which these rows say nothing.
+            self.assertFalse(quality.check(alone, data_dir))
+        with mock.patch.object(quality, "_ROOT", self._only("digits")):
+            self.assertTrue(quality.check(alone, data_dir))
+            worse = json.loads(json.dumps(alone))
+            worse["digits"]["test"]["uniform"]["bits_per_dim"] += 0.02
+            self.assertFalse(quality.check(worse, data_dir))
+
+    def _only(self, name):
+        """A folder like the project's, with one released model."""
+        root = self.folder / "root"
+        (root / "saved_models").mkdir(parents=True)
+        (root / "saved_models" / name).symlink_to(quality._ROOT / "saved_models" / name)
+        return root
+
+    def test_recipes_name_flagfiles_that_are_there(self):
+        for recipe in quality.RECIPES.values():
+            first = recipe.flags[0].removeprefix("--flagfile=")
+            self.assertTrue(first.startswith("--preset=") or (quality._ROOT / first).is_file(), first)
+
+
+if __name__ == "__main__":
+    absltest.main()
