@@ -297,7 +297,7 @@ class RealNVP(nn.Module):
                     yield f"{i}/{name}/bias", convolution.bias
 
 
-def _model(layout: dict, parameters: int, tuned: bool) -> RealNVP:
+def model_of(layout: dict, parameters: int, tuned: bool) -> RealNVP:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     model = RealNVP(**layout)
@@ -317,7 +317,7 @@ def training_step(
     l2: float = 5e-5,
     clip_norm: float = 100.0,
 ) -> Work:
-    model = _model(layout, parameters, tuned).train()
+    model = model_of(layout, parameters, tuned).train()
     optimizer = torch.optim.Adam(model.parameters(), learning_rate, eps=1e-8, fused=tuned)
     log_prob = torch.compile(model.log_prob) if compiled else model.log_prob
     images = torch.randint(_LEVELS, (batch_size, *model.event_shape), dtype=torch.uint8)
@@ -340,7 +340,7 @@ def training_step(
 def log_prob(
     layout: dict, parameters: int, batch_size: int, bfloat16: bool = False, tuned: bool = False, compiled: bool = False
 ) -> Work:
-    model = _for_inference(_model(layout, parameters, tuned), tuned)
+    model = _for_inference(model_of(layout, parameters, tuned), tuned)
     function = torch.compile(model.log_prob) if compiled else model.log_prob
     pixels = torch.randint(_LEVELS, (batch_size, *model.event_shape)).float() + 0.5
     if tuned:
@@ -356,7 +356,7 @@ def log_prob(
 def sample(
     layout: dict, parameters: int, batch_size: int, bfloat16: bool = False, tuned: bool = False, compiled: bool = False
 ) -> Work:
-    model = _for_inference(_model(layout, parameters, tuned), tuned)
+    model = _for_inference(model_of(layout, parameters, tuned), tuned)
     function = torch.compile(model.pixels_of) if compiled else model.pixels_of
     shape = (batch_size, *model.event_shape)
 

@@ -1,0 +1,240 @@
+"""Bits/dim against time: ours and the PyTorch port in training on the same images, for as long, on the same machine.
+
+    python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR                     5 minutes each
+    python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seconds=60 --contestants='ours, float32'
+    python -m benchmarks.race --norun                                                  the picture of what was run
+
+Same layout and parameter count, batches of the same images in the same order, Adam, clipping and L2 term; only starts
+and noise are drawn by each. They take turns of some seconds. The clock of each runs in its own training steps alone,
+not in its first one, which compiles, and not while it is evaluated: on validation images, by moving averages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import tfp_realnvp as nvp
+from benchmarks import interleaved
+from tfp_realnvp import presets, training
+
+_ROOT = pathlib.Path(__file__).parent.parent
+_RESULTS = pathlib.Path(__file__).parent / "results"
+
+OURS = {"ours, float32": "float32", "ours, bfloat16": "mixed_bfloat16"}
+PORTS = {
+    "port, float32": dict(bfloat16=False, tuned=False),
+    "tuned port, float32": dict(bfloat16=False, tuned=True),
+    "tuned port, bfloat16": dict(bfloat16=True, tuned=True),
+}
+
+
+def define_flags() -> None:
+    flags.DEFINE_enum("preset", "cifar10_cpu", presets.IMAGE_NAMES, "The model and its recipe.")
+    flags.DEFINE_string("data_dir", "../shared/data/tfds", "Folder of prepared TFDS sets.")
+    flags.DEFINE_string("torch_python", sys.executable, "The interpreter that has PyTorch.")
+    flags.DEFINE_multi_string("contestants", None, f"Some of: {'; '.join([*OURS, *PORTS])}. All by default.")
+    flags.DEFINE_float("seconds", 300, "How long each trains.", lower_bound=1)
+    flags.DEFINE_float("turn", 15, "Seconds of training between two evaluations, and of a turn.", lower_bound=0.1)
+    flags.DEFINE_integer("validation", 1_000, "Images to evaluate on.", lower_bound=1)
+    flags.DEFINE_bool("run", True, "Whether to run, or to draw what was run.")
+    flags.DEFINE_string("output", str(_RESULTS / "race.md"), "The table; the points and the picture lie beside it.")
+
+
+def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    output = pathlib.Path(values.output)
+    points_file, picture = output.with_suffix(".jsonl"), output.with_suffix(".png")
+    if not values.run:
+        draw([json.loads(line) for line in points_file.read_text().splitlines()], picture)
+        return
+    names = values.contestants or [*OURS, *PORTS]
+    if unknown := sorted(set(names) - {*OURS, *PORTS}):
+        raise app.UsageError(f"expected contestants among {'; '.join([*OURS, *PORTS])}, got {'; '.join(unknown)}")
+    recipe = presets.get(values.preset)
+    about = (
+        f"The `{values.preset}` preset, batches of {recipe.batch_size}, for {values.seconds:g} s of training each, in "
+        f"turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images."
+    )
+    lines = interleaved.heading("benchmarks.race", about)
+    with contextlib.ExitStack() as stack:
+        path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "images.npz")
+        _write_images(recipe, path)
+        contestants = {name: stack.enter_context(_contestant(name, recipe, path)) for name in names}
+        points = race(contestants, values.seconds, values.turn)
+    points_file.write_text("".join(json.dumps(point) + "\n" for point in points))
+    draw(points, picture)
+    interleaved.publish([*lines, *table(points), f"![Bits/dim against time]({picture.name})"], values.output)
+
+
+def _write_images(recipe: presets.Preset, path: str) -> None:
+    images = nvp.data.load(recipe.dataset, flags.FLAGS.data_dir)
+    parts = {
+        split: np.concatenate([*images.evaluation_batches(split, 1000).as_numpy_iterator()])
+        for split in ("train", "validation")
+    }
+    np.savez(path, train=parts["train"], validation=parts["validation"][: flags.FLAGS.validation])
+
+
+def race(contestants: dict[str, Any], seconds: float, turn: float) -> list[dict[str, Any]]:
+    """Lets them train in turns until each has had its time; a point for each after each turn.
+
+    Args:
+      contestants: by name, with the methods of `Ours`.
+      seconds: of training, for each.
+      turn: seconds of a turn.
+    """
+    points = []
+    clocks = dict.fromkeys(contestants, 0.0)
+    while min(clocks.values()) < seconds:
+        for name, contestant in contestants.items():
+            if clocks[name] >= seconds:
+                continue
+            trained, images = contestant.train(min(turn, seconds - clocks[name]))
+            clocks[name] += trained
+            bits = contestant.evaluate()
+            points.append(dict(name=name, seconds=round(clocks[name], 2), images=images, bits_per_dim=round(bits, 4)))
+            print(f"{name}: {clocks[name]:.0f} s, {images:,} images, {bits:.3f} bits/dim", file=sys.stderr, flush=True)
+    return points
+
+
+def batches(images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Batches without an end, in an order that is the same for all."""
+    generator = np.random.default_rng(0)
+    while True:
+        order = generator.permutation(len(images))
+        for i in range(0, len(images) - batch_size + 1, batch_size):
+            yield images[order[i : i + batch_size]]
+
+
+class Ours:
+    """A model of ours in training; `benchmarks.torch_race` has the same methods behind a pipe."""
+
+    def __init__(self, recipe: presets.Preset, dtype_policy: str, path: str):
+        with np.load(path) as file:
+            self._validation = file["validation"]
+            self._batches = batches(file["train"], recipe.batch_size)
+        self._distribution = recipe.build(dtype_policy=dtype_policy)
+        self._model = nvp.FlowModel(
+            self._distribution, levels=recipe.levels, l2=recipe.l2, clip_norm=recipe.clip_norm
+        )
+        self._model.compile(training.Adam(recipe.learning_rate))
+        self._model.optimizer.build(self._model.trainable_variables)
+        self._step = tf.function(self._model.train_step, autograph=False, jit_compile=self._model.jit_compile)
+        self._log_prob = tf.function(self._distribution.log_prob, reduce_retracing=True)
+        self._levels, self._images = recipe.levels, 0
+        self._train_once()
+
+    def _train_once(self) -> None:
+        batch = next(self._batches)
+        self._step(tf.constant(batch))["loss"].numpy()
+        self._images += len(batch)
+
+    def train(self, seconds: float) -> tuple[float, int]:
+        """Trains for so long; returns how long it was, and the images seen so far."""
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            self._train_once()
+        return time.monotonic() - started, self._images
+
+    def evaluate(self) -> float:
+        """Bits/dim of the validation images."""
+        bits = []
+        for i in range(0, len(self._validation), 100):
+            images = self._validation[i : i + 100]
+            pixels = nvp.dequantize(images, seed=(0, i), levels=self._levels)
+            bits.append(nvp.bits_per_dim(self._log_prob(pixels).numpy(), images.shape[1:]))
+        return float(np.mean(np.concatenate(bits)))
+
+
+class _Remote:
+    """A contestant of `benchmarks.torch_race`."""
+
+    def __init__(self, process: subprocess.Popen):
+        self._process = process
+
+    def train(self, seconds: float) -> tuple[float, int]:
+        return tuple(self._ask("train", seconds))
+
+    def evaluate(self) -> float:
+        return self._ask("evaluate")
+
+    def _ask(self, *request: Any) -> Any:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the port ended with exit code {self._process.wait()}")
+        return json.loads(line)
+
+
+@contextlib.contextmanager
+def _contestant(name: str, recipe: presets.Preset, path: str) -> Iterator[Ours | _Remote]:
+    if name in OURS:
+        yield Ours(recipe, OURS[name], path)
+        return
+    layout = dict(event_shape=recipe.event_shape, width=recipe.width, blocks=recipe.blocks, scales=recipe.scales)
+    settings = dict(
+        layout=layout,
+        parameters=nvp.trainable_parameters(recipe.build()),
+        path=path,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        l2=recipe.l2,
+        clip_norm=recipe.clip_norm,
+        **PORTS[name],
+    )
+    command = [flags.FLAGS.torch_python, "-m", "benchmarks.torch_race", json.dumps(settings)]
+    # Threads that wait do not spin while others have their turn.
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, text=True, cwd=_ROOT, env=environment) as process:
+        yield _Remote(process)
+
+
+def table(points: Sequence[dict[str, Any]]) -> list[str]:
+    """What each had reached after a third, two thirds and all of its time."""
+    end = max(point["seconds"] for point in points)
+    rows = []
+    for name in dict.fromkeys(point["name"] for point in points):
+        own = [point for point in points if point["name"] == name]
+        reached = [min(own, key=lambda p, at=share * end: abs(p["seconds"] - at)) for share in (1 / 3, 2 / 3, 1)]
+        rows.append([name, *(f"{point['bits_per_dim']:.3f}" for point in reached), f"{reached[-1]['images']:,}"])
+    columns = ["bits/dim", *(f"after {share * end:.0f} s" for share in (1 / 3, 2 / 3, 1)), "images"]
+    return interleaved.table(columns, rows)
+
+
+def draw(points: Sequence[dict[str, Any]], file: pathlib.Path) -> None:
+    """Bits/dim against seconds, a line for each."""
+    figure = matplotlib.figure.Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name in dict.fromkeys(point["name"] for point in points):
+        own = [point for point in points if point["name"] == name]
+        style = "-" if name.startswith("ours") else "--"
+        axes.plot([p["seconds"] for p in own], [p["bits_per_dim"] for p in own], style, label=name)
+    axes.set(xlabel="seconds of training", ylabel="validation bits/dim")
+    # The first seconds would leave no room for the rest.
+    low = min(point["bits_per_dim"] for point in points)
+    axes.set_ylim(low - 0.1, low + 2.5)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(file, dpi=100)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
