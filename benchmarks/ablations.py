@@ -1,0 +1,256 @@
+"""What each part of the recipe is worth: small models of CIFAR-10, a few seeds, one change at a time.
+
+    python -m benchmarks.ablations --data_dir=DIR                              half an hour on two quiet cores
+    python -m benchmarks.ablations --data_dir=DIR --questions=squeeze --seeds=0
+    python -m benchmarks.ablations --norun                                     the table and picture of what was run
+
+Every run sees as many images, and a seed gives all variants the same batches. A run is a line of a JSONL file, and one
+that is there is not run again. What a change is worth is the difference of two means over seeds; its error is the
+deviation of the differences between seeds, by the root of their number: with three seeds a rough one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import math
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import keras
+import matplotlib.figure
+import tensorflow as tf
+from absl import app, flags
+
+import tfp_realnvp as nvp
+from benchmarks import interleaved
+from tfp_realnvp import presets, training
+from tfp_realnvp.bijectors import Squeeze
+from tfp_realnvp.conditioners import weight_norm_conv
+
+# The package's attribute of that name is the function.
+_real_nvp_module = importlib.import_module("tfp_realnvp.flows.real_nvp")
+_RESULTS = pathlib.Path(__file__).parent / "results"
+_BASE = dataclasses.replace(presets.cifar10_cpu, width=8, blocks=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A change to the base.
+
+    Attributes:
+      title: in a few words.
+      settings: of the preset.
+      form: of the affine couplings.
+      squeeze: the order of all squeezes, or None for the flow's own.
+      weight_norm: whether kernels are normalised; they start the same either way.
+    """
+
+    title: str
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    form: str = "shift_first"
+    squeeze: str | None = None
+    weight_norm: bool = True
+
+
+_SMALL = dict(batch_size=8)
+QUESTIONS = {
+    "running average": [
+        Variant("batch 64"),
+        Variant("batch 64, rho = 0.9", dict(rho=0.9)),
+        Variant("batch 8", _SMALL),
+        Variant("batch 8, rho = 0.9", dict(rho=0.9, **_SMALL)),
+    ],
+    "squeeze": [
+        Variant("as released"),
+        Variant("channel-major throughout", squeeze="channel_major"),
+        Variant("position-major throughout", squeeze="position_major"),
+        Variant("diagonal throughout", squeeze="diagonal"),
+    ],
+    "affine form": [Variant("(x + t) exp(s)"), Variant("x exp(s) + t", form="scale_first")],
+    "weight norm": [Variant("with"), Variant("without", weight_norm=False)],
+    "precision": [Variant("float32"), Variant("bfloat16", dict(dtype_policy="mixed_bfloat16"))],
+    "flips": [Variant("with"), Variant("without", dict(flip=False))],
+}
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("data_dir", "../shared/data/tfds", "Folder of prepared TFDS sets.")
+    flags.DEFINE_list("questions", list(QUESTIONS), f"Some of: {', '.join(QUESTIONS)}.")
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "Of weights, order and noise.")
+    flags.DEFINE_integer("images", 32_000, "Images that each run sees.", lower_bound=64)
+    flags.DEFINE_integer("test", 2_000, "Images to evaluate on.", lower_bound=2)
+    flags.DEFINE_bool("run", True, "Whether to run what is missing.")
+    flags.DEFINE_string("output", str(_RESULTS / "ablations.md"), "The table; rows and picture lie beside it.")
+
+
+def main(_: list[str]) -> None:
+    values = flags.FLAGS
+    if unknown := sorted(set(values.questions) - set(QUESTIONS)):
+        raise app.UsageError(f"expected --questions to be some of {', '.join(QUESTIONS)}, got {', '.join(unknown)}")
+    output = pathlib.Path(values.output)
+    file = output.with_suffix(".jsonl")
+    if values.run:
+        images = nvp.data.load(_BASE.dataset, values.data_dir)
+        run(jobs(values.questions, [int(seed) for seed in values.seeds], values.images), file, images, values.test)
+    rows = read(file)
+    draw(rows, output.with_suffix(".png"))
+    about = (
+        f"Real NVP on CIFAR-10, width {_BASE.width}, {_BASE.blocks} residual block, {values.images:,} images seen, "
+        f"Adam at {_BASE.learning_rate:g}, constant; bits/dim of {values.test:,} test images, mean over seeds and the "
+        "deviation between them; the difference to the first of each, with its error. The models are small and trained "
+        "briefly: what holds for them need not for large ones."
+    )
+    lines = interleaved.heading("benchmarks.ablations", about)
+    interleaved.publish([*lines, *table(rows), f"![Bits/dim of each variant]({output.stem}.png)"], values.output)
+
+
+def jobs(questions: Sequence[str], seeds: Sequence[int], images: int) -> list[dict[str, Any]]:
+    """What is to be run; equal variants of two questions are one run. Each variant once before any a second time."""
+    found = {}
+    for seed in seeds:
+        for question in questions:
+            for variant in QUESTIONS[question]:
+                job = job_of(variant, seed, images)
+                found[json.dumps(job)] = job
+    return list(found.values())
+
+
+def job_of(variant: Variant, seed: int, images: int) -> dict[str, Any]:
+    """A variant as a line of the file begins with it, without its title."""
+    settings = {key: value for key, value in dataclasses.asdict(variant).items() if key != "title"}
+    return {**settings, "seed": seed, "images": images}
+
+
+def read(file: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.ImageData, test: int) -> None:
+    """Runs the jobs that have no line yet; each adds its own when done."""
+    rows = read(file)
+    missing = [job for job in jobs if not any(row.items() >= job.items() for row in rows)]
+    for i, job in enumerate(missing):
+        started = time.monotonic()
+        row = job | result_of(job, images, test) | dict(seconds=round(time.monotonic() - started, 1))
+        with file.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+        said = f"{i + 1}/{len(missing)} {job}: {row['bits_per_dim']:.3f}, {row['seconds']} s"
+        print(said, file=sys.stderr, flush=True)
+
+
+def result_of(job: dict[str, Any], images: nvp.data.ImageData, test: int) -> dict[str, Any]:
+    """Trains and evaluates one."""
+    keras.utils.set_random_seed(job["seed"])
+    keras.backend.clear_session()
+    recipe = dataclasses.replace(_BASE, **job["settings"])
+    with _squeezes(job["squeeze"]):
+        shape = dict(event_shape=images.shape, levels=images.levels)
+        distribution = dataclasses.replace(recipe, **shape).build(form=job["form"])
+    with contextlib.nullcontext() if job["weight_norm"] else without_weight_norm(distribution):
+        model = nvp.FlowModel(
+            distribution, levels=images.levels, l2=recipe.l2, clip_norm=recipe.clip_norm, seed=job["seed"]
+        )
+        model.compile(training.Adam(recipe.learning_rate))
+        epochs = math.ceil(job["images"] / images.num_examples("train"))
+        for epoch in range(epochs):
+            batches = images.training_batches(recipe.batch_size, seed=job["seed"], epoch=epoch, flip=recipe.flip)
+            left = job["images"] - epoch * images.num_examples("train")
+            model.fit(batches.take(left // recipe.batch_size), verbose=0)
+        some = images.evaluation_batches("test", 100).take(math.ceil(test / 100))
+        found = nvp.evaluate(distribution, some, levels=images.levels)
+    return dict(bits_per_dim=found.bits_per_dim, standard_error=found.standard_error)
+
+
+@contextlib.contextmanager
+def _squeezes(order: str | None) -> Iterator[None]:
+    """Within it, flows are built with squeezes of that order alone."""
+    if order is None:
+        yield
+        return
+    with mock.patch.object(_real_nvp_module, "Squeeze", lambda _: Squeeze(order)):
+        yield
+
+
+@contextlib.contextmanager
+def without_weight_norm(distribution: nvp.FlowDistribution) -> Iterator[None]:
+    """Within it, kernels are variables themselves: they start as they were, and then move freely."""
+    networks = [part.conditioner for part in distribution.submodules if isinstance(part, nvp.bijectors.AffineCoupling)]
+    for network in networks:
+        layers = [layer for layer in network._flatten_layers() if isinstance(layer, nvp.conditioners.WeightNormConv2D)]
+        for layer, (kernel, *_) in zip(layers, weight_norm_conv.weights_of(layers)):
+            layer.direction.assign(tf.cast(kernel, layer.direction.dtype))
+            if layer.magnitude is not None:
+                layer.magnitude.assign(tf.ones_like(layer.magnitude))
+
+    # Those of the batch norm that inference folds into them are factors still.
+    def scaled(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [direction * magnitude for direction, magnitude in zip(directions, magnitudes)]
+
+    with mock.patch.object(weight_norm_conv, "_normalize", scaled):
+        yield
+
+
+def _of(variant: Variant, rows: Sequence[dict[str, Any]]) -> dict[int, float]:
+    """Bits/dim by seed."""
+    wanted = job_of(variant, 0, 0)
+    del wanted["seed"], wanted["images"]
+    return {row["seed"]: row["bits_per_dim"] for row in rows if row.items() >= wanted.items()}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A row for each variant, and a sentence for each question."""
+    cells, sentences = [], []
+    for question, variants in QUESTIONS.items():
+        first = _of(variants[0], rows)
+        worth = []
+        for variant in variants:
+            found = _of(variant, rows)
+            if not found:
+                continue
+            mean = statistics.fmean(found.values())
+            spread = f"{statistics.stdev(found.values()):.3f}" if len(found) > 1 else "-"
+            cell = "-"
+            if variant is not variants[0] and (shared := sorted(found.keys() & first.keys())):
+                differences = [found[seed] - first[seed] for seed in shared]
+                difference = statistics.fmean(differences)
+                error = statistics.stdev(differences) / math.sqrt(len(shared)) if len(shared) > 1 else math.nan
+                cell = f"{difference:+.3f} +- {error:.3f}"
+                worth.append(_sentence(variant.title, difference, error))
+            cells.append([question, variant.title, f"{mean:.3f}", spread, str(len(found)), cell])
+        if worth:
+            sentences.append(f"- {question}, beside {variants[0].title}: {'; '.join(worth)}.")
+    columns = ["question", "variant", "bits/dim", "between seeds", "seeds", "to the first"]
+    return [*interleaved.table(columns, cells), *sentences, ""]
+
+
+def _sentence(title: str, difference: float, error: float) -> str:
+    if not abs(difference) > 2 * error:
+        return f"{title} makes no difference that these seeds can show ({difference:+.3f})"
+    return f"{title} is {'worse' if difference > 0 else 'better'} by {abs(difference):.3f}"
+
+
+def draw(rows: Sequence[dict[str, Any]], file: pathlib.Path) -> None:
+    """A panel for each question, a dot for each seed."""
+    figure = matplotlib.figure.Figure(figsize=(11, 6), layout="constrained")
+    for axes, (question, variants) in zip(figure.subplots(2, 3).flat, QUESTIONS.items()):
+        for i, variant in enumerate(variants):
+            found = list(_of(variant, rows).values())
+            axes.plot(found, [i] * len(found), "o", alpha=0.6)
+        axes.set_yticks(range(len(variants)), [variant.title for variant in variants])
+        axes.set_ylim(len(variants) - 0.5, -0.5)
+        axes.set(title=question, xlabel="test bits/dim")
+        axes.grid(alpha=0.3)
+    figure.savefig(file, dpi=80)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,69 @@
+"""Variants are what they say, and the table says what changed beside the first."""
+
+import pathlib
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest
+
+import tfp_realnvp as nvp
+from benchmarks import ablations
+from tests import registry
+from tests.training import small
+
+
+class AblationsTest(absltest.TestCase):
+    def test_equal_variants_are_one_run(self):
+        jobs = ablations.jobs(list(ablations.QUESTIONS), [0, 1], 640)
+        self.assertLen(jobs, 2 * (4 + 3 + 1 + 1 + 1 + 1))
+
+    def test_without_weight_norm_kernels_start_the_same_and_move_freely(self):
+        distribution = small.image_flow()
+        x = distribution.sample(3, seed=1)
+        before = distribution.log_prob(x)
+        network = registry.parts(distribution, nvp.bijectors.AffineCoupling)[0].conditioner
+        with ablations.without_weight_norm(distribution):
+            np.testing.assert_allclose(distribution.log_prob(x), before, rtol=1e-4)
+            one = network._weights({})["conv_in"][0].numpy()
+            network.conv_in.direction.assign(2 * network.conv_in.direction)
+            np.testing.assert_allclose(network._weights({})["conv_in"][0], 2 * one, rtol=1e-5)
+        # Outside, a direction has no length.
+        np.testing.assert_allclose(
+            network._weights({})["conv_in"][0], tf.math.l2_normalize(one, [0, 1, 2]), rtol=1e-4, atol=1e-6
+        )
+
+    def test_squeezes_are_of_one_order(self):
+        with ablations._squeezes("position_major"):
+            flow = nvp.real_nvp(event_shape=(4, 4, 1), scales=2, width=2, blocks=0).flow
+        self.assertEqual({part.order for part in registry.parts(flow, nvp.bijectors.Squeeze)}, {"position_major"})
+
+    def test_the_table(self):
+        with_it, without = ablations.QUESTIONS["flips"]
+        rows = [
+            ablations.job_of(variant, seed, 640) | {"bits_per_dim": bits + 0.01 * seed}
+            for variant, bits in ((with_it, 4.0), (without, 4.5))
+            for seed in range(3)
+        ]
+        text = "\n".join(ablations.table(rows))
+        self.assertRegex(text, r"flips +\| +without \| +4\.510 \| +0\.010 \| +3 \| +\+0\.500 \+- 0\.000")
+        self.assertIn("- flips, beside with: without is worse by 0.500.", text)
+        with tempfile.TemporaryDirectory() as folder:
+            picture = pathlib.Path(folder, "picture.png")
+            ablations.draw(rows, picture)
+            self.assertGreater(picture.stat().st_size, 1_000)
+
+    def test_a_run_adds_its_line_once(self):
+        images = nvp.data.load("digits")
+        jobs = [ablations.job_of(ablations.QUESTIONS["affine form"][1], 0, 128)]
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "rows.jsonl")
+            for _ in range(2):
+                ablations.run(jobs, file, images, test=100)
+            (row,) = ablations.read(file)
+        self.assertEqual(row["form"], "scale_first")
+        self.assertBetween(row["bits_per_dim"], 1, 8)
+
+
+if __name__ == "__main__":
+    absltest.main()
