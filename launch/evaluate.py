@@ -13,8 +13,8 @@ from __future__ import annotations
 import keras
 from absl import flags
 
-from launch import run
-from tfp_realnvp import data, evaluation, serving
+from launch import run, source
+from tfp_realnvp import data, evaluation
 from tfp_realnvp.flows import FlowDistribution
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
@@ -22,13 +22,10 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images in a batch.", lowe
 _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
     "importance_samples", 1, "Noise samples for each image, k of the importance bound.", lower_bound=1
 )
-_SAVED_MODEL = flags.DEFINE_string(
-    "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
-)
 
 
 def main() -> None:
-    images, distribution = _of_run() if _SAVED_MODEL.value is None else _of_export(_SAVED_MODEL.value)
+    images, distribution = _of_run() if source.SAVED_MODEL.value is None else _of_export()
     batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     if len(images.shape) == 1:
         if _IMPORTANCE_SAMPLES.value > 1:
@@ -56,24 +53,9 @@ def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
     return images, run.trained_distribution(preset)
 
 
-def _of_export(path: str) -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
-    try:
-        version = serving.version_path(path)
-        about = serving.describe(version)
-    except FileNotFoundError as error:
-        raise run.UsageError(str(error)) from error
-    if run.DATASET.value is None and "dataset" not in about:
-        raise run.UsageError(f"expected a --dataset, for {version} does not name the images it saw")
-    name = run.DATASET.value or about["dataset"]
-    if data.is_table(name):
-        images = run.open_table(name)
-        if list(images.shape) != about["event_shape"]:
-            shape = tuple(about["event_shape"])
-            raise run.UsageError(f"expected vectors of shape {shape}, got {name} of {images.shape}")
-    else:
-        images = run.load_images(name, about["event_shape"], about["levels"], about.get("labels"))
-    print(f"Reading {version}", flush=True)
-    return images, serving.load(version)
+def _of_export() -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
+    model = source.open_model()
+    return source.open_data(model), model.distribution
 
 
 if __name__ == "__main__":

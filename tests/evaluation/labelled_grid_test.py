@@ -34,7 +34,7 @@ class LabelledGridTest(parameterized.TestCase):
             self.assertLess(picture[:begin, left + 66 * i : left + 66 * i + 64].min(), 100)
 
     def test_words_differ(self):
-        rows = [np.zeros([1, 4, 4, 1])]
+        rows = np.zeros([1, 1, 4, 4, 1])
         one, other, again = (evaluation.labelled_grid(rows, [word]) for word in ("on", "no", "on"))
         np.testing.assert_array_equal(one, again)
         self.assertGreater(np.sum(one != other), 0)

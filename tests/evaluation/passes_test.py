@@ -22,7 +22,9 @@ class PassesTest(absltest.TestCase):
         z = evaluation.encode(distribution, x, batch_size=3, progress=done.append)
         self.assertEqual(done, [3, 6, 7])
         np.testing.assert_allclose(z, distribution.flow.forward(x), rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(evaluation.decode(distribution, z, batch_size=4), x, rtol=1e-3, atol=1e-3)
+        for jit_compile in (False, True):
+            back = evaluation.decode(distribution, z, batch_size=4, jit_compile=jit_compile)
+            np.testing.assert_allclose(back, x, rtol=1e-3, atol=1e-3)
 
     def test_of_a_context(self):
         distribution = _distribution(context_size=2)

@@ -19,7 +19,7 @@ _LETTER, _LINE, _GAP, _DOTS = 8, 18, 4, 100
 
 
 def labelled_grid(
-    rows: Sequence[np.ndarray | tf.Tensor],
+    rows: Sequence[np.ndarray | tf.Tensor] | np.ndarray,
     row_labels: Sequence[str],
     column_labels: Sequence[str] | None = None,
     levels: int = 256,
@@ -50,7 +50,7 @@ def labelled_grid(
     picture = labelled_grid(rows, ["seed 0", "seed 1"], levels=17)
     ```
     """
-    if not rows or len(rows) != len(row_labels):
+    if not len(rows) or len(rows) != len(row_labels):
         raise ValueError(f"expected at least one row and as many labels as rows, got {len(rows)} and {len(row_labels)}")
     rows = [np.asarray(row) for row in rows]
     if column_labels is not None and len(column_labels) != len(rows[0]):

@@ -18,6 +18,7 @@ def encode(
     context: np.ndarray | tf.Tensor | None = None,
     *,
     batch_size: int = 100,
+    jit_compile: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """The latents of events, z = f(x), in batches.
@@ -27,6 +28,7 @@ def encode(
       x: real-valued events `[n, *event_shape]`, such as dequantised images.
       context: of a conditional flow, one for each event.
       batch_size: events at a time.
+      jit_compile: whether to compile with XLA.
       progress: called after each batch with the number of events that are done.
 
     Returns:
@@ -44,7 +46,8 @@ def encode(
     """
     if not np.issubdtype(np.asarray(x).dtype, np.floating):
         raise TypeError(f"expected real-valued events, got {np.asarray(x).dtype.name}: dequantise integer pixels first")
-    return _in_batches(distribution, distribution.flow.forward_and_log_det, x, context, batch_size, progress)
+    pass_fn = distribution.flow.forward_and_log_det
+    return _in_batches(distribution, pass_fn, x, context, batch_size, jit_compile, progress)
 
 
 def decode(
@@ -53,6 +56,7 @@ def decode(
     context: np.ndarray | tf.Tensor | None = None,
     *,
     batch_size: int = 100,
+    jit_compile: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """The events of latents, x = f^{-1}(z), in batches; see `encode`.
@@ -66,7 +70,8 @@ def decode(
     images = decode(distribution, np.zeros([1, 16, 24, 1]))  # [1, 16, 24, 1]
     ```
     """
-    return _in_batches(distribution, distribution.flow.inverse_and_log_det, z, context, batch_size, progress)
+    pass_fn = distribution.flow.inverse_and_log_det
+    return _in_batches(distribution, pass_fn, z, context, batch_size, jit_compile, progress)
 
 
 def _in_batches(
@@ -75,6 +80,7 @@ def _in_batches(
     rows: np.ndarray | tf.Tensor,
     context: np.ndarray | tf.Tensor | None,
     batch_size: int,
+    jit_compile: bool,
     progress: Progress | None,
 ) -> np.ndarray:
     if batch_size < 1:
@@ -86,6 +92,7 @@ def _in_batches(
     traced = tf.function(
         lambda *batch: pass_fn(*batch)[0],
         input_signature=[tf.TensorSpec([None, *part.shape[1:]], dtype) for part in given],
+        jit_compile=jit_compile,
     )
     found = []
     for start in range(0, len(given[0]), batch_size):
