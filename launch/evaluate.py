@@ -14,8 +14,8 @@ from __future__ import annotations
 import keras
 from absl import flags
 
-from launch import run
-from tfp_realnvp import data, evaluation, serving
+from launch import run, source
+from tfp_realnvp import data, evaluation
 from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
@@ -29,19 +29,13 @@ _DEQUANTIZATION = flags.DEFINE_enum(
     presets.DEQUANTIZATIONS,
     "The noise of the bound; by default what the run was trained with. Exported models have uniform noise.",
 )
-_SAVED_MODEL = flags.DEFINE_string(
-    "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
-)
 
 
 def main() -> None:
-    if _SAVED_MODEL.value is not None and _DEQUANTIZATION.value == "variational":
+    is_run = source.SAVED_MODEL.value is None
+    if not is_run and _DEQUANTIZATION.value == "variational":
         raise run.UsageError("expected a run's --output_dir for --dequantization=variational, got an exported model")
-    if _SAVED_MODEL.value is None:
-        images, distribution, dequantizer = _of_run()
-    else:
-        images, distribution = _of_export(_SAVED_MODEL.value)
-        dequantizer = None
+    images, distribution, dequantizer = _of_run() if is_run else _of_export()
     batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     if len(images.shape) == 1:
         if _IMPORTANCE_SAMPLES.value > 1:
@@ -73,24 +67,9 @@ def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution, Dequa
     return images, run.trained_distribution(preset, dequantizer), dequantizer
 
 
-def _of_export(path: str) -> tuple[data.ImageData | data.VectorData, FlowDistribution]:
-    try:
-        version = serving.version_path(path)
-        about = serving.describe(version)
-    except FileNotFoundError as error:
-        raise run.UsageError(str(error)) from error
-    if run.DATASET.value is None and "dataset" not in about:
-        raise run.UsageError(f"expected a --dataset, for {version} does not name the images it saw")
-    name = run.DATASET.value or about["dataset"]
-    if data.is_table(name):
-        images = run.open_table(name)
-        if list(images.shape) != about["event_shape"]:
-            shape = tuple(about["event_shape"])
-            raise run.UsageError(f"expected vectors of shape {shape}, got {name} of {images.shape}")
-    else:
-        images = run.load_images(name, about["event_shape"], about["levels"], about.get("labels"))
-    print(f"Reading {version}", flush=True)
-    return images, serving.load(version)
+def _of_export() -> tuple[data.ImageData | data.VectorData, FlowDistribution, None]:
+    model = source.open_model()
+    return source.open_data(model), model.distribution, None
 
 
 if __name__ == "__main__":

@@ -1,20 +1,31 @@
 """Draw images or vectors from a trained model.
 
     python -m launch.sample --output_dir=runs/digits --count=100 --seed=1
+    python -m launch.sample --saved_model=saved_models/mnist/1 --temperature=0.5,0.7,0.85,1
+    python -m launch.sample --saved_model=saved_models/mnist/1 --neighbours=3 --data_dir=DIR
+    python -m launch.sample --saved_model=saved_models/mnist/1 --latents=FILE.npz
 
-Writes OUTPUT_DIR/samples-SEED.png, or .csv of vectors. The same seed and batch size draw the same images.
+Writes samples-SEED.png, or .csv of vectors, into the run's folder. The same seed and batch size draw the same images.
+
+With several temperatures, the same draws at each, scaled: one row each. With --neighbours, below each sample the
+training images that are nearest to it, so that what was learned by heart is seen. --latents has an array `latents`
+[n, height, width, channels] to decode instead of draws, such as `tfp_realnvp.evaluation.encode` gives.
 """
 
 from __future__ import annotations
 
+import pathlib
+import zipfile
+
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from launch import run
+from launch import run, source
 from tfp_realnvp import evaluation
 
-_COUNT = flags.DEFINE_integer("count", 100, "Number of images.", lower_bound=1)
+_COUNT = flags.DEFINE_integer(
+    "count", None, "Number of images; by default 100, or 10 in a row with several temperatures or neighbours.", 1
+)
 _COLUMNS = flags.DEFINE_integer(
     "columns", None, "Images in a row; by default the picture is about square.", lower_bound=1
 )
@@ -22,26 +33,102 @@ _LABEL = flags.DEFINE_integer(
     "label", None, "Class of the images, of a model trained with --conditional; by default all in turn.", lower_bound=0
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images drawn at a time.", lower_bound=1)
+_TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, such as 0.5,0.7,1: a row each.")
+_NEIGHBOURS = flags.DEFINE_integer(
+    "neighbours", 0, "Training images below each sample, the nearest in pixels first.", lower_bound=0
+)
+_LATENTS = flags.DEFINE_string("latents", None, "An .npz file with `latents` to decode instead of draws.")
 
 
 def main() -> None:
-    preset = run.trained_preset()
-    distribution = run.trained_distribution(preset)
-    given = run.contexts(preset, _BATCH_SIZE.value, _LABEL.value)
-    draw = tf.function(
-        lambda batch: distribution.sample(_BATCH_SIZE.value, seed=tf.stack([run.SEED.value, batch]), **given),
-        jit_compile=run.jit_compile(),
+    temperatures = _temperatures()
+    model = source.open_model()
+    in_rows = len(temperatures) > 1 or _NEIGHBOURS.value > 0
+    if in_rows and len(model.shape) != 3:
+        raise run.UsageError(f"expected a model of images for rows, got one of vectors of shape {model.shape}")
+    if len(temperatures) > 1 and _NEIGHBOURS.value:
+        raise run.UsageError("expected several temperatures or --neighbours, got both")
+    z = _draws(model, _COUNT.value or (10 if in_rows else 100)) if _LATENTS.value is None else _given(model)
+    everything = np.concatenate([temperature * z for temperature in temperatures])
+    labels = source.labels_in_turn(model, len(z), _LABEL.value, period=_BATCH_SIZE.value)
+    decoded = source.decode(
+        model,
+        everything,
+        np.tile(labels, len(temperatures)),
+        batch_size=_BATCH_SIZE.value,
+        progress=source.progress(len(everything)),
     )
-    batches = -(-_COUNT.value // _BATCH_SIZE.value)
-    images = np.concatenate([draw(tf.constant(batch)) for batch in range(batches)])[: _COUNT.value]
-    if images.ndim == 2:
-        path = run.output_dir() / f"samples-{run.SEED.value}.csv"
-        np.savetxt(path, images, delimiter=",", fmt="%.7g")
-        print(f"Wrote {path}")
+    samples = np.split(decoded, len(temperatures))
+    if len(model.shape) == 1:
+        path = source.picture_path(model, f"samples-{run.SEED.value}.csv", source.OUTPUT_FILE.value)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savetxt(path, samples[0], delimiter=",", fmt="%.7g")
+        source.wrote(path)
         return
-    path = run.output_dir() / f"samples-{run.SEED.value}.png"
-    evaluation.save_image_grid(path, images, _COLUMNS.value, levels=preset.levels)
-    print(f"Wrote {path}")
+    path = source.picture_path(model, f"samples-{run.SEED.value}.png", source.OUTPUT_FILE.value)
+    if in_rows:
+        names = [f"T = {temperature:g}" for temperature in temperatures]
+        if _NEIGHBOURS.value:
+            samples, names = _with_neighbours(model, samples[0])
+        evaluation.save_picture(path, evaluation.labelled_grid(samples, names, levels=model.levels))
+    else:
+        evaluation.save_image_grid(path, samples[0], _COLUMNS.value, levels=model.levels)
+    source.wrote(path)
+
+
+def _temperatures() -> list[float]:
+    try:
+        temperatures = [float(temperature) for temperature in _TEMPERATURE.value]
+    except ValueError:
+        temperatures = []
+    # The comparison is false for NaN, too.
+    if not temperatures or not all(0 <= temperature < np.inf for temperature in temperatures):
+        given = ",".join(_TEMPERATURE.value)
+        raise run.UsageError(f"expected --temperature to be numbers of at least 0 such as 0.7,1, got {given}")
+    return temperatures
+
+
+def _draws(model: source.Source, count: int) -> np.ndarray:
+    """Latents in batches, each of a seed of its own."""
+    size = _BATCH_SIZE.value
+    batches = -(-count // size)
+    parts = [
+        evaluation.draw_latents(model.distribution, size, seed=(run.SEED.value, batch)) for batch in range(batches)
+    ]
+    return np.concatenate(parts)[:count]
+
+
+def _given(model: source.Source) -> np.ndarray:
+    """The latents of `--latents`, of the model's shape or of another height and width."""
+    path = pathlib.Path(_LATENTS.value)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            latents = file["latents"] if isinstance(file, np.lib.npyio.NpzFile) else file
+    except FileNotFoundError:
+        raise run.UsageError(f"expected a file of latents, found none at {path}") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise run.UsageError(f"expected an .npz file with an array `latents`, got {path}: {error}") from error
+    shape = model.shape
+    fits = latents.ndim == len(shape) + 1 and latents.shape[-1] == shape[-1] and len(latents) > 0
+    if not fits or not np.issubdtype(latents.dtype, np.floating) or not np.all(np.isfinite(latents)):
+        raise run.UsageError(
+            f"expected finite latents [n, {', '.join(map(str, shape))}], got {latents.dtype} {list(latents.shape)}"
+        )
+    return latents[: _COUNT.value]
+
+
+def _with_neighbours(model: source.Source, samples: np.ndarray) -> tuple[list[np.ndarray], list[str]]:
+    """Rows: the samples, the nearest training image of each, the second nearest, ..."""
+    images = source.open_data(model, labels=False)
+    levels = np.clip(np.floor(samples), 0, model.levels - 1)
+    found, _ = evaluation.nearest_images(
+        levels,
+        images.evaluation_batches("train", 1000),
+        _NEIGHBOURS.value,
+        progress=source.progress(images.num_examples("train")),
+    )
+    names = ["samples", *(f"neighbour {i + 1}" for i in range(_NEIGHBOURS.value))]
+    return [samples, *found.swapaxes(0, 1)], names
 
 
 if __name__ == "__main__":

@@ -75,6 +75,21 @@ def trained() -> tuple[pathlib.Path, Result]:
     return folder, train(folder, "--epochs=1")
 
 
+@functools.cache
+def trained_with_labels() -> pathlib.Path:
+    """The folder of a small conditional run of two scales, whose pictures go elsewhere."""
+    folder = scratch() / "digits_labels"
+    result = train(folder, "--conditional", "--epochs=2", "--scales=2")
+    if result.status:
+        raise AssertionError(result.errors)
+    return folder
+
+
+def digits() -> pathlib.Path:
+    """The released model of digits."""
+    return pathlib.Path(__file__).resolve().parents[2] / "saved_models/digits/1"
+
+
 def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
     """Every file below a folder with its bytes."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -9,8 +9,8 @@ import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
-from tests.launch import programs
-from tfp_realnvp import training
+from tests.launch import pictures, programs
+from tfp_realnvp import data, evaluation, training
 
 
 class SampleTest(absltest.TestCase):
@@ -67,15 +67,85 @@ class SampleTest(absltest.TestCase):
             self.assertEqual(result.status, 1)
             self.assertIn(f"flag {flag}: ", result.errors)
 
+    def test_latents_of_another_kind(self):
+        file = self.enter_context(tempfile.TemporaryDirectory()) + "/latents.npz"
+        flags = (f"--saved_model={programs.digits()}", f"--latents={file}")
+        self.assertEqual(programs.run("sample", *flags).error, f"expected a file of latents, found none at {file}")
+        for given, expected in (
+            (dict(z=np.zeros([1, 8, 8, 1])), f"expected an .npz file with an array `latents`, got {file}: "),
+            (dict(latents=np.zeros([8, 8, 1])), "expected finite latents [n, 8, 8, 1], got float64 [8, 8, 1]"),
+            (dict(latents=np.zeros([1, 8, 8, 1], int)), "expected finite latents [n, 8, 8, 1], got int64 [1, 8, 8, 1]"),
+            (dict(latents=np.full([1, 8, 8, 1], np.nan)), "expected finite latents [n, 8, 8, 1], got float64"),
+        ):
+            np.savez(file, **given)
+            self.assertStartsWith(programs.run("sample", *flags).error, expected)
+
+    def test_rows_are_asked_for_one_way(self):
+        model = f"--saved_model={programs.digits()}"
+        self.assertEqual(
+            programs.run("sample", model, "--temperature=1,2", "--neighbours=1").error,
+            "expected several temperatures or --neighbours, got both",
+        )
+        for given in ("x", "-1", "nan", ""):
+            self.assertEqual(
+                programs.run("sample", model, f"--temperature={given}").error,
+                f"expected --temperature to be numbers of at least 0 such as 0.7,1, got {given}",
+            )
+
     def test_help(self):
         output = programs.run("sample", "--help").output
         self.assertIn("Draw images or vectors from a trained model.", output)
-        for name in ("--count", "--columns", "--batch_size"):
+        for name in ("--count", "--columns", "--batch_size", "--temperature", "--neighbours", "--latents"):
             self.assertIn(f"  {name}: ", output)
 
     def tearDown(self):
         super().tearDown()
         self.assertEqual(programs.contents(self.folder), self.before)
+
+
+class RowsTest(pictures.PicturesTest):
+    """Of an exported model."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = f"--saved_model={programs.digits()}"
+        self.distribution = nvp.load(programs.digits())
+
+    def test_temperatures(self):
+        (path,) = self.run_program("sample", self.model, "--temperature=0,0.5,1", "--count=4", "--batch_size=4")
+        found = self.tiles(path, 3, 4)
+        z = evaluation.draw_latents(self.distribution, 4)
+        for row, temperature in zip(found, (0, 0.5, 1)):
+            expected = pictures.grey(evaluation.decode(self.distribution, temperature * z))
+            self.assertGreater(np.mean(row == expected), 0.97)
+        np.testing.assert_array_equal(found[0], found[0, [0, 0, 0, 0]])
+
+    def test_neighbours(self):
+        (path,) = self.run_program("sample", self.model, "--neighbours=2", "--count=4", "--batch_size=4")
+        samples, *rows = self.tiles(path, 3, 4)
+        images = np.concatenate(list(data.load("digits").evaluation_batches("train", 300)))
+        drawn = evaluation.decode(self.distribution, evaluation.draw_latents(self.distribution, 4))
+        levels = np.clip(np.floor(drawn), 0, 16)
+        self.assertGreater(np.mean(samples == pictures.grey(drawn)), 0.97)
+        distances = np.linalg.norm((levels[:, np.newaxis] - images.astype(float)).reshape(4, len(images), -1), axis=-1)
+        order = np.argsort(distances, axis=1)
+        for i, row in enumerate(rows):
+            np.testing.assert_array_equal(row, pictures.grey(images[order[:, i]]))
+
+    def test_latents(self):
+        images = np.concatenate(list(data.load("digits").evaluation_batches("test", 300)))[:6]
+        z = evaluation.encode(self.distribution, nvp.dequantize(images, seed=(0, 0), levels=17))
+        file = self.folder / "latents.npz"
+        np.savez(file, latents=z)
+        (path,) = self.run_program("sample", self.model, f"--latents={file}", "--columns=6", "--seed=3")
+        self.assertEqual(path.name, "samples-3.png")
+        self.assertGreater(np.mean(self.tiles(path, 1, 6)[0] == pictures.grey(images)), 0.97)
+
+    def test_larger_latents(self):
+        file = self.folder / "latents.npz"
+        np.savez(file, latents=np.zeros([1, 16, 24, 1]))
+        (path,) = self.run_program("sample", self.model, f"--latents={file}")
+        self.assertEqual(self.pixels(path).shape, (3 * 16, 3 * 24, 1))  # Magnified to 64 pixels or more.
 
 
 if __name__ == "__main__":

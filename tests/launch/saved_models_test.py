@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tests.launch import programs
-from tfp_realnvp import serving
+from tfp_realnvp import flows, presets, serving
 from tfp_realnvp.serving import card
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,6 +30,11 @@ class SavedModelsTest(parameterized.TestCase):
         said = re.search(rf"^{about['dataset']} test: (\d+\.\d+) \+- (\d+\.\d+) ", found.output, re.MULTILINE)
         for expected, value in zip(figure.groups(), said.groups(), strict=True):
             self.assertAlmostEqual(float(value), float(expected), delta=1.5e-4)
+
+    def test_its_latents_are_split_as_the_preset_says(self, name):
+        about = serving.describe(_MODELS / name / "1")
+        distribution = presets.get(about["preset"]).build(blocks=0, width=2)
+        self.assertEqual(flows.split_orders(nvp.load(_MODELS / name).flow), flows.split_orders(distribution.flow))
 
     def test_the_card(self, name):
         path = _MODELS / name / "1"

@@ -10,7 +10,8 @@ from absl.testing import absltest
 
 import tfp_realnvp as nvp
 from tests import registry
-from tfp_realnvp import evaluation, serving
+from tfp_realnvp import evaluation, flows, serving
+from tfp_realnvp.serving.saved_flow import SavedFlow
 
 _LEVELS, _SHAPE = 17, (4, 4, 1)
 
@@ -42,6 +43,12 @@ class LoadTest(absltest.TestCase):
         found, expected = (d.experimental_sample_and_log_prob(3, seed=(2, 2)) for d in (self.loaded, self.distribution))
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+    def test_says_how_its_latents_are_split(self):
+        self.assertEqual(flows.split_orders(self.loaded.flow), ("diagonal",))
+        older = SavedFlow(None, 3)
+        with self.assertRaisesRegex(ValueError, "expected an export that says how its latents are split"):
+            flows.split_orders(older)
 
     def test_takes_any_batch_shape(self):
         many = tf.reshape(self.images[:4], [2, 2, *_SHAPE])

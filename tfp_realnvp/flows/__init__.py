@@ -12,6 +12,7 @@ from tfp_realnvp.flows.planar import planar
 from tfp_realnvp.flows.radial import radial
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights
+from tfp_realnvp.flows.scales import scale_of_latents, split_orders
 from tfp_realnvp.flows.spline_coupling import spline_coupling
 from tfp_realnvp.flows.standardized import standardized
 from tfp_realnvp.flows.summary import summary, trainable_parameters
@@ -31,7 +32,9 @@ __all__ = [
     "presets",
     "radial",
     "real_nvp",
+    "scale_of_latents",
     "spline_coupling",
+    "split_orders",
     "standardized",
     "summary",
     "trainable_parameters",

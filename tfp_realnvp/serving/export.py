@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import FlowDistribution, split_orders
 from tfp_realnvp.serving import warm_up
 from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.signatures import Served, Settings, levels_of
@@ -146,6 +146,14 @@ def publish(
                     raise  # Otherwise another export was faster: the next number.
 
 
+def _split_orders(distribution: FlowDistribution) -> list[str] | None:
+    """How the latents are split into scales, or None of a flow that has a structure of its own."""
+    try:
+        return list(split_orders(distribution.flow))
+    except ValueError:
+        return None
+
+
 @contextlib.contextmanager
 def _written(
     distribution: FlowDistribution,
@@ -171,6 +179,7 @@ def _written(
         "event_shape": shape.as_list(),
         "levels": levels,
         "dtype": distribution.dtype.name,
+        "split_orders": _split_orders(distribution),
         **dataclasses.asdict(settings),
         "weights_dtype": weights_dtype,
         "versions": {name: importlib.metadata.version(name) for name in ("tfp_realnvp", "tensorflow")},

@@ -41,6 +41,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
         tf.saved_model.load(str(path)),
         event_ndims=len(description["event_shape"]),
         context_size=description["context_size"] or description["labels"],
+        split_orders=description.get("split_orders"),
     )
     return FlowDistribution(
         flow, description["event_shape"], dtype=description["dtype"], validate_args=validate_args, name="saved_flow"

@@ -1,0 +1,47 @@
+"""Draw what a model makes of images from their coarser latents alone: conceptual compression.
+
+    python -m launch.compress --output_dir=runs/mnist --data_dir=DIR
+    python -m launch.compress --saved_model=saved_models/mnist/1 --data_dir=DIR --fill=zeros --output_file=zeros.png
+
+One row a scale: the latents that are final at that scale and at coarser ones are kept, the rest is noise or zeros.
+Writes compression.png into --pictures_dir. The images are of --split, drawn with --seed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from absl import flags
+
+from launch import run, source
+from tfp_realnvp import evaluation, flows
+
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the images are from.")
+_COUNT = flags.DEFINE_integer("count", 10, "Number of images, a column each.", lower_bound=1)
+_FILL = flags.DEFINE_enum("fill", "noise", evaluation.FILLS, "What stands in the place of the latents not kept.")
+
+
+def main() -> None:
+    model = source.open_image_model()
+    try:
+        orders = flows.split_orders(model.distribution.flow)
+    except ValueError as error:
+        raise run.UsageError(str(error)) from error
+    if not orders:
+        raise run.UsageError("expected a model of several scales, got one whose latents are all of one scale")
+    scales = flows.scale_of_latents(model.shape, orders)
+    pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value)
+    z = source.encode(model, pixels, labels)
+    rows, names = [pixels], ["images"]
+    progress = source.progress((len(orders) + 1) * _COUNT.value)
+    for scale in range(len(orders) + 1):
+        kept = evaluation.keep_coarse(z, scales, scale, fill=_FILL.value, seed=run.SEED.value)
+        rows.append(source.decode(model, kept, labels))
+        names.append(f"{100 * np.mean(scales >= scale):.3g}% kept")
+        progress((scale + 1) * _COUNT.value)
+    path = source.picture_path(model, "compression.png", source.OUTPUT_FILE.value)
+    evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels))
+    source.wrote(path)
+
+
+if __name__ == "__main__":
+    run.start(main)

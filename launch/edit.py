@@ -1,0 +1,46 @@
+"""Change the label of images, of a model trained with --conditional.
+
+    python -m launch.edit --output_dir=runs/mnist_labels --data_dir=DIR
+
+Each image is encoded with its own label and decoded with every one: a row an image, a column a label. What the latent
+holds stays, such as the slant and stroke of digits. Writes edit.png into --pictures_dir. The images are of --split,
+drawn with --seed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from absl import flags
+
+from launch import run, source
+from tfp_realnvp import evaluation
+
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the images are from.")
+_COUNT = flags.DEFINE_integer("count", 8, "Number of images, a row each.", lower_bound=1)
+_LABEL = flags.DEFINE_integer("label", None, "Class of the images; by default any.", lower_bound=0)
+
+
+def main() -> None:
+    model = source.open_image_model()
+    if model.classes is None:
+        raise run.UsageError(
+            "expected a model that is told labels, got an unconditional one: train one with launch.train --conditional"
+        )
+    pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value, _LABEL.value)
+    edited = evaluation.change_labels(
+        model.distribution,
+        source.dequantized(model, pixels),
+        labels,
+        model.classes,
+        progress=source.progress(_COUNT.value * model.classes),
+    )
+    rows = np.concatenate([pixels[:, np.newaxis], edited], 1)
+    names = [f"label {label}" for label in labels]
+    columns = ["image", *map(str, range(model.classes))]
+    path = source.picture_path(model, "edit.png", source.OUTPUT_FILE.value)
+    evaluation.save_picture(path, evaluation.labelled_grid(rows, names, columns, model.levels))
+    source.wrote(path)
+
+
+if __name__ == "__main__":
+    run.start(main)

@@ -1,0 +1,60 @@
+"""Draw samples that are larger than the images of training.
+
+    python -m launch.extrapolate --output_dir=runs/cifar10
+    python -m launch.extrapolate --saved_model=saved_models/mnist/1 --factors=2,4,10 --output_file=larger.png
+
+Masks and networks depend on no fixed size: the base is drawn at the larger latent shape and inverted. One row a factor
+below one of the size of training, each pixel as large. Writes extrapolation-SEED.png into --pictures_dir.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from launch import run, source
+from tfp_realnvp import evaluation
+
+_FACTORS = flags.DEFINE_list("factors", ["2", "10"], "How many times higher and wider than in training.")
+_TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "Scale of the latents.", lower_bound=0)
+_LABEL = flags.DEFINE_integer(
+    "label", None, "Class of the images, of a conditional model; by default all in turn.", lower_bound=0
+)
+_MAGNIFY = flags.DEFINE_integer("magnify", 2, "Side of the square that a pixel is drawn as.", lower_bound=1)
+
+
+def main() -> None:
+    factors = _factors()
+    model = source.open_image_model()
+    # Rows of about the same width.
+    counts = [max(factors) // factor for factor in factors]
+    rows, names = [], []
+    progress = source.progress(len(factors), unit="size")
+    for done, (factor, count) in enumerate(zip(factors, counts, strict=True), start=1):
+        seed = (run.SEED.value, factor)
+        z = evaluation.draw_latents(
+            model.distribution, count, seed=seed, factor=factor, temperature=_TEMPERATURE.value
+        )
+        labels = source.labels_in_turn(model, count, _LABEL.value)
+        # In batches of about a hundred images of the size of training, in memory.
+        size = max(100 // factor**2, 1)
+        rows.append(source.decode(model, z, labels, batch_size=size))
+        names.append(f"{factor}x, {z.shape[1]}x{z.shape[2]}")
+        progress(done)
+    path = source.picture_path(model, f"extrapolation-{run.SEED.value}.png", source.OUTPUT_FILE.value)
+    evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels, magnify=_MAGNIFY.value))
+    source.wrote(path)
+
+
+def _factors() -> list[int]:
+    """The size of training and those that were asked for."""
+    try:
+        factors = [int(factor) for factor in _FACTORS.value]
+    except ValueError:
+        factors = []
+    if not factors or min(factors) < 1:
+        raise run.UsageError(f"expected --factors to be whole numbers such as 2,10, got {','.join(_FACTORS.value)}")
+    return sorted({1, *factors})
+
+
+if __name__ == "__main__":
+    run.start(main)

@@ -1,0 +1,205 @@
+"""A trained model for a program that reads one: a run's best checkpoint, or an exported model."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from absl import flags
+
+import tfp_realnvp as nvp
+from launch import run
+from tfp_realnvp import data, evaluation, serving
+from tfp_realnvp.flows import FlowDistribution
+
+SAVED_MODEL = flags.DEFINE_string(
+    "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
+)
+PICTURES_DIR = flags.DEFINE_string(
+    "pictures_dir", None, "Folder of the pictures. By default the run's, or the working directory for an export."
+)
+OUTPUT_FILE = flags.DEFINE_string("output_file", None, "File of the picture, instead of one in --pictures_dir.")
+
+# Enough to choose examples from, of a set that may have a million.
+_EXAMPLES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A trained model and what it is a model of.
+
+    Attributes:
+      distribution: the flow, with its weights.
+      dataset: the name of the data, as of `--dataset`, or None where an export does not say.
+      levels: number of levels of a pixel, or None of vectors.
+      classes: number of classes of a conditional model, or None.
+      folder: where its pictures go: the run's folder, or the working directory for an exported model.
+    """
+
+    distribution: FlowDistribution
+    dataset: str | None
+    levels: int | None
+    classes: int | None
+    folder: pathlib.Path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.distribution.event_shape.as_list())
+
+
+def open_model() -> Source:
+    """The model that `--saved_model` or `--output_dir` names."""
+    if SAVED_MODEL.value is None:
+        preset = run.trained_preset()
+        distribution = run.trained_distribution(preset)
+        return Source(distribution, preset.dataset, preset.levels, preset.classes, run.output_dir())
+    try:
+        version = serving.version_path(SAVED_MODEL.value)
+        about = serving.describe(version)
+    except FileNotFoundError as error:
+        raise run.UsageError(str(error)) from error
+    print(f"Reading {version}", flush=True)
+    folder = pathlib.Path(".")
+    return Source(serving.load(version), about.get("dataset"), about["levels"], about.get("labels"), folder)
+
+
+def open_image_model() -> Source:
+    """The same, which must be one of images."""
+    source = open_model()
+    if len(source.shape) != 3:
+        raise run.UsageError(f"expected a model of images, got one of vectors of shape {source.shape}")
+    return source
+
+
+def open_data(source: Source, labels: bool | None = None) -> data.ImageData | data.VectorData:
+    """What the model saw, or `--dataset`, of the shape that it takes.
+
+    Args:
+      source: the model.
+      labels: whether each image comes with its class; by default those of a conditional model do.
+    """
+    name = run.DATASET.value or source.dataset
+    if name is None:
+        raise run.UsageError(f"expected a --dataset, for {SAVED_MODEL.value} does not name the data it saw")
+    if data.is_table(name):
+        table = run.open_table(name)
+        if table.shape != source.shape:
+            raise run.UsageError(f"expected vectors of shape {source.shape}, got {name} of {table.shape}")
+        return table
+    labels = source.classes is not None if labels is None else labels
+    return run.load_images(name, source.shape, source.levels, source.classes if labels else None)
+
+
+def some_examples(source: Source, split: str, count: int, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Images of a split, drawn with `--seed`, and their classes.
+
+    Args:
+      source: the model; of one that is not told labels, the classes are all -1.
+      split: "train", "validation" or "test".
+      count: how many.
+      label: the class that all are to have, of a conditional model.
+
+    Returns:
+      uint8 `[count, height, width, channels]` and integers `[count]`.
+    """
+    check_label(source, label)
+    images = open_data(source)
+    total = images.num_examples(split)
+    pixels, labels = [], []
+    for batch in images.evaluation_batches(split, 1000):
+        part, classes = batch if source.classes is not None else (batch, np.full(len(batch), -1))
+        pixels.append(np.asarray(part))
+        labels.append(np.asarray(classes))
+        if sum(map(len, pixels)) >= _EXAMPLES:
+            break
+    pixels, labels = np.concatenate(pixels), np.concatenate(labels)
+    # Of a set with images whose class is not known, a conditional model can take those alone that have one.
+    fit = np.flatnonzero(labels == label if label is not None else (labels >= 0) | (source.classes is None))
+    if len(fit) < count:
+        of_label = "" if label is None else f" of label {label}"
+        raise run.UsageError(f"expected {count} images{of_label} in {split}, found {len(fit)} among {total}")
+    chosen = np.random.default_rng(run.SEED.value).choice(fit, count, replace=False)
+    return pixels[chosen], labels[chosen]
+
+
+def encode(source: Source, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The latents of integer images, with the noise of `--seed`."""
+    return evaluation.encode(
+        source.distribution, dequantized(source, pixels), _one_hot(source, labels), jit_compile=run.jit_compile()
+    )
+
+
+def decode(
+    source: Source,
+    z: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int = 100,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """The events of latents; of a model that is not told labels, they do not matter."""
+    try:
+        return evaluation.decode(
+            source.distribution,
+            z,
+            _one_hot(source, labels),
+            batch_size=batch_size,
+            jit_compile=run.jit_compile(),
+            progress=progress,
+        )
+    except ValueError as error:  # Of a height and width that the flow cannot halve.
+        raise run.UsageError(str(error)) from error
+
+
+def check_label(source: Source, label: int | None) -> None:
+    if label is None:
+        return
+    if source.classes is None:
+        raise run.UsageError("expected a model that is told labels, for --label")
+    if label >= source.classes:
+        raise run.UsageError(f"expected a label in 0 ... {source.classes - 1}, got {label}")
+
+
+def labels_in_turn(source: Source, count: int, label: int | None, period: int | None = None) -> np.ndarray:
+    """The class that was asked for, or all in turn, anew after each `period`."""
+    check_label(source, label)
+    if label is not None:
+        return np.full(count, label)
+    return np.arange(count) % (period or count) % (source.classes or 1)
+
+
+def dequantized(source: Source, pixels: np.ndarray) -> np.ndarray:
+    """Integer images as the flow takes them, with the noise of `--seed`."""
+    return nvp.dequantize(pixels, seed=(run.SEED.value, 0), levels=source.levels).numpy()
+
+
+def _one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
+    return None if source.classes is None else np.eye(source.classes, dtype=np.float32)[labels]
+
+
+def progress(total: int, unit: str = "image") -> Callable[[int], None]:
+    """A function that is told how many are done, and shows a bar once that has taken over two seconds."""
+    started, bars = time.monotonic(), []
+
+    def update(done: int) -> None:
+        if not bars and time.monotonic() - started > 2 and done < total:
+            bars.append(keras.utils.Progbar(total, unit_name=unit))
+        if bars:
+            bars[0].update(done)
+
+    return update
+
+
+def picture_path(source: Source, name: str, given: str | None) -> pathlib.Path:
+    """Where a picture goes: the file that was given, or one of that name in `--pictures_dir`."""
+    if given is not None:
+        return pathlib.Path(given)
+    return (pathlib.Path(PICTURES_DIR.value) if PICTURES_DIR.value else source.folder) / name
+
+
+def wrote(path: pathlib.Path) -> None:
+    print(f"Wrote {path}", flush=True)

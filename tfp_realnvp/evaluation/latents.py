@@ -1,0 +1,66 @@
+"""Latents to decode, of any size and temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.flows import FlowDistribution
+
+
+def draw_latents(
+    distribution: FlowDistribution,
+    count: int,
+    *,
+    seed: Sequence[int] | tf.Tensor = (0, 0),
+    factor: int = 1,
+    temperature: float = 1.0,
+) -> np.ndarray:
+    """Draws of the base, scaled, of images that are larger than those of training if asked for.
+
+        z = T e,  e ~ N(0, I) of shape [factor height, factor width, channels]
+
+    At T = 1 and a factor of 1 they decode to what `distribution.sample(count, seed=seed)` gives. A smaller T gives
+    likelier latents and images of less variety. A flow's masks and networks depend on no size, so a larger latent
+    decodes to a larger image: what it has learned of textures goes on, and what it has of the whole does not.
+
+    Args:
+      distribution: a flow over images or, of factor 1, over vectors.
+      count: how many.
+      seed: two integers; draws of one seed differ between temperatures by their scale alone.
+      factor: how many times higher and wider.
+      temperature: T, 0 for the latent 0 alone.
+
+    Returns:
+      Latents `[count, factor * height, factor * width, channels]`, or `[count, size]`.
+
+    Raises:
+      ValueError: for a count or factor below 1, a temperature below 0, or a factor above 1 of vectors.
+
+    #### Examples
+
+    ```python
+    distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
+    images = decode(distribution, draw_latents(distribution, 2, factor=3))  # [2, 24, 24, 1]
+    ```
+
+    #### References
+
+    Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Appendix C, extrapolation.
+    """
+    shape = distribution.event_shape.as_list()
+    if count < 1 or factor < 1 or temperature < 0:
+        raise ValueError(
+            "expected a count and a factor of at least 1 and a temperature of at least 0, got "
+            f"{count}, {factor} and {temperature}"
+        )
+    if len(shape) == 3:
+        shape = [factor * shape[0], factor * shape[1], shape[2]]
+    elif factor > 1:
+        raise ValueError(f"expected images for a factor of {factor}, got vectors")
+    dtype = distribution.dtype.as_numpy_dtype
+    base = tfp.distributions.Sample(tfp.distributions.Normal(dtype(0), dtype(1)), shape)
+    return dtype(temperature) * base.sample(count, seed=seed).numpy()

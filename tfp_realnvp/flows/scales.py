@@ -1,0 +1,85 @@
+"""Which entry of a latent belongs to which scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
+
+
+def split_orders(flow: Bijector) -> tuple[str, ...]:
+    """The order of the squeeze before each split of a flow over images, from the finest scale to the coarsest.
+
+    A flow of n scales has n - 1 of them, one of a single scale none. They are all that is needed to say which entries
+    of a latent are final at which scale: see `scale_of_latents`. An export has them in its description.
+
+    Args:
+      flow: as of `real_nvp(...).flow` or `load(...).flow`.
+
+    Raises:
+      ValueError: when the flow's structure is not one of squeezes and splits, or an export does not say.
+
+    #### Examples
+
+    ```python
+    split_orders(nvp.real_nvp(event_shape=(8, 8, 1), scales=2).flow)  # ("diagonal",)
+    ```
+    """
+    if hasattr(flow, "split_orders"):
+        if flow.split_orders is None:
+            raise ValueError("expected an export that says how its latents are split, got an older one: export it anew")
+        return tuple(flow.split_orders)
+    squeezes: list[Squeeze] = []
+    for layer in flow.bijectors if isinstance(flow, Chain) else [flow]:
+        if isinstance(layer, Squeeze):
+            squeezes.append(layer)
+        elif isinstance(layer, tfp.bijectors.Invert.__bases__[0]) and isinstance(layer.bijector, Squeeze):
+            if not squeezes or squeezes.pop() is not layer.bijector:
+                raise ValueError(f"expected each squeeze to be undone by its own inverse, got another in {flow.name}")
+        elif isinstance(layer, Split):
+            if len(squeezes) != 1:
+                raise ValueError(f"expected one squeeze before a split, got {len(squeezes)} in {flow.name}")
+            return squeezes[0].order, *split_orders(layer.flow)
+        elif isinstance(layer, Chain) and split_orders(layer):
+            raise ValueError(f"expected splits among the layers of a chain, got one within {layer.name}")
+    return ()
+
+
+def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:
+    """The number of the scale at which each entry of a latent is final: 0 for the finest, len(orders) for the coarsest.
+
+        s(shape, ()) = 0
+        s(shape, (o_1, o_2, ...)) = unsqueeze_{o_1}(1 + s(half, (o_2, ...)), 0)
+
+    `half` is the shape of the first half of the channels after the squeeze, which goes on to the coarser scales. At
+    each scale half of what came is final, so the coarsest of n scales has 2^(1 - n) of all entries.
+
+    Args:
+      shape: `[height, width, channels]` of the latent, which is that of the images.
+      orders: what `split_orders` gives of the flow.
+
+    Returns:
+      Integers of that shape.
+
+    Raises:
+      ValueError: when the shape cannot be halved so often.
+
+    #### Examples
+
+    ```python
+    scale_of_latents((2, 2, 1), ("diagonal",))[..., 0]  # [[1, 0], [0, 1]]: the diagonal goes on
+    ```
+    """
+    scales = np.zeros(shape, np.int32)
+    if not orders:
+        return scales
+    squeeze = Squeeze(orders[0])
+    squeezed = tf.TensorShape(squeeze.forward_event_shape(shape)).as_list()
+    half = squeezed[-1] // 2
+    goes_on = 1 + scale_of_latents([*squeezed[:2], half], orders[1:])
+    both = np.concatenate([goes_on, np.zeros_like(goes_on)], -1)
+    return squeeze.inverse_and_log_det(both[np.newaxis].astype(np.float32))[0][0].numpy().astype(np.int32)
