@@ -70,7 +70,11 @@ RECIPES = {
     "cifar10_cpu": Recipe(
         "CIFAR-10", "Real NVP, narrow, bfloat16", _of("cifar10_cpu", *_CIFAR), released="cifar10_cpu"
     ),
-    "cifar10": Recipe("CIFAR-10", "Real NVP of the paper, on a GPU", _of("cifar10", *_CIFAR[:-1])),
+    "cifar10": Recipe(
+        "CIFAR-10",
+        "Real NVP of the paper, on a GPU",
+        _of("cifar10", "--dtype_policy=mixed_bfloat16", "--ema=0.999", "--warmup_steps=200", "--epochs=25"),
+    ),
     "tiny_imagenet": Recipe(
         "Tiny ImageNet, 64x64",
         "Real NVP, 3 scales, a smoke run",
