@@ -118,10 +118,10 @@ class ImageData:
         #### Examples
 
         ```python
-        images = data.load("cifar10")
+        images = data.load("digits")
         for epoch in range(2):
-            for batch in images.training_batches(64, seed=0, epoch=epoch, flip=True):
-                ...  # uint8 [64, 32, 32, 3], 703 times
+            for batch in images.training_batches(64, seed=0, epoch=epoch):
+                ...  # uint8 [64, 8, 8, 1], 20 times
         ```
         """
         examples = self.num_examples("train")
