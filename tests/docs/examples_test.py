@@ -52,6 +52,7 @@ def _table(rows: int, columns: int = 12) -> np.ndarray:
 # What a block takes as given, because the text around it says so.
 _GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
     "README.md": lambda: {"uint8_images": _images(64, (8, 8, 3), 256)},
+    "docs/own_images.md": lambda: {"path": nvp.publish(_logit_alone(256), "served/mine")},
     "docs/serving.md": lambda: {"data": tf.data.Dataset.from_tensors(_images(2, (8, 8, 1), 17))},
     "docs/vectors.md": lambda: {"train": _table(8), "validation": _table(2), "test": _table(2)},
     "tfp_realnvp.training.model.FlowModel": lambda: {"images": _images(64, (8, 8, 1), 17)},
@@ -133,13 +134,18 @@ def _small_real_nvp(*, event_shape: tuple[int, ...], **settings: Any) -> nvp.Flo
     return _REAL_NVP(event_shape=event_shape, **{**small, **settings})
 
 
+def _logit_alone(levels: int) -> nvp.FlowDistribution:
+    """The least that is a flow of images."""
+    flow = nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(levels)])
+    return nvp.FlowDistribution(flow, (8, 8, 1))
+
+
 @functools.cache
 def _saved_models() -> pathlib.Path:
     """A folder as `saved_models`, its digits those of a flow that is a logit and nothing else."""
     folder = pathlib.Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    flow = nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(17)])
-    nvp.publish(nvp.FlowDistribution(flow, (8, 8, 1)), folder / "digits", metadata={"dataset": "digits"})
+    nvp.publish(_logit_alone(17), folder / "digits", metadata={"dataset": "digits"})
     return folder
 
 

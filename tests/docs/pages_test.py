@@ -15,7 +15,15 @@ from tests.launch import programs
 _LAUNCH = pathlib.Path(launch.__file__).parent
 _DOCS = _LAUNCH.parent / "docs"
 _PAGES = sorted(page.name for page in _DOCS.glob("*.md"))
-_WITH_COMMANDS = ("distributed.md", "first_flow.md", "install.md", "serving.md", "training.md", "vectors.md")
+_WITH_COMMANDS = (
+    "distributed.md",
+    "first_flow.md",
+    "install.md",
+    "own_images.md",
+    "serving.md",
+    "training.md",
+    "vectors.md",
+)
 _PROGRAMS = ("train", "evaluate", "sample", "export")
 
 
