@@ -8,7 +8,7 @@ STAMP   := .venv/made
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help env demo test lint bazel-test lock clean
+.PHONY: help env demo test lint docs bazel-test lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +43,10 @@ test: env ## Run the tests
 lint: env ## Run ruff
 	$(BIN)/ruff check .
 
+# The variable silences an advertisement of mkdocs-material's.
+docs: env ## Build the pages of docs/ into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 bazel-test: env ## Run the tests through the BUILD files, without network
 	tools/bazel_test.sh
 
@@ -55,5 +59,5 @@ lock: ## Resolve setup.py anew into requirements.lock, with python3.11
 	cp "$$lock/new" requirements.lock
 
 clean: ## Remove .venv and what tools left behind; runs/ stays
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from setuptools import find_packages, setup
 
 TENSORFLOW = ">=2.21,<2.22"
+DOCS = ["mkdocs-material>=9.8,<10", "mkdocstrings-python>=2,<3"]  # `make docs`
 
 setup(
     name="tfp_realnvp",
@@ -32,6 +33,7 @@ setup(
     extras_require={
         "bench": ["torch==2.13.0", "nflows==0.14", "normflows==1.7.3", "zuko==1.6.0"],  # The peers in benchmarks
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
-        "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "pyyaml>=6,<7", "ruff>=0.17,<0.18"],
+        "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "pyyaml>=6,<7", "ruff>=0.17,<0.18", *DOCS],
+        "docs": DOCS,
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pathlib
 import shutil
 import sys
@@ -70,10 +71,14 @@ def _of_images(
         }
     rows |= {
         "independent pixel histogram": evaluation.histogram_bits_per_dim(alone["train"], alone["test"], levels),
-        "full-covariance Gaussian of the logits": evaluation.gaussian_bits_per_dim(
-            alone["train"], alone["test"], levels, alpha=preset.alpha, seed=run.SEED.value
-        ),
     }
+    count, entries = images.num_examples("train"), math.prod(images.shape)
+    if count > entries:
+        rows["full-covariance Gaussian of the logits"] = evaluation.gaussian_bits_per_dim(
+            alone["train"], alone["test"], levels, alpha=preset.alpha, seed=run.SEED.value
+        )
+    else:
+        print(f"No Gaussian beside it, which takes more than {entries:,} training images; there are {count:,}")
     print(f"\n{f'test bits/dim on {images.name}':42}{'bits/dim':>10}{'+-':>10}")
     for name, row in rows.items():
         print(f"{name:42}{row.bits_per_dim:10.4f}{row.standard_error:10.4f}")

@@ -26,7 +26,8 @@ PRESET = flags.DEFINE_enum(
 DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by its name; or "
+    f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by its name; "
+    "folder:PATH, a folder of PNG files; or "
     f"vectors: csv:FILE, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
 )
 DATA_DIR = flags.DEFINE_string(
@@ -50,7 +51,7 @@ def jit_compile() -> bool:
 def command_line(argv: Sequence[str]) -> str:
     """A program's call as another would type it, without the folders of this machine."""
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
-    flags = [re.sub("^(--?dataset=(?:csv|npz|npy):).*/", r"\1", flag) for flag in flags]
+    flags = [re.sub("^(--?dataset=(?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", flag) for flag in flags]
     return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *flags])
 
 

@@ -10,6 +10,10 @@ Any setting of a preset may be overridden, on the command line or in a file:
     python -m launch.train --preset=mnist --width=8 --epochs=3 --data_dir=DIR
     python -m launch.train --preset=imagenet64 --describe
 
+Images of your own, in a folder of PNG files (docs/own_images.md):
+
+    python -m launch.train --dataset=folder:PATH --output_dir=OUT
+
 Other flows, and vectors (docs/vectors.md), whose standardisation is kept with the model:
 
     python -m launch.train --flow=glow --preset=mnist --data_dir=DIR

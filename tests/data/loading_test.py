@@ -72,7 +72,7 @@ class LoadTest(parameterized.TestCase):
         self.assertEqual(
             self._error(ValueError, name),
             f"unknown image set {name!r}{guess}: expected one of {_PAPER_SETS}, another TFDS name,"
-            f" or a set in {self.data_dir}",
+            f" a set in {self.data_dir}, or folder:PATH",
         )
 
     def test_not_images(self):

@@ -15,6 +15,15 @@ from tests.launch import programs
 _LAUNCH = pathlib.Path(launch.__file__).parent
 _DOCS = _LAUNCH.parent / "docs"
 _PAGES = sorted(page.name for page in _DOCS.glob("*.md"))
+_WITH_COMMANDS = (
+    "distributed.md",
+    "first_flow.md",
+    "install.md",
+    "own_images.md",
+    "serving.md",
+    "training.md",
+    "vectors.md",
+)
 _PROGRAMS = ("train", "evaluate", "sample", "export")
 
 
@@ -55,7 +64,7 @@ def _check(program, flags):
 class PagesTest(parameterized.TestCase):
     def test_commands(self, page):
         commands = list(_commands((_DOCS / page).read_text()))
-        self.assertNotEmpty(commands)
+        self.assertEqual(bool(commands), page in _WITH_COMMANDS)
         for program, flags in commands:
             result = _check(program, flags)
             self.assertEqual(result.status, 0, f"{program} {flags}: {result.errors}")
@@ -63,7 +72,6 @@ class PagesTest(parameterized.TestCase):
     def test_flags_in_the_text(self, page):
         text = _prose((_DOCS / page).read_text())
         names = set(re.findall(r"--(\w+)", text))
-        self.assertNotEmpty(names)
         self.assertEmpty(names - set().union(*map(_flags, _PROGRAMS)))
 
     def test_values_in_the_text(self, page):

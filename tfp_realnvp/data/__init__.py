@@ -1,4 +1,4 @@
-"""Sets as batches: images of TFDS as uint8, what the Real NVP paper did to each set applied; tables as float32 rows.
+"""Sets as batches: images of TFDS or of a folder as uint8, as in the Real NVP paper; tables as float32 rows.
 
 ```python
 images = data.load("digits")
@@ -13,6 +13,7 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 ```
 """
 
+from tfp_realnvp.data.image_folder import BadImageError
 from tfp_realnvp.data.loading import DataNotFoundError, load
 from tfp_realnvp.data.pipeline import ImageData
 from tfp_realnvp.data.sets import names
@@ -21,6 +22,7 @@ from tfp_realnvp.data.tables import is_table, load_table, table_names
 from tfp_realnvp.data.vectors import VectorData
 
 __all__ = [
+    "BadImageError",
     "BadTableError",
     "DataNotFoundError",
     "ImageData",

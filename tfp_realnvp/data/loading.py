@@ -1,27 +1,29 @@
-"""Finds a set by its name among the TFDS directories of this machine."""
+"""Finds a set by its name among the TFDS directories of this machine, or opens a folder of images."""
 
 import difflib
 import os
+import pathlib
 import re
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfp_realnvp.data import digits, sets
-from tfp_realnvp.data.pipeline import ImageData, tfds_warnings_silenced
+from tfp_realnvp.data import digits, image_folder, sets
+from tfp_realnvp.data.pipeline import ImageData
+from tfp_realnvp.data.records import TFDSRecords, tfds_warnings_silenced
 
 _NAME = re.compile(r"\w+(/[\w.\-]+)?(:[\d.]+)?")  # set, configuration, version
 
 
 class DataNotFoundError(FileNotFoundError):
-    """The set is known, but not on this machine."""
+    """The set is known, but not on this machine; or there is no such folder."""
 
 
 @tfds_warnings_silenced()
 def load(
     name: str, data_dir: str | os.PathLike | None = None, *, image_size: int | None = None, labels: bool = False
 ) -> ImageData:
-    """Opens an image set, its images as the Real NVP paper had them.
+    """Opens an image set, its images as the Real NVP paper had them, or a folder of images.
 
     The sets of the paper are cropped and resized as in the paper: CelebA to the 148x148 box whose
     top left corner is row 40, column 15, resized to 64x64; LSUN to a shorter side of 96, then
@@ -34,8 +36,12 @@ def load(
     Nothing is downloaded: TFDS retries for minutes without a network, and some sets are 40 GB. Only
     "digits" needs no preparation, for it comes with this package.
 
+    `folder:PATH` is a folder of 10 or more PNG files, grey or RGB, all of one even height and width. They are shuffled,
+    always in the same way, and split into 80, 10 and 10 of a hundred.
+
     Args:
-      name: one of `names()` or another TFDS image set: "mnist", "lsun/tower", "cifar10:3.0.2".
+      name: one of `names()` or another TFDS image set: "mnist", "lsun/tower", "cifar10:3.0.2"; or
+        `folder:PATH`, relative to the working directory.
       data_dir: TFDS directory that has the set; TFDS's own by default (`$TFDS_DATA_DIR`, or
         ~/tensorflow_datasets). It is only read, but for "digits", which is written to it on first
         use if it may be written to.
@@ -46,7 +52,8 @@ def load(
         on it needs. The images and their order are the same.
 
     Raises:
-      DataNotFoundError: if the set is not in `data_dir`.
+      DataNotFoundError: if the set is not in `data_dir`, or there is no such folder.
+      BadImageError: if the files of a folder are too few, not of one even size, or one cannot be read.
       ValueError: if there is no such set, or its images are not uint8 of one static shape, or labels are asked for and
         it has no feature 'label' of classes.
 
@@ -69,6 +76,9 @@ def load(
         raise ValueError(f"expected an image_size of 1 pixel or more, got {image_size}")
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)  # TFDS would not, nor the shell in --data_dir=~/x.
+    kind, _, path = name.partition(":")
+    if kind == "folder" and path:
+        return _folder(name, path, image_size, labels)
     builder = _builder(name, data_dir)
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     recipe = sets.RECIPES.get(name, sets.Recipe())
@@ -90,10 +100,24 @@ def load(
         shape=shape,
         levels=recipe.levels,
         classes=classes,
-        _builder=builder,
+        _records=TFDSRecords(builder, sets.plan_splits(sizes), labels),
         _recipe=recipe,
-        _splits=sets.plan_splits(sizes),
     )
+
+
+def _folder(name: str, path: str, image_size: int | None, labels: bool) -> ImageData:
+    if labels:
+        raise ValueError(f"{name}: expected an image set with labels, got a folder of images, which has none")
+    folder = pathlib.Path(path).expanduser()  # The shell would not in --dataset=folder:~/x.
+    if not folder.exists():
+        raise DataNotFoundError(f"there is no folder {folder}")
+    if not folder.is_dir():
+        raise DataNotFoundError(f"expected a folder of PNG files, got the file {folder}")
+    records, shape = image_folder.read_folder(folder)
+    recipe = sets.Recipe()
+    if image_size is not None:
+        recipe, shape = recipe.resized(image_size), (image_size, image_size, shape[-1])
+    return ImageData(name=name, shape=shape, levels=recipe.levels, classes=None, _records=records, _recipe=recipe)
 
 
 def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
@@ -109,11 +133,12 @@ def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.Dataset
 
 def _unknown(name: str, data_dir: str | os.PathLike | None) -> ValueError:
     tfds_names = tfds.list_builders(with_community_datasets=False)
-    close = difflib.get_close_matches(name, {*sets.names(), *tfds_names})
+    close = [f"folder:{name}"] if os.path.isdir(name) else []
+    close = close or difflib.get_close_matches(name, {*sets.names(), *tfds_names})
     guess = f" (did you mean {' or '.join(close)}?)" if close else ""
     return ValueError(
         f"unknown image set {name!r}{guess}: expected one of {', '.join(sets.names())}, another"
-        f" TFDS name, or a set in {data_dir or 'the TFDS directory'}"
+        f" TFDS name, a set in {data_dir or 'the TFDS directory'}, or folder:PATH"
     )
 
 

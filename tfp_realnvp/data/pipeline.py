@@ -1,37 +1,21 @@
-"""From a prepared TFDS set to batches whose order is known before the first is read."""
+"""From a set's records to batches whose order is known before the first is read."""
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
-from absl import logging
 
 from tfp_realnvp.data import batching, sets
+from tfp_realnvp.data.records import Records
 
 # What a set gives, one by one or in batches: an image, or an image and its label.
 Example = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 # A split whose decoded images take no more than this is decoded once and kept.
 _IN_MEMORY_BYTES = 2**30
-# A larger one is read from this many files side by side, in a random order of the files, and
-# shuffled in blocks of this many encoded images (30 MB of 32x32 PNG, some 300 MB of LSUN's JPEG).
-# With few files at a time, what is in a block changes from epoch to epoch.
-_SHUFFLE_FILES = 4
+# A larger one is read from a few files side by side, and shuffled in blocks of this many encoded images (30 MB of 32x32
+# PNG, some 300 MB of LSUN's JPEG).
 _SHUFFLE_BLOCK = 10_000
-
-
-@contextlib.contextmanager
-def tfds_warnings_silenced() -> Iterator[None]:
-    """TFDS warns of each folder that it does not find, and of its own deprecations."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,7 +30,7 @@ class ImageData:
     as long as this object lives. A larger one is read from disk at each pass.
 
     Attributes:
-      name: TFDS name of the set, with its configuration if it has one.
+      name: TFDS name of the set, with its configuration if it has one; or `folder:PATH`.
       shape: height, width, channels of every image.
       levels: the values of a pixel are 0, ..., levels - 1.
       classes: the number of classes, or None where examples have no labels.
@@ -56,17 +40,17 @@ class ImageData:
     shape: tuple[int, int, int]
     levels: int
     classes: int | None = dataclasses.field(repr=False)
-    _builder: tfds.core.DatasetBuilder = dataclasses.field(repr=False)
+    _records: Records = dataclasses.field(repr=False)
     _recipe: sets.Recipe = dataclasses.field(repr=False)
-    _splits: Mapping[str, str] = dataclasses.field(repr=False)
     _kept: dict[str, Example] = dataclasses.field(default_factory=dict, repr=False)
 
     def num_examples(self, split: str) -> int:
         """The number of images in "train", "validation" or "test"."""
-        return self._builder.info.splits[self._instruction(split)].num_examples
+        batching.check_split(self.name, split)
+        return self._records.num_examples(split)
 
     def examples(self, split: str) -> tf.data.Dataset:
-        """The images of a split in TFDS's order, uint8 `[height, width, channels]`, each with its label if asked for.
+        """The images of a split in the set's own order, uint8 `[height, width, channels]`, each with its label if any.
 
         Where training crops at random, these are cropped in the centre.
 
@@ -118,10 +102,10 @@ class ImageData:
         #### Examples
 
         ```python
-        images = data.load("cifar10")
+        images = data.load("digits")
         for epoch in range(2):
-            for batch in images.training_batches(64, seed=0, epoch=epoch, flip=True):
-                ...  # uint8 [64, 32, 32, 3], 703 times
+            for batch in images.training_batches(64, seed=0, epoch=epoch):
+                ...  # uint8 [64, 8, 8, 1], 20 times
         ```
         """
         examples = self.num_examples("train")
@@ -156,7 +140,7 @@ class ImageData:
         def decode(position: tf.Tensor, record: dict[str, tf.Tensor]) -> Example:
             return self._decode(record, tf.random.fold_in(crop_seed, position))
 
-        blocks = self._records("train", file_seed).batch(_SHUFFLE_BLOCK).enumerate()
+        blocks = self._records.read("train", file_seed).batch(_SHUFFLE_BLOCK).enumerate()
         # The next block is read while one is used.
         encoded = blocks.map(shuffle).prefetch(1).unbatch()
         count = tf.data.experimental.assert_cardinality(self.num_examples("train"))
@@ -179,40 +163,15 @@ class ImageData:
         return self._kept[split]
 
     def _from_files(self, split: str) -> tf.data.Dataset:
-        """The examples of a split in TFDS's order."""
-        return self._records(split).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
+        """The examples of a split in the set's own order."""
+        batching.check_split(self.name, split)
+        return self._records.read(split).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _decode(self, record: dict[str, tf.Tensor], crop_seed: tf.Tensor | None = None) -> Example:
         """What the outside sees of a record: the image as the recipe makes it, and the label if there is one."""
-        image = self._builder.info.features["image"].decode_example(record["image"])
+        image = self._records.decode(record["image"])
         image = tf.ensure_shape(self._recipe.apply(image, crop_seed), self.shape)
         return (image, tf.cast(record["label"], tf.int32)) if "label" in record else image
-
-    @tfds_warnings_silenced()
-    def _records(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        """`{"image": PNG or JPEG}`, with "label" if asked for, in TFDS's order or from shuffled files."""
-
-        def shuffle(files: list) -> list:
-            order = tf.random.experimental.stateless_shuffle(tf.range(len(files)), file_seed)
-            return [files[index] for index in order.numpy()]
-
-        read_config = tfds.ReadConfig(try_autocache=False)
-        if file_seed is not None:
-            read_config = read_config.replace(
-                experimental_interleave_sort_fn=shuffle,
-                interleave_cycle_length=_SHUFFLE_FILES,
-                enable_ordering_guard=False,  # Sets meant to be read in order are shuffled too.
-            )
-        features = {"image": True} if self.classes is None else {"image": True, "label": True}
-        return self._builder.as_dataset(
-            split=self._instruction(split),
-            decoders=tfds.decode.PartialDecoding(features, decoders={"image": tfds.decode.SkipDecoding()}),
-            read_config=read_config,
-        )
-
-    def _instruction(self, split: str) -> str:
-        batching.check_split(self.name, split)
-        return self._splits[split]
 
 
 def _mirrored(batch: Example, coins: tf.Tensor) -> Example:

@@ -37,6 +37,12 @@ def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> lis
     return [card, picture]
 
 
+def _data(name: str) -> str:
+    if name.startswith("folder:"):
+        return "The PNG files of a folder, of which those who made them say under what licence."
+    return _DATA.get(name, f"The TFDS set `{name}`, whose licence holds.")
+
+
 def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
     about, model = describe(version), config["model"]
     title, ours = next(iter(results.items()))
@@ -56,7 +62,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "",
             "## Data",
             "",
-            _DATA.get(about["dataset"], f"The TFDS set `{about['dataset']}`, whose licence holds."),
+            _data(about["dataset"]),
             "",
             "## Recipe",
             "",

@@ -89,10 +89,10 @@ def save(
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
-    nvp.save(distribution, "/tmp/digits/1")
+    nvp.save(distribution, "digits/1")
 
     # Where there is only TensorFlow:
-    model = tf.saved_model.load("/tmp/digits/1")
+    model = tf.saved_model.load("digits/1")
     asked = dict(count=tf.constant(4), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
     images = model.signatures["sample"](**asked)["images"]
     model.signatures["log_prob"](images=images)["bits_per_dim"]  # [4]

@@ -34,8 +34,8 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
     #### Examples
 
     ```python
-    save_litert("saved_models/digits/1", "/tmp/digits.tflite")
-    interpreter = tf.lite.Interpreter("/tmp/digits.tflite")  # or ai_edge_litert's
+    save_litert("saved_models/digits/1", "digits.tflite")
+    interpreter = tf.lite.Interpreter("digits.tflite")  # or ai_edge_litert's
     interpreter.get_signature_runner("log_prob")(images=np.full([1, 8, 8, 1], 3.5, np.float32))
     ```
     """
