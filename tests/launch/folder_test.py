@@ -1,0 +1,60 @@
+"""Folders of PNG files as the programs take them: what is said of a bad one, and what is kept of its path."""
+
+import pathlib
+import tempfile
+
+import tensorflow as tf
+from absl.testing import absltest
+
+from launch import run
+from tests.launch import programs
+
+
+class FolderTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+        for number in range(20):
+            content = tf.io.encode_png(tf.fill([4, 4, 1], tf.cast(number, tf.uint8))).numpy()
+            (self.folder / f"{number:02}.png").write_bytes(content)
+
+    def _train(self, *flags):
+        return programs.run("train", f"--dataset=folder:{self.folder}", "--output_dir=runs", "--verbose=0", *flags)
+
+    def test_the_model_takes_the_shape_of_the_files(self):
+        result = self._train("--scales=1", "--width=2", "--blocks=0", "--describe")
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertRegex(result.output, r"DequantizedLogit 256 levels, alpha=0.05 +4x4x1")
+
+    def test_a_bad_file(self):
+        bad = self.folder / "07.png"
+        bad.write_bytes(bad.read_bytes()[:40])
+        self.assertEqual(
+            self._train("--describe").error, f"{bad}: expected a whole PNG file, got one that cannot be decoded"
+        )
+
+    def test_no_folder(self):
+        result = programs.run("train", "--dataset=folder:nowhere", "--output_dir=runs")
+        self.assertEqual(result.error, "there is no folder nowhere")
+
+    def test_a_batch_that_is_too_large(self):
+        self.assertEqual(
+            self._train("--batch_size=17").error,
+            f"expected a batch_size of 1 to 16, the size of the train split of folder:{self.folder}, got 17",
+        )
+
+    def test_labels_that_are_not_there(self):
+        error = self._train("--conditional").error
+        self.assertEndsWith(error, "expected an image set with labels, got a folder of images, which has none")
+
+    def test_a_side_that_cannot_be_halved_so_often(self):
+        self.assertStartsWith(self._train("--scales=4", "--batch_size=4").error, "real_nvp: ")
+
+    def test_a_command_tells_no_path(self):
+        for path in ("/home/somebody/pngs", "/home/somebody/pngs/", "pngs"):
+            command = run.command_line(["launch/train.py", f"--dataset=folder:{path}"])
+            self.assertEqual(command.rstrip("/"), "python -m launch.train --dataset=folder:pngs")
+
+
+if __name__ == "__main__":
+    absltest.main()
