@@ -15,7 +15,7 @@ from tests.launch import programs
 _LAUNCH = pathlib.Path(launch.__file__).parent
 _DOCS = _LAUNCH.parent / "docs"
 _PAGES = sorted(page.name for page in _DOCS.glob("*.md"))
-_PROGRAMS = ("train", "evaluate", "sample", "export", "interpolate", "compress", "extrapolate", "edit")
+_PROGRAMS = ("train", "evaluate", "sample", "export", "interpolate", "compress", "extrapolate", "edit", "report")
 
 
 def _blocks(text, language):
