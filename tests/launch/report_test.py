@@ -64,14 +64,14 @@ class ReportTest(absltest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.run = programs.trained_with_labels()
+        cls.trained = programs.trained_with_labels()
         cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         cls.path = cls.folder / "new" / "page.html"
-        before = programs.contents(cls.run)
-        cls.result = programs.run("report", *_flags(cls.run), f"--report={cls.path}")
+        before = programs.contents(cls.trained)
+        cls.result = programs.run("report", *_flags(cls.trained), f"--report={cls.path}")
         if cls.result.status:
             raise AssertionError(cls.result.errors)
-        cls.unchanged = programs.contents(cls.run) == before
+        cls.unchanged = programs.contents(cls.trained) == before
         cls.text = cls.path.read_text(encoding="utf-8")
         cls.page = _Page(cls.text)
 
@@ -91,10 +91,10 @@ class ReportTest(absltest.TestCase):
         self.assertNotRegex(self.text, r"https?://|url\(|@import|<script|<link")
 
     def test_figures_are_those_of_the_run(self):
-        results = json.loads((self.run / "results.json").read_text())
+        results = json.loads((self.trained / "results.json").read_text())
         for name, row in results.items():
             self.assertIn([name, f"{row['bits_per_dim']:.4f}", f"{row['standard_error']:.4f}"], self.page.rows)
-        config = json.loads((self.run / "config.json").read_text())
+        config = json.loads((self.trained / "config.json").read_text())
         for name in ("scales", "width", "batch_size", "classes"):
             self.assertIn([name, str(config["model"][name])], self.page.rows)
         self.assertIn(["event_shape", "8, 8, 1"], self.page.rows)
@@ -126,7 +126,8 @@ class ReportTest(absltest.TestCase):
         )
         copy = self.folder / "copy.html"
         copy.write_text(self.text.replace("</body>", f"{script}</body>"), encoding="utf-8")
-        command = [_BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.folder / 'profile'}"]
+        profile = f"--user-data-dir={self.folder / 'profile'}"
+        command = [_BROWSER, "--headless", "--no-sandbox", "--disable-gpu", profile]
         found = subprocess.run(
             [*command, "--dump-dom", copy.as_uri()], capture_output=True, text=True, timeout=120, check=True
         )
@@ -138,34 +139,34 @@ class OtherRunsTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
-        trained, _ = programs.trained()
-        self.run = pathlib.Path(shutil.copytree(trained, self.folder / "run"))
+        source, _ = programs.trained()
+        self.trained = pathlib.Path(shutil.copytree(source, self.folder / "run"))
 
     def test_one_scale_and_a_published_figure(self):
         # A run of the paper's data, as far as the page knows.
-        config = json.loads((self.run / "config.json").read_text())
+        config = json.loads((self.trained / "config.json").read_text())
         config["preset"], config["model"]["dataset"] = "cifar10", "cifar10"
-        (self.run / "config.json").write_text(json.dumps(config))
-        result = programs.run("report", *_flags(self.run), "--dataset=digits")
+        (self.trained / "config.json").write_text(json.dumps(config))
+        result = programs.run("report", *_flags(self.trained), "--dataset=digits")
         self.assertEqual(result.status, 0, result.errors)
-        page = _Page((self.run / "report.html").read_text(encoding="utf-8"))
+        page = _Page((self.trained / "report.html").read_text(encoding="utf-8"))
         self.assertNotIn("Compression", page.pictures)
         self.assertIn(["Real NVP as published", f"{presets.get('cifar10').published_bits_per_dim:.2f}", ""], page.rows)
 
     def test_refusals(self):
         self.assertEqual(
-            programs.run("report", f"--saved_model={programs.digits()}", *_flags(self.run)).error,
+            programs.run("report", f"--saved_model={programs.digits()}", *_flags(self.trained)).error,
             "expected a run's folder for a report, got --saved_model, which holds no training",
         )
-        (self.run / "metrics.jsonl").unlink()
+        (self.trained / "metrics.jsonl").unlink()
         self.assertEqual(
-            programs.run("report", *_flags(self.run)).error,
-            f"expected a run with figures of its training for a report, found none in {self.run / 'metrics.jsonl'}",
+            programs.run("report", *_flags(self.trained)).error,
+            f"expected a run with figures of its training for a report, found none in {self.trained / 'metrics.jsonl'}",
         )
-        (self.run / "results.json").unlink()
+        (self.trained / "results.json").unlink()
         self.assertEqual(
-            programs.run("report", *_flags(self.run)).error,
-            f"expected a run that is finished for a report, found no results.json in {self.run}",
+            programs.run("report", *_flags(self.trained)).error,
+            f"expected a run that is finished for a report, found no results.json in {self.trained}",
         )
 
 
