@@ -129,7 +129,7 @@ def some_examples(source: Source, split: str, count: int, label: int | None = No
 def encode(source: Source, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The latents of integer images, with the noise of `--seed`."""
     return evaluation.encode(
-        source.distribution, dequantized(source, pixels), _one_hot(source, labels), jit_compile=run.jit_compile()
+        source.distribution, dequantized(source, pixels), one_hot(source, labels), jit_compile=run.jit_compile()
     )
 
 
@@ -146,7 +146,7 @@ def decode(
         return evaluation.decode(
             source.distribution,
             z,
-            _one_hot(source, labels),
+            one_hot(source, labels),
             batch_size=batch_size,
             jit_compile=run.jit_compile(),
             progress=progress,
@@ -177,7 +177,8 @@ def dequantized(source: Source, pixels: np.ndarray) -> np.ndarray:
     return nvp.dequantize(pixels, seed=(run.SEED.value, 0), levels=source.levels).numpy()
 
 
-def _one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
+def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
+    """The context of these classes, None for a model that is not told them."""
     return None if source.classes is None else np.eye(source.classes, dtype=np.float32)[labels]
 
 

@@ -18,13 +18,14 @@ _PAGES = sorted(page.name for page in _DOCS.glob("*.md"))
 _WITH_COMMANDS = (
     "distributed.md",
     "first_flow.md",
+    "gallery.md",
     "install.md",
     "own_images.md",
     "serving.md",
     "training.md",
     "vectors.md",
 )
-_PROGRAMS = ("train", "evaluate", "sample", "export")
+_PROGRAMS = ("train", "evaluate", "sample", "export", "interpolate", "compress", "extrapolate", "edit", "report")
 
 
 def _blocks(text, language):

@@ -93,10 +93,10 @@ def _in_batches(
         lambda *batch: pass_fn(*batch)[0],
         input_signature=[tf.TensorSpec([None, *part.shape[1:]], dtype) for part in given],
         jit_compile=jit_compile,
-    )
+    ).get_concrete_function()
     found = []
     for start in range(0, len(given[0]), batch_size):
-        found.append(traced(*(part[start : start + batch_size] for part in given)).numpy())
+        found.append(traced(*(tf.constant(part[start : start + batch_size]) for part in given)).numpy())
         if progress is not None:
             progress(start + len(found[-1]))
     return np.concatenate(found) if found else np.zeros_like(given[0])
