@@ -27,7 +27,7 @@ from absl import app, flags
 
 import tfp_realnvp as nvp
 from benchmarks import interleaved
-from launch import run
+from tfp_realnvp import presets
 
 _RESULTS = pathlib.Path(__file__).parent / "results"
 _ROOT = _RESULTS.parent.parent
@@ -91,6 +91,7 @@ RECIPES = {
 
 def define_flags() -> None:
     flags.DEFINE_list("run", [], f"Some of {', '.join(RECIPES)}: to be trained, or gone on with, and added.")
+    flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; digits needs none.")
     flags.DEFINE_bool("check", False, "Whether to evaluate the released models again, and compare with the table.")
     flags.DEFINE_string("runs", str(_ROOT / "runs"), "The folder of the runs.")
     flags.DEFINE_string("rows", str(_RESULTS / "quality.jsonl"), "The file of all rows.")
@@ -104,10 +105,10 @@ def main(_: list[str]) -> None:
         raise app.UsageError(f"expected --run to be some of {', '.join(RECIPES)}, got {', '.join(unknown)}")
     file = pathlib.Path(values.rows)
     if values.check:
-        sys.exit(not check(read(file), run.DATA_DIR.value))
+        sys.exit(not check(read(file), values.data_dir))
     for name in values.run:
         folder = pathlib.Path(values.runs) / name
-        train(RECIPES[name], folder, run.DATA_DIR.value)
+        train(RECIPES[name], folder, values.data_dir)
         add(row_of(name, folder), file)
         pathlib.Path(values.curves).mkdir(exist_ok=True)
         write_curve(folder, pathlib.Path(values.curves) / f"{name}.jsonl")
@@ -138,7 +139,7 @@ def add(row: dict[str, Any], file: pathlib.Path) -> None:
 def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """What a finished run in a folder says of itself."""
     config, results = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "results"))
-    preset = run.preset_of(config)
+    preset = presets.of_settings(config["model"])
     ours = {title: row for title, row in results.items() if not title.startswith(("independent", "full-covariance"))}
     figures = {
         row.get("dequantization", "uniform"): {key: row[key] for key in ("bits_per_dim", "standard_error")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import pathlib
 import re
@@ -73,15 +72,7 @@ def trained_preset() -> presets.Preset:
     config = trained_config()
     if flags.FLAGS["preset"].present and config["preset"] != PRESET.value:
         raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
-    return preset_of(config)
-
-
-def preset_of(config: dict[str, Any]) -> presets.Preset:
-    """The settings in a run's `config.json`."""
-    names = {field.name for field in dataclasses.fields(presets.Preset)}
-    settings = {name: value for name, value in config["model"].items() if name in names}
-    tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if settings.get(name)}
-    return presets.Preset(**{**settings, **tuples})
+    return presets.of_settings(config["model"])
 
 
 def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None = None) -> FlowDistribution:

@@ -251,6 +251,14 @@ NAMES = tuple(name for name, value in list(globals().items()) if isinstance(valu
 IMAGE_NAMES = tuple(name for name in NAMES if len(globals()[name].event_shape) == 3)
 
 
+def of_settings(model: dict[str, Any]) -> Preset:
+    """The preset that a run's `config.json` has under "model"."""
+    names = {field.name for field in dataclasses.fields(Preset)}
+    settings = {name: value for name, value in model.items() if name in names}
+    tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if settings.get(name)}
+    return Preset(**{**settings, **tuples})
+
+
 def get(name: str) -> Preset:
     """The preset of that name.
 

@@ -41,8 +41,9 @@ def claim(
     path = output_dir / CONFIG
     if path.exists():
         # As both come from JSON: a tuple is a list there.
-        theirs = json.loads(json.dumps(dict(defaults or {}))) | read_config(output_dir)["model"]
         ours = json.loads(json.dumps(config["model"]))
+        before = {name: value for name, value in json.loads(json.dumps(dict(defaults or {}))).items() if name in ours}
+        theirs = before | read_config(output_dir)["model"]
         differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
         if differing:
             differences = ", ".join(f"{key}={theirs.get(key)} (here {ours.get(key)})" for key in differing)

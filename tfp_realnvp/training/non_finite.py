@@ -35,10 +35,11 @@ def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[t
     events, *given = as_tuple(events)
     context = model.context_of(*given) if given else None
     x, log_q = model.dequantized(events, seed)
-    yield "the batch", x
+    yield "the batch", events if events.dtype.is_integer else x
     for variable in model.trainable_variables:
         yield f"the variable {variable.path}", variable.value
     if log_q is not None:
+        yield "the batch with its noise", x
         yield "the log-density of the noise", log_q
     yield from _layer_tensors(flow, x, context)
     with tf.GradientTape() as tape:
