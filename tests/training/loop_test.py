@@ -433,7 +433,7 @@ def _log_scales(value):
     """What gives every log-scale of a model's second coupling that value."""
 
     def breaks(model):
-        coupling = model.distribution.flow.bijectors[2]
+        coupling = model.distribution.flow.bijectors[3]
         dense = coupling.conditioner.dense_out
         dense.kernel.assign(tf.zeros_like(dense.kernel))
         dense.bias.assign([0.0, 0.0, 9.0, 9.0])  # tanh(9) is 1.

@@ -35,9 +35,9 @@ def keep_coarse(
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), scales=2, levels=17)
-    scales = scale_of_latents((8, 8, 1), split_orders(distribution.flow))
-    z = encode(distribution, distribution.sample(3, seed=0))
-    images = decode(distribution, keep_coarse(z, scales, 1))  # from half of the latents
+    scales = nvp.flows.scale_of_latents((8, 8, 1), nvp.flows.split_orders(distribution.flow))
+    z = nvp.evaluation.encode(distribution, distribution.sample(3, seed=0))
+    images = nvp.evaluation.decode(distribution, keep_coarse(z, scales, 1))  # from half of the latents
     ```
 
     #### References

@@ -44,7 +44,7 @@ def draw_latents(
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
-    images = decode(distribution, draw_latents(distribution, 2, factor=3))  # [2, 24, 24, 1]
+    images = nvp.evaluation.decode(distribution, draw_latents(distribution, 2, factor=3))  # [2, 24, 24, 1]
     ```
 
     #### References
