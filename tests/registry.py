@@ -445,7 +445,8 @@ FLOWS = (
     _real_nvp("vector_context", (3,), context_size=2),
     _vector_flow("nice", "vector"),
     _vector_flow("nice", "odd_context", (5,), context_size=2, backprop="invert"),
-    _vector_flow("spline_coupling", "vector", bins=4),
+    # Of 3 entries: each layer of random weights inverts to 1e-5 in float32, more of them and larger ones together do not.
+    _vector_flow("spline_coupling", "vector", (3,), bins=4),
     _vector_flow("spline_coupling", "context", (3,), context_size=2, bins=3, linear=False, act_norm=False),
     _vector_flow("maf", "vector", batch_norm=True),
     _vector_flow("maf", "context", (3,), context_size=2),
