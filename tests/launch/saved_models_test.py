@@ -18,7 +18,7 @@ _MODELS = _ROOT / "saved_models"
 _DATA_DIR = os.environ.get("TFP_REALNVP_DATA", _ROOT.parent / "shared/data/tfds")
 
 
-@parameterized.parameters("digits", "mnist")
+@parameterized.parameters("digits", "mnist", "cifar10_cpu")
 class SavedModelsTest(parameterized.TestCase):
     def test_the_figure(self, name):
         about = serving.describe(_MODELS / name / "1")

@@ -16,6 +16,8 @@ _DATA = {
     "last 300.",
     "mnist": "MNIST (LeCun, Cortes, Burges), 28x28 grey pixels, commonly distributed as CC BY-SA 3.0; trained on the "
     "training images but the last 5,000, test: the 10,000 test images.",
+    "cifar10": "CIFAR-10 (Krizhevsky), 32x32 colour pixels, from 80 Million Tiny Images, without a licence of its "
+    "own; trained on the training images but the last 5,000, test: the 10,000 test images.",
 }
 
 # What a card is made from, of a run's folder.
