@@ -189,6 +189,7 @@ def without_weight_norm(distribution: nvp.FlowDistribution) -> Iterator[None]:
             layer.direction.assign(tf.cast(kernel, layer.direction.dtype))
             if layer.magnitude is not None:
                 layer.magnitude.assign(tf.ones_like(layer.magnitude))
+                layer.magnitude.trainable = False
 
     # Those of the batch norm that inference folds into them are factors still.
     def scaled(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]) -> list[tf.Tensor]:

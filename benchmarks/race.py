@@ -65,6 +65,8 @@ def main(_: list[str]) -> None:
     if unknown := sorted(set(names) - {*OURS, *PORTS}):
         raise app.UsageError(f"expected contestants among {'; '.join([*OURS, *PORTS])}, got {'; '.join(unknown)}")
     recipe = presets.get(values.preset)
+    if recipe.levels != 256:
+        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {recipe.levels}")
     about = (
         f"The `{values.preset}` preset, batches of {recipe.batch_size}, for {values.seconds:g} s of training each, in "
         f"turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images."

@@ -142,6 +142,8 @@ def main() -> None:
     preset, images = _preset_and_images()
     if _DESCRIBE.value:
         print(nvp.summary(run.build(preset)))
+        if (dequantizer := preset.build_dequantizer()) is not None:
+            print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
         return
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()

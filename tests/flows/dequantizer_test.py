@@ -23,15 +23,16 @@ def _images(count, seed=0):
 class DequantizerTest(absltest.TestCase):
     def test_starts_uniform(self):
         dequantizer, images = _dequantizer(), _images(200)
+        images = tf.constant(images)
         x, log_q = dequantizer.dequantize(images, dequantizer.latent_noise(images, seed=(0, 0)))
         np.testing.assert_allclose(log_q, np.zeros(200), atol=1e-4)
-        noise = (x - images).numpy()
+        noise = (x - tf.cast(images, tf.float32)).numpy()
         self.assertBetween(noise.min(), 0, 0.01)
         self.assertBetween(noise.max(), 0.99, 1)
         np.testing.assert_allclose(np.histogram(noise, 10, (0, 1))[0] / noise.size, np.full(10, 0.1), atol=0.02)
 
     def test_says_the_density_of_its_noise(self):
-        dequantizer, images = registry.randomize(_dequantizer()), _images(6)
+        dequantizer, images = registry.randomize(_dequantizer()), tf.constant(_images(6))
         x, log_q = dequantizer.dequantize(images, dequantizer.latent_noise(images, seed=(0, 1)))
         noise = x - tf.cast(images, tf.float32)
         self.assertTrue(np.all((noise >= 0) & (noise <= 1)))
@@ -48,6 +49,24 @@ class DequantizerTest(absltest.TestCase):
         for i in range(3):
             part = dequantizer.latent_noise(images[2 * i : 2 * i + 2], seed=(3, 4), part=(i, 3))
             np.testing.assert_array_equal(part, whole[2 * i : 2 * i + 2])
+
+    def test_the_density_ends_at_0_and_1(self):
+        dequantizer, context = _dequantizer(), tf.zeros([1, *_SHAPE])
+        for edge in (0.0, 1.0, 1.5, -0.1):
+            noise = tf.tensor_scatter_nd_update(tf.fill([1, *_SHAPE], 0.5), [[0, 1, 1, 0]], [edge])
+            np.testing.assert_array_equal(dequantizer.log_prob(noise, context=context), [-np.inf])
+
+    def test_noise_is_not_added_twice(self):
+        dequantizer, x = _dequantizer(), tf.zeros([1, *_SHAPE])
+        with self.assertRaisesRegex(TypeError, "expected integer pixels to dequantise, got float32"):
+            dequantizer.dequantize(x, x)
+
+    def test_a_checkpoint_of_another_dequantizer_is_refused(self):
+        flow = nvp.FlowDistribution(nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(_LEVELS)]), _SHAPE)
+        prefix = self.enterContext(tempfile.TemporaryDirectory()) + "/ckpt"
+        path = tf.train.Checkpoint(distribution=flow, dequantizer=_dequantizer(couplings=2)).save(prefix)
+        with self.assertRaisesRegex(nvp.training.CheckpointError, "variables of .* numbers in the dequantizer, got"):
+            nvp.training.restore(flow, path, _dequantizer(couplings=1))
 
     def test_other_shapes_are_refused(self):
         with self.assertRaisesRegex(ValueError, r"expected an event shape \(height, width, channels\), got \(4,\)"):

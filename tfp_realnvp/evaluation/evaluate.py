@@ -85,7 +85,11 @@ def evaluate(
     noises = [] if dequantizer is None else [tf.TensorSpec([None, *event_shape], dtype)]
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, *event_shape], dtype), *noises, *contexts],
+        input_signature=[
+            tf.TensorSpec([None, *event_shape], dtype if dequantizer is None else tf.int32),
+            *noises,
+            *contexts,
+        ],
         jit_compile=jit_compile,
         autograph=False,
     )
@@ -116,7 +120,7 @@ def evaluate(
             if dequantizer is None:
                 given = [dequantize(images, seed=noise_seed, levels=levels, dtype=dtype.name)]
             else:
-                given = [tf.cast(images, dtype), dequantizer.latent_noise(images, seed=noise_seed)]
+                given = [tf.cast(images, tf.int32), dequantizer.latent_noise(images, seed=noise_seed)]
             log_probs.append(log_weight(*given, *context).numpy().astype(np.float64))
         log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(importance_samples)
         bits.append(bits_per_dim(log_probability, event_shape))

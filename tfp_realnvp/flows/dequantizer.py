@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -37,6 +38,12 @@ class Dequantizer(FlowDistribution):
         super().__init__(flow, event_shape, dtype=dtype, name=name)
         self.levels = levels
 
+    def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        # The normal quantile of 0 and 1 is infinite: there, and beyond, the density is 0.
+        inside = (x > 0) & (x < 1)
+        log_prob = super()._log_prob(tf.where(inside, x, tf.constant(0.5, x.dtype)), context)
+        return tf.where(tf.reduce_all(inside, [-3, -2, -1]), log_prob, tf.constant(-np.inf, log_prob.dtype))
+
     def context_of(self, images: tf.Tensor) -> tf.Tensor:
         """The pixels as the networks read them, in [-1, 1]."""
         return 2 * tf.cast(images, self.dtype) / (self.levels - 1) - 1
@@ -61,7 +68,13 @@ class Dequantizer(FlowDistribution):
         Args:
           images: integer pixels `[batch, *event_shape]`.
           latent_noise: of `latent_noise`.
+
+        Raises:
+          TypeError: when `images` are not integers, for noise was added before, then.
         """
+        if not images.dtype.is_integer:
+            raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
+        # In float32, `u` may round to 0 or 1, and `image + u` to the next level: the density is defined there.
         u, log_det = self.flow.inverse_and_log_det(latent_noise, self.context_of(images))
         return tf.cast(images, self.dtype) + u, self.distribution.log_prob(latent_noise) - log_det
 
@@ -75,7 +88,6 @@ def dequantizer(
     blocks: int = 2,
     activation: str = "relu",
     normalization: str = "layer",
-    backprop: str = "store",
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     name: str = "dequantizer",
@@ -95,7 +107,6 @@ def dequantizer(
       blocks: residual blocks of each network.
       activation: of the networks.
       normalization: inside them: "layer", "batch" or "none".
-      backprop: of `Chain`, how much memory training takes.
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       name: the distribution's name.
@@ -135,4 +146,4 @@ def dequantizer(
         conditioner = network(mask, shape[-1], per_entry, width=width, name=f"{name}_{i}_network")
         conditioner.conv_out.magnitude.assign(tf.zeros_like(conditioner.conv_out.magnitude))
         layers.append(AffineCoupling(conditioner, mask, dtype=dtype, name=f"{name}_{i}"))
-    return Dequantizer(Chain(layers, backprop=backprop, name=name), shape, levels=levels, dtype=dtype, name=name)
+    return Dequantizer(Chain(layers, name=name), shape, levels=levels, dtype=dtype, name=name)

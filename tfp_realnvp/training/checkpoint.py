@@ -129,18 +129,18 @@ def restore(distribution: FlowDistribution, path: str, dequantizer: Dequantizer 
     Raises:
       CheckpointError: when the checkpoint is of another architecture.
     """
-    if len(_saved_sizes(path)) > len(distribution.variables):  # TensorFlow would leave out the rest.
-        raise of_another_architecture(path, distribution)
     learned = dict(distribution=distribution)
-    variables = [*distribution.variables]
     if dequantizer is not None:
         learned["dequantizer"] = dequantizer
-        variables += dequantizer.variables
+    variables = [variable for part in learned.values() for variable in part.variables]
+    for name, part in learned.items():
+        if len(_saved_sizes(path, name)) > len(part.variables):  # TensorFlow would leave out the rest.
+            raise of_another_architecture(path, learned)
     try:
         status = tf.train.Checkpoint(**learned).restore(path)
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
-        raise of_another_architecture(path, distribution) from error
+        raise of_another_architecture(path, learned) from error
     if any(name.startswith("average/") for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()):
         average = WeightAverage(variables, decay=0.5)
         tf.train.Checkpoint(average=average).restore(path).assert_existing_objects_matched().expect_partial()
@@ -158,20 +158,29 @@ def _flaw(path: str) -> str | None:
     return None
 
 
-def _saved_sizes(path: str) -> list[int]:
-    """How many numbers each variable of the distribution in a checkpoint has."""
+def _saved_sizes(path: str, part: str) -> list[int]:
+    """How many numbers each variable of a part of a checkpoint has."""
     try:
         saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
     except tf.errors.NotFoundError as error:
         raise CheckpointError(f"expected a checkpoint, found none at {path}") from error
-    return [math.prod(shape) for name, shape in saved.items() if name.startswith("distribution/")]
+    return [math.prod(shape) for name, shape in saved.items() if name.startswith(f"{part}/")]
 
 
-def of_another_architecture(path: str, distribution: FlowDistribution) -> CheckpointError:
-    """The error that says how a checkpoint differs from the flow it was to be read into."""
-    sizes = _saved_sizes(path)
-    ours = [math.prod(variable.shape) for variable in distribution.variables]
+def of_another_architecture(path: str, learned: Mapping[str, FlowDistribution]) -> CheckpointError:
+    """The error that says how a checkpoint differs from what it was to be read into.
+
+    Args:
+      path: of the checkpoint.
+      learned: the distribution, and the dequantizer where there is one, by these names.
+    """
+    differences = []
+    for name, part in learned.items():
+        sizes, ours = _saved_sizes(path, name), [math.prod(variable.shape) for variable in part.variables]
+        of_part = "" if name == "distribution" else f" in the {name}"
+        differences.append(
+            f"expected {len(ours)} variables of {sum(ours):,} numbers{of_part}, got {len(sizes)} of {sum(sizes):,}"
+        )
     return CheckpointError(
-        f"{path} is of another architecture: expected {len(ours)} variables of {sum(ours):,} numbers, "
-        f"got {len(sizes)} of {sum(sizes):,}, or others of their shapes or of the optimizer's"
+        f"{path} is of another architecture: {', '.join(differences)}, or others of their shapes or of the optimizer's"
     )

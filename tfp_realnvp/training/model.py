@@ -52,7 +52,8 @@ class FlowModel(keras.Model):
         objective = loss + l2 * (squares of weight-norm magnitudes and of checkerboard couplings' gains)
         x = image + u,  u uniform on [0, 1),          where the data are integers
 
-    With a `dequantizer` q the noise is its own, and `log p(x)` gives way to `log p(image + u) - log q(u | image)`.
+    With a `dequantizer` q the noise is its own, and `log p(x)` gives way to `log p(image + u) - log q(u | image)`. The
+    L2 term leaves it alone.
 
     Integer images are dequantised inside the step, with noise that is a function of the seed, of
     `optimizer.iterations` and of an image's place in the batch: a resumed run draws what the interrupted one would
@@ -110,6 +111,16 @@ class FlowModel(keras.Model):
     ):
         # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
+        if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
+            levels,
+            distribution.event_shape,
+            distribution.dtype,
+        ):
+            raise ValueError(
+                f"expected a dequantizer of {levels} levels, shape {distribution.event_shape} and "
+                f"{distribution.dtype.name}, got one of {dequantizer.levels}, {dequantizer.event_shape} and "
+                f"{dequantizer.dtype.name}"
+            )
         self.distribution = distribution
         self.dequantizer = dequantizer
         self.levels = levels
@@ -351,7 +362,9 @@ class FlowModel(keras.Model):
     def _l2_term(self) -> tf.Tensor:
         couplings = [m for m in self.distribution.submodules if isinstance(m, AffineCoupling)]
         gains = [c.gain.value[tf.newaxis] for c in couplings if isinstance(c.mask, Checkerboard)]
-        magnitudes = [v.value for v in self.trainable_variables if v.name == "magnitude"]
+        own = learned_layers(self.distribution.flow)
+        variables = [v for part in own for v in getattr(part, "trainable_variables", [part])]
+        magnitudes = [v.value for v in variables if v.name == "magnitude"]
         if not self.l2 or not gains + magnitudes:
             return tf.zeros([], self.distribution.dtype)
         # `l2_loss` is half of the sum of squares. One of the whole is a few hundred operations less.

@@ -50,7 +50,7 @@ class TrainingState:
         if output_dir is None:
             return
         self._folder = pathlib.Path(output_dir) / "checkpoints"
-        learned = dict(distribution=model.distribution)
+        self._learned = learned = dict(distribution=model.distribution)
         if model.dequantizer is not None:
             learned["dequantizer"] = model.dequantizer
         parts = dict(
@@ -82,7 +82,7 @@ class TrainingState:
             try:
                 self._everything.restore(path).assert_consumed()
             except (AssertionError, ValueError) as error:
-                raise of_another_architecture(path, self._model.distribution) from error
+                raise of_another_architecture(path, self._learned) from error
         self.skipped_steps = int(self._model.skipped_steps.numpy())
         for variable, value in zip(self._model.loss_metric.variables, self._loss_sums):
             variable.assign(value)  # A strategy spreads the value of a sum evenly over its replicas.
