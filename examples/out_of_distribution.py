@@ -21,11 +21,6 @@ from absl import app, flags
 import tfp_realnvp as nvp
 from tfp_realnvp import data, evaluation, serving
 
-_SAVED_MODEL = flags.DEFINE_string("saved_model", "saved_models/digits", "Folder of a model, or of a version of it.")
-_DATASET = flags.DEFINE_string("dataset", None, "TFDS set to score; by default the one the model was trained on.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; digits needs none.")
-_OUTPUT = flags.DEFINE_string("output", "least_likely.png", "Picture of the 100 images of the highest bits/dim.")
-
 
 def _rotate(images: tf.Tensor) -> tf.Tensor:
     return tf.image.rot90(images)
@@ -47,15 +42,22 @@ def _fade(images: tf.Tensor) -> tf.Tensor:
 
 
 _CORRUPTIONS = {"none": None, "rotate": _rotate, "shuffle": _shuffle, "fade": _fade, "blank": _blank}
-_CORRUPTION = flags.DEFINE_enum("corruption", "none", list(_CORRUPTIONS), "What is done to every other image first.")
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("saved_model", "saved_models/digits", "Folder of a model, or of a version of it.")
+    flags.DEFINE_string("dataset", None, "TFDS set to score; by default the one the model was trained on.")
+    flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; digits needs none.")
+    flags.DEFINE_string("output", "least_likely.png", "Picture of the 100 images of the highest bits/dim.")
+    flags.DEFINE_enum("corruption", "none", list(_CORRUPTIONS), "What is done to every other image first.")
 
 
 def main(_: list[str]) -> None:
-    version = serving.version_path(_SAVED_MODEL.value)
+    version = serving.version_path(flags.FLAGS.saved_model)
     about = serving.describe(version)
     distribution = nvp.load(version)
-    usual = data.load(about["dataset"], _DATA_DIR.value)
-    scored = usual if _DATASET.value is None else data.load(_DATASET.value, _DATA_DIR.value)
+    usual = data.load(about["dataset"], flags.FLAGS.data_dir)
+    scored = usual if flags.FLAGS.dataset is None else data.load(flags.FLAGS.dataset, flags.FLAGS.data_dir)
     if scored.shape != distribution.event_shape or scored.levels != about["levels"]:
         raise app.UsageError(
             f"expected images of shape {distribution.event_shape} and {about['levels']} levels, got {scored.name} of "
@@ -69,7 +71,7 @@ def main(_: list[str]) -> None:
     reference = np.concatenate([bits for _, bits in usual.evaluation_batches("validation", 100).map(score)])
     low, high = np.quantile(reference, [0.005, 0.995])
     images = scored.evaluation_batches("test", 100)
-    spoil = _CORRUPTIONS[_CORRUPTION.value]
+    spoil = _CORRUPTIONS[flags.FLAGS.corruption]
     if spoil is not None:
         images = images.map(lambda batch: tf.concat([batch[::2], spoil(batch[1::2])], 0))
     batches = [(images.numpy(), bits.numpy()) for images, bits in images.map(score)]
@@ -77,7 +79,7 @@ def main(_: list[str]) -> None:
 
     print(f"{usual.name} validation: {np.mean(reference):.3f} bits/dim, 99 % within {low:.3f} ... {high:.3f}")
     outside = (bits < low) | (bits > high)
-    name = f"{scored.name} test, corruption {_CORRUPTION.value}"
+    name = f"{scored.name} test, corruption {flags.FLAGS.corruption}"
     print(f"{name}: {np.mean(bits):.3f} bits/dim, {np.mean(outside):.1%} outside")
     if spoil is not None:
         is_spoilt = np.concatenate([np.arange(len(b)) >= (len(b) + 1) // 2 for _, b in batches])
@@ -87,8 +89,8 @@ def main(_: list[str]) -> None:
             f"{_area(distance[is_spoilt], distance[~is_spoilt]):.3f} by its distance from the usual"
         )
     worst = np.argsort(-bits)[:100]
-    evaluation.save_image_grid(_OUTPUT.value, images[worst], levels=about["levels"])
-    print(f"Wrote {_OUTPUT.value}")
+    evaluation.save_image_grid(flags.FLAGS.output, images[worst], levels=about["levels"])
+    print(f"Wrote {flags.FLAGS.output}")
 
 
 def _area(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -99,4 +101,5 @@ def _area(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)
