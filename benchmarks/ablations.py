@@ -27,6 +27,7 @@ from unittest import mock
 import keras
 import matplotlib.figure
 import tensorflow as tf
+import tensorflow_probability as tfp
 from absl import app, flags
 
 import tfp_realnvp as nvp
@@ -37,6 +38,8 @@ from tfp_realnvp.conditioners import weight_norm_conv
 
 # The package's attribute of that name is the function.
 _real_nvp_module = importlib.import_module("tfp_realnvp.flows.real_nvp")
+tfd = tfp.distributions
+
 _RESULTS = pathlib.Path(__file__).parent / "results"
 _BASE = dataclasses.replace(presets.cifar10_cpu, width=8, blocks=1)
 
@@ -99,8 +102,9 @@ def main(_: list[str]) -> None:
     file = output.with_suffix(".jsonl")
     if values.run:
         images = nvp.data.load(_BASE.dataset, values.data_dir)
-        run(jobs(values.questions, [int(seed) for seed in values.seeds], values.images), file, images, values.test)
-    rows = read(file)
+        run(jobs(values.questions, [int(seed) for seed in values.seeds], values.images, values.test), file, images)
+    # Of other numbers of images there may be lines, too.
+    rows = [row for row in read(file) if (row["images"], row["test"]) == (values.images, values.test)]
     draw(rows, output.with_suffix(".png"))
     about = (
         f"Real NVP on CIFAR-10, width {_BASE.width}, {_BASE.blocks} residual block, {values.images:,} images seen, "
@@ -112,41 +116,45 @@ def main(_: list[str]) -> None:
     interleaved.publish([*lines, *table(rows), f"![Bits/dim of each variant]({output.stem}.png)"], values.output)
 
 
-def jobs(questions: Sequence[str], seeds: Sequence[int], images: int) -> list[dict[str, Any]]:
+def jobs(questions: Sequence[str], seeds: Sequence[int], images: int, test: int) -> list[dict[str, Any]]:
     """What is to be run; equal variants of two questions are one run. Each variant once before any a second time."""
     found = {}
     for seed in seeds:
         for question in questions:
             for variant in QUESTIONS[question]:
-                job = job_of(variant, seed, images)
+                job = job_of(variant, seed, images, test)
                 found[json.dumps(job)] = job
     return list(found.values())
 
 
-def job_of(variant: Variant, seed: int, images: int) -> dict[str, Any]:
-    """A variant as a line of the file begins with it, without its title."""
-    settings = {key: value for key, value in dataclasses.asdict(variant).items() if key != "title"}
-    return {**settings, "seed": seed, "images": images}
+def job_of(variant: Variant, seed: int, images: int, test: int) -> dict[str, Any]:
+    """A variant as a line of the file begins with it."""
+    return {**_settings(variant), "seed": seed, "images": images, "test": test}
+
+
+def _settings(variant: Variant) -> dict[str, Any]:
+    """What is not the title."""
+    return {key: value for key, value in dataclasses.asdict(variant).items() if key != "title"}
 
 
 def read(file: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.ImageData, test: int) -> None:
+def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.ImageData) -> None:
     """Runs the jobs that have no line yet; each adds its own when done."""
     rows = read(file)
     missing = [job for job in jobs if not any(row.items() >= job.items() for row in rows)]
     for i, job in enumerate(missing):
         started = time.monotonic()
-        row = job | result_of(job, images, test) | dict(seconds=round(time.monotonic() - started, 1))
+        row = job | result_of(job, images) | dict(seconds=round(time.monotonic() - started, 1))
         with file.open("a") as lines:
             lines.write(json.dumps(row) + "\n")
         said = f"{i + 1}/{len(missing)} {job}: {row['bits_per_dim']:.3f}, {row['seconds']} s"
         print(said, file=sys.stderr, flush=True)
 
 
-def result_of(job: dict[str, Any], images: nvp.data.ImageData, test: int) -> dict[str, Any]:
+def result_of(job: dict[str, Any], images: nvp.data.ImageData) -> dict[str, Any]:
     """Trains and evaluates one."""
     keras.utils.set_random_seed(job["seed"])
     keras.backend.clear_session()
@@ -164,7 +172,7 @@ def result_of(job: dict[str, Any], images: nvp.data.ImageData, test: int) -> dic
             batches = images.training_batches(recipe.batch_size, seed=job["seed"], epoch=epoch, flip=recipe.flip)
             left = job["images"] - epoch * images.num_examples("train")
             model.fit(batches.take(left // recipe.batch_size), verbose=0)
-        some = images.evaluation_batches("test", 100).take(math.ceil(test / 100))
+        some = images.evaluation_batches("test", 100).take(math.ceil(job["test"] / 100))
         found = nvp.evaluate(distribution, some, levels=images.levels)
     return dict(bits_per_dim=found.bits_per_dim, standard_error=found.standard_error)
 
@@ -201,8 +209,7 @@ def without_weight_norm(distribution: nvp.FlowDistribution) -> Iterator[None]:
 
 def _of(variant: Variant, rows: Sequence[dict[str, Any]]) -> dict[int, float]:
     """Bits/dim by seed."""
-    wanted = job_of(variant, 0, 0)
-    del wanted["seed"], wanted["images"]
+    wanted = _settings(variant)
     return {row["seed"]: row["bits_per_dim"] for row in rows if row.items() >= wanted.items()}
 
 
@@ -224,7 +231,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
                 difference = statistics.fmean(differences)
                 error = statistics.stdev(differences) / math.sqrt(len(shared)) if len(shared) > 1 else math.nan
                 cell = f"{difference:+.3f} +- {error:.3f}"
-                worth.append(_sentence(variant.title, difference, error))
+                worth.append(_sentence(variant.title, difference, error, len(shared)))
             cells.append([question, variant.title, f"{mean:.3f}", spread, str(len(found)), cell])
         if worth:
             sentences.append(f"- {question}, beside {variants[0].title}: {'; '.join(worth)}.")
@@ -232,8 +239,9 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [*interleaved.table(columns, cells), *sentences, ""]
 
 
-def _sentence(title: str, difference: float, error: float) -> str:
-    if not abs(difference) > 2 * error:
+def _sentence(title: str, difference: float, error: float, seeds: int) -> str:
+    # Of few seeds the error is rough itself: by chance alone, one comparison in twenty is as far apart.
+    if seeds < 2 or not abs(difference) > tfd.StudentT(seeds - 1, 0.0, 1.0).quantile(0.975) * error:
         return f"{title} makes no difference that these seeds can show ({difference:+.3f})"
     return f"{title} is {'worse' if difference > 0 else 'better'} by {abs(difference):.3f}"
 

@@ -156,9 +156,15 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
         "images": lines[-1]["step"] * preset.batch_size,
         "seconds": round(seconds(lines)[-1]),
         "machine": interleaved.machine().partition(";")[0],
+        "flags": flags_of(config["command"]),
         "commit": config["commit"],
         "versions": config["versions"],
     }
+
+
+def flags_of(command: Sequence[str]) -> list[str]:
+    """The flags that a run was started with, but for its folders and what it printed."""
+    return [flag for flag in command[1:] if not flag.lstrip("-").startswith(("output_dir=", "data_dir=", "verbose="))]
 
 
 def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -224,7 +230,7 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
         recipe = RECIPES[name]
         released = f"; released in `saved_models/{recipe.released}`" if _released(recipe) else ""
         lines += [
-            f"- `{name}`: `python -m launch.train {' '.join(recipe.flags)} --data_dir=DIR`, commit "
+            f"- `{name}`: `python -m launch.train {' '.join(row['flags'])} --data_dir=DIR`, commit "
             f"{(row['commit'] or 'unknown')[:7]}, TensorFlow {row['versions']['tensorflow']}, "
             f"{row['machine']}{released}. Histogram: {row['histogram']:.3f}. [Curve](curves/{name}.jsonl)."
         ]

@@ -29,6 +29,7 @@ from absl import app, flags
 
 import tfp_realnvp as nvp
 from benchmarks import interleaved
+from benchmarks.race_batches import batches
 from tfp_realnvp import presets, training
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -111,15 +112,6 @@ def race(contestants: dict[str, Any], seconds: float, turn: float) -> list[dict[
             points.append(dict(name=name, seconds=round(clocks[name], 2), images=images, bits_per_dim=round(bits, 4)))
             print(f"{name}: {clocks[name]:.0f} s, {images:,} images, {bits:.3f} bits/dim", file=sys.stderr, flush=True)
     return points
-
-
-def batches(images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Batches without an end, in an order that is the same for all."""
-    generator = np.random.default_rng(0)
-    while True:
-        order = generator.permutation(len(images))
-        for i in range(0, len(images) - batch_size + 1, batch_size):
-            yield images[order[i : i + batch_size]]
 
 
 class Ours:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import torch_port
+from benchmarks.race_batches import batches
 
 
 class Port:
@@ -31,22 +32,14 @@ class Port:
         tuned: bool,
     ):
         with np.load(path) as file:
-            self._train, self._validation = file["train"], file["validation"]
-        self._batch_size, self._l2, self._clip_norm = batch_size, l2, clip_norm
+            train, self._validation = file["train"], file["validation"]
+        self._l2, self._clip_norm = l2, clip_norm
         self._bfloat16, self._tuned = bfloat16, tuned
         self._model = torch_port.model_of(layout, parameters, tuned)
         self._optimizer = torch.optim.Adam(self._model.parameters(), learning_rate, eps=1e-8, fused=tuned)
         self._log_prob = torch.compile(self._model.log_prob) if tuned else self._model.log_prob
-        self._batches, self._images = self._endless(), 0
+        self._batches, self._images = batches(train, batch_size), 0
         self._train_once()
-
-    def _endless(self):
-        # As `benchmarks.race.batches`, which cannot be imported where there is no TensorFlow.
-        generator = np.random.default_rng(0)
-        while True:
-            order = generator.permutation(len(self._train))
-            for i in range(0, len(order) - self._batch_size + 1, self._batch_size):
-                yield self._train[order[i : i + self._batch_size]]
 
     def _pixels(self, images: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()

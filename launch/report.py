@@ -54,17 +54,17 @@ def main() -> None:
     if len(model.shape) == 3:
         pixels, labels = source.some_examples(model, "test", _IMAGES)
         progress(2)
-        z = source.encode(model, pixels, labels)
         parts.append(_samples(model))
         progress(3)
-        parts += [_manifold(model), *_compression(model, pixels[:10], labels[:10], z[:10])]
+        parts += [_manifold(model), *_compression(model, pixels[:10], labels[:10])]
         progress(4)
         parts.append(_inversion(model, pixels, labels))
     parts.append(_timing(model, metrics))
     progress(5)
     path = pathlib.Path(_REPORT.value) if _REPORT.value else run.output_dir() / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(f"{config['model']['flow']} on {config['model']['dataset']}", parts), encoding="utf-8")
+    preset = presets.of_settings(config["model"])
+    path.write_text(_page(f"{preset.flow} on {preset.dataset}", parts), encoding="utf-8")
     source.wrote(path)
 
 
@@ -100,9 +100,7 @@ def _bits(config: dict[str, Any], results: dict[str, dict[str, Any]]) -> str:
     key, unit = ("nats", "log-likelihood, nats") if "nats" in next(iter(results.values())) else ("bits_per_dim",) * 2
     unit = unit.replace("bits_per_dim", "bits/dim")
     rows = [(name, f"{row[key]:.4f}", f"{row['standard_error']:.4f}") for name, row in results.items()]
-    published = _published(config)
-    if published is not None:
-        rows.append(("Real NVP as published", f"{published:.2f}", ""))
+    rows += _published(config)
     count = next(iter(results.values()))["num_examples"]
     better = "more is better" if key == "nats" else "less is better"
     return (
@@ -111,11 +109,13 @@ def _bits(config: dict[str, Any], results: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def _published(config: dict[str, Any]) -> float | None:
-    """The paper's figure, where the run has the paper's data and flow."""
-    preset = presets.get(config["preset"])
-    is_of_paper = config["model"]["dataset"] == preset.dataset and config["model"]["flow"] == "real_nvp"
-    return preset.published_bits_per_dim if is_of_paper else None
+def _published(config: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The paper's figure as a row, where the run has the paper's data and flow."""
+    ours, papers = presets.of_settings(config["model"]), presets.get(config["preset"])
+    if (ours.dataset, ours.flow) != (papers.dataset, papers.flow):
+        return []
+    found = {"Real NVP": papers.published_bits_per_dim, "MAF": papers.published_nats}
+    return [(f"{name} as published", f"{figure:.2f}", "") for name, figure in found.items() if figure is not None]
 
 
 def _curves(metrics: list[dict[str, Any]]) -> str:
@@ -162,12 +162,13 @@ def _manifold(model: source.Source) -> str:
     return f"<h2>Between four images</h2>\n{picture}"
 
 
-def _compression(model: source.Source, pixels: np.ndarray, labels: np.ndarray, z: np.ndarray) -> list[str]:
+def _compression(model: source.Source, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
     """Images from their coarser latents, of a flow of several scales."""
     orders = flows.split_orders(model.distribution.flow)
     if not orders:
         return []
     scales = flows.scale_of_latents(model.shape, orders)
+    z = source.encode(model, pixels, labels)
     rows, names = [pixels], ["images"]
     for scale in range(len(orders) + 1):
         rows.append(source.decode(model, evaluation.keep_coarse(z, scales, scale, seed=run.SEED.value), labels))

@@ -150,16 +150,11 @@ def load_data(preset: presets.Preset) -> data.ImageData | data.VectorData:
     return table
 
 
-def contexts(preset: presets.Preset, count: int, label: int | None = None) -> dict[str, tf.Tensor]:
-    """What `sample` is given of a conditional flow: one class, or all of them in turn."""
+def contexts(preset: presets.Preset, count: int) -> dict[str, tf.Tensor]:
+    """What `sample` is given of a conditional flow: all classes in turn."""
     if preset.classes is None:
-        if label is not None:
-            raise UsageError("expected a model that is told labels, for --label")
         return {}
-    if label is not None and label >= preset.classes:
-        raise UsageError(f"expected a label in 0 ... {preset.classes - 1}, got {label}")
-    labels = tf.range(count) % preset.classes if label is None else tf.fill([count], label)
-    return {"context": tf.one_hot(labels, preset.classes)}
+    return {"context": tf.one_hot(tf.range(count) % preset.classes, preset.classes)}
 
 
 def load_images(name: str, shape: Sequence[int], levels: int, classes: int | None = None) -> data.ImageData:

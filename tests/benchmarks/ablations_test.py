@@ -15,7 +15,7 @@ from tests.training import small
 
 class AblationsTest(absltest.TestCase):
     def test_equal_variants_are_one_run(self):
-        jobs = ablations.jobs(list(ablations.QUESTIONS), [0, 1], 640)
+        jobs = ablations.jobs(list(ablations.QUESTIONS), [0, 1], 640, 100)
         self.assertLen(jobs, 2 * (4 + 3 + 1 + 1 + 1 + 1))
 
     def test_without_weight_norm_kernels_start_the_same_and_move_freely(self):
@@ -26,6 +26,8 @@ class AblationsTest(absltest.TestCase):
         with ablations.without_weight_norm(distribution):
             np.testing.assert_allclose(distribution.log_prob(x), before, rtol=1e-4)
             one = network._weights({})["conv_in"][0].numpy()
+            trained = [v.name for v in distribution.trainable_variables]
+            self.assertFalse([name for name in trained if "magnitude" in name])
             network.conv_in.direction.assign(2 * network.conv_in.direction)
             np.testing.assert_allclose(network._weights({})["conv_in"][0], 2 * one, rtol=1e-5)
         # Outside, a direction has no length.
@@ -41,13 +43,15 @@ class AblationsTest(absltest.TestCase):
     def test_the_table(self):
         with_it, without = ablations.QUESTIONS["flips"]
         rows = [
-            ablations.job_of(variant, seed, 640) | {"bits_per_dim": bits + 0.01 * seed}
+            ablations.job_of(variant, seed, 640, 100) | {"bits_per_dim": bits + 0.01 * seed}
             for variant, bits in ((with_it, 4.0), (without, 4.5))
             for seed in range(3)
         ]
         text = "\n".join(ablations.table(rows))
         self.assertRegex(text, r"flips +\| +without \| +4\.510 \| +0\.010 \| +3 \| +\+0\.500 \+- 0\.000")
         self.assertIn("- flips, beside with: without is worse by 0.500.", text)
+        # Three seeds that differ by .1 do not show a difference of .15.
+        self.assertIn("no difference that these seeds can show", ablations._sentence("x", 0.15, 0.06, 3))
         with tempfile.TemporaryDirectory() as folder:
             picture = pathlib.Path(folder, "picture.png")
             ablations.draw(rows, picture)
@@ -55,11 +59,11 @@ class AblationsTest(absltest.TestCase):
 
     def test_a_run_adds_its_line_once(self):
         images = nvp.data.load("digits")
-        jobs = [ablations.job_of(ablations.QUESTIONS["affine form"][1], 0, 128)]
+        jobs = [ablations.job_of(ablations.QUESTIONS["affine form"][1], 0, 128, 100)]
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "rows.jsonl")
             for _ in range(2):
-                ablations.run(jobs, file, images, test=100)
+                ablations.run(jobs, file, images)
             (row,) = ablations.read(file)
         self.assertEqual(row["form"], "scale_first")
         self.assertBetween(row["bits_per_dim"], 1, 8)

@@ -12,8 +12,6 @@ import tfp_realnvp as nvp
 from benchmarks import quality
 from tfp_realnvp import presets
 
-_VERSIONS = {"tensorflow": "2.21.0"}
-
 
 def _line(step, time, **more):
     return {"step": step, "time": time, "epoch": 0, "steps_per_second": 2.0, "bits_per_dim": 3.0, **more}
@@ -24,7 +22,9 @@ class QualityTest(absltest.TestCase):
         super().setUp()
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         preset = dataclasses.replace(presets.digits, width=2, blocks=0, scales=1)
-        config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "versions": _VERSIONS}
+        command = ["train.py", "--preset=digits", "--output_dir=x", "--width=2", "--data_dir=y", "--verbose=2"]
+        config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "command": command}
+        config["versions"] = {"tensorflow": "2.21.0"}
         (self.folder / "config.json").write_text(json.dumps(config))
         self.parameters = nvp.trainable_parameters(preset.build())
         results = {"Real NVP": nvp.evaluation.Evaluation(2.5, 0.25, 300, 1)}
@@ -42,6 +42,10 @@ class QualityTest(absltest.TestCase):
         row = quality.row_of("digits", self.folder)
         self.assertEqual(row["test"], {"uniform": {"bits_per_dim": 2.5, "standard_error": 0.25}})
         self.assertEqual((row["images"], row["parameters"], row["histogram"]), (40 * 64, self.parameters, 9.0))
+        # What was run, not what would be.
+        self.assertEqual(row["flags"], ["--preset=digits", "--width=2"])
+        text = "\n".join(quality.table({"digits": row}))
+        self.assertIn("launch.train --preset=digits --width=2 --data_dir=DIR", text)
         # Five seconds until the first line, and five between any two.
         self.assertEqual(row["seconds"], 20)
 

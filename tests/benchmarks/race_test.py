@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
-from benchmarks import race
+from benchmarks import race, race_batches
 from tfp_realnvp import presets
 
 
@@ -42,10 +42,10 @@ class RaceTest(absltest.TestCase):
             self.assertGreater(picture.stat().st_size, 1_000)
 
     def test_batches_are_permutations_one_after_the_other(self):
-        batches = race.batches(np.arange(10), 4)
+        batches = race_batches.batches(np.arange(10), 4)
         seen = np.concatenate([next(batches) for _ in range(2)])
         self.assertLen(set(seen), 8)
-        again = race.batches(np.arange(10), 4)
+        again = race_batches.batches(np.arange(10), 4)
         np.testing.assert_array_equal(np.concatenate([next(again) for _ in range(2)]), seen)
 
     def test_ours_learns(self):

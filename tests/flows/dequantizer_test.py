@@ -8,6 +8,7 @@ from absl.testing import absltest
 
 import tfp_realnvp as nvp
 from tests import registry
+from tfp_realnvp.training import non_finite
 
 _SHAPE, _LEVELS = (4, 4, 1), 5
 
@@ -108,6 +109,29 @@ class DequantizerTest(absltest.TestCase):
             self.assertGreater(np.max(np.abs(variable.numpy() - old)), 0, variable.name)
         self.assertLen(model.average.averages, len(distribution.variables) + len(dequantizer.variables))
 
+    def test_the_l2_term_leaves_it_alone(self):
+        distribution = nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=0)
+        alone = nvp.FlowModel(distribution, levels=_LEVELS, l2=1.0)._l2_term()
+        dequantizer = registry.randomize(_dequantizer())
+        self.assertIn("magnitude", {variable.name.split(":")[0].split("/")[-1] for variable in dequantizer.variables})
+        both = nvp.FlowModel(distribution, levels=_LEVELS, l2=1.0, dequantizer=dequantizer)._l2_term()
+        self.assertGreater(alone, 0)
+        self.assertEqual(both, alone)
+
+    def test_what_is_not_finite_in_it_is_found(self):
+        distribution = nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=0)
+        dequantizer = _dequantizer()
+        model = nvp.FlowModel(distribution, levels=_LEVELS, dequantizer=dequantizer)
+        bias = dequantizer.flow.bijectors[1].conditioner.conv_out.bias
+        bias.assign(tf.fill(bias.shape, np.nan))
+        found = non_finite.first_non_finite(model, tf.constant(_images(2)), (0, 0))
+        self.assertStartsWith(found, f"the variable {bias.path} (")
+
+    def test_one_of_other_images_is_refused(self):
+        distribution = nvp.real_nvp(event_shape=_SHAPE, levels=256, scales=1, width=2, blocks=0)
+        with self.assertRaisesRegex(ValueError, "expected a dequantizer of 256 levels, .* got one of 5, "):
+            nvp.FlowModel(distribution, levels=256, dequantizer=_dequantizer())
+
     def test_checkpoints_have_it(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         batches = tf.data.Dataset.from_tensor_slices(_images(8)).batch(4)
@@ -133,9 +157,18 @@ class DequantizerTest(absltest.TestCase):
             nvp.training.restore(other_flow, nvp.training.latest(path), other)
             alone, _ = built()
             nvp.training.restore(alone, nvp.training.latest(path))
+            # Beside the weights `last` has the averages, which are read in their place.
+            last_flow, last = built()
+            nvp.training.restore(last_flow, tf.train.latest_checkpoint(f"{path}/checkpoints/last"), last)
             if model.average is not None:
                 model.average.copy_to_variables()
-            for ours, theirs in ((flow, other_flow), (dequantizer, other), (flow, alone)):
+            for ours, theirs in (
+                (flow, other_flow),
+                (dequantizer, other),
+                (flow, alone),
+                (flow, last_flow),
+                (dequantizer, last),
+            ):
                 for variable, read in zip(ours.variables, theirs.variables, strict=True):
                     np.testing.assert_allclose(read, variable, rtol=1e-6)
 

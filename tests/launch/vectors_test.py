@@ -73,6 +73,14 @@ class VectorsTest(parameterized.TestCase):
         about = nvp.serving.describe(self.trained / "saved_model")
         self.assertIn("--dataset=csv:table.csv ", about["command"])
 
+    def test_a_report_of_it(self):
+        result = programs.run("report", f"--output_dir={self.trained}")
+        self.assertEqual(result.status, 0, result.errors)
+        page = (self.trained / "report.html").read_text()
+        nats = json.loads((self.trained / "results.json").read_text())["spline_coupling"]["nats"]
+        for part in ("Test log-likelihood, nats", f"{nats:.4f}", "more is better", "Timing"):
+            self.assertIn(part, page)
+
     def test_samples_of_a_run(self):
         result = programs.run("sample", f"--output_dir={self.trained}", "--count=7", "--seed=3")
         self.assertEqual(result.status, 0, result.errors)

@@ -64,7 +64,7 @@ class FolderTest(parameterized.TestCase):
 
     def test_a_run_from_before_a_setting_had_its_default(self):
         training.claim(self.folder, _CONFIG)
-        defaults = {"blocks": 2, "width": 99, "hidden": (3,)}
+        defaults = {"blocks": 2, "width": 99, "hidden": (3,), "notes": "of no model"}
         training.claim(self.folder, _other(blocks=2, hidden=(3,)), defaults)
         with self._error(
             f"{self.folder} holds another model's run, with blocks=2 (here 4): choose another --output_dir"

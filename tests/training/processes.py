@@ -117,7 +117,7 @@ def train(
         distribution = flow(**{"dtype": "float64", **(settings or {})})
         dequantizer = None
         if learns_noise:
-            noise = dict(levels=small.LEVELS, couplings=2, width=2, blocks=0, dtype="float64")
+            noise = dict(levels=small.LEVELS, couplings=2, width=2, blocks=0, dtype=distribution.dtype.name)
             dequantizer = nvp.dequantizer(event_shape=distribution.event_shape, **noise)
         model = training.FlowModel(
             distribution, levels=small.LEVELS, dequantizer=dequantizer, seed=3, **(model_settings or {})

@@ -51,6 +51,7 @@ def _train(folder, *extra):
     return processes.train(
         training.strategy("one_device"),
         epochs=_EPOCHS,
+        learns_noise=True,
         settings=dict(dtype="float32", rho=0.9),
         model_settings=dict(average_decay=0.9),
         output_dir=folder,

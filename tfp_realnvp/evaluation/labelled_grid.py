@@ -108,7 +108,7 @@ def save_animation(
     #### Examples
 
     ```python
-    save_animation("/tmp/noise.gif", np.random.default_rng(0).uniform(0, 256, [10, 8, 8, 1]))
+    save_animation("noise.gif", np.random.default_rng(0).uniform(0, 256, [10, 8, 8, 1]))
     ```
     """
     grids = [image_grid(frame[np.newaxis], 1, levels, magnify=magnify) for frame in np.asarray(frames)]

@@ -143,4 +143,4 @@ def _layer(
         hidden=hidden, activation=activation, context_size=context_size, dtype=policy, name=f"{name}_network"
     )
     network.build((None, size))
-    return MaskedAutoregressive(network, size, initial_gain=2.0, dtype=dtype, name=name)
+    return MaskedAutoregressive(network, size, dtype=dtype, name=name)
