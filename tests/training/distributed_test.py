@@ -60,8 +60,14 @@ class DistributedTest(parameterized.TestCase):
         ("by_default", {}),
         # Whose first batch sets what it normalises by.
         ("act_norm", dict(flow=nvp.glow, settings=_GLOW)),
-        ("variational_dequantization", dict(learns_noise=True)),
-        ("with_all", dict(settings=dict(rho=0.9), model_settings=dict(clip_norm=1.0, average_decay=0.9))),
+        (
+            "with_all",
+            dict(
+                learns_noise=True,
+                settings=dict(rho=0.9),
+                model_settings=dict(clip_norm=1.0, average_decay=0.9),
+            ),
+        ),
     )
     def test_two_devices_are_as_one(self, kwargs):
         two = processes.Process(_mirrored, kwargs)
