@@ -3,7 +3,7 @@
 #
 #   docs/strangers_path.sh FOLDER [FLAGS]
 #
-# works in FOLDER, which is made; FLAGS go to launch.train, after those of the page.
+# works in FOLDER, a new one; FLAGS go to launch.train, after those of the page.
 set -euo pipefail
 if (($# < 1)); then
   echo "expected FOLDER [FLAGS], got nothing" >&2
@@ -12,6 +12,10 @@ fi
 root=$(realpath "$(dirname "$0")/..")
 mkdir -p "$1"
 cd "$1"
+if [[ -e runs || -e served ]]; then
+  echo "expected a new FOLDER, got $PWD, which has been used" >&2
+  exit 1
+fi
 shift
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"

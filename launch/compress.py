@@ -9,10 +9,9 @@ Writes compression.png into --pictures_dir. The images are of --split, drawn wit
 
 from __future__ import annotations
 
-import numpy as np
 from absl import flags
 
-from launch import run, source
+from launch import compression_rows, pictures, run, source
 from tfp_realnvp import evaluation, flows
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the images are from.")
@@ -28,17 +27,10 @@ def main() -> None:
         raise run.UsageError(str(error)) from error
     if not orders:
         raise run.UsageError("expected a model of several scales, got one whose latents are all of one scale")
-    scales = flows.scale_of_latents(model.shape, orders)
     pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value)
-    z = source.encode(model, pixels, labels)
-    rows, names = [pixels], ["images"]
     progress = source.progress((len(orders) + 1) * _COUNT.value)
-    for scale in range(len(orders) + 1):
-        kept = evaluation.keep_coarse(z, scales, scale, fill=_FILL.value, seed=run.SEED.value)
-        rows.append(source.decode(model, kept, labels))
-        names.append(f"{100 * np.mean(scales >= scale):.3g}% kept")
-        progress((scale + 1) * _COUNT.value)
-    path = source.picture_path(model, "compression.png", source.OUTPUT_FILE.value)
+    rows, names = compression_rows.draw(model, pixels, labels, fill=_FILL.value, progress=progress)
+    path = pictures.path(model, "compression.png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels))
     source.wrote(path)
 

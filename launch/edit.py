@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
-from launch import run, source
+from launch import pictures, run, source
 from tfp_realnvp import evaluation
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the images are from.")
@@ -32,12 +32,13 @@ def main() -> None:
         source.dequantized(model, pixels),
         labels,
         model.classes,
+        jit_compile=run.jit_compile(),
         progress=source.progress(_COUNT.value * model.classes),
     )
     rows = np.concatenate([pixels[:, np.newaxis], edited], 1)
     names = [f"label {label}" for label in labels]
     columns = ["image", *map(str, range(model.classes))]
-    path = source.picture_path(model, "edit.png", source.OUTPUT_FILE.value)
+    path = pictures.path(model, "edit.png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, columns, model.levels))
     source.wrote(path)
 

@@ -61,6 +61,7 @@ def main() -> None:
             labels=preset.classes,
             metadata={
                 "dataset": preset.dataset,
+                "files": config["model"].get("files"),
                 "preset": config["preset"],
                 "command": run.command_line(config["command"]),
             },

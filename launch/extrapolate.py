@@ -9,9 +9,10 @@ below one of the size of training, each pixel as large. Writes extrapolation-SEE
 
 from __future__ import annotations
 
+import numpy as np
 from absl import flags
 
-from launch import run, source
+from launch import pictures, run, source
 from tfp_realnvp import evaluation
 
 _FACTORS = flags.DEFINE_list("factors", ["2", "10"], "How many times higher and wider than in training.")
@@ -24,12 +25,14 @@ _MAGNIFY = flags.DEFINE_integer("magnify", 2, "Side of the square that a pixel i
 
 def main() -> None:
     factors = _factors()
+    if not _TEMPERATURE.value < np.inf:  # False for NaN, too.
+        raise run.UsageError(f"expected --temperature to be a number, got {_TEMPERATURE.value}")
     model = source.open_image_model()
     # Rows of about the same width.
     counts = [max(factors) // factor for factor in factors]
     rows, names = [], []
-    progress = source.progress(len(factors), unit="size")
-    for done, (factor, count) in enumerate(zip(factors, counts, strict=True), start=1):
+    progress, drawn = source.progress(sum(counts)), 0
+    for factor, count in zip(factors, counts, strict=True):
         seed = (run.SEED.value, factor)
         z = evaluation.draw_latents(
             model.distribution, count, seed=seed, factor=factor, temperature=_TEMPERATURE.value
@@ -37,10 +40,11 @@ def main() -> None:
         labels = source.labels_in_turn(model, count, _LABEL.value)
         # In batches of about a hundred images of the size of training, in memory.
         size = max(100 // factor**2, 1)
-        rows.append(source.decode(model, z, labels, batch_size=size))
+        shown = lambda done, before=drawn: progress(before + done)  # noqa: E731
+        rows.append(source.decode(model, z, labels, batch_size=size, progress=shown))
         names.append(f"{factor}x, {z.shape[1]}x{z.shape[2]}")
-        progress(done)
-    path = source.picture_path(model, f"extrapolation-{run.SEED.value}.png", source.OUTPUT_FILE.value)
+        drawn += count
+    path = pictures.path(model, f"extrapolation-{run.SEED.value}.png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels, magnify=_MAGNIFY.value))
     source.wrote(path)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
-from launch import run, source
+from launch import pictures, run, source
 from tfp_realnvp import evaluation
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the four images are from.")
@@ -28,6 +28,8 @@ _FRAMES = flags.DEFINE_integer("frames", 12, "Frames from one image to the next 
 
 
 def main() -> None:
+    if pictures.OUTPUT_FILE.value is not None:
+        raise run.UsageError("expected --pictures_dir for three pictures, got --output_file")
     model = source.open_image_model()
     label = _LABEL.value if model.classes is None else _LABEL.value or 0
     pixels, labels = source.some_examples(model, _SPLIT.value, 4, label)
@@ -54,13 +56,13 @@ def main() -> None:
     _write(model, "manifold.png", picture)
     picture = evaluation.labelled_grid(others, list(ways), [f"{part:.2g}" for part in t], model.levels)
     _write(model, "interpolation.png", picture)
-    path = source.picture_path(model, "interpolation.gif", None)
+    path = pictures.path(model, "interpolation.gif")
     evaluation.save_animation(path, motion, model.levels)
     source.wrote(path)
 
 
 def _write(model: source.Source, name: str, picture: np.ndarray) -> None:
-    path = source.picture_path(model, name, None)
+    path = pictures.path(model, name)
     evaluation.save_picture(path, picture)
     source.wrote(path)
 

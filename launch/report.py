@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from launch import run, source
+from launch import compression_rows, results, run, source
 from tfp_realnvp import evaluation, flows, presets
 
 _REPORT = flags.DEFINE_string("report", None, "File to write; by default OUTPUT_DIR/report.html.")
@@ -45,18 +45,18 @@ def main() -> None:
     if source.SAVED_MODEL.value is not None:
         raise run.UsageError("expected a run's folder for a report, got --saved_model, which holds no training")
     config = run.trained_config()
-    results = _read_results()
+    figures = _read_results()
     metrics = _read_metrics()
     model = source.open_model()
     progress = source.progress(5, unit="part")
-    parts = [_settings(config), _bits(config, results), _curves(metrics)]
+    parts = [_settings(config), _bits(config, figures), _curves(metrics)]
     progress(1)
     if len(model.shape) == 3:
-        pixels, labels = source.some_examples(model, "test", _IMAGES)
+        pixels, labels = source.some_examples(model, "test", _IMAGES, at_most=True)
         progress(2)
         parts.append(_samples(model))
         progress(3)
-        parts += [_manifold(model), *_compression(model, pixels[:10], labels[:10])]
+        parts += [*_manifold(model), *_compression(model, pixels[:10], labels[:10])]
         progress(4)
         parts.append(_inversion(model, pixels, labels))
     parts.append(_timing(model, metrics))
@@ -90,32 +90,25 @@ def _settings(config: dict[str, Any]) -> str:
     ]
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows += [("preset", config["preset"]), ("epochs", str(config["epochs"])), ("versions", versions)]
-    rows += [("commit", config["commit"] or "unknown")]
+    commit = config["commit"] or "unknown"
+    rows.append(("commit", f"{commit}, and changes" if config.get("uncommitted_changes") else commit))
     command = html.escape(run.command_line(config["command"]))
     return f"<h2>Settings</h2>\n<p><code>{command}</code></p>\n{_table(('setting', 'value'), rows)}"
 
 
-def _bits(config: dict[str, Any], results: dict[str, dict[str, Any]]) -> str:
+def _bits(config: dict[str, Any], figures: dict[str, dict[str, Any]]) -> str:
     """The table of what the run and its baselines got on the test set."""
-    key, unit = ("nats", "log-likelihood, nats") if "nats" in next(iter(results.values())) else ("bits_per_dim",) * 2
-    unit = unit.replace("bits_per_dim", "bits/dim")
-    rows = [(name, f"{row[key]:.4f}", f"{row['standard_error']:.4f}") for name, row in results.items()]
-    rows += _published(config)
-    count = next(iter(results.values()))["num_examples"]
-    better = "more is better" if key == "nats" else "less is better"
+    first = next(iter(figures.values()))
+    of_vectors = "nats" in first
+    key, unit = ("nats", "log-likelihood, nats") if of_vectors else ("bits_per_dim", "bits/dim")
+    rows = [(name, f"{row[key]:.4f}", f"{row['standard_error']:.4f}") for name, row in figures.items()]
+    published = results.published(presets.of_settings(config["model"]), presets.get(config["preset"]))
+    rows += [(name, f"{figure:.2f}", "") for name, figure in published.items()]
+    better = "more is better" if of_vectors else "less is better"
     return (
         f"<h2>Test {unit}</h2>\n{_table(('model', unit, '+- standard error'), rows)}\n"
-        f"<p>On {count:,} examples; {better}. The error is that of the mean over them.</p>"
+        f"<p>On {first['num_examples']:,} examples; {better}. The error is that of the mean over them.</p>"
     )
-
-
-def _published(config: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The paper's figure as a row, where the run has the paper's data and flow."""
-    ours, papers = presets.of_settings(config["model"]), presets.get(config["preset"])
-    if (ours.dataset, ours.flow) != (papers.dataset, papers.flow):
-        return []
-    found = {"Real NVP": papers.published_bits_per_dim, "MAF": papers.published_nats}
-    return [(f"{name} as published", f"{figure:.2f}", "") for name, figure in found.items() if figure is not None]
 
 
 def _curves(metrics: list[dict[str, Any]]) -> str:
@@ -144,35 +137,32 @@ def _samples(model: source.Source) -> str:
     temperatures = (0.7, 1.0)
     z = evaluation.draw_latents(model.distribution, 10, seed=(run.SEED.value, 0))
     labels = source.labels_in_turn(model, 10, None)
-    rows = [source.decode(model, temperature * z, labels) for temperature in temperatures]
+    scaled = np.concatenate([temperature * z for temperature in temperatures])
+    rows = np.split(source.decode(model, scaled, np.tile(labels, len(temperatures))), len(temperatures))
     names = [f"T = {temperature:g}" for temperature in temperatures]
     return f"<h2>Samples</h2>\n{_picture(model, rows, names, 'Samples at two temperatures')}"
 
 
-def _manifold(model: source.Source) -> str:
-    """The surface between four images of the test set, of one class where there are classes."""
+def _manifold(model: source.Source) -> list[str]:
+    """The surface between four images of the test set, of one class where there are classes; nothing of fewer."""
     label = None if model.classes is None else 0
-    pixels, labels = source.some_examples(model, "test", 4, label)
+    pixels, labels = source.some_examples(model, "test", 4, label, at_most=True)
+    if len(pixels) < 4:
+        return []
     angles = np.arange(8) * np.pi / 4
     z = evaluation.manifold(source.encode(model, pixels, labels), angles, angles)
     decoded = source.decode(model, z.reshape(-1, *model.shape), source.labels_in_turn(model, 64, label))
     degrees = [f"{angle:.0f}°" for angle in np.degrees(angles)]
     rows = decoded.reshape(8, 8, *model.shape)
     picture = _picture(model, rows, [f"phi {name}" for name in degrees], "Manifold", degrees)
-    return f"<h2>Between four images</h2>\n{picture}"
+    return [f"<h2>Between four images</h2>\n{picture}"]
 
 
 def _compression(model: source.Source, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
     """Images from their coarser latents, of a flow of several scales."""
-    orders = flows.split_orders(model.distribution.flow)
-    if not orders:
+    if not flows.split_orders(model.distribution.flow):
         return []
-    scales = flows.scale_of_latents(model.shape, orders)
-    z = source.encode(model, pixels, labels)
-    rows, names = [pixels], ["images"]
-    for scale in range(len(orders) + 1):
-        rows.append(source.decode(model, evaluation.keep_coarse(z, scales, scale, seed=run.SEED.value), labels))
-        names.append(f"{100 * np.mean(scales >= scale):.3g}% kept")
+    rows, names = compression_rows.draw(model, pixels, labels)
     return [f"<h2>From the coarser latents</h2>\n{_picture(model, rows, names, 'Compression')}"]
 
 
@@ -201,11 +191,15 @@ def _timing(model: source.Source, metrics: list[dict[str, Any]]) -> str:
     events, context = tf.constant(z), source.one_hot(model, labels)
     given = () if context is None else (tf.constant(context),)
     for name, way in ways.items():
-        timed = tf.function(way)
-        found = timed(events, *given)[0]  # Traced here; what is timed comes next.
-        started = time.perf_counter()
-        timed(events, *given)[0].numpy()
-        rows.append((f"{name}, an event in a batch of {_IMAGES}", f"{(time.perf_counter() - started) / _IMAGES:.2g} s"))
+        timed = tf.function(way, jit_compile=run.jit_compile(), autograph=False)
+        found, _ = timed(events, *given)
+        found.numpy()  # Traced and done; what is timed comes next.
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            timed(events, *given)[0].numpy()
+            seconds.append(time.perf_counter() - started)
+        rows.append((f"{name}, an event in a batch of {_IMAGES}", f"{statistics.median(seconds) / _IMAGES:.2g} s"))
         events = found
     devices = ", ".join(sorted({device.device_type for device in tf.config.list_logical_devices()}))
     return f"<h2>Timing</h2>\n{_table(('what', 'figure'), rows)}\n<p>The last two here and now, on {devices}.</p>"

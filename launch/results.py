@@ -83,13 +83,12 @@ def _of_images(
     print(f"\n{f'test bits/dim on {images.name}':42}{'bits/dim':>10}{'+-':>10}")
     for name, row in rows.items():
         print(f"{name:42}{row.bits_per_dim:10.4f}{row.standard_error:10.4f}")
-    if preset.published_bits_per_dim is not None and preset.flow == "real_nvp":
-        print(f"{'Real NVP as published':42}{preset.published_bits_per_dim:10.2f}")
+    _print_published(preset)
 
     given = run.contexts(preset, 64)
     samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0), **given))()
     evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
-    _write(preset, images.name, distribution, rows, folder, "samples.png")
+    _write(preset, images, distribution, rows, folder, "samples.png")
     better = min(row.bits_per_dim for row in baselines.values())
     return better - next(iter(ours.values())).bits_per_dim, "bits/dim under the better baseline"
 
@@ -107,19 +106,18 @@ def _of_vectors(
     print(f"\n{'test log-likelihood':42}{'nats':>10}{'+-':>10}")
     for name, row in rows.items():
         print(f"{name:42}{row.nats:10.4f}{row.standard_error:10.4f}")
-    if preset.published_nats is not None and preset.flow == "maf" and vectors.name == preset.dataset:
-        print(f"{'MAF as published':42}{preset.published_nats:10.2f}")
+    _print_published(preset)
     samples = tf.function(lambda: distribution.sample(1000, seed=(run.SEED.value, 0)))()
     columns = vectors.columns or [f"column_{i}" for i in range(vectors.shape[0])]
     np.savetxt(folder / "samples.csv", samples, delimiter=",", header=",".join(columns), comments="", fmt="%.7g")
-    _write(preset, vectors.name, distribution, rows, folder, "samples.csv")
+    _write(preset, vectors, distribution, rows, folder, "samples.csv")
     ours, baseline = (row.nats for row in rows.values())
     return ours - baseline, "nats over the Gaussian"
 
 
 def _write(
     preset: presets.Preset,
-    dataset: str,
+    given: data.ImageData | data.VectorData,
     distribution: nvp.FlowDistribution,
     rows: dict[str, Any],
     folder: pathlib.Path,
@@ -129,12 +127,27 @@ def _write(
     results = {name: dataclasses.asdict(row) for name, row in rows.items()}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
-    metadata = {"dataset": dataset, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
+    metadata = {"dataset": given.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
+    if isinstance(given, data.ImageData):
+        metadata["files"] = given.files
     serving.save(distribution, folder / "saved_model", labels=preset.classes, metadata=metadata)
     print("\nWrote:")
     written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
     for name in (samples, *written, "saved_model"):
         print(f"  {folder / name}")
+
+
+def published(ours: presets.Preset, papers: presets.Preset) -> dict[str, float]:
+    """The paper's figure by the name of its row, where a model has the paper's data and flow."""
+    if (ours.dataset, ours.flow) != (papers.dataset, papers.flow):
+        return {}
+    found = {"Real NVP as published": papers.published_bits_per_dim, "MAF as published": papers.published_nats}
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _print_published(preset: presets.Preset) -> None:
+    for name, figure in published(preset, presets.get(run.PRESET.value)).items():
+        print(f"{name:42}{figure:10.2f}")
 
 
 def _title(preset: presets.Preset) -> str:

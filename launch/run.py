@@ -91,6 +91,8 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
 
 def open_images(name: str, labels: bool = False) -> data.ImageData:
     """The image set of that name, in `--data_dir`, with labels or without."""
+    if name.startswith("folder:"):
+        print(f"Looking at every image of {name}", flush=True)
     try:
         return data.load(name, DATA_DIR.value, labels=labels)
     except ValueError as error:
@@ -168,6 +170,16 @@ def load_images(name: str, shape: Sequence[int], levels: int, classes: int | Non
             f"{images.shape} and {images.levels} levels"
         )
     return images
+
+
+def warn_of_other_files(images: data.ImageData, files: str | None) -> None:
+    """Says so where a folder is not what it was in training, which had those files."""
+    if DATASET.value is None and images.files != files:
+        print(
+            f"Warning: {images.name} had files {files} in training, here {images.files}: what was trained on may be "
+            "among its test images",
+            file=sys.stderr,
+        )
 
 
 def start(main: Callable[[], None]) -> None:

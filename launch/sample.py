@@ -9,7 +9,7 @@ Writes samples-SEED.png, or .csv of vectors, into the run's folder. The same see
 
 With several temperatures, the same draws at each, scaled: one row each. With --neighbours, below each sample the
 training images that are nearest to it, so that what was learned by heart is seen. --latents has an array `latents`
-[n, height, width, channels] to decode instead of draws, such as `tfp_realnvp.evaluation.encode` gives.
+[n, height, width, channels] to decode instead of draws, such as `launch.encode` writes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import zipfile
 import numpy as np
 from absl import flags
 
-from launch import run, source
-from tfp_realnvp import evaluation
+from launch import pictures, run, source
+from tfp_realnvp import data, evaluation
 
 _COUNT = flags.DEFINE_integer(
     "count", None, "Number of images; by default 100, or 10 in a row with several temperatures or neighbours.", 1
@@ -37,7 +37,7 @@ _TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, s
 _NEIGHBOURS = flags.DEFINE_integer(
     "neighbours", 0, "Training images below each sample, the nearest in pixels first.", lower_bound=0
 )
-_LATENTS = flags.DEFINE_string("latents", None, "An .npz file with `latents` to decode instead of draws.")
+_LATENTS = flags.DEFINE_string("latents", None, "An .npz or .npy file of latents to decode instead of draws.")
 
 
 def main() -> None:
@@ -48,6 +48,9 @@ def main() -> None:
         raise run.UsageError(f"expected a model of images for rows, got one of vectors of shape {model.shape}")
     if len(temperatures) > 1 and _NEIGHBOURS.value:
         raise run.UsageError("expected several temperatures or --neighbours, got both")
+    if _COLUMNS.value is not None and (in_rows or len(model.shape) != 3):
+        raise run.UsageError("expected images of one temperature without neighbours for --columns")
+    training = _training_images(model) if _NEIGHBOURS.value else None
     z = _draws(model, _COUNT.value or (10 if in_rows else 100)) if _LATENTS.value is None else _given(model)
     everything = np.concatenate([temperature * z for temperature in temperatures])
     labels = source.labels_in_turn(model, len(z), _LABEL.value, period=_BATCH_SIZE.value)
@@ -55,21 +58,21 @@ def main() -> None:
         model,
         everything,
         np.tile(labels, len(temperatures)),
-        batch_size=_BATCH_SIZE.value,
+        batch_size=min(_BATCH_SIZE.value, source.DECODED),
         progress=source.progress(len(everything)),
     )
     samples = np.split(decoded, len(temperatures))
     if len(model.shape) == 1:
-        path = source.picture_path(model, f"samples-{run.SEED.value}.csv", source.OUTPUT_FILE.value)
+        path = pictures.path(model, f"samples-{run.SEED.value}.csv")
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savetxt(path, samples[0], delimiter=",", fmt="%.7g")
         source.wrote(path)
         return
-    path = source.picture_path(model, f"samples-{run.SEED.value}.png", source.OUTPUT_FILE.value)
+    path = pictures.path(model, f"samples-{run.SEED.value}.png")
     if in_rows:
         names = [f"T = {temperature:g}" for temperature in temperatures]
-        if _NEIGHBOURS.value:
-            samples, names = _with_neighbours(model, samples[0])
+        if training is not None:
+            samples, names = _with_neighbours(model, samples[0], training)
         evaluation.save_picture(path, evaluation.labelled_grid(samples, names, levels=model.levels))
     else:
         evaluation.save_image_grid(path, samples[0], _COLUMNS.value, levels=model.levels)
@@ -102,8 +105,8 @@ def _given(model: source.Source) -> np.ndarray:
     """The latents of `--latents`, of the model's shape or of another height and width."""
     path = pathlib.Path(_LATENTS.value)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            latents = file["latents"] if isinstance(file, np.lib.npyio.NpzFile) else file
+        file = np.load(path, allow_pickle=False)
+        latents = file if isinstance(file, np.ndarray) else file["latents"]
     except FileNotFoundError:
         raise run.UsageError(f"expected a file of latents, found none at {path}") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -114,12 +117,22 @@ def _given(model: source.Source) -> np.ndarray:
         raise run.UsageError(
             f"expected finite latents [n, {', '.join(map(str, shape))}], got {latents.dtype} {list(latents.shape)}"
         )
+    if _NEIGHBOURS.value and latents.shape[1:] != shape:
+        raise run.UsageError(f"expected latents of shape {shape} for --neighbours, got {latents.shape[1:]}")
     return latents[: _COUNT.value]
 
 
-def _with_neighbours(model: source.Source, samples: np.ndarray) -> tuple[list[np.ndarray], list[str]]:
-    """Rows: the samples, the nearest training image of each, the second nearest, ..."""
+def _training_images(model: source.Source) -> data.ImageData:
     images = source.open_data(model, labels=False)
+    if _NEIGHBOURS.value > (count := images.num_examples("train")):
+        raise run.UsageError(f"expected at most {count} --neighbours, the training images, got {_NEIGHBOURS.value}")
+    return images
+
+
+def _with_neighbours(
+    model: source.Source, samples: np.ndarray, images: data.ImageData
+) -> tuple[list[np.ndarray], list[str]]:
+    """Rows: the samples, the nearest training image of each, the second nearest, ..."""
     levels = np.clip(np.floor(samples), 0, model.levels - 1)
     found, _ = evaluation.nearest_images(
         levels,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
@@ -19,13 +20,11 @@ from tfp_realnvp.flows import FlowDistribution
 SAVED_MODEL = flags.DEFINE_string(
     "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
 )
-PICTURES_DIR = flags.DEFINE_string(
-    "pictures_dir", None, "Folder of the pictures. By default the run's, or the working directory for an export."
-)
-OUTPUT_FILE = flags.DEFINE_string("output_file", None, "File of the picture, instead of one in --pictures_dir.")
 
 # Enough to choose examples from, of a set that may have a million.
 _EXAMPLES = 10_000
+# Decoded at a time: so few that a progress bar moves.
+DECODED = 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +36,15 @@ class Source:
       dataset: the name of the data, as of `--dataset`, or None where an export does not say.
       levels: number of levels of a pixel, or None of vectors.
       classes: number of classes of a conditional model, or None.
-      folder: where its pictures go: the run's folder, or the working directory for an exported model.
+      files: which files a folder of images had in training; None of other data.
+      folder: where its pictures go: `--output_dir`, the run's folder, or the working directory for an exported model.
     """
 
     distribution: FlowDistribution
     dataset: str | None
     levels: int | None
     classes: int | None
+    files: str | None
     folder: pathlib.Path
 
     @property
@@ -56,15 +57,20 @@ def open_model() -> Source:
     if SAVED_MODEL.value is None:
         preset = run.trained_preset()
         distribution = run.trained_distribution(preset)
-        return Source(distribution, preset.dataset, preset.levels, preset.classes, run.output_dir())
+        files = run.trained_config()["model"].get("files")
+        return Source(distribution, preset.dataset, preset.levels, preset.classes, files, run.output_dir())
     try:
         version = serving.version_path(SAVED_MODEL.value)
         about = serving.describe(version)
     except FileNotFoundError as error:
         raise run.UsageError(str(error)) from error
     print(f"Reading {version}", flush=True)
-    folder = pathlib.Path(".")
-    return Source(serving.load(version), about.get("dataset"), about["levels"], about.get("labels"), folder)
+    folder = pathlib.Path(run.OUTPUT_DIR.value or ".")
+    saved = [about.get("dataset"), about["levels"], about.get("labels"), about.get("files")]
+    model = Source(serving.load(version), *saved, folder)
+    if len(model.shape) == 3 and model.levels is None:
+        raise run.UsageError(f"expected a model of pixels with levels, got one of real-valued images in {version}")
+    return model
 
 
 def open_image_model() -> Source:
@@ -91,10 +97,14 @@ def open_data(source: Source, labels: bool | None = None) -> data.ImageData | da
             raise run.UsageError(f"expected vectors of shape {source.shape}, got {name} of {table.shape}")
         return table
     labels = source.classes is not None if labels is None else labels
-    return run.load_images(name, source.shape, source.levels, source.classes if labels else None)
+    images = run.load_images(name, source.shape, source.levels, source.classes if labels else None)
+    run.warn_of_other_files(images, source.files)
+    return images
 
 
-def some_examples(source: Source, split: str, count: int, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def some_examples(
+    source: Source, split: str, count: int, label: int | None = None, *, at_most: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Images of a split, drawn with `--seed`, and their classes.
 
     Args:
@@ -102,27 +112,28 @@ def some_examples(source: Source, split: str, count: int, label: int | None = No
       split: "train", "validation" or "test".
       count: how many.
       label: the class that all are to have, of a conditional model.
+      at_most: whether fewer will do, where there are fewer.
 
     Returns:
       uint8 `[count, height, width, channels]` and integers `[count]`.
     """
     check_label(source, label)
     images = open_data(source)
-    total = images.num_examples(split)
-    pixels, labels = [], []
+    pixels, labels, seen = [], [], 0
     for batch in images.evaluation_batches(split, 1000):
-        part, classes = batch if source.classes is not None else (batch, np.full(len(batch), -1))
-        pixels.append(np.asarray(part))
-        labels.append(np.asarray(classes))
-        if sum(map(len, pixels)) >= _EXAMPLES:
+        part, classes = map(np.asarray, batch if source.classes is not None else (batch, np.full(len(batch), -1)))
+        # Of a set with images whose class is not known, a conditional model can take those alone that have one.
+        fit = classes == label if label is not None else (classes >= 0) | (source.classes is None)
+        pixels.append(part[fit])
+        labels.append(classes[fit])
+        seen += len(part)
+        if seen >= _EXAMPLES and sum(map(len, pixels)) >= count:
             break
     pixels, labels = np.concatenate(pixels), np.concatenate(labels)
-    # Of a set with images whose class is not known, a conditional model can take those alone that have one.
-    fit = np.flatnonzero(labels == label if label is not None else (labels >= 0) | (source.classes is None))
-    if len(fit) < count:
+    if len(pixels) < count and not at_most:
         of_label = "" if label is None else f" of label {label}"
-        raise run.UsageError(f"expected {count} images{of_label} in {split}, found {len(fit)} among {total}")
-    chosen = np.random.default_rng(run.SEED.value).choice(fit, count, replace=False)
+        raise run.UsageError(f"expected {count} images{of_label} in {split}, found {len(pixels)} among {seen}")
+    chosen = np.random.default_rng(run.SEED.value).choice(len(pixels), min(count, len(pixels)), replace=False)
     return pixels[chosen], labels[chosen]
 
 
@@ -138,7 +149,7 @@ def decode(
     z: np.ndarray,
     labels: np.ndarray,
     *,
-    batch_size: int = 100,
+    batch_size: int = DECODED,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """The events of latents; of a model that is not told labels, they do not matter."""
@@ -151,8 +162,11 @@ def decode(
             jit_compile=run.jit_compile(),
             progress=progress,
         )
-    except ValueError as error:  # Of a height and width that the flow cannot halve.
-        raise run.UsageError(str(error)) from error
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        height, width = z.shape[1:3]
+        raise run.UsageError(
+            f"expected latents of a height and width that the flow can halve at each scale, got {height}x{width}"
+        ) from error
 
 
 def check_label(source: Source, label: int | None) -> None:
@@ -193,13 +207,6 @@ def progress(total: int, unit: str = "image") -> Callable[[int], None]:
             bars[0].update(done)
 
     return update
-
-
-def picture_path(source: Source, name: str, given: str | None) -> pathlib.Path:
-    """Where a picture goes: the file that was given, or one of that name in `--pictures_dir`."""
-    if given is not None:
-        return pathlib.Path(given)
-    return (pathlib.Path(PICTURES_DIR.value) if PICTURES_DIR.value else source.folder) / name
 
 
 def wrote(path: pathlib.Path) -> None:

@@ -163,7 +163,7 @@ def main() -> None:
         print(nvp.summary(distribution), flush=True)
         if model.dequantizer is not None:
             print(f"\nDequantisation:\n{nvp.summary(model.dequantizer)}", flush=True)
-        training.claim(folder, _config(preset), presets.DEFAULTS)
+        training.claim(folder, _config(preset, images), presets.DEFAULTS)
     started = time.monotonic()
     _train(preset, model, images, folder, is_chief)
     print(f"Trained for {time.monotonic() - started:.0f} s")
@@ -202,7 +202,9 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
     if run.DATASET.value in (None, preset.dataset) and not _CONDITIONAL.value:
         return preset, None
     images = run.open_images(run.DATASET.value or preset.dataset, labels=_CONDITIONAL.value)
-    preset = dataclasses.replace(preset, classes=images.classes)
+    # Another set's mirror images may be none of it.
+    flip = preset.flip if images.name == preset.dataset else given.get("flip", False)
+    preset = dataclasses.replace(preset, classes=images.classes, flip=flip)
     return dataclasses.replace(preset, dataset=images.name, event_shape=images.shape, levels=images.levels), images
 
 
@@ -219,9 +221,12 @@ def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.di
         raise run.UsageError(str(error)) from error
 
 
-def _config(preset: presets.Preset) -> dict[str, Any]:
+def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> dict[str, Any]:
     """What makes a run: what it shares with its continuation, and where it came from."""
     settings = dataclasses.asdict(preset)
+    # Of other sets the name says what they are.
+    if isinstance(given, data.ImageData) and given.files is not None:
+        settings["files"] = given.files
     free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
     packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
     return {

@@ -155,36 +155,18 @@ class BijectorInvariantsTest(parameterized.TestCase):
     @parameterized.named_parameters(_named(_LEARNED))
     def test_variables_are_visible(self, entry):
         bijector = registry.built(entry.name)
-        trainable, moving = [], []
-        for coupling in registry.parts(bijector, (nvb.Coupling, nvb.Autoregressive)):
-            conditioner = coupling.conditioner
-            trainable += [coupling.gain.value] if hasattr(coupling, "gain") else []
-            if isinstance(conditioner, keras.layers.Layer):
-                trainable += [v.value for v in conditioner.trainable_variables]
-                moving += [v.value for v in conditioner.non_trainable_variables]
-            else:
-                trainable += [conditioner.kernel]
-        for norm in registry.parts(bijector, nvb.BatchNorm):
-            moving += [norm.moving_mean.value, norm.moving_variance.value]
-        for norm in registry.parts(bijector, nvb.ActNorm):
-            trainable += [norm.shift.value, norm.log_scale.value]
-            moving += [norm.mean.value, norm.variance.value]
-        for linear in registry.parts(bijector, nvb.InvertibleLinear):
-            learned = [linear.lower, linear.upper, linear.log_size] if linear.form == "lu" else [linear.matrix]
-            trainable += [variable.value for variable in learned]
-        for planar in registry.parts(bijector, nvb.Planar):
-            trainable += [planar.direction.value, planar.push.value, planar.offset.value]
-        for radial in registry.parts(bijector, nvb.Radial):
-            trainable += [radial.center.value, radial.raw_alpha.value, radial.raw_beta.value]
-        for standardize in registry.parts(bijector, nvb.Standardize):
-            moving += [standardize.mean.value, standardize.log_std.value]
-        for other in registry.parts(bijector, tfb.Bijector):
-            if not isinstance(other, nvb.Bijector):
-                trainable += [v for v in vars(other).values() if isinstance(v, tf.Variable)]
-        seen = {id(v) for v in bijector.trainable_variables}
-        self.assertEqual(seen, {id(v) for v in trainable})
-        self.assertEqual({id(v) for v in bijector.variables}, seen | {id(v) for v in moving})
-        self.assertLen(bijector.variables, len(seen) + len(moving))
+        held = [value for part in registry.parts(bijector, tfb.Bijector) for value in vars(part).values()]
+        variables = [v for v in held if isinstance(v, (keras.Variable, tf.Variable))]
+        for layer in held:
+            if isinstance(layer, keras.layers.Layer):
+                variables += layer.variables
+            elif isinstance(layer, registry.Affine):
+                variables.append(layer.kernel)
+        by_id = {id(v.value if isinstance(v, keras.Variable) else v): v.trainable for v in variables}
+        trainable = {name for name, learned in by_id.items() if learned}
+        self.assertEqual({id(v) for v in bijector.trainable_variables}, trainable)
+        self.assertEqual({id(v) for v in bijector.variables}, set(by_id))
+        self.assertLen(bijector.variables, len(by_id))
 
     @parameterized.named_parameters(_named(_LEARNED))
     def test_every_variable_has_a_gradient(self, entry):

@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 from PIL import Image
 
 from tfp_realnvp import data
-from tfp_realnvp.data import pipeline
+from tfp_realnvp.data import image_folder, pipeline
 from tfp_realnvp.data.sets import SPLITS
 
 
@@ -50,7 +50,7 @@ class FolderTest(_Test):
             for image in images.examples(split).as_numpy_iterator():
                 np.testing.assert_array_equal(image, written[image[0, 0, 0]].reshape(expected_shape))
 
-    @parameterized.parameters((10, (8, 1, 1)), (19, (17, 1, 1)), (100, (80, 10, 10)))
+    @parameterized.parameters((20, (16, 2, 2)), (29, (25, 2, 2)), (100, (80, 10, 10)))
     def test_splits(self, count, sizes):
         _write(_numbered(count))
         images, again = data.load("folder:pngs"), data.load(f"folder:{pathlib.Path.cwd()}/pngs/")
@@ -61,21 +61,56 @@ class FolderTest(_Test):
         self.assertNotEqual(sum(numbers, []), list(range(count)))
         self.assertEqual(numbers, [_numbers(again, split) for split in SPLITS])
 
+    def test_copies_are_in_one_split(self):
+        _write([image for image in _numbered(30) for _ in range(3)])
+        images = data.load("folder:pngs")
+        numbers = [set(_numbers(images, split)) for split in SPLITS]
+        self.assertLen(set.union(*numbers), sum(map(len, numbers)))
+        self.assertEqual(min(map(len, numbers)), 3)
+
+    @parameterized.parameters((20, 30), (29, 43), (100, 101), (100, 150))
+    def test_added_files_take_none_from_training_to_test(self, before, after):
+        everything = _numbered(after)
+        _write(everything[:before])
+        first = data.load("folder:pngs")
+        train = _numbers(first, "train")
+        _write(everything)
+        second = data.load("folder:pngs")
+        self.assertEmpty(set(train) & set(_numbers(second, "test")))
+        self.assertStartsWith(first.files, f"{before} of digest ")
+        self.assertNotEqual(first.files.split()[-1], second.files.split()[-1])
+
+    def test_a_name_decides_nothing(self):
+        _write(_numbered(20))
+        before = data.load("folder:pngs")
+        numbers = [_numbers(before, split) for split in SPLITS]
+        for path in list(pathlib.Path("pngs").iterdir()):
+            path.rename(path.with_name(f"{hash(path.name)}.png"))
+        os.rename(b"pngs/" + os.listdir(b"pngs")[0], b"pngs/\xff.png")  # No text.
+        after = data.load("folder:pngs")
+        self.assertEqual(before.files, after.files)
+        self.assertEqual([_numbers(after, split) for split in SPLITS], numbers)
+
+    def test_hidden_files_are_left_out(self):
+        _write(_numbered(20))
+        pathlib.Path("pngs/._000.png").write_bytes(b"of another system")
+        self.assertEqual(sum(map(data.load("folder:pngs").num_examples, SPLITS)), 20)
+
     def test_palette_and_other_files(self):
-        _write(_numbered(9))
+        _write(_numbered(19))
         colours = Image.fromarray(_numbered(1)[0]).convert("P", palette=Image.Palette.ADAPTIVE)
         colours.save("pngs/palette.PNG")
         pathlib.Path("pngs/notes.txt").write_text("no image")
         _write(_numbered(3, (8, 8)), "pngs/below")
         images = data.load("folder:pngs")
-        self.assertEqual(sum(map(images.num_examples, SPLITS)), 10)
+        self.assertEqual(sum(map(images.num_examples, SPLITS)), 20)
         self.assertEqual(images.shape, (4, 6, 3))
 
     @parameterized.named_parameters(("in_memory", True), ("from_files", False))
     def test_training_batches(self, in_memory):
         if not in_memory:
             self.enter_context(mock.patch.object(pipeline, "_IN_MEMORY_BYTES", 0))
-            self.enter_context(mock.patch.object(pipeline, "_SHUFFLE_BLOCK", 13))
+            self.enter_context(mock.patch.object(image_folder.FolderRecords, "shuffle_block", 13))
         _write(_numbered(50))
         images = data.load("folder:pngs")
 
@@ -88,13 +123,14 @@ class FolderTest(_Test):
         self.assertNotEqual(order(0), order(1))
 
     def test_image_size(self):
-        _write(_numbered(10, (8, 12, 3)))
+        _write(_numbered(20, (8, 12, 3)))
+        Image.fromarray(_numbered(1, (9, 5, 3))[0]).save("pngs/007.png")  # Odd, and another than the others.
         images = data.load("folder:pngs", image_size=4)
         self.assertEqual(images.shape, (4, 4, 3))
         self.assertEqual(next(images.examples("train").as_numpy_iterator()).shape, (4, 4, 3))
 
     def test_home_is_understood(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         with mock.patch.dict(os.environ, HOME=str(pathlib.Path.cwd())):
             self.assertEqual(data.load("folder:~/pngs").shape, (4, 6, 3))
 
@@ -114,7 +150,7 @@ class ErrorsTest(_Test):
         ("grey", (4, 6), "4x6 pixels of 1 channel"),
     )
     def test_another_size(self, shape, got):
-        _write(_numbered(11))
+        _write(_numbered(21))
         Image.fromarray(_numbered(1, shape)[0]).save("pngs/007.png")
         self.assertEqual(
             self._message(data.BadImageError),
@@ -123,13 +159,13 @@ class ErrorsTest(_Test):
 
     @parameterized.parameters(((5, 6, 3), "5x6 pixels of 3 channels"), ((4, 7), "4x7 pixels of 1 channel"))
     def test_an_odd_size(self, shape, got):
-        _write(_numbered(10, shape))
+        _write(_numbered(20, shape))
         self.assertEqual(
             self._message(data.BadImageError), f"pngs/000.png: expected an even height and width, got {got}"
         )
 
     def test_a_file_that_is_cut_short(self):
-        _write(_numbered(10, (32, 32, 3)))
+        _write(_numbered(20, (32, 32, 3)))
         path = pathlib.Path("pngs/003.png")
         path.write_bytes(path.read_bytes()[:-1000])
         self.assertEqual(
@@ -139,17 +175,17 @@ class ErrorsTest(_Test):
 
     @parameterized.parameters((b"", "an empty file"), (b"no image", "something else"))
     def test_no_image(self, content, got):
-        _write(_numbered(10))
+        _write(_numbered(20))
         pathlib.Path("pngs/003.png").write_bytes(content)
         self.assertEqual(self._message(data.BadImageError), f"pngs/003.png: expected a PNG file, got {got}")
 
     def test_another_kind_of_image(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         Image.fromarray(_numbered(1)[0]).save("pngs/003.png", format="jpeg")
         self.assertEqual(self._message(data.BadImageError), "pngs/003.png: expected a PNG file, got something else")
 
     def test_a_file_that_may_not_be_read(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         with mock.patch.object(pathlib.Path, "read_bytes", side_effect=PermissionError(13, "Permission denied")):
             self.assertEqual(
                 self._message(data.BadImageError),
@@ -158,21 +194,44 @@ class ErrorsTest(_Test):
 
     @parameterized.parameters((4, "RGB with alpha"), (2, "grey with alpha"))
     def test_alpha(self, channels, got):
-        _write(_numbered(10, (4, 6, channels)))
+        _write(_numbered(20, (4, 6, channels)))
         self.assertEqual(
             self._message(data.BadImageError),
             f"pngs/000.png: expected grey or RGB pixels, got {got}; flatten the image first",
         )
 
     def test_sixteen_bits(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         Image.fromarray(np.full([4, 6], 1000, np.uint16)).save("pngs/000.png")
-        self.assertEqual(self._message(data.BadImageError), "pngs/000.png: expected 8 bits for each channel, got 16")
+        self.assertEqual(
+            self._message(data.BadImageError), "pngs/000.png: expected at most 8 bits for each channel, got 16"
+        )
 
-    @parameterized.parameters(0, 9)
+    @parameterized.parameters(0, 19)
     def test_too_few(self, count):
         _write(_numbered(count))
-        self.assertEqual(self._message(data.BadImageError), f"pngs: expected 10 or more PNG files, got {count}")
+        self.assertEqual(self._message(data.BadImageError), f"pngs: expected 20 or more PNG files, got {count}")
+
+    def test_folders_below(self):
+        for folder in ("pngs", "pngs/test", "pngs/train", "pngs/.hidden"):
+            _write(_numbered(1), folder)
+        self.assertEqual(
+            self._message(data.BadImageError),
+            "pngs: expected 20 or more PNG files, got 1; folders below are not read: test, train",
+        )
+
+    def test_a_folder_that_may_not_be_listed(self):
+        _write([])
+        with mock.patch.object(pathlib.Path, "iterdir", side_effect=PermissionError(13, "Permission denied")):
+            self.assertEqual(
+                self._message(data.BadImageError), "pngs: expected a folder that can be listed, got: Permission denied"
+            )
+
+    def test_nothing_but_copies(self):
+        _write(_numbered(1) * 20)
+        self.assertEqual(
+            self._message(data.BadImageError), "pngs: expected different images, got 1 in 20 files"
+        )
 
     def test_no_folder(self):
         self.assertEqual(self._message(data.DataNotFoundError), "there is no folder pngs")
@@ -182,20 +241,20 @@ class ErrorsTest(_Test):
         )
 
     def test_no_labels(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         self.assertEqual(
             self._message(ValueError, labels=True),
             "folder:pngs: expected an image set with labels, got a folder of images, which has none",
         )
 
     def test_a_folder_by_its_mere_name(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         self.assertStartsWith(
             self._message(ValueError, "pngs"), "unknown image set 'pngs' (did you mean folder:pngs?): expected one of"
         )
 
     def test_an_unknown_split(self):
-        _write(_numbered(10))
+        _write(_numbered(20))
         with self.assertRaisesRegex(ValueError, "unknown split 'tests' of folder:pngs"):
             data.load("folder:pngs").num_examples("tests")
 

@@ -53,8 +53,11 @@ class PathTest(absltest.TestCase):
         self.assertIn("No Gaussian beside it, which takes more than 64 training images; there are 48", result.stdout)
         # The export says the same of the same images, and its samples have a likelihood.
         self.assertIn(f"folder:pngs test: {said['bits_per_dim']:.4f} +- ", result.stdout)
-        self.assertRegex(result.stdout, r"bits/dim of four samples: \[(\s*\d+\.\d*){4}\]")
+        self.assertRegex(result.stdout, r"bits/dim of four samples: \[(\s*\d+\.\d*){4}\s*\]")
         self.assertTrue((work / "runs/mine/samples-0.png").exists())
+        again = self._run("work")
+        said = f"expected a new FOLDER, got {work}, which has been used\n"
+        self.assertEqual((again.returncode, again.stderr), (1, said))
 
     def test_wants_a_folder(self):
         result = self._run()

@@ -33,6 +33,13 @@ class KeepCoarseTest(absltest.TestCase):
         self.assertGreater(np.min(np.abs(one - self.z)[:, self.scales == 0]), 0)
         self.assertEqual(one.dtype, np.float32)
 
+    def test_noise_is_standard_normal(self):
+        z = np.full([1000, *_SHAPE], 7, np.float32)
+        noise = evaluation.keep_coarse(z, self.scales, 3)
+        self.assertBetween(np.mean(noise), -0.02, 0.02)
+        self.assertBetween(np.std(noise), 0.98, 1.02)
+        self.assertGreater(np.mean(np.abs(noise[0] - noise[1])), 0.5)
+
     def test_of_all_kept_the_images_come_back(self):
         distribution = _distribution()
         x = distribution.sample(2, seed=(0, 1)).numpy()

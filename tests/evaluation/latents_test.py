@@ -38,7 +38,7 @@ class DrawLatentsTest(parameterized.TestCase):
     def test_refusals(self):
         distribution = _distribution()
         for given in (dict(count=0), dict(count=1, factor=0), dict(count=1, temperature=-1.0)):
-            with self.assertRaisesRegex(ValueError, "expected a count and a factor of at least 1 and a temperature"):
+            with self.assertRaisesRegex(ValueError, "expected a count and a factor of at least 1 and a finite temperature"):
                 evaluation.draw_latents(distribution, **given)
         vectors = nvp.real_nvp(event_shape=(4,), couplings=1, hidden=(4,))
         self.assertEqual(evaluation.draw_latents(vectors, 2).shape, (2, 4))

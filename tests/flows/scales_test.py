@@ -31,17 +31,22 @@ class SplitOrdersTest(parameterized.TestCase):
         self.assertEqual(split_orders(nvp.real_nvp(event_shape=(4,), couplings=2, hidden=(4,)).flow), ())
 
     def test_refuses_other_structures(self):
-        squeeze, other = nvb.Squeeze("diagonal"), nvb.Squeeze("diagonal")
-        unsqueeze = tfp.bijectors.Invert(other)
-        with self.assertRaisesRegex(ValueError, "undone by its own inverse"):
-            split_orders(nvb.Chain([squeeze, unsqueeze]))
-        with self.assertRaisesRegex(ValueError, "one squeeze before a split, got 0"):
-            split_orders(nvb.Chain([nvb.Split(_norms(2))]))
-        with self.assertRaisesRegex(ValueError, "one squeeze before a split, got 2"):
-            split_orders(nvb.Chain([squeeze, other, nvb.Split(_norms(2))]))
-        with self.assertRaisesRegex(ValueError, "got one within inner"):
-            inner = nvb.Chain([squeeze, nvb.Split(_norms(2))], name="inner")
-            split_orders(nvb.Chain([inner]))
+        squeeze, split = nvb.Squeeze("diagonal"), nvb.Split(_norms(2))
+        unsqueeze = tfp.bijectors.Invert(squeeze)
+        mixed = nvb.InvertibleLinear(1, name="mixed")
+        for after, got in (([], "none"), ([unsqueeze, mixed], f"{unsqueeze.name}, mixed"), ([mixed], "mixed")):
+            with self.assertRaisesRegex(ValueError, f"an unsqueeze alone after a split, got {got} in "):
+                split_orders(nvb.Chain([squeeze, split, *after]))
+        inner = [squeeze, split, unsqueeze]
+        for within in (nvb.Chain(inner, name="inner"), tfp.bijectors.Chain(inner, name="inner")):
+            with self.assertRaisesRegex(ValueError, "got one within inner"):
+                split_orders(nvb.Chain([within]))
+
+    def test_what_is_undone_after_the_split_decides(self):
+        squeeze, other = nvb.Squeeze("diagonal"), nvb.Squeeze("position_major")
+        flow = nvb.Chain([squeeze, nvb.Split(_norms(2)), tfp.bijectors.Invert(other)])
+        self.assertEqual(split_orders(flow), ("position_major",))
+        self.assertEqual(split_orders(nvb.Chain([squeeze, tfp.bijectors.Invert(other)])), ())
 
 
 class ScaleOfLatentsTest(parameterized.TestCase):

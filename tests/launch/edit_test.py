@@ -19,7 +19,8 @@ class EditTest(pictures.PicturesTest):
             same = [np.mean(one == image) for one in edited]
             # Under its own label it comes back.
             self.assertGreater(same[labels[place]], 0.97)
-            self.assertLess(min(same), 1)
+            # Under others it is another image, the same of them each time.
+            self.assertLess(np.median(np.delete(same, labels[place])), 0.97)
         picture = path.read_bytes()
         path.unlink()
         return picture

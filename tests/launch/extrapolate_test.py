@@ -46,6 +46,10 @@ class ExtrapolateTest(pictures.PicturesTest):
                 f"expected --factors to be whole numbers such as 2,10, got {given}",
             )
         self.assertEqual(
+            programs.run("extrapolate", model, "--temperature=nan").error,
+            "expected --temperature to be a number, got nan",
+        )
+        self.assertEqual(
             programs.run("extrapolate", model, "--label=1").error, "expected a model that is told labels, for --label"
         )
 

@@ -1,5 +1,6 @@
 """Folders of PNG files as the programs take them: what is said of a bad one, and what is kept of its path."""
 
+import json
 import pathlib
 import tempfile
 
@@ -49,6 +50,28 @@ class FolderTest(absltest.TestCase):
 
     def test_a_side_that_cannot_be_halved_so_often(self):
         self.assertStartsWith(self._train("--scales=4", "--batch_size=4").error, "real_nvp: ")
+
+    def test_a_run_knows_its_files(self):
+        folder = self.folder / "run"
+        flags = ("--scales=1", "--width=2", "--blocks=0", "--batch_size=16", "--epochs=1", "--preset=cifar10")
+        trained = self._train(*flags, f"--output_dir={folder}")
+        self.assertEqual(trained.status, 0, trained.errors)
+        self.assertNotIn("as published", trained.output)
+        model = json.loads((folder / "config.json").read_text())["model"]
+        self.assertFalse(model["flip"])
+        # Of two test images there is a report, with what they allow.
+        report = programs.run("report", f"--output_dir={folder}")
+        self.assertEqual(report.status, 0, report.errors)
+        page = (folder / "report.html").read_text()
+        self.assertIn("2 test images, encoded and decoded", page)
+        self.assertNotIn("Between four images", page)
+        (self.folder / "more.png").write_bytes(tf.io.encode_png(tf.fill([4, 4, 1], tf.cast(77, tf.uint8))).numpy())
+        for given in (f"--output_dir={folder}", f"--saved_model={folder / 'saved_model'}"):
+            evaluated = programs.run("evaluate", given)
+            self.assertEqual(evaluated.status, 0, evaluated.errors)
+            self.assertIn(f" had files {model['files']} in training, here 21 of digest ", evaluated.errors)
+        error = self._train(*flags, f"--output_dir={folder}").error
+        self.assertIn(f"holds another model's run, with files={model['files']} (here 21 of digest", error)
 
     def test_a_command_tells_no_path(self):
         for path in ("/home/somebody/pngs", "/home/somebody/pngs/", "pngs"):

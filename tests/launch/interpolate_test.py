@@ -71,8 +71,19 @@ class InterpolateTest(pictures.PicturesTest):
             programs.run("interpolate", f"--output_dir={folder}", "--label=1").error,
             "expected a model that is told labels, for --label",
         )
+        self.assertEqual(
+            programs.run("interpolate", f"--output_dir={folder}", "--output_file=mine.png").error,
+            "expected --pictures_dir for three pictures, got --output_file",
+        )
         self.assertStartsWith(
             programs.run("interpolate", f"--saved_model={self.folder}").error, "expected an export of tfp_realnvp with"
+        )
+
+    def test_real_valued_images_have_no_levels(self):
+        nvp.save(nvp.real_nvp(event_shape=(4, 4, 1), scales=1, width=2, blocks=0, levels=None), self.folder / "real")
+        self.assertStartsWith(
+            programs.run("interpolate", f"--saved_model={self.folder / 'real'}").error,
+            "expected a model of pixels with levels, got one of real-valued images in",
         )
 
     def test_vectors_have_no_pictures(self):

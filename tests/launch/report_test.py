@@ -103,8 +103,16 @@ class ReportTest(absltest.TestCase):
     def test_pictures_show_something(self):
         names = {"Training curves", "Samples at two temperatures", "Manifold", "Compression"}
         self.assertEqual(set(self.page.pictures), names)
-        for picture in self.page.pictures.values():
-            self.assertGreater(np.std(picture), 10)
+        self.assertGreater(np.std(self.page.pictures["Training curves"]), 10)
+        given, whole, half = _tiles(self.page.pictures["Compression"], 3, 10)
+        self.assertGreater(np.mean(given == whole), 0.97)
+        self.assertLess(np.mean(given == half), 0.97)
+        cold, warm = _tiles(self.page.pictures["Samples at two temperatures"], 2, 10)
+        for row in (given, cold, warm):
+            self.assertLen({image.tobytes() for image in row}, 10)
+        surface = _tiles(self.page.pictures["Manifold"], 8, 8)
+        np.testing.assert_array_equal(surface[4, 4], surface[0, 0])  # The latent has its sign twice.
+        self.assertGreater(np.mean(surface[4, 0] != surface[0, 0]), 0.2)
         self.assertEqual(self.page.pictures["Manifold"].shape[0] - 8 * 66 + 2, 18)  # And a line of words.
 
     def test_the_reconstruction_is_good(self):
@@ -133,6 +141,12 @@ class ReportTest(absltest.TestCase):
         )
         expected = " ".join(str(picture.shape[1]) for picture in self.page.pictures.values())
         self.assertIn(f"<title>drawn: {expected}</title>", found.stdout)
+
+
+def _tiles(picture, rows, columns):
+    """The images of a labelled picture of digits, `[rows, columns, 8, 8]`, each pixel drawn as 8x8."""
+    pixels = np.pad(picture[-(66 * rows - 2) :, -(66 * columns - 2) :, 0], [[0, 2], [0, 2]])
+    return pixels.reshape(rows, 66, columns, 66).transpose(0, 2, 1, 3)[:, :, :64:8, :64:8]
 
 
 class OtherRunsTest(absltest.TestCase):

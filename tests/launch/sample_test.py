@@ -86,7 +86,15 @@ class SampleTest(absltest.TestCase):
             programs.run("sample", model, "--temperature=1,2", "--neighbours=1").error,
             "expected several temperatures or --neighbours, got both",
         )
-        for given in ("x", "-1", "nan", ""):
+        self.assertEqual(
+            programs.run("sample", model, "--temperature=1,2", "--columns=1").error,
+            "expected images of one temperature without neighbours for --columns",
+        )
+        self.assertEqual(
+            programs.run("sample", model, "--neighbours=1298", f"--data_dir={programs.scratch() / 'data'}").error,
+            "expected at most 1297 --neighbours, the training images, got 1298",
+        )
+        for given in ("x", "nan"):
             self.assertEqual(
                 programs.run("sample", model, f"--temperature={given}").error,
                 f"expected --temperature to be numbers of at least 0 such as 0.7,1, got {given}",
@@ -132,20 +140,24 @@ class RowsTest(pictures.PicturesTest):
         for i, row in enumerate(rows):
             np.testing.assert_array_equal(row, pictures.grey(images[order[:, i]]))
 
-    def test_latents(self):
-        images = np.concatenate(list(data.load("digits").evaluation_batches("test", 300)))[:6]
-        z = evaluation.encode(self.distribution, nvp.dequantize(images, seed=(0, 0), levels=17))
-        file = self.folder / "latents.npz"
-        np.savez(file, latents=z)
-        (path,) = self.run_program("sample", self.model, f"--latents={file}", "--columns=6", "--seed=3")
-        self.assertEqual(path.name, "samples-3.png")
-        self.assertGreater(np.mean(self.tiles(path, 1, 6)[0] == pictures.grey(images)), 0.97)
-
     def test_larger_latents(self):
         file = self.folder / "latents.npz"
         np.savez(file, latents=np.zeros([1, 16, 24, 1]))
         (path,) = self.run_program("sample", self.model, f"--latents={file}")
         self.assertEqual(self.pixels(path).shape, (3 * 16, 3 * 24, 1))  # Magnified to 64 pixels or more.
+        self.assertEqual(
+            programs.run("sample", self.model, f"--latents={file}", "--neighbours=1").error,
+            "expected latents of shape (8, 8, 1) for --neighbours, got (16, 24, 1)",
+        )
+
+    def test_latents_that_cannot_be_halved(self):
+        file = self.folder / "latents.npy"
+        np.save(file, np.zeros([1, 9, 8, 1]))
+        for model in (self.model, f"--output_dir={programs.trained_with_labels()}"):
+            self.assertEqual(
+                programs.run("sample", model, f"--latents={file}").error,
+                "expected latents of a height and width that the flow can halve at each scale, got 9x8",
+            )
 
 
 if __name__ == "__main__":

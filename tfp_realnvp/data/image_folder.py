@@ -1,18 +1,20 @@
 """A folder of PNG files as an image set."""
 
+import concurrent.futures
 import dataclasses
+import hashlib
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.data import sets
 from tfp_realnvp.data.records import Records, shuffled_positions
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Of which a tenth is an image.
-_LEAST_IMAGES = 10
+# Of which a tenth is two images, so that a mean over them has an error.
+_LEAST_IMAGES = 20
 _CHANNELS = {2: "grey with alpha", 4: "RGB with alpha"}
 
 
@@ -27,10 +29,15 @@ class FolderRecords(Records):
     Attributes:
       paths: those of each split.
       channels: of every image.
+      files: number and digest of the files of all splits.
     """
 
-    paths: Mapping[str, Sequence[str]]
+    # Each file is shuffled by itself.
+    shuffle_block = 1
+
+    paths: Mapping[str, Sequence[bytes]]
     channels: int
+    files: str
 
     def num_examples(self, split: str) -> int:
         return len(self.paths[split])
@@ -46,44 +53,69 @@ class FolderRecords(Records):
         return tf.io.decode_png(encoded, self.channels)
 
 
-def read_folder(folder: pathlib.Path) -> tuple[FolderRecords, tuple[int, int, int]]:
+def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRecords, tuple[int, int, int]]:
     """Looks through a folder of PNG files, each decoded once, and splits it.
 
-    The files in the order of their names are shuffled, always in the same way; then a tenth is the test split, as many
-    the validation split, and the rest the train split. What is in folders below is left out.
+    In the order of a hash of their content the first tenth of the files is the test split, the second the validation
+    split, and the rest the train split; copies of one file are in one split. When up to half as many files are added
+    later, none goes from the train split to the test split. Hidden files and what is in folders below are left out.
 
     Args:
       folder: that exists.
+      any_size: whether heights and widths may differ, and be odd.
 
     Returns:
-      The files, and height, width and channels of every image.
+      The files, and height, width and channels of every image, of the first by name with `any_size`.
 
     Raises:
-      BadImageError: if there are fewer than 10, one is no PNG file or cannot be decoded, or they are not grey or RGB
-        images of 8 bits and of one even height and width.
+      BadImageError: if there are fewer than 20, nearly all are copies of each other, one is no PNG file or cannot be
+        decoded, or they are not grey or RGB images of at most 8 bits and of one even height and width.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.is_file())
+    paths, below = _list(folder)
     if len(paths) < _LEAST_IMAGES:
-        raise BadImageError(f"{folder}: expected {_LEAST_IMAGES} or more PNG files, got {len(paths)}")
-    shape = None
-    for path in paths:
-        found = _shape(path)
-        if shape is None:
-            shape = found
-            if shape[0] % 2 or shape[1] % 2:
-                raise BadImageError(f"{path}: expected an even height and width, got {_size(shape)}")
-        elif found != shape:
+        hint = f"; folders below are not read: {', '.join(below)}" if below else ""
+        raise BadImageError(f"{folder}: expected {_LEAST_IMAGES} or more PNG files, got {len(paths)}{hint}")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        looked_at = list(pool.map(_look, paths))
+    shape = looked_at[0][0]
+    if not any_size and (shape[0] % 2 or shape[1] % 2):
+        raise BadImageError(f"{paths[0]}: expected an even height and width, got {_size(shape)}")
+    for path, (found, _) in zip(paths, looked_at):
+        if found[any_size * 2 :] != shape[any_size * 2 :]:
             raise BadImageError(f"{path}: expected {_size(shape)}, as in {paths[0].name}, got {_size(found)}")
-    # NumPy keeps this generator's stream fixed.
-    order = np.random.RandomState(0).permutation(len(paths))
+    ranked = sorted((digest, path.name, path) for path, (_, digest) in zip(paths, looked_at))
+    digests = [digest for digest, _, _ in ranked]
     tenth = len(paths) // 10
-    parts = np.split(order, [len(paths) - 2 * tenth, len(paths) - tenth])
-    splits = {split: [str(paths[index]) for index in part] for split, part in zip(sets.SPLITS, parts, strict=True)}
-    return FolderRecords(splits, shape[-1]), shape
+    first = _past_copies(digests, tenth)
+    second = _past_copies(digests, max(2 * tenth, first + 1))
+    if second >= len(paths):
+        raise BadImageError(f"{folder}: expected different images, got {len(set(digests))} in {len(paths)} files")
+    parts = {"train": ranked[second:], "validation": ranked[first:second], "test": ranked[:first]}
+    # As bytes, for a name need not be text.
+    splits = {split: [os.fsencode(path) for _, _, path in parts[split]] for split in sets.SPLITS}
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()[:12]
+    return FolderRecords(splits, shape[-1], f"{len(paths)} of digest {digest}"), shape
 
 
-def _shape(path: pathlib.Path) -> tuple[int, int, int]:
-    """Height, width and channels of a PNG file that can be read."""
+def _past_copies(digests: Sequence[bytes], boundary: int) -> int:
+    """The boundary, or the first place after it that does not part equal files."""
+    while boundary < len(digests) and digests[boundary] == digests[boundary - 1]:
+        boundary += 1
+    return boundary
+
+
+def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str]]:
+    """The PNG files of a folder by name, and the names of the folders in it."""
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        files = [path for path in entries if path.suffix.lower() == ".png" and path.is_file()]
+        return files, [path.name for path in entries if path.is_dir()]
+    except OSError as error:
+        raise BadImageError(f"{folder}: expected a folder that can be listed, got: {error.strerror}") from None
+
+
+def _look(path: pathlib.Path) -> tuple[tuple[int, int, int], bytes]:
+    """Height, width and channels of a PNG file that can be read, and a hash of it."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -97,8 +129,8 @@ def _shape(path: pathlib.Path) -> tuple[int, int, int]:
     if channels in _CHANNELS:
         raise BadImageError(f"{path}: expected grey or RGB pixels, got {_CHANNELS[channels]}; flatten the image first")
     if content[24] > 8:  # Which TensorFlow would cut down without a word.
-        raise BadImageError(f"{path}: expected 8 bits for each channel, got {content[24]}")
-    return height, width, channels
+        raise BadImageError(f"{path}: expected at most 8 bits for each channel, got {content[24]}")
+    return (height, width, channels), hashlib.sha256(content).digest()
 
 
 def _size(shape: tuple[int, int, int]) -> str:

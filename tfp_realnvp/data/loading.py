@@ -113,7 +113,7 @@ def _folder(name: str, path: str, image_size: int | None, labels: bool) -> Image
         raise DataNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise DataNotFoundError(f"expected a folder of PNG files, got the file {folder}")
-    records, shape = image_folder.read_folder(folder)
+    records, shape = image_folder.read_folder(folder, any_size=image_size is not None)
     recipe = sets.Recipe()
     if image_size is not None:
         recipe, shape = recipe.resized(image_size), (image_size, image_size, shape[-1])

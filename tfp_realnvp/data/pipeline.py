@@ -13,9 +13,6 @@ Example = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 # A split whose decoded images take no more than this is decoded once and kept.
 _IN_MEMORY_BYTES = 2**30
-# A larger one is read from a few files side by side, and shuffled in blocks of this many encoded images (30 MB of 32x32
-# PNG, some 300 MB of LSUN's JPEG).
-_SHUFFLE_BLOCK = 10_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,6 +40,11 @@ class ImageData:
     _records: Records = dataclasses.field(repr=False)
     _recipe: sets.Recipe = dataclasses.field(repr=False)
     _kept: dict[str, Example] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def files(self) -> str | None:
+        """Number and digest of the files of a folder, which its name does not say; None of other sets."""
+        return self._records.files
 
     def num_examples(self, split: str) -> int:
         """The number of images in "train", "validation" or "test"."""
@@ -140,7 +142,7 @@ class ImageData:
         def decode(position: tf.Tensor, record: dict[str, tf.Tensor]) -> Example:
             return self._decode(record, tf.random.fold_in(crop_seed, position))
 
-        blocks = self._records.read("train", file_seed).batch(_SHUFFLE_BLOCK).enumerate()
+        blocks = self._records.read("train", file_seed).batch(self._records.shuffle_block).enumerate()
         # The next block is read while one is used.
         encoded = blocks.map(shuffle).prefetch(1).unbatch()
         count = tf.data.experimental.assert_cardinality(self.num_examples("train"))

@@ -26,7 +26,16 @@ def tfds_warnings_silenced() -> Iterator[None]:
 
 
 class Records(abc.ABC):
-    """The encoded images of a set, in the splits "train", "validation" and "test"."""
+    """The encoded images of a set, in the splits "train", "validation" and "test".
+
+    Attributes:
+      files: what tells this set's files from others, or None where its name does.
+      shuffle_block: how many that are read one after the other are to be shuffled, of a set that is not kept in memory:
+        encoded, 10,000 are 30 MB of 32x32 PNG, some 300 MB of LSUN's JPEG.
+    """
+
+    files: str | None = None
+    shuffle_block = 10_000
 
     @abc.abstractmethod
     def num_examples(self, split: str) -> int:

@@ -15,6 +15,8 @@ def change_labels(
     labels: np.ndarray,
     classes: int,
     *,
+    batch_size: int = 25,
+    jit_compile: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Each event as it would be under each label.
@@ -28,6 +30,8 @@ def change_labels(
       x: real-valued events `[n, *event_shape]`.
       labels: integers `[n]`.
       classes: number of classes.
+      batch_size: events at a time.
+      jit_compile: whether to compile with XLA.
       progress: called with the number of events of n * classes that are done.
 
     Returns:
@@ -48,8 +52,8 @@ def change_labels(
     if labels.shape != (len(x),) or not np.all((0 <= labels) & (labels < classes)):
         raise ValueError(f"expected {len(x)} labels in 0 ... {classes - 1}, got {labels.tolist()}")
     one_hot = np.eye(classes, dtype=distribution.dtype.as_numpy_dtype)
-    z = encode(distribution, x, one_hot[labels])
-    everything = decode(
-        distribution, np.repeat(z, classes, axis=0), np.tile(one_hot, [len(x), 1]), progress=progress
-    )
+    how = dict(batch_size=batch_size, jit_compile=jit_compile)
+    z = encode(distribution, x, one_hot[labels], **how)
+    each = np.repeat(z, classes, axis=0)
+    everything = decode(distribution, each, np.tile(one_hot, [len(x), 1]), progress=progress, **how)
     return everything.reshape(len(x), classes, *x.shape[1:])

@@ -60,7 +60,7 @@ def evaluate(
 
     Raises:
       TypeError: when a batch is not one of integers.
-      ValueError: when there is no image, a shape is not the distribution's, or a pixel is no level.
+      ValueError: when there is no image, a shape is not the distribution's, or a pixel is no level, a label no class.
 
     #### Examples
 
@@ -112,6 +112,7 @@ def evaluate(
         context = []
         if labels is not None:
             batch, classes = batch
+            _check_labels(np.asarray(classes), labels)
             context = [tf.one_hot(classes, labels, dtype=dtype)]
         images = checked_images(batch, levels, event_shape)
         log_probs = []
@@ -129,6 +130,11 @@ def evaluate(
     if not sum(map(len, bits)):
         raise ValueError("expected at least one image to evaluate on, got none")
     return of(np.concatenate(bits))
+
+
+def _check_labels(labels: np.ndarray, classes: int) -> None:
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"expected labels in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}")
 
 
 def checked_images(

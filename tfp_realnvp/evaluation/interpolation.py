@@ -37,8 +37,8 @@ def spherical(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
 
         z(t) = (sin((1 - t) w) z_1 + sin(t w) z_2) / sin w,  w the angle between z_1 and z_2
 
-    Latents of one norm keep it. Where the angle is so small that its sine is 0 in float64, and between latents that
-    are opposite, where no way is shorter than the others, this is `linear`.
+    Latents of one norm keep it. Where the sine is under 1e-7, of latents in one direction or in
+    opposite ones, between which no way is shorter than the others, this is `linear`.
 
     Args:
       z_1: a latent of any shape, at t = 0.

@@ -38,7 +38,8 @@ def draw_latents(
       Latents `[count, factor * height, factor * width, channels]`, or `[count, size]`.
 
     Raises:
-      ValueError: for a count or factor below 1, a temperature below 0, or a factor above 1 of vectors.
+      ValueError: for a count or factor below 1, a temperature that is negative or not finite, or a factor above 1 of
+        vectors.
 
     #### Examples
 
@@ -52,9 +53,9 @@ def draw_latents(
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Appendix C, extrapolation.
     """
     shape = distribution.event_shape.as_list()
-    if count < 1 or factor < 1 or temperature < 0:
+    if count < 1 or factor < 1 or not 0 <= temperature < np.inf:
         raise ValueError(
-            "expected a count and a factor of at least 1 and a temperature of at least 0, got "
+            "expected a count and a factor of at least 1 and a finite temperature of at least 0, got "
             f"{count}, {factor} and {temperature}"
         )
     if len(shape) == 3:

@@ -93,6 +93,7 @@ def _in_batches(
         lambda *batch: pass_fn(*batch)[0],
         input_signature=[tf.TensorSpec([None, *part.shape[1:]], dtype) for part in given],
         jit_compile=jit_compile,
+        autograph=False,
     ).get_concrete_function()
     found = []
     for start in range(0, len(given[0]), batch_size):

@@ -40,7 +40,7 @@ class SampleGrid(keras.callbacks.Callback):
         context: tf.Tensor | None = None,
     ):
         super().__init__()
-        self.writer = tf.summary.create_file_writer(str(log_dir))
+        self.log_dir = str(log_dir)
         self.events = events
         self.levels = levels
         self.count = count
@@ -49,6 +49,7 @@ class SampleGrid(keras.callbacks.Callback):
         self.context = context
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.writer = tf.summary.create_file_writer(self.log_dir)
         distribution = self.model.distribution
         given = {} if self.context is None else {"context": self.context}
         self._sample = tf.function(lambda: distribution.sample(self.count, seed=(self.seed, 0), **given))
@@ -58,8 +59,10 @@ class SampleGrid(keras.callbacks.Callback):
             return
         with self.writer.as_default(step=epoch):
             tf.summary.image("samples", image_grid(self._sample().numpy(), levels=self.levels)[tf.newaxis])
-            context = None if self.context is None else self.context[: len(self.events)]
-            error = inversion_error(self.model.distribution, self.events, context)
+            events, context = self.events, self.context
+            if context is not None:
+                events, context = events[: len(context)], context[: len(events)]
+            error = inversion_error(self.model.distribution, events, context)
             tf.summary.scalar("inversion_error", error.maximum)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -12,7 +12,7 @@ from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
 
 
 def split_orders(flow: Bijector) -> tuple[str, ...]:
-    """The order of the squeeze before each split of a flow over images, from the finest scale to the coarsest.
+    """The order of the squeeze that is undone after each split of a flow over images, from the finest to the coarsest.
 
     A flow of n scales has n - 1 of them, one of a single scale none. They are all that is needed to say which entries
     of a latent are final at which scale: see `scale_of_latents`. An export has them in its description.
@@ -21,7 +21,7 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
       flow: as of `real_nvp(...).flow` or `load(...).flow`.
 
     Raises:
-      ValueError: when the flow's structure is not one of squeezes and splits, or an export does not say.
+      ValueError: when other layers follow a split than an unsqueeze, or an export does not say.
 
     #### Examples
 
@@ -31,22 +31,28 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
     """
     if hasattr(flow, "split_orders"):
         if flow.split_orders is None:
-            raise ValueError("expected an export that says how its latents are split, got an older one: export it anew")
+            raise ValueError(
+                "expected an export that says how its latents are split, got an older one, or one of a flow with other "
+                "layers than an unsqueeze after a split"
+            )
         return tuple(flow.split_orders)
-    squeezes: list[Squeeze] = []
-    for layer in flow.bijectors if isinstance(flow, Chain) else [flow]:
-        if isinstance(layer, Squeeze):
-            squeezes.append(layer)
-        elif isinstance(layer, tfp.bijectors.Invert.__bases__[0]) and isinstance(layer.bijector, Squeeze):
-            if not squeezes or squeezes.pop() is not layer.bijector:
-                raise ValueError(f"expected each squeeze to be undone by its own inverse, got another in {flow.name}")
-        elif isinstance(layer, Split):
-            if len(squeezes) != 1:
-                raise ValueError(f"expected one squeeze before a split, got {len(squeezes)} in {flow.name}")
-            return squeezes[0].order, *split_orders(layer.flow)
-        elif isinstance(layer, Chain) and split_orders(layer):
+    layers = flow.bijectors if isinstance(flow, Chain) else [flow]
+    for place, layer in enumerate(layers):
+        if isinstance(layer, Split):
+            # What comes after it alone decides where latents lie.
+            after = layers[place + 1 :]
+            if len(after) != 1 or not _is_unsqueeze(after[0]):
+                names = ", ".join(other.name for other in after) or "none"
+                raise ValueError(f"expected an unsqueeze alone after a split, got {names} in {flow.name}")
+            return after[0].bijector.order, *split_orders(layer.flow)
+        if any(isinstance(part, Split) for part in layer.submodules):
             raise ValueError(f"expected splits among the layers of a chain, got one within {layer.name}")
     return ()
+
+
+def _is_unsqueeze(layer: Bijector) -> bool:
+    # `tfb.Invert` makes instances of a class that is not public.
+    return isinstance(layer, tfp.bijectors.Invert.__bases__[0]) and isinstance(layer.bijector, Squeeze)
 
 
 def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:

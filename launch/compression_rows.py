@@ -1,0 +1,32 @@
+"""Conceptual compression as rows of a picture, which two programs draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from launch import run, source
+from tfp_realnvp import evaluation, flows
+
+
+def draw(
+    model: source.Source,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    *,
+    fill: str = "noise",
+    progress: Callable[[int], None] | None = None,
+) -> tuple[list[np.ndarray], list[str]]:
+    """Images, and what the model makes of their coarser latents: a row a scale, with its name.
+
+    Raises:
+      ValueError: when the flow's structure does not say which latents are coarser.
+    """
+    orders = flows.split_orders(model.distribution.flow)
+    scales, z = flows.scale_of_latents(model.shape, orders), source.encode(model, pixels, labels)
+    ks = range(len(orders) + 1)
+    kept = [evaluation.keep_coarse(z, scales, k, fill=fill, seed=run.SEED.value) for k in ks]
+    decoded = source.decode(model, np.concatenate(kept), np.tile(labels, len(kept)), progress=progress)
+    names = ["images", *(f"{100 * np.mean(scales >= k):.3g}% kept" for k in ks)]
+    return [pixels, *np.split(decoded, len(kept))], names

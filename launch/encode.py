@@ -1,0 +1,68 @@
+"""Write the latents of images or vectors into an .npz file.
+
+    python -m launch.encode --output_dir=runs/mnist --data_dir=DIR
+    python -m launch.encode --saved_model=saved_models/mnist/1 --data_dir=DIR --count=1000 --latents=latents.npz
+    python -m launch.sample --saved_model=saved_models/mnist/1 --latents=latents.npz
+
+Writes latents-SPLIT.npz into the run's folder, or into the working directory for an exported model: `latents`, float32
+of the events' shape, `images` or `vectors` as they came, and `labels` of a conditional model. They are the first of
+--split, in its order; images have the dequantisation noise of --seed. `launch.sample --latents` decodes them.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from launch import run, source
+from tfp_realnvp import evaluation
+
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to encode.")
+_COUNT = flags.DEFINE_integer("count", None, "How many; by default all of the split.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Events encoded at a time.", lower_bound=1)
+_LATENTS = flags.DEFINE_string("latents", None, "File to write; by default latents-SPLIT.npz.")
+
+
+def main() -> None:
+    model = source.open_model()
+    events, labels = _events(model)
+    of_images = len(model.shape) == 3
+    z = evaluation.encode(
+        model.distribution,
+        source.dequantized(model, events) if of_images else events,
+        source.one_hot(model, labels),
+        batch_size=_BATCH_SIZE.value,
+        jit_compile=run.jit_compile(),
+        progress=source.progress(len(events), unit="image" if of_images else "vector"),
+    )
+    path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / f"latents-{_SPLIT.value}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"latents": z, "images" if of_images else "vectors": events}
+    if model.classes is not None:
+        arrays["labels"] = labels
+    with path.open("wb") as file:  # NumPy would add a suffix to a name that has none.
+        np.savez_compressed(file, **arrays)
+    source.wrote(path)
+
+
+def _events(model: source.Source) -> tuple[np.ndarray, np.ndarray]:
+    """The first of the split, and their classes: -1 of a model that is not told them."""
+    given = source.open_data(model)
+    events, labels, left = [], [], _COUNT.value or given.num_examples(_SPLIT.value)
+    for batch in given.evaluation_batches(_SPLIT.value, 1000):
+        part, classes = batch if model.classes is not None else (batch, np.full(len(batch), -1))
+        events.append(np.asarray(part)[:left])
+        labels.append(np.asarray(classes)[:left])
+        left -= len(events[-1])
+        if not left:
+            break
+    events, labels = np.concatenate(events), np.concatenate(labels)
+    if model.classes is not None and labels.min() < 0:
+        raise run.UsageError(f"expected images whose class is known, got one without in {_SPLIT.value}")
+    return events, labels
+
+
+if __name__ == "__main__":
+    run.start(main)
