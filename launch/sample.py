@@ -58,7 +58,7 @@ def main() -> None:
         model,
         everything,
         np.tile(labels, len(temperatures)),
-        batch_size=min(_BATCH_SIZE.value, source.DECODED),
+        batch_size=_BATCH_SIZE.value if len(model.shape) == 1 else min(_BATCH_SIZE.value, source.DECODED),
         progress=source.progress(len(everything)),
     )
     samples = np.split(decoded, len(temperatures))
