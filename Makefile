@@ -37,8 +37,9 @@ demo: env ## Train a small Real NVP on digits and ask that it beats its start by
 	$(BIN)/python -m launch.train --flagfile=launch/flagfiles/digits.flags \
 	  --output_dir=runs/demo-$$(date +%Y%m%d-%H%M%S) --require_margin=0.25
 
+# By class, so that what a class sets up is made once.
 test: env ## Run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadscope --durations=10 tests
 
 lint: env ## Run ruff
 	$(BIN)/ruff check .
