@@ -1,6 +1,6 @@
 """What each part of the recipe is worth: small models of CIFAR-10, a few seeds, one change at a time.
 
-    python -m benchmarks.ablations --data_dir=DIR                              half an hour on two quiet cores
+    python -m benchmarks.ablations --data_dir=DIR                              an hour on two cores
     python -m benchmarks.ablations --data_dir=DIR --questions=squeeze --seeds=0
     python -m benchmarks.ablations --norun                                     the table and picture of what was run
 
@@ -88,7 +88,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", "../shared/data/tfds", "Folder of prepared TFDS sets.")
     flags.DEFINE_list("questions", list(QUESTIONS), f"Some of: {', '.join(QUESTIONS)}.")
     flags.DEFINE_list("seeds", ["0", "1", "2"], "Of weights, order and noise.")
-    flags.DEFINE_integer("images", 32_000, "Images that each run sees.", lower_bound=64)
+    flags.DEFINE_integer("images", 16_000, "Images that each run sees.", lower_bound=64)
     flags.DEFINE_integer("test", 2_000, "Images to evaluate on.", lower_bound=2)
     flags.DEFINE_bool("run", True, "Whether to run what is missing.")
     flags.DEFINE_string("output", str(_RESULTS / "ablations.md"), "The table; rows and picture lie beside it.")

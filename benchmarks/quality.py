@@ -57,6 +57,7 @@ def _of(preset: str, *flags: str) -> tuple[str, ...]:
 
 _LONG = ("--ema=0.999", "--schedule=cosine")
 _CIFAR = ("--dtype_policy=mixed_bfloat16", *_LONG, "--warmup_steps=200", "--epochs=4")
+_SMALL_BATCHES = ("--dtype_policy=mixed_bfloat16", *_LONG, "--warmup_steps=500", "--batch_size=16", "--epochs=12")
 RECIPES = {
     "digits": Recipe("digits, 8x8, 17 levels", "Real NVP", _of("digits"), released="digits"),
     "digits_variational": Recipe(
@@ -69,6 +70,11 @@ RECIPES = {
     "mnist": Recipe("MNIST", "Real NVP", _of("mnist", "--epochs=6", *_LONG), released="mnist"),
     "cifar10_cpu": Recipe(
         "CIFAR-10", "Real NVP, narrow, bfloat16", _of("cifar10_cpu", *_CIFAR), released="cifar10_cpu"
+    ),
+    "cifar10_cpu_long": Recipe(
+        "CIFAR-10",
+        "Real NVP, narrow, bfloat16, batches of 16",
+        _of("cifar10_cpu", *_SMALL_BATCHES),
     ),
     "cifar10": Recipe(
         "CIFAR-10",
