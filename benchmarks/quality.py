@@ -22,7 +22,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import app, flags
 
 import tfp_realnvp as nvp
@@ -152,8 +151,7 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
         for row in ours.values()
     }
     lines = _log(folder)
-    with tf.Graph().as_default():
-        parameters = nvp.trainable_parameters(preset.build())
+    parameters = nvp.trainable_parameters(preset.build())
     return {
         "name": name,
         "test": figures,
