@@ -29,7 +29,7 @@ def main() -> None:
         raise run.UsageError("expected a model of several scales, got one whose latents are all of one scale")
     pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value)
     progress = source.progress((len(orders) + 1) * _COUNT.value)
-    rows, names = compression_rows.draw(model, pixels, labels, fill=_FILL.value, progress=progress)
+    rows, names = compression_rows.draw(model, orders, pixels, labels, fill=_FILL.value, progress=progress)
     path = pictures.path(model, "compression.png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels))
     source.wrote(path)

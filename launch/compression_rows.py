@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tfp_realnvp import evaluation, flows
 
 def draw(
     model: source.Source,
+    orders: Sequence[str],
     pixels: np.ndarray,
     labels: np.ndarray,
     *,
@@ -20,10 +21,14 @@ def draw(
 ) -> tuple[list[np.ndarray], list[str]]:
     """Images, and what the model makes of their coarser latents: a row a scale, with its name.
 
-    Raises:
-      ValueError: when the flow's structure does not say which latents are coarser.
+    Args:
+      model: the model.
+      orders: `flows.split_orders` of its flow.
+      pixels: uint8 images.
+      labels: their classes.
+      fill: of `evaluation.keep_coarse`.
+      progress: called with the number of images that are decoded.
     """
-    orders = flows.split_orders(model.distribution.flow)
     scales, z = flows.scale_of_latents(model.shape, orders), source.encode(model, pixels, labels)
     ks = range(len(orders) + 1)
     kept = [evaluation.keep_coarse(z, scales, k, fill=fill, seed=run.SEED.value) for k in ks]

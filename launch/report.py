@@ -160,9 +160,10 @@ def _manifold(model: source.Source) -> list[str]:
 
 def _compression(model: source.Source, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
     """Images from their coarser latents, of a flow of several scales."""
-    if not flows.split_orders(model.distribution.flow):
+    orders = flows.split_orders(model.distribution.flow)
+    if not orders:
         return []
-    rows, names = compression_rows.draw(model, pixels, labels)
+    rows, names = compression_rows.draw(model, orders, pixels, labels)
     return [f"<h2>From the coarser latents</h2>\n{_picture(model, rows, names, 'Compression')}"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pathlib
 import re
@@ -89,6 +90,7 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
     return distribution
 
 
+@functools.cache  # A folder is looked through once, though several parts of a program want it.
 def open_images(name: str, labels: bool = False) -> data.ImageData:
     """The image set of that name, in `--data_dir`, with labels or without."""
     if name.startswith("folder:"):

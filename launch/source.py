@@ -163,6 +163,8 @@ def decode(
             progress=progress,
         )
     except (ValueError, tf.errors.InvalidArgumentError) as error:
+        if z.shape[1:] == source.shape:
+            raise
         height, width = z.shape[1:3]
         raise run.UsageError(
             f"expected latents of a height and width that the flow can halve at each scale, got {height}x{width}"

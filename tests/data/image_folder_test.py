@@ -127,6 +127,9 @@ class FolderTest(_Test):
         Image.fromarray(_numbered(1, (9, 5, 3))[0]).save("pngs/007.png")  # Odd, and another than the others.
         images = data.load("folder:pngs", image_size=4)
         self.assertEqual(images.shape, (4, 4, 3))
+        Image.fromarray(_numbered(1, (9, 5))[0]).save("pngs/008.png")
+        with self.assertRaisesRegex(data.BadImageError, "008.png: expected .* of 3 channels, .*, got .* of 1 channel"):
+            data.load("folder:pngs", image_size=4)
         self.assertEqual(next(images.examples("train").as_numpy_iterator()).shape, (4, 4, 3))
 
     def test_home_is_understood(self):

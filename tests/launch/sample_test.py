@@ -94,7 +94,7 @@ class SampleTest(absltest.TestCase):
             programs.run("sample", model, "--neighbours=1298", f"--data_dir={programs.scratch() / 'data'}").error,
             "expected at most 1297 --neighbours, the training images, got 1298",
         )
-        for given in ("x", "nan"):
+        for given in ("x", "-1", "nan", ""):
             self.assertEqual(
                 programs.run("sample", model, f"--temperature={given}").error,
                 f"expected --temperature to be numbers of at least 0 such as 0.7,1, got {given}",

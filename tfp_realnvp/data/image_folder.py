@@ -80,8 +80,9 @@ def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRec
     shape = looked_at[0][0]
     if not any_size and (shape[0] % 2 or shape[1] % 2):
         raise BadImageError(f"{paths[0]}: expected an even height and width, got {_size(shape)}")
+    compared = slice(2, None) if any_size else slice(None)
     for path, (found, _) in zip(paths, looked_at):
-        if found[any_size * 2 :] != shape[any_size * 2 :]:
+        if found[compared] != shape[compared]:
             raise BadImageError(f"{path}: expected {_size(shape)}, as in {paths[0].name}, got {_size(found)}")
     ranked = sorted((digest, path.name, path) for path, (_, digest) in zip(paths, looked_at))
     digests = [digest for digest, _, _ in ranked]
