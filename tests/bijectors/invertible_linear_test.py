@@ -37,6 +37,19 @@ class InvertibleLinearTest(parameterized.TestCase):
         np.testing.assert_array_equal(np.tril(upper, -1), 0)
         np.testing.assert_array_equal(np.sign(np.diag(upper)), linear._signs)
 
+    @parameterized.parameters("lu", "full")
+    def test_may_be_made_where_a_function_is_traced(self, form):
+        made = []
+
+        @tf.function(autograph=False)
+        def forward(x):
+            if not made:
+                made.append(InvertibleLinear(4, form=form))
+            return made[0].forward(x)
+
+        x = tf.random.stateless_normal([3, 4], (0, 0))
+        np.testing.assert_allclose(forward(x), InvertibleLinear(4, form=form).forward(x), rtol=1e-6)
+
     def test_unknown_settings_are_refused(self):
         with self.assertRaisesRegex(ValueError, 'expected form to be "lu" or "full", got \'qr\''):
             InvertibleLinear(2, form="qr")

@@ -69,7 +69,9 @@ class InvertibleLinear(Bijector):
             self.matrix = self._variable(rotation, f"{name}_matrix", dtype)
             learned = (self.matrix,)
         else:
-            permuted, lu = tf.linalg.lu(rotation)[1].numpy(), tf.linalg.lu(rotation)[0].numpy()
+            # Variables may be made where a function is traced, and their values are none of its tensors.
+            with tf.init_scope():
+                lu, permuted = (factor.numpy() for factor in tf.linalg.lu(rotation))
             # Row i of L U is row permuted[i] of W.
             self._order = np.argsort(permuted)
             self._signs = np.sign(np.diag(lu)).astype(dtype)
