@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -143,22 +144,21 @@ def add(row: dict[str, Any], file: pathlib.Path) -> None:
 
 def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """What a finished run in a folder says of itself."""
-    config, results = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "results"))
+    config, results = _config(folder), json.loads((folder / "results.json").read_text())
     preset = presets.of_settings(config["model"])
     ours = {title: row for title, row in results.items() if not title.startswith(("independent", "full-covariance"))}
     figures = {
         row.get("dequantization", "uniform"): {key: row[key] for key in ("bits_per_dim", "standard_error")}
         for row in ours.values()
     }
-    lines = _log(folder)
-    parameters = nvp.trainable_parameters(preset.build())
+    parts = parts_of(folder)
     return {
         "name": name,
         "test": figures,
         "histogram": results["independent pixel histogram"]["bits_per_dim"],
-        "parameters": parameters,
-        "images": lines[-1]["step"] * preset.batch_size,
-        "seconds": round(seconds(lines)[-1]),
+        "parameters": nvp.trainable_parameters(preset.build()),
+        "images": sum(_log(part)[-1]["step"] * _config(part)["model"]["batch_size"] for part in parts),
+        "seconds": round(sum(seconds(_log(part))[-1] for part in parts)),
         "machine": interleaved.machine().partition(";")[0],
         "flags": flags_of(config["command"]),
         "commit": config["commit"],
@@ -168,7 +168,18 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
 
 def flags_of(command: Sequence[str]) -> list[str]:
     """The flags that a run was started with, but for its folders and what it printed."""
-    return [flag for flag in command[1:] if not flag.lstrip("-").startswith(("output_dir=", "data_dir=", "verbose="))]
+    kept = [flag for flag in command[1:] if not flag.lstrip("-").startswith(("output_dir=", "data_dir=", "verbose="))]
+    return [re.sub(r"^--?init_from=.*?([^/]+)/?$", r"--init_from=runs/\1", flag) for flag in kept]
+
+
+def parts_of(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folder of a run, and before it those that it began with, `--init_from`, which lie beside it."""
+    before = _config(folder)["model"].get("init_from")
+    return ([] if before is None else parts_of(folder.parent / before)) + [folder]
+
+
+def _config(folder: pathlib.Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text())
 
 
 def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -190,12 +201,15 @@ def seconds(lines: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def write_curve(folder: pathlib.Path, file: pathlib.Path) -> None:
-    """The curve of a run: a line at each epoch's end, and the first of every tenth of an epoch."""
-    lines = _log(folder)
+    """The curve of a run and of those it began with: a line at each epoch's end, and the first of every hundredth."""
     kept = []
-    for line, so_far in zip(lines, seconds(lines)):
-        point = {key: line[key] for key in ("step", "epoch", "bits_per_dim", "val_bits_per_dim") if key in line}
-        kept.append({**point, "seconds": round(so_far, 1)})
+    steps, time = 0, 0.0
+    for part in parts_of(folder):
+        lines = _log(part)
+        for line, so_far in zip(lines, seconds(lines)):
+            point = {key: line[key] for key in ("step", "epoch", "bits_per_dim", "val_bits_per_dim") if key in line}
+            kept.append({**point, "step": steps + line["step"], "seconds": round(time + so_far, 1)})
+        steps, time = kept[-1]["step"], kept[-1]["seconds"]
     stride = max(len(kept) // 100, 1)
     some = [point for i, point in enumerate(kept) if i % stride == 0 or "val_bits_per_dim" in point]
     file.write_text("".join(json.dumps(point) + "\n" for point in some))

@@ -51,6 +51,7 @@ def jit_compile() -> bool:
 def command_line(argv: Sequence[str]) -> str:
     """A program's call as another would type it, without the folders of this machine."""
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
+    flags = [re.sub("^(--?init_from=)(?:.*/)?(.+?)/?$", r"\1\2", flag) for flag in flags]
     flags = [re.sub("^(--?dataset=(?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", flag) for flag in flags]
     return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *flags])
 

@@ -23,6 +23,10 @@ Larger models, on more devices, in less memory (docs/training.md, docs/distribut
 
     python -m launch.train --preset=cifar10 --dtype_policy=mixed_bfloat16 --backprop=remat --strategy=mirrored
 
+Begin with the weights of another run, to train it further on other data or by another recipe:
+
+    python -m launch.train --preset=cifar10_cpu --dataset=folder:PATH --init_from=runs/cifar10_cpu --output_dir=OUT
+
 A run that was interrupted goes on where it stopped when started again with the same flags: SIGTERM saves first, and
 after SIGKILL at most --checkpoint_every steps are made again. OUT holds config.json, metrics.jsonl, checkpoints/,
 tensorboard/, and at the end samples.png, results.json and saved_model/.
@@ -114,6 +118,12 @@ _BACKPROP = flags.DEFINE_enum(
     ["store", "remat", "invert"],
     "What the backward pass has of the forward pass: store keeps everything, remat keeps each layer's input, invert "
     "keeps the latent and computes back from it, so that memory does not grow with depth. The gradients are the same.",
+)
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Folder of another run of this architecture, whose best weights this one begins with, averaged where that has an "
+    "average; the optimizer begins anew. A run that goes on does not read it again.",
 )
 _MAX_SKIPPED_STEPS = flags.DEFINE_integer(
     "max_skipped_steps", 0, "Steps with a loss or gradient that is not finite to skip before giving up.", lower_bound=0
@@ -227,6 +237,8 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
     # Of other sets the name says what they are.
     if isinstance(given, data.ImageData) and given.files is not None:
         settings["files"] = given.files
+    if _INIT_FROM.value is not None:
+        settings["init_from"] = pathlib.Path(_INIT_FROM.value).absolute().name
     free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
     packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
     return {
@@ -255,11 +267,13 @@ def _model(
     preset: presets.Preset, images: data.ImageData, distribution: nvp.FlowDistribution
 ) -> training.FlowModel:
     """The model, compiled."""
+    dequantizer = preset.build_dequantizer()
+    _init(distribution, dequantizer)  # Before the model takes its first average.
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
         labels=preset.classes,
-        dequantizer=preset.build_dequantizer(),
+        dequantizer=dequantizer,
         l2=preset.l2,
         clip_norm=preset.clip_norm,
         average_decay=preset.ema,
@@ -275,6 +289,18 @@ def _model(
         )
     model.compile(training.Adam(rate), jit_compile=run.jit_compile())
     return model
+
+
+def _init(distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None) -> None:
+    """Gives a run that begins the weights of `--init_from`."""
+    source = _INIT_FROM.value
+    if source is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
+        return
+    theirs = presets.of_settings(training.read_config(source)["model"])
+    path = training.latest(source)
+    # Learned noise may be learned later.
+    training.restore(distribution, path, None if theirs.dequantization == "uniform" else dequantizer)
+    print(f"Begins with {path}")
 
 
 def _train(

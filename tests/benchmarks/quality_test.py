@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import tempfile
 from unittest import mock
 
@@ -20,7 +21,8 @@ def _line(step, time, **more):
 class QualityTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "run"
+        self.folder.mkdir()
         preset = dataclasses.replace(presets.digits, width=2, blocks=0, scales=1)
         command = ["train.py", "--preset=digits", "--output_dir=x", "--width=2", "--data_dir=y", "--verbose=2"]
         config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "command": command}
@@ -71,6 +73,21 @@ class QualityTest(absltest.TestCase):
         points = [json.loads(line) for line in (self.folder / "curve.jsonl").read_text().splitlines()]
         self.assertEqual([point["seconds"] for point in points], [5.0, 10.0, 15.0, 20.0])
         self.assertEqual(points[-1]["val_bits_per_dim"], 2.75)
+
+    def test_a_run_counts_what_it_began_with(self):
+        later = self.folder.parent / "later"
+        shutil.copytree(self.folder, later)
+        config = json.loads((later / "config.json").read_text())
+        config["model"] |= {"init_from": "run", "batch_size": 8}
+        config["command"].append("--init_from=/home/somebody/runs/run/")
+        (later / "config.json").write_text(json.dumps(config))
+        row = quality.row_of("digits", later)
+        self.assertEqual((row["images"], row["seconds"]), (40 * 64 + 40 * 8, 40))
+        self.assertEqual(row["flags"][-1], "--init_from=runs/run")
+        quality.write_curve(later, self.folder / "curve.jsonl")
+        points = [json.loads(line) for line in (self.folder / "curve.jsonl").read_text().splitlines()]
+        self.assertEqual([point["step"] for point in points], [10, 20, 30, 40, 50, 60, 70, 80])
+        self.assertEqual([point["seconds"] for point in points], [5.0 * i for i in range(1, 9)])
 
     def test_a_finished_run_is_read_alone(self):
         with mock.patch.object(quality.subprocess, "run") as called:

@@ -77,6 +77,8 @@ class FolderTest(absltest.TestCase):
         for path in ("/home/somebody/pngs", "/home/somebody/pngs/", "pngs"):
             command = run.command_line(["launch/train.py", f"--dataset=folder:{path}"])
             self.assertEqual(command.rstrip("/"), "python -m launch.train --dataset=folder:pngs")
+            command = run.command_line(["launch/train.py", f"--init_from={path}"])
+            self.assertEqual(command, "python -m launch.train --init_from=pngs")
 
 
 if __name__ == "__main__":

@@ -172,6 +172,53 @@ class TrainTest(_Test):
         self.assertIn("width=2 (here 3)", programs.train(self.trained, "--width=3", PATH="").error)
 
 
+class InitFromTest(_Test):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = programs.trained()[0]
+        cls.flow = _tiny_flow()
+        training.restore(cls.flow, training.latest(cls.source))
+
+    def _assert_weights_are_the_sources(self):
+        flow = _tiny_flow()
+        training.restore(flow, training.latest(self.folder))
+        for ours, theirs in zip(flow.trainable_variables, self.flow.trainable_variables, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+    def test_a_run_begins_with_the_weights_of_another_and_goes_on_without_it(self):
+        source = self.folder.parent / "source"
+        shutil.copytree(self.source, source)
+        # Nothing is learned at a rate of 0; the average of the weights begins with them, too.
+        flags = (f"--init_from={source}", "--learning_rate=0", "--ema=0.5")
+        result = programs.train(self.folder, *flags, "--epochs=1")
+        self.assertIn(f"Begins with {training.latest(source)}\n", result.output, result.errors)
+        self._assert_weights_are_the_sources()
+        shutil.rmtree(source)
+        result = programs.train(self.folder, *flags, "--epochs=2")
+        self.assertEqual(_epochs(result.output)[0], [(2, 2)], result.errors)
+        self.assertNotIn("Begins with", result.output)
+        self._assert_weights_are_the_sources()
+
+    def test_noise_may_be_learned_later(self):
+        flags = (f"--init_from={self.source}", "--learning_rate=0", "--epochs=1", "--dequantization=variational")
+        result = programs.train(self.folder, *flags)
+        self.assertEqual(result.status, 0, result.errors)
+        self._assert_weights_are_the_sources()
+
+    def test_what_cannot_be_begun_with_is_refused(self):
+        path = training.latest(self.source)
+        for source, message in (
+            (self.folder, f"expected a run's folder with a config.json, found none in {self.folder}"),
+            (self.source, f"{path} is of another architecture: expected "),
+        ):
+            error = programs.train(self.folder, f"--init_from={source}", "--width=3").error
+            self.assertStartsWith(error, message)
+            self.assertFalse(self.folder.exists())
+        error = programs.train(self.source, f"--init_from={self.folder}/other/").error
+        self.assertIn("init_from=None (here other)", error)
+
+
 class RefusalsTest(_Test):
     def _error(self, *flags):
         return programs.run("train", f"--output_dir={self.folder}", f"--data_dir={self.folder.parent}", *flags).error
