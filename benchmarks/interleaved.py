@@ -27,7 +27,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -227,7 +227,7 @@ def _memory(field: str) -> int:
 
 
 def machine() -> str:
-    """Cores, processor, its units for matrices, and how busy the machine is."""
+    """Cores, processor and its units for matrices."""
     cpu: dict[str, str] = {}
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as cpuinfo:
         for line in cpuinfo:
@@ -237,7 +237,11 @@ def machine() -> str:
     name = f"{cpu.get('model name') or platform.machine()} (family {family}, model {model})"
     units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if unit in cpu.get("flags", "").split()]
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores, {name}, {' '.join(units)}; load average {os.getloadavg()[0]:.1f} at the start"
+    return f"{cores} cores, {name}, {' '.join(units)}"
+
+
+def _load() -> str:
+    return f"load average {os.getloadavg()[0]:.1f} at the start"
 
 
 def versions(*packages: str) -> str:
@@ -255,11 +259,19 @@ def command(module: str) -> str:
     return " ".join(["python", "-m", module, *flags])
 
 
-def heading(module: str, *about: str) -> list[str]:
-    """The lines above a table: what was run, where and with which versions."""
-    date = time.strftime("%Y-%m-%d")
-    packages = versions("tensorflow", "keras", "tensorflow_probability")
-    return [f"# {module}", "", f"`{command(module)}`, {date}", "", *about, f"Machine: {machine()}.", f"{packages}.", ""]
+def heading(module: str, *about: str, machines: Collection[str] | None = None) -> list[str]:
+    """The lines above a table: what was run, where and with which versions.
+
+    Args:
+      module: of the benchmark.
+      *about: lines of its own.
+      machines: on which rows were run that this call did not run, if that is known.
+    """
+    lines = [f"# {module}", "", f"`{command(module)}`, {time.strftime('%Y-%m-%d')}", "", *about]
+    if machines is None:
+        packages = versions("tensorflow", "keras", "tensorflow_probability")
+        return [*lines, f"Machine: {machine()}; {_load()}.", f"{packages}.", ""]
+    return [*lines, *(f"Machine: {name}." for name in sorted(machines)), ""]
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -17,7 +17,6 @@ import dataclasses
 import json
 import pathlib
 import re
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -82,7 +81,7 @@ RECIPES = {
         _of("cifar10", "--dtype_policy=mixed_bfloat16", "--ema=0.999", "--warmup_steps=200", "--epochs=25"),
     ),
     "tiny_imagenet": Recipe(
-        "Tiny ImageNet, 64x64",
+        "Tiny ImageNet, 64x64, a subset of 10,000",
         "Real NVP, 3 scales, a smoke run",
         (
             "--preset=imagenet64",
@@ -151,17 +150,18 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
         row.get("dequantization", "uniform"): {key: row[key] for key in ("bits_per_dim", "standard_error")}
         for row in ours.values()
     }
-    parts = parts_of(folder)
+    parts, learned = parts_of(folder), (preset.build(), preset.build_dequantizer())
     return {
         "name": name,
         "test": figures,
         "histogram": results["independent pixel histogram"]["bits_per_dim"],
-        "parameters": nvp.trainable_parameters(preset.build()),
+        "parameters": sum(nvp.trainable_parameters(part) for part in learned if part is not None),
         "images": sum(_log(part)[-1]["step"] * _config(part)["model"]["batch_size"] for part in parts),
         "seconds": round(sum(seconds(_log(part))[-1] for part in parts)),
-        "machine": interleaved.machine().partition(";")[0],
+        "machine": config.get("machine") or interleaved.machine(),
         "flags": flags_of(config["command"]),
         "commit": config["commit"],
+        "uncommitted_changes": config.get("uncommitted_changes", False),
         "versions": config["versions"],
     }
 
@@ -187,16 +187,16 @@ def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def seconds(lines: Sequence[dict[str, Any]]) -> list[float]:
-    """How long the run had been training at each line, the time between its parts left out.
+    """How long the run had been training at each line: the steps of each epoch, at the speed that its line says.
 
-    Until the first line it went at the speed that this line says. Where two lines are more than five times as far
-    apart as usual, the run was interrupted: that counts as usual.
+    That leaves out what is not training: validation, compiling, the time between two parts of a run.
     """
-    gaps = [after["time"] - before["time"] for before, after in zip(lines, lines[1:])]
-    usual = statistics.median(gaps) if gaps else 0.0
-    total = [lines[0]["step"] / lines[0]["steps_per_second"]]
-    for gap in gaps:
-        total.append(total[-1] + (gap if gap <= 5 * usual else usual))
+    total: list[float] = []
+    so_far, first, epoch = 0.0, 0, lines[0]["epoch"]
+    for number, line in enumerate(lines):
+        if line["epoch"] != epoch:
+            so_far, first, epoch = total[-1], lines[number - 1]["step"], line["epoch"]
+        total.append(so_far + (line["step"] - first) / line["steps_per_second"])
     return total
 
 
@@ -219,7 +219,7 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """The results as Markdown."""
     about = (
         "Test bits/dim +- the standard error of the mean over the test images, one noise sample each, of the best "
-        "checkpoint by validation. `images` is how many were seen in training, `minutes` the time of training alone, "
+        "checkpoint by validation. `images` is how many were seen in training, `minutes` the time of the steps alone, "
         "on a machine that did other work beside it. Another training run differs by more than the error says."
     )
     lines = ["# benchmarks.quality", "", about, ""]
@@ -246,10 +246,11 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     for name, row in rows.items():
         recipe = RECIPES[name]
+        commit = (row["commit"] or "unknown")[:7] + (" with changes" if row.get("uncommitted_changes") else "")
         released = f"; released in `saved_models/{recipe.released}`" if _released(recipe) else ""
         lines += [
-            f"- `{name}`: `python -m launch.train {' '.join(row['flags'])} --data_dir=DIR`, commit "
-            f"{(row['commit'] or 'unknown')[:7]}, TensorFlow {row['versions']['tensorflow']}, "
+            f"- `{name}`: `python -m launch.train {' '.join(row['flags'])} --data_dir=DIR --output_dir=runs/{name}`, "
+            f"commit {commit}, TensorFlow {row['versions']['tensorflow']}, "
             f"{row['machine']}{released}. Histogram: {row['histogram']:.3f}. [Curve](curves/{name}.jsonl)."
         ]
     return lines

@@ -1,12 +1,14 @@
 """Bits/dim against time: ours and the PyTorch port in training on the same images, for as long, on the same machine.
 
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR                     5 minutes each
-    python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seconds=60 --contestants='ours, float32'
+    python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seeds=1,2 --contestants='ours, float32'
+    python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seconds=60 --output=build/race.md
     python -m benchmarks.race --norun                                                  the picture of what was run
 
-Same layout and parameter count, batches of the same images in the same order, Adam, clipping and L2 term; only starts
-and noise are drawn by each. They take turns of some seconds. The clock of each runs in its own training steps alone,
-not in its first one, which compiles, and not while it is evaluated: on validation images, by moving averages.
+Same layout and parameter count, batches of the same images in the same order, Adam, clipping and L2 term; starts and
+noise are drawn by each, with each seed anew. They take turns of some seconds. The clock of each runs in its own
+training steps alone, not in its first one, which compiles, and not while it is evaluated: on validation images, by
+moving averages. A run with other seeds or contestants adds its points to those that are there.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import contextlib
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import matplotlib.figure
 import numpy as np
 import tensorflow as tf
@@ -48,6 +52,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", "../shared/data/tfds", "Folder of prepared TFDS sets.")
     flags.DEFINE_string("torch_python", sys.executable, "The interpreter that has PyTorch.")
     flags.DEFINE_multi_string("contestants", None, f"Some of: {'; '.join([*OURS, *PORTS])}. All by default.")
+    flags.DEFINE_list("seeds", ["0"], "Of weights and noise; all contestants run with the first, then with the next.")
     flags.DEFINE_float("seconds", 300, "How long each trains.", lower_bound=1)
     flags.DEFINE_float("turn", 15, "Seconds of training between two evaluations, and of a turn.", lower_bound=0.1)
     flags.DEFINE_integer("validation", 1_000, "Images to evaluate on.", lower_bound=1)
@@ -59,28 +64,49 @@ def main(_: list[str]) -> None:
     values = flags.FLAGS
     output = pathlib.Path(values.output)
     points_file, picture = output.with_suffix(".jsonl"), output.with_suffix(".png")
-    if not values.run:
-        draw([json.loads(line) for line in points_file.read_text().splitlines()], picture)
-        return
-    names = values.contestants or [*OURS, *PORTS]
-    if unknown := sorted(set(names) - {*OURS, *PORTS}):
-        raise app.UsageError(f"expected contestants among {'; '.join([*OURS, *PORTS])}, got {'; '.join(unknown)}")
     recipe = presets.get(values.preset)
-    if recipe.levels != 256:
-        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {recipe.levels}")
+    points = [json.loads(line) for line in points_file.read_text().splitlines()] if points_file.exists() else []
+    points = [point for point in points if point["preset"] == values.preset]
+    if values.run:
+        points = merged(points, run(recipe, [int(seed) for seed in values.seeds]))
+        points_file.write_text("".join(json.dumps(point) + "\n" for point in points))
+    if not points:
+        raise app.UsageError(f"expected points of {values.preset} in {points_file}, found none")
     about = (
         f"The `{values.preset}` preset, batches of {recipe.batch_size}, for {values.seconds:g} s of training each, in "
-        f"turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images."
+        f"turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images, between two turns on the "
+        "line between them."
     )
-    lines = interleaved.heading("benchmarks.race", about)
-    with contextlib.ExitStack() as stack:
-        path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "images.npz")
-        _write_images(recipe, path)
-        contestants = {name: stack.enter_context(_contestant(name, recipe, path)) for name in names}
-        points = race(contestants, values.seconds, values.turn)
-    points_file.write_text("".join(json.dumps(point) + "\n" for point in points))
+    lines = interleaved.heading("benchmarks.race", about, machines={point["machine"] for point in points})
     draw(points, picture)
     interleaved.publish([*lines, *table(points), f"![Bits/dim against time]({picture.name})"], values.output)
+
+
+def run(recipe: presets.Preset, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """The points of the contestants that the flags name, with each seed."""
+    names = flags.FLAGS.contestants or [*OURS, *PORTS]
+    if unknown := sorted(set(names) - {*OURS, *PORTS}):
+        raise app.UsageError(f"expected contestants among {'; '.join([*OURS, *PORTS])}, got {'; '.join(unknown)}")
+    if recipe.levels != 256:
+        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {recipe.levels}")
+    points = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "images.npz")
+        _write_images(recipe, path)
+        for seed in seeds:
+            with contextlib.ExitStack() as stack:
+                contestants = {name: stack.enter_context(_contestant(name, recipe, path, seed)) for name in names}
+                found = race(contestants, flags.FLAGS.seconds, flags.FLAGS.turn)
+                on = {name: contestant.library() for name, contestant in contestants.items()}
+            of_all = {"preset": flags.FLAGS.preset, "seed": seed, "machine": interleaved.machine()}
+            points += [{**point, **of_all, "on": on[point["name"]]} for point in found]
+    return points
+
+
+def merged(before: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All points, those found in place of those before of the same contestant and seed."""
+    anew = {(point["name"], point["seed"]) for point in found}
+    return [point for point in before if (point["name"], point["seed"]) not in anew] + list(found)
 
 
 def _write_images(recipe: presets.Preset, path: str) -> None:
@@ -117,13 +143,14 @@ def race(contestants: dict[str, Any], seconds: float, turn: float) -> list[dict[
 class Ours:
     """A model of ours in training; `benchmarks.torch_race` has the same methods behind a pipe."""
 
-    def __init__(self, recipe: presets.Preset, dtype_policy: str, path: str):
+    def __init__(self, recipe: presets.Preset, dtype_policy: str, path: str, seed: int = 0):
+        keras.utils.set_random_seed(seed)
         with np.load(path) as file:
             self._validation = file["validation"]
             self._batches = batches(file["train"], recipe.batch_size)
         self._distribution = recipe.build(dtype_policy=dtype_policy)
         self._model = nvp.FlowModel(
-            self._distribution, levels=recipe.levels, l2=recipe.l2, clip_norm=recipe.clip_norm
+            self._distribution, levels=recipe.levels, l2=recipe.l2, clip_norm=recipe.clip_norm, seed=seed
         )
         self._model.compile(training.Adam(recipe.learning_rate))
         self._model.optimizer.build(self._model.trainable_variables)
@@ -153,6 +180,9 @@ class Ours:
             bits.append(nvp.bits_per_dim(self._log_prob(pixels).numpy(), images.shape[1:]))
         return float(np.mean(np.concatenate(bits)))
 
+    def library(self) -> str:
+        return f"TensorFlow {tf.__version__}"
+
 
 class _Remote:
     """A contestant of `benchmarks.torch_race`."""
@@ -166,6 +196,9 @@ class _Remote:
     def evaluate(self) -> float:
         return self._ask("evaluate")
 
+    def library(self) -> str:
+        return self._ask("library")
+
     def _ask(self, *request: Any) -> Any:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -177,9 +210,9 @@ class _Remote:
 
 
 @contextlib.contextmanager
-def _contestant(name: str, recipe: presets.Preset, path: str) -> Iterator[Ours | _Remote]:
+def _contestant(name: str, recipe: presets.Preset, path: str, seed: int) -> Iterator[Ours | _Remote]:
     if name in OURS:
-        yield Ours(recipe, OURS[name], path)
+        yield Ours(recipe, OURS[name], path, seed)
         return
     layout = dict(event_shape=recipe.event_shape, width=recipe.width, blocks=recipe.blocks, scales=recipe.scales)
     settings = dict(
@@ -190,6 +223,7 @@ def _contestant(name: str, recipe: presets.Preset, path: str) -> Iterator[Ours |
         learning_rate=recipe.learning_rate,
         l2=recipe.l2,
         clip_norm=recipe.clip_norm,
+        seed=seed,
         **PORTS[name],
     )
     command = [flags.FLAGS.torch_python, "-m", "benchmarks.torch_race", json.dumps(settings)]
@@ -200,26 +234,45 @@ def _contestant(name: str, recipe: presets.Preset, path: str) -> Iterator[Ours |
         yield _Remote(process)
 
 
+def runs_of(points: Sequence[dict[str, Any]]) -> dict[str, list[list[dict[str, Any]]]]:
+    """The points of each run, by the contestant's name."""
+    runs: dict[tuple[str, Any], list[dict[str, Any]]] = {}
+    for point in points:
+        runs.setdefault((point["name"], point["seed"]), []).append(point)
+    names = sorted({name for name, _ in runs}, key=[*OURS, *PORTS].index)
+    return {name: [own for (of, _), own in runs.items() if of == name] for name in names}
+
+
 def table(points: Sequence[dict[str, Any]]) -> list[str]:
-    """What each had reached after a third, two thirds and all of its time."""
-    end = max(point["seconds"] for point in points)
+    """What each had reached after a third, two thirds and all of its time: the mean over starts, their deviation."""
+    runs = runs_of(points)
+    end = min(own[-1]["seconds"] for of_name in runs.values() for own in of_name)
     rows = []
-    for name in dict.fromkeys(point["name"] for point in points):
-        own = [point for point in points if point["name"] == name]
-        reached = [min(own, key=lambda p, at=share * end: abs(p["seconds"] - at)) for share in (1 / 3, 2 / 3, 1)]
-        rows.append([name, *(f"{point['bits_per_dim']:.3f}" for point in reached), f"{reached[-1]['images']:,}"])
-    columns = ["bits/dim", *(f"after {share * end:.0f} s" for share in (1 / 3, 2 / 3, 1)), "images"]
+    for name, of_name in runs.items():
+        cells = []
+        for share in (1 / 3, 2 / 3, 1):
+            reached = [_at(share * end, own, "bits_per_dim") for own in of_name]
+            spread = f" (deviation {statistics.stdev(reached):.3f})" if len(reached) > 1 else ""
+            cells.append(f"{statistics.fmean(reached):.3f}{spread}")
+        images = statistics.fmean(_at(end, own, "images") for own in of_name)
+        rows.append([name, *cells, f"{images:,.0f}", str(len(of_name)), of_name[-1][0]["on"]])
+    columns = ["bits/dim", *(f"after {share * end:.0f} s" for share in (1 / 3, 2 / 3, 1)), "images", "starts", "on"]
     return interleaved.table(columns, rows)
 
 
+def _at(seconds: float, run: Sequence[dict[str, Any]], field: str) -> float:
+    return float(np.interp(seconds, [point["seconds"] for point in run], [point[field] for point in run]))
+
+
 def draw(points: Sequence[dict[str, Any]], file: pathlib.Path) -> None:
-    """Bits/dim against seconds, a line for each."""
+    """Bits/dim against seconds, a line for each run."""
     figure = matplotlib.figure.Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for name in dict.fromkeys(point["name"] for point in points):
-        own = [point for point in points if point["name"] == name]
-        style = "-" if name.startswith("ours") else "--"
-        axes.plot([p["seconds"] for p in own], [p["bits_per_dim"] for p in own], style, label=name)
+    for number, (name, of_name) in enumerate(runs_of(points).items()):
+        style = dict(color=f"C{number}", linestyle="-" if name.startswith("ours") else "--")
+        for i, own in enumerate(of_name):
+            label = None if i else name
+            axes.plot([p["seconds"] for p in own], [p["bits_per_dim"] for p in own], label=label, **style)
     axes.set(xlabel="seconds of training", ylabel="validation bits/dim")
     # The first seconds would leave no room for the rest.
     low = min(point["bits_per_dim"] for point in points)

@@ -400,7 +400,8 @@ def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> 
         "The splines of nflows and normflows are nearly the same code. normflows' MAF takes an evaluation for each "
         "entry that way, and is not run on bsds300_patches."
     )
-    lines = interleaved.heading("benchmarks.tabular", about, "", noise, "", how, "", chosen, "")
+    machines = None if flags.FLAGS.run else ()  # Rows of before do not say on which they were run.
+    lines = interleaved.heading("benchmarks.tabular", about, "", noise, "", how, "", chosen, "", machines=machines)
     return lines + quality_tables(jobs, rows)
 
 

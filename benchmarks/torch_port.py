@@ -297,9 +297,9 @@ class RealNVP(nn.Module):
                     yield f"{i}/{name}/bias", convolution.bias
 
 
-def model_of(layout: dict, parameters: int, tuned: bool) -> RealNVP:
+def model_of(layout: dict, parameters: int, tuned: bool, seed: int = 0) -> RealNVP:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = RealNVP(**layout)
     if model.parameter_count() != parameters:
         raise ValueError(f"expected {parameters} parameters, as ours has, got {model.parameter_count()}")

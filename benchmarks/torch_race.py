@@ -30,12 +30,13 @@ class Port:
         clip_norm: float,
         bfloat16: bool,
         tuned: bool,
+        seed: int,
     ):
         with np.load(path) as file:
             train, self._validation = file["train"], file["validation"]
         self._l2, self._clip_norm = l2, clip_norm
         self._bfloat16, self._tuned = bfloat16, tuned
-        self._model = torch_port.model_of(layout, parameters, tuned)
+        self._model = torch_port.model_of(layout, parameters, tuned, seed)
         self._optimizer = torch.optim.Adam(self._model.parameters(), learning_rate, eps=1e-8, fused=tuned)
         self._log_prob = torch.compile(self._model.log_prob) if tuned else self._model.log_prob
         self._batches, self._images = batches(train, batch_size), 0
@@ -72,6 +73,9 @@ class Port:
                 nats.append(self._model.log_prob(self._pixels(self._validation[i : i + 100])).float())
         dimensions = math.prod(self._validation.shape[1:])
         return float(-torch.cat(nats).mean() / (dimensions * math.log(2)))
+
+    def library(self) -> str:
+        return f"PyTorch {torch.__version__}"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import os
 import pathlib
+import platform
 import subprocess
 import sys
 import time
@@ -247,11 +249,18 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
         "epochs": free["epochs"],
         "strategy": _STRATEGY.value,
         "backprop": _BACKPROP.value,
+        "machine": _machine(),
         "versions": {name: importlib.metadata.version(name) for name in packages} | {"python": sys.version.split()[0]},
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "command": sys.argv,
     }
+
+
+def _machine() -> str:
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    names = [gpu.get("device_name", "a GPU") for gpu in gpus]
+    return ", ".join([f"{os.cpu_count()} CPU cores ({platform.machine()})", *names])
 
 
 def _git(*command: str) -> str | None:

@@ -16,7 +16,7 @@ from tests.training import small
 class AblationsTest(absltest.TestCase):
     def test_equal_variants_are_one_run(self):
         jobs = ablations.jobs(list(ablations.QUESTIONS), [0, 1], 640, 100)
-        self.assertLen(jobs, 2 * (4 + 3 + 1 + 1 + 1 + 1))
+        self.assertLen(jobs, 2 * (4 + 3 + 1 + 2 + 1 + 1))
 
     def test_without_weight_norm_kernels_start_the_same_and_move_freely(self):
         distribution = small.image_flow()

@@ -15,7 +15,8 @@ from tfp_realnvp import presets
 
 
 def _line(step, time, **more):
-    return {"step": step, "time": time, "epoch": 0, "steps_per_second": 2.0, "bits_per_dim": 3.0, **more}
+    line = {"step": step, "time": time, "epoch": 0, "steps_per_second": 2.0, "bits_per_dim": 3.0}
+    return line | more
 
 
 class QualityTest(absltest.TestCase):
@@ -25,7 +26,7 @@ class QualityTest(absltest.TestCase):
         self.folder.mkdir()
         preset = dataclasses.replace(presets.digits, width=2, blocks=0, scales=1)
         command = ["train.py", "--preset=digits", "--output_dir=x", "--width=2", "--data_dir=y", "--verbose=2"]
-        config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "command": command}
+        config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "command": command, "machine": "a TPU"}
         config["versions"] = {"tensorflow": "2.21.0"}
         (self.folder / "config.json").write_text(json.dumps(config))
         self.parameters = nvp.trainable_parameters(preset.build())
@@ -33,7 +34,8 @@ class QualityTest(absltest.TestCase):
         results |= {name: nvp.evaluation.Evaluation(9.0, 0.1, 300, 1) for name in ("independent pixel histogram",)}
         self._write_results(results)
         # Two parts with a night between them.
-        lines = [_line(10, 100.0), _line(20, 105.0), _line(30, 110.0), _line(40, 90_000.0, val_bits_per_dim=2.75)]
+        lines = [_line(10, 100.0), _line(20, 105.0), _line(30, 110.0, epoch=1)]
+        lines += [_line(40, 90_000.0, epoch=1, val_bits_per_dim=2.75)]
         (self.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def _write_results(self, results):
@@ -47,9 +49,24 @@ class QualityTest(absltest.TestCase):
         # What was run, not what would be.
         self.assertEqual(row["flags"], ["--preset=digits", "--width=2"])
         text = "\n".join(quality.table({"digits": row}))
-        self.assertIn("launch.train --preset=digits --width=2 --data_dir=DIR", text)
-        # Five seconds until the first line, and five between any two.
+        command = "launch.train --preset=digits --width=2 --data_dir=DIR --output_dir=runs/digits"
+        self.assertIn(f"`python -m {command}`, commit 0123456, TensorFlow 2.21.0, a TPU", text)
+        # Forty steps, two a second.
         self.assertEqual(row["seconds"], 20)
+
+    def test_a_row_says_what_git_does_not_know(self):
+        config = json.loads((self.folder / "config.json").read_text())
+        (self.folder / "config.json").write_text(json.dumps(config | {"uncommitted_changes": True}))
+        text = "\n".join(quality.table({"digits": quality.row_of("digits", self.folder)}))
+        self.assertIn("commit 0123456 with changes,", text)
+
+    def test_networks_of_learned_noise_are_counted(self):
+        config = json.loads((self.folder / "config.json").read_text())
+        config["model"]["dequantization"] = "variational"
+        (self.folder / "config.json").write_text(json.dumps(config))
+        dequantizer = presets.of_settings(config["model"]).build_dequantizer()
+        parameters = self.parameters + nvp.trainable_parameters(dequantizer)
+        self.assertEqual(quality.row_of("digits", self.folder)["parameters"], parameters)
 
     def test_both_bounds_are_in_the_table(self):
         of = nvp.evaluation.Evaluation

@@ -35,11 +35,24 @@ class RaceTest(absltest.TestCase):
         names = [point["name"] for point in points]
         self.assertEqual(names, [*contestants] * 3)
         self.assertEqual(points[-2], dict(name="ours, float32", seconds=25, images=2500, bits_per_dim=5.5))
-        self.assertRegex(race.table(points)[3], r"\| port, float32 \| +7\.500 \| +7\.000 \| +6\.750 \| +1,250 \|")
+        points = [{**point, "seed": 0, "on": "a library"} for point in points]
+        # After 25/3, 50/3 and 25 s; before the first turn's end it is that.
+        row = race.table(points)[3]
+        self.assertRegex(row, r"\| port, float32 \| +7\.500 \| +7\.167 \| +6\.750 \| +1,250 \| +1 \| a library \|")
+        # Another start of one of them, which is worse by .2 everywhere.
+        ours = [point for point in points if point["name"] == "ours, float32"]
+        points += [{**point, "seed": 1, "bits_per_dim": point["bits_per_dim"] + 0.2} for point in ours]
+        row = race.table(points)[2]
+        self.assertRegex(row, r"\| +5\.600 \(deviation 0\.141\) \| +2,500 \| +2 \| a library \|")
         with tempfile.TemporaryDirectory() as folder:
             picture = pathlib.Path(folder, "race.png")
             race.draw(points, picture)
             self.assertGreater(picture.stat().st_size, 1_000)
+
+    def test_a_run_takes_the_place_of_one_of_its_seed(self):
+        before = [dict(name=name, seed=seed, value=1) for name in ("a", "b") for seed in (0, 1)]
+        found = [dict(name="a", seed=1, value=2), dict(name="a", seed=2, value=2)]
+        self.assertEqual(race.merged(before, found), [before[0], *before[2:], *found])
 
     def test_batches_are_permutations_one_after_the_other(self):
         batches = race_batches.batches(np.arange(10), 4)
