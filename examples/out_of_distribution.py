@@ -83,6 +83,8 @@ def main(_: list[str]) -> None:
     print(f"{name}: {np.mean(bits):.3f} bits/dim, {np.mean(outside):.1%} outside")
     if spoil is not None:
         is_spoilt = np.concatenate([np.arange(len(b)) >= (len(b) + 1) // 2 for _, b in batches])
+        spoilt, others = np.mean(bits[is_spoilt]), np.mean(bits[~is_spoilt])
+        print(f"spoilt images: {spoilt:.3f} bits/dim, the others: {others:.3f}")
         distance = np.abs(bits - np.mean(reference))
         print(
             f"area under the ROC curve: {_area(bits[is_spoilt], bits[~is_spoilt]):.3f} by bits/dim, "

@@ -53,6 +53,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
         f"| {what} | {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} |" for what, row in results.items()
     ]
     height, width, channels = about["event_shape"]
+    changes = ", with changes that were not committed" if config.get("uncommitted_changes") else ""
     return "\n".join(
         [
             f"# {name}",
@@ -72,7 +73,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             about["command"],
             "```",
             "",
-            f"Commit {config['commit']}; {versions}. {model['scales']} scales, width {model['width']}, "
+            f"Commit {config['commit']}{changes}; {versions}. {model['scales']} scales, width {model['width']}, "
             f"{model['blocks']} residual blocks, batches of {model['batch_size']}, seed {model['seed']}.",
             "",
             "## Test bits/dim",
