@@ -32,6 +32,7 @@ from absl import app, flags
 
 import tfp_realnvp as nvp
 from benchmarks import interleaved
+from launch import machine
 from tfp_realnvp import presets, training
 from tfp_realnvp.bijectors import Squeeze
 from tfp_realnvp.conditioners import weight_norm_conv
@@ -119,8 +120,8 @@ def main(_: list[str]) -> None:
         f"Real NVP on CIFAR-10, width {_BASE.width}, {_BASE.blocks} residual block, {values.images:,} images seen, "
         f"Adam at {_BASE.learning_rate:g}, constant; bits/dim of {values.test:,} test images, mean over seeds and the "
         "deviation between them; the difference to the first of each, with its error. A difference is named where by "
-        "chance one comparison in twenty would show it, and there are eleven: the smallest may be none. The models are "
-        "small and trained briefly: what holds for them need not for large ones."
+        "chance one comparison in twenty would show it: among so many the smallest may be none. The models are small "
+        f"and trained briefly: what holds for them need not for large ones. {', '.join({row['on'] for row in rows})}."
     )
     lines = interleaved.heading("benchmarks.ablations", about, machines={row["machine"] for row in rows})
     interleaved.publish([*lines, *table(rows), f"![Bits/dim of each variant]({output.stem}.png)"], values.output)
@@ -162,7 +163,8 @@ def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.Ima
     for i, job in enumerate(missing):
         started = time.monotonic()
         row = job | result_of(job, images)
-        row |= dict(seconds=round(time.monotonic() - started, 1), machine=interleaved.machine())
+        row |= dict(seconds=round(time.monotonic() - started, 1), machine=machine.processor())
+        row["on"] = f"TensorFlow {tf.__version__}"
         with file.open("a") as lines:
             lines.write(json.dumps(row) + "\n")
         said = f"{i + 1}/{len(missing)} {job}: {row['bits_per_dim']:.3f}, {row['seconds']} s"

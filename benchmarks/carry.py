@@ -5,12 +5,14 @@
     python -m launch.train ... --init_from=runs/cifar10                    and another begins with it
 
 What is carried has the weights of the best checkpoint, averaged where the run averages, rounded to bfloat16: half the
-bytes of each number are zero then, and compress to nothing. The optimizer's moments stay behind: the next run has to
-begin with a few steps of --warmup_steps.
+bytes of each number are zero then, and compress to nothing. It can be sampled, evaluated (results.json is of the
+weights before they were rounded), exported and begun with, but not gone on with: the optimizer stays behind, and the
+next run needs some --warmup_steps. For runs of images.
 """
 
 from __future__ import annotations
 
+import json
 import pathlib
 import shutil
 import tarfile
@@ -20,9 +22,6 @@ import tensorflow as tf
 from absl import app, flags
 
 from tfp_realnvp import presets, training
-
-# What says where a run came from and how it went.
-_SMALL_FILES = ("config.json", "metrics.jsonl", "results.json")
 
 
 def define_flags() -> None:
@@ -39,7 +38,10 @@ def main(_: list[str]) -> None:
 
 def pack(run: pathlib.Path, folder: pathlib.Path, size: int) -> list[pathlib.Path]:
     """Writes the pieces of a run into a folder, each of at most so many bytes."""
-    preset = presets.of_settings(training.read_config(run)["model"])
+    config = training.read_config(run)
+    preset = presets.of_settings(config["model"])
+    if len(preset.event_shape) == 1:
+        raise app.UsageError(f"expected a run of images, got one of vectors in {run}")
     path = training.latest(run)
     learned = dict(distribution=preset.build())
     if (dequantizer := preset.build_dequantizer()) is not None:
@@ -55,7 +57,10 @@ def pack(run: pathlib.Path, folder: pathlib.Path, size: int) -> list[pathlib.Pat
         part = pathlib.Path(aside) / name
         best = tf.train.CheckpointManager(tf.train.Checkpoint(**learned), str(part / "checkpoints/best"), max_to_keep=1)
         best.save(int(path.rpartition("-")[2]))
-        for file in _SMALL_FILES:
+        # So that `launch.train` takes no carried run for one to go on with, and begins it anew in its folder.
+        config["model"]["carried"] = True
+        (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        for file in ("metrics.jsonl", "results.json"):
             if (run / file).exists():
                 shutil.copy(run / file, part)
         archive = pathlib.Path(aside) / "archive"

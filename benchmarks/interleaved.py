@@ -22,13 +22,14 @@ import importlib
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
+
+from launch import machine
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -226,20 +227,6 @@ def _memory(field: str) -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field + ":"))
 
 
-def machine() -> str:
-    """Cores, processor and its units for matrices."""
-    cpu: dict[str, str] = {}
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as cpuinfo:
-        for line in cpuinfo:
-            key, _, value = line.partition(":")
-            cpu.setdefault(key.strip(), value.strip())
-    family, model = cpu.get("cpu family", "?"), cpu.get("model", "?")
-    name = f"{cpu.get('model name') or platform.machine()} (family {family}, model {model})"
-    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if unit in cpu.get("flags", "").split()]
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores, {name}, {' '.join(units)}"
-
-
 def _load() -> str:
     return f"load average {os.getloadavg()[0]:.1f} at the start"
 
@@ -270,7 +257,7 @@ def heading(module: str, *about: str, machines: Collection[str] | None = None) -
     lines = [f"# {module}", "", f"`{command(module)}`, {time.strftime('%Y-%m-%d')}", "", *about]
     if machines is None:
         packages = versions("tensorflow", "keras", "tensorflow_probability")
-        return [*lines, f"Machine: {machine()}; {_load()}.", f"{packages}.", ""]
+        return [*lines, f"Machine: {machine.processor()}; {_load()}.", f"{packages}.", ""]
     return [*lines, *(f"Machine: {name}." for name in sorted(machines)), ""]
 
 

@@ -26,6 +26,7 @@ from absl import app, flags
 
 import tfp_realnvp as nvp
 from benchmarks import interleaved
+from launch import machine
 from tfp_realnvp import presets
 
 _RESULTS = pathlib.Path(__file__).parent / "results"
@@ -143,27 +144,39 @@ def add(row: dict[str, Any], file: pathlib.Path) -> None:
 
 def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """What a finished run in a folder says of itself."""
-    config, results = _config(folder), json.loads((folder / "results.json").read_text())
+    config, results = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "results"))
     preset = presets.of_settings(config["model"])
     ours = {title: row for title, row in results.items() if not title.startswith(("independent", "full-covariance"))}
     figures = {
         row.get("dequantization", "uniform"): {key: row[key] for key in ("bits_per_dim", "standard_error")}
         for row in ours.values()
     }
-    parts, learned = parts_of(folder), (preset.build(), preset.build_dequantizer())
+    lines = _log(folder)
+    learned = [preset.build(), preset.build_dequantizer()]
+    parts = parts_of(config)
     return {
         "name": name,
         "test": figures,
         "histogram": results["independent pixel histogram"]["bits_per_dim"],
         "parameters": sum(nvp.trainable_parameters(part) for part in learned if part is not None),
-        "images": sum(_log(part)[-1]["step"] * _config(part)["model"]["batch_size"] for part in parts),
-        "seconds": round(sum(seconds(_log(part))[-1] for part in parts)),
-        "machine": config.get("machine") or interleaved.machine(),
+        "images": lines[-1]["step"] * preset.batch_size + config.get("init_from", {}).get("images", 0),
+        "seconds": round(seconds(lines)[-1]),
+        "versions": config["versions"],
+        **parts[-1],
+        "before": parts[:-1],
+    }
+
+
+def parts_of(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where a run came from, and before it the runs that it began with."""
+    before = config.get("init_from")
+    part = {
         "flags": flags_of(config["command"]),
         "commit": config["commit"],
-        "uncommitted_changes": config.get("uncommitted_changes", False),
-        "versions": config["versions"],
+        "uncommitted_changes": config.get("uncommitted_changes"),
+        "machine": config.get("machine") or machine.processor(),
     }
+    return [*(parts_of(before) if before else []), part]
 
 
 def flags_of(command: Sequence[str]) -> list[str]:
@@ -172,44 +185,39 @@ def flags_of(command: Sequence[str]) -> list[str]:
     return [re.sub(r"^--?init_from=.*?([^/]+)/?$", r"--init_from=runs/\1", flag) for flag in kept]
 
 
-def parts_of(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The folder of a run, and before it those that it began with, `--init_from`, which lie beside it."""
-    before = _config(folder)["model"].get("init_from")
-    return ([] if before is None else parts_of(folder.parent / before)) + [folder]
-
-
-def _config(folder: pathlib.Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text())
-
-
 def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def seconds(lines: Sequence[dict[str, Any]]) -> list[float]:
-    """How long the run had been training at each line: the steps of each epoch, at the speed that its line says.
+    """How long the run had been training at each line, by the speed of its steps.
 
-    That leaves out what is not training: validation, compiling, the time between two parts of a run.
+    That leaves out what is not training: validation, compiling, the time between two starts. A line's speed is that
+    since its epoch began, or since the run was started again: where it does not tell of the time that went by.
     """
     total: list[float] = []
-    so_far, first, epoch = 0.0, 0, lines[0]["epoch"]
-    for number, line in enumerate(lines):
-        if line["epoch"] != epoch:
-            so_far, first, epoch = total[-1], lines[number - 1]["step"], line["epoch"]
-        total.append(so_far + (line["step"] - first) / line["steps_per_second"])
+    so_far, first, before = 0.0, 0, lines[0]
+    speed = next(line["steps_per_second"] for line in lines if "steps_per_second" in line)
+    for line in lines:
+        speed = line.get("steps_per_second", speed)  # A line of a start's first step has none.
+        is_new = line["epoch"] != before["epoch"]
+        if total and not is_new:
+            told = so_far + (line["step"] - first) / speed - total[-1]
+            is_new = told < (line["time"] - before["time"]) / 2
+        if is_new:
+            so_far, first = total[-1], before["step"]
+        total.append(so_far + (line["step"] - first) / speed)
+        before = line
     return total
 
 
 def write_curve(folder: pathlib.Path, file: pathlib.Path) -> None:
-    """The curve of a run and of those it began with: a line at each epoch's end, and the first of every hundredth."""
+    """The curve of a run: a line at each epoch's end, and about a hundred in all."""
+    lines = _log(folder)
     kept = []
-    steps, time = 0, 0.0
-    for part in parts_of(folder):
-        lines = _log(part)
-        for line, so_far in zip(lines, seconds(lines)):
-            point = {key: line[key] for key in ("step", "epoch", "bits_per_dim", "val_bits_per_dim") if key in line}
-            kept.append({**point, "step": steps + line["step"], "seconds": round(time + so_far, 1)})
-        steps, time = kept[-1]["step"], kept[-1]["seconds"]
+    for line, so_far in zip(lines, seconds(lines)):
+        point = {key: line[key] for key in ("step", "epoch", "bits_per_dim", "val_bits_per_dim") if key in line}
+        kept.append({**point, "seconds": round(so_far, 1)})
     stride = max(len(kept) // 100, 1)
     some = [point for i, point in enumerate(kept) if i % stride == 0 or "val_bits_per_dim" in point]
     file.write_text("".join(json.dumps(point) + "\n" for point in some))
@@ -235,7 +243,7 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
                     dequantization,
                     f"{row['parameters']:,}",
                     f"{row['images']:,}",
-                    f"{row['seconds'] / 60:.0f}",
+                    f"{row['seconds'] / 60:.0f}" + (" in the last part" if row.get("before") else ""),
                     f"`{name}`",
                 ]
             )
@@ -246,14 +254,24 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     for name, row in rows.items():
         recipe = RECIPES[name]
-        commit = (row["commit"] or "unknown")[:7] + (" with changes" if row.get("uncommitted_changes") else "")
         released = f"; released in `saved_models/{recipe.released}`" if _released(recipe) else ""
         lines += [
-            f"- `{name}`: `python -m launch.train {' '.join(row['flags'])} --data_dir=DIR --output_dir=runs/{name}`, "
-            f"commit {commit}, TensorFlow {row['versions']['tensorflow']}, "
-            f"{row['machine']}{released}. Histogram: {row['histogram']:.3f}. [Curve](curves/{name}.jsonl)."
+            f"- `{name}`: {_origin(row, name)}, TensorFlow {row['versions']['tensorflow']}{released}. Histogram: "
+            f"{row['histogram']:.3f}. [Curve](curves/{name}.jsonl)."
         ]
     return lines
+
+
+def _origin(row: dict[str, Any], name: str) -> str:
+    """The commands of a run, and of those that it began with."""
+    said = []
+    for part in reversed([*row.get("before", []), row]):
+        commit = (part["commit"] or "unknown")[:7] + (" with changes" if part["uncommitted_changes"] else "")
+        command = f"python -m launch.train {' '.join(part['flags'])} --data_dir=DIR --output_dir=runs/{name}"
+        said.append(f"`{command}`, commit {commit}, {part['machine']}")
+        begins = [flag for flag in part["flags"] if flag.startswith("--init_from=")]
+        name = begins[0].removeprefix("--init_from=runs/") if begins else name
+    return ", which began with ".join(said)
 
 
 def _released(recipe: Recipe) -> pathlib.Path | None:

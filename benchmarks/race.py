@@ -8,7 +8,7 @@
 Same layout and parameter count, batches of the same images in the same order, Adam, clipping and L2 term; starts and
 noise are drawn by each, with each seed anew. They take turns of some seconds. The clock of each runs in its own
 training steps alone, not in its first one, which compiles, and not while it is evaluated: on validation images, by
-moving averages. A run with other seeds or contestants adds its points to those that are there.
+moving averages. A run adds its points to those that are there, and the table is of all that compare.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from absl import app, flags
 import tfp_realnvp as nvp
 from benchmarks import interleaved
 from benchmarks.race_batches import batches
+from launch import machine
 from tfp_realnvp import presets, training
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -66,18 +67,20 @@ def main(_: list[str]) -> None:
     points_file, picture = output.with_suffix(".jsonl"), output.with_suffix(".png")
     recipe = presets.get(values.preset)
     points = [json.loads(line) for line in points_file.read_text().splitlines()] if points_file.exists() else []
-    points = [point for point in points if point["preset"] == values.preset]
     if values.run:
         points = merged(points, run(recipe, [int(seed) for seed in values.seeds]))
         points_file.write_text("".join(json.dumps(point) + "\n" for point in points))
+    # Of other settings, and from other machines, there may be points, too.
+    points = [point for point in points if point["of"] == _settings()]
+    points = [point for point in points if point["machine"] == points[-1]["machine"]]
     if not points:
-        raise app.UsageError(f"expected points of {values.preset} in {points_file}, found none")
+        raise app.UsageError(f"expected points of {_settings()} in {points_file}, found none")
     about = (
         f"The `{values.preset}` preset, batches of {recipe.batch_size}, for {values.seconds:g} s of training each, in "
         f"turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images, between two turns on the "
         "line between them."
     )
-    lines = interleaved.heading("benchmarks.race", about, machines={point["machine"] for point in points})
+    lines = interleaved.heading("benchmarks.race", about, machines={points[-1]["machine"]})
     draw(points, picture)
     interleaved.publish([*lines, *table(points), f"![Bits/dim against time]({picture.name})"], values.output)
 
@@ -98,15 +101,24 @@ def run(recipe: presets.Preset, seeds: Sequence[int]) -> list[dict[str, Any]]:
                 contestants = {name: stack.enter_context(_contestant(name, recipe, path, seed)) for name in names}
                 found = race(contestants, flags.FLAGS.seconds, flags.FLAGS.turn)
                 on = {name: contestant.library() for name, contestant in contestants.items()}
-            of_all = {"preset": flags.FLAGS.preset, "seed": seed, "machine": interleaved.machine()}
+            of_all = {"of": _settings(), "seed": seed, "machine": machine.processor()}
             points += [{**point, **of_all, "on": on[point["name"]]} for point in found]
     return points
 
 
+def _settings() -> dict[str, Any]:
+    """What points must share to be compared."""
+    return {name: flags.FLAGS[name].value for name in ("preset", "seconds", "turn", "validation")}
+
+
 def merged(before: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All points, those found in place of those before of the same contestant and seed."""
-    anew = {(point["name"], point["seed"]) for point in found}
-    return [point for point in before if (point["name"], point["seed"]) not in anew] + list(found)
+    """All points, those found in place of those before of the same contestant, seed, settings and machine."""
+
+    def run_of(point: dict[str, Any]) -> str:
+        return json.dumps([point[name] for name in ("name", "seed", "of", "machine")])
+
+    anew = set(map(run_of, found))
+    return [point for point in before if run_of(point) not in anew] + list(found)
 
 
 def _write_images(recipe: presets.Preset, path: str) -> None:

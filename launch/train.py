@@ -36,9 +36,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import os
 import pathlib
-import platform
 import subprocess
 import sys
 import time
@@ -49,7 +47,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import results, run
+from launch import init_from, machine, results, run
 from tfp_realnvp import data, evaluation, presets, training
 
 _OVERRIDES = {
@@ -120,12 +118,6 @@ _BACKPROP = flags.DEFINE_enum(
     ["store", "remat", "invert"],
     "What the backward pass has of the forward pass: store keeps everything, remat keeps each layer's input, invert "
     "keeps the latent and computes back from it, so that memory does not grow with depth. The gradients are the same.",
-)
-_INIT_FROM = flags.DEFINE_string(
-    "init_from",
-    None,
-    "Folder of another run of this architecture, whose best weights this one begins with, averaged where that has an "
-    "average; the optimizer begins anew. A run that goes on does not read it again.",
 )
 _MAX_SKIPPED_STEPS = flags.DEFINE_integer(
     "max_skipped_steps", 0, "Steps with a loss or gradient that is not finite to skip before giving up.", lower_bound=0
@@ -239,9 +231,9 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
     # Of other sets the name says what they are.
     if isinstance(given, data.ImageData) and given.files is not None:
         settings["files"] = given.files
-    if _INIT_FROM.value is not None:
-        settings["init_from"] = pathlib.Path(_INIT_FROM.value).absolute().name
+    settings |= init_from.settings()
     free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
+    commit = _git("rev-parse", "HEAD")
     packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
     return {
         "preset": run.PRESET.value,
@@ -251,16 +243,16 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
         "backprop": _BACKPROP.value,
         "machine": _machine(),
         "versions": {name: importlib.metadata.version(name) for name in packages} | {"python": sys.version.split()[0]},
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "commit": commit,
+        "uncommitted_changes": commit and bool(_git("status", "--porcelain", "--untracked-files=no")),
         "command": sys.argv,
+        **init_from.origin(),
     }
 
 
 def _machine() -> str:
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    names = [gpu.get("device_name", "a GPU") for gpu in gpus]
-    return ", ".join([f"{os.cpu_count()} CPU cores ({platform.machine()})", *names])
+    return ", ".join([machine.processor(), *(gpu.get("device_name", "a GPU") for gpu in gpus)])
 
 
 def _git(*command: str) -> str | None:
@@ -277,7 +269,7 @@ def _model(
 ) -> training.FlowModel:
     """The model, compiled."""
     dequantizer = preset.build_dequantizer()
-    _init(distribution, dequantizer)  # Before the model takes its first average.
+    init_from.read_weights(images, distribution, dequantizer)  # Before the model takes its first average.
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
@@ -298,18 +290,6 @@ def _model(
         )
     model.compile(training.Adam(rate), jit_compile=run.jit_compile())
     return model
-
-
-def _init(distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None) -> None:
-    """Gives a run that begins the weights of `--init_from`."""
-    source = _INIT_FROM.value
-    if source is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
-        return
-    theirs = presets.of_settings(training.read_config(source)["model"])
-    path = training.latest(source)
-    # Learned noise may be learned later.
-    training.restore(distribution, path, None if theirs.dequantization == "uniform" else dequantizer)
-    print(f"Begins with {path}")
 
 
 def _train(

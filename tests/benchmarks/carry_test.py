@@ -47,10 +47,15 @@ class CarryTest(absltest.TestCase):
         carried = self._carried(run, 1_000)
         self.assertGreater(len(list((self.folder / "pieces").iterdir())), 1)
         self._assert_rounded(carried, run)
-        for name in ("config.json", "metrics.jsonl", "results.json"):
+        for name in ("metrics.jsonl", "results.json"):
             self.assertEqual((carried / name).read_bytes(), (run / name).read_bytes())
         result = programs.run("evaluate", f"--output_dir={carried}", f"--data_dir={programs.scratch()}/data")
         self.assertEqual(result.status, 0, result.errors)
+        # It has no optimizer: to go on would be to begin anew, in its place.
+        before = programs.contents(carried)
+        error = programs.train(carried, "--epochs=2").error
+        self.assertIn("holds another model's run, with carried=True (here None)", error)
+        self.assertEqual(programs.contents(carried), before)
 
     def test_averages_and_learned_noise_come_along(self):
         # Without validation there is no best checkpoint, and the last has the averages beside the weights.

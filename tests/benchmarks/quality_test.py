@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import pathlib
-import shutil
 import tempfile
 from unittest import mock
 
+import numpy as np
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
@@ -50,7 +50,7 @@ class QualityTest(absltest.TestCase):
         self.assertEqual(row["flags"], ["--preset=digits", "--width=2"])
         text = "\n".join(quality.table({"digits": row}))
         command = "launch.train --preset=digits --width=2 --data_dir=DIR --output_dir=runs/digits"
-        self.assertIn(f"`python -m {command}`, commit 0123456, TensorFlow 2.21.0, a TPU", text)
+        self.assertIn(f"`python -m {command}`, commit 0123456, a TPU, TensorFlow 2.21.0", text)
         # Forty steps, two a second.
         self.assertEqual(row["seconds"], 20)
 
@@ -92,19 +92,34 @@ class QualityTest(absltest.TestCase):
         self.assertEqual(points[-1]["val_bits_per_dim"], 2.75)
 
     def test_a_run_counts_what_it_began_with(self):
-        later = self.folder.parent / "later"
-        shutil.copytree(self.folder, later)
-        config = json.loads((later / "config.json").read_text())
-        config["model"] |= {"init_from": "run", "batch_size": 8}
-        config["command"].append("--init_from=/home/somebody/runs/run/")
-        (later / "config.json").write_text(json.dumps(config))
-        row = quality.row_of("digits", later)
-        self.assertEqual((row["images"], row["seconds"]), (40 * 64 + 40 * 8, 40))
-        self.assertEqual(row["flags"][-1], "--init_from=runs/run")
-        quality.write_curve(later, self.folder / "curve.jsonl")
-        points = [json.loads(line) for line in (self.folder / "curve.jsonl").read_text().splitlines()]
-        self.assertEqual([point["step"] for point in points], [10, 20, 30, 40, 50, 60, 70, 80])
-        self.assertEqual([point["seconds"] for point in points], [5.0 * i for i in range(1, 9)])
+        config = json.loads((self.folder / "config.json").read_text())
+        before = {"command": ["train.py", "--preset=digits"], "commit": None, "uncommitted_changes": None}
+        config["init_from"] = before | {"machine": "a GPU", "images": 1_000, "init_from": {}}
+        config["command"].append("--init_from=/home/somebody/runs/part/")
+        (self.folder / "config.json").write_text(json.dumps(config))
+        row = quality.row_of("digits", self.folder)
+        self.assertEqual(row["images"], 40 * 64 + 1_000)
+        text = "\n".join(quality.table({"digits": row}))
+        self.assertIn("--init_from=runs/part --data_dir=DIR --output_dir=runs/digits`, commit 0123456, a TPU", text)
+        command = "`python -m launch.train --preset=digits --data_dir=DIR --output_dir=runs/part`"
+        self.assertIn(f", which began with {command}, commit unknown, a GPU", text)
+        self.assertIn("0 in the last part", text)
+
+    def test_seconds_of_a_run_with_a_night_in_it(self):
+        speeds = [(10, 0, 2.0, 5.0), (20, 0, 2.0, 10.0), (40, 0, 4.0, 40_000.0), (45, 0, None, 40_001.0)]
+        speeds += [(50, 1, 1.0, 40_020.0), (50, 1, 1.0, 40_020.1), (60, 1, 1.0, 40_030.0)]
+        lines = [
+            dict(step=step, epoch=epoch, time=time) | ({} if speed is None else {"steps_per_second": speed})
+            for step, epoch, speed, time in speeds
+        ]
+        # Ten seconds to step 20; twenty-five steps at four a second; then one a second.
+        np.testing.assert_allclose(quality.seconds(lines), [5, 10, 15, 16.25, 21.25, 21.25, 31.25])
+
+    def test_seconds_of_a_run_that_was_slow_for_a_while(self):
+        # The speed is a mean over the epoch, and tells of the pause.
+        times = {10: 5.0, 20: 105.0, 30: 110.0}
+        lines = [_line(step, time, steps_per_second=step / time) for step, time in times.items()]
+        np.testing.assert_allclose(quality.seconds(lines), [5, 105, 110])
 
     def test_a_finished_run_is_read_alone(self):
         with mock.patch.object(quality.subprocess, "run") as called:

@@ -50,9 +50,12 @@ class RaceTest(absltest.TestCase):
             self.assertGreater(picture.stat().st_size, 1_000)
 
     def test_a_run_takes_the_place_of_one_of_its_seed(self):
-        before = [dict(name=name, seed=seed, value=1) for name in ("a", "b") for seed in (0, 1)]
-        found = [dict(name="a", seed=1, value=2), dict(name="a", seed=2, value=2)]
+        here, there = dict(of=dict(preset="x"), machine="m"), dict(of=dict(preset="y"), machine="m")
+        before = [dict(name=name, seed=seed, **here) for name in ("a", "b") for seed in (0, 1)]
+        found = [dict(name="a", seed=seed, value=2, **here) for seed in (1, 2)]
         self.assertEqual(race.merged(before, found), [before[0], *before[2:], *found])
+        elsewhere = [dict(name="a", seed=1, **there), dict(name="a", seed=1, of=dict(preset="x"), machine="n")]
+        self.assertEqual(race.merged(elsewhere, found), elsewhere + found)
 
     def test_batches_are_permutations_one_after_the_other(self):
         batches = race_batches.batches(np.arange(10), 4)

@@ -128,7 +128,7 @@ class TrainTest(_Test):
         expected = dict(ema=0.9, accumulation_steps=2, schedule="cosine", warmup_steps=5, dtype_policy="mixed_bfloat16")
         self.assertEqual(config["model"], {**config["model"], **expected, "batch_size": 50})
         self.assertEqual((config["backprop"], config["strategy"]), ("invert", "auto"))
-        self.assertIsInstance(config["uncommitted_changes"], bool)
+        self.assertIn(config["uncommitted_changes"], (True, False) if config["commit"] else (None,))
         lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
         self.assertEqual([line["step"] for line in lines], [10, 20, 25])
         rates = [line["learning_rate"] for line in lines]
@@ -194,6 +194,12 @@ class InitFromTest(_Test):
         result = programs.train(self.folder, *flags, "--epochs=1")
         self.assertIn(f"Begins with {training.latest(source)}\n", result.output, result.errors)
         self._assert_weights_are_the_sources()
+        config = json.loads((self.folder / "config.json").read_text())
+        self.assertEqual(config["model"]["init_from"], "source")
+        # Three steps of 400 images there.
+        theirs = json.loads((source / "config.json").read_text())
+        expected = {name: theirs[name] for name in ("command", "commit", "uncommitted_changes", "machine")}
+        self.assertEqual(config["init_from"], expected | {"images": 1200, "init_from": {}})
         shutil.rmtree(source)
         result = programs.train(self.folder, *flags, "--epochs=2")
         self.assertEqual(_epochs(result.output)[0], [(2, 2)], result.errors)

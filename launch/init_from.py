@@ -1,0 +1,67 @@
+"""The run that another begins with."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+import tfp_realnvp as nvp
+from launch import run
+from tfp_realnvp import data, presets, training
+
+FOLDER = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Folder of another run of this architecture, whose best weights this one begins with, averaged where that has an "
+    "average; the optimizer begins anew. A run that goes on does not read it again.",
+)
+
+
+def settings() -> dict[str, str]:
+    """What two runs must share to be one."""
+    return {} if FOLDER.value is None else {"init_from": pathlib.Path(FOLDER.value).absolute().name}
+
+
+def origin() -> dict[str, Any]:
+    """What the config of a run that begins says of where its weights come from, and of the images they have seen."""
+    if FOLDER.value is None or (run.output_dir() / "config.json").exists():
+        return {}
+    config, path = training.read_config(FOLDER.value), training.latest(FOLDER.value)
+    reader = tf.train.load_checkpoint(path)
+    counted = [name for name in reader.get_variable_to_shape_map() if name.startswith("optimizer/_iterations/")]
+    # The best checkpoint has no optimizer, and the step in its name.
+    step = int(reader.get_tensor(counted[0])) if counted else int(path.rpartition("-")[2])
+    before = config.get("init_from", {})
+    kept = {name: config.get(name) for name in ("command", "commit", "uncommitted_changes", "machine")}
+    images = step * config["model"]["batch_size"] + before.get("images", 0)
+    return {"init_from": {**kept, "images": images, "init_from": before}}
+
+
+def read_weights(
+    given: data.ImageData | data.VectorData, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None
+) -> None:
+    """Gives a run that begins the other's weights; one that goes on has its own.
+
+    Args:
+      given: what is trained on.
+      distribution: whose weights are wanted.
+      dequantizer: the learned noise; where the other has none, it begins untrained.
+    """
+    if FOLDER.value is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
+        return
+    model, path = training.read_config(FOLDER.value)["model"], training.latest(FOLDER.value)
+    is_uniform = model.get("dequantization", presets.Preset.dequantization) == "uniform"
+    training.restore(distribution, path, None if is_uniform else dequantizer)
+    print(f"Begins with {path}")
+    if isinstance(given, data.VectorData):
+        print("Vectors are standardised as they were there")
+    elif model["dataset"] == given.name and model.get("files") != given.files:
+        print(
+            f"Warning: {given.name} had files {model.get('files')} there, here {given.files}: what was trained on may "
+            "be among its test images",
+            file=sys.stderr,
+        )
