@@ -25,7 +25,20 @@ _WITH_COMMANDS = (
     "training.md",
     "vectors.md",
 )
-_PROGRAMS = ("train", "evaluate", "sample", "export", "interpolate", "compress", "extrapolate", "edit", "report")
+# Whose text tells of other programs, too.
+_OTHER_PAGES = ("../README.md", "../benchmarks/results/gpu.md", "../benchmarks/results/quality.md")
+_PROGRAMS = (
+    "train",
+    "evaluate",
+    "sample",
+    "encode",
+    "export",
+    "interpolate",
+    "compress",
+    "extrapolate",
+    "edit",
+    "report",
+)
 
 
 def _blocks(text, language):
@@ -39,10 +52,11 @@ def _prose(text):
 
 
 def _commands(text):
-    """The calls of the programs in code blocks: program and flags."""
-    for block in _blocks(text, "sh"):
+    """The calls of the programs in code blocks and in the text: program and flags."""
+    in_text = re.findall(r"`(python -m launch\.[^`]+)`", _prose(text))
+    for block in [*_blocks(text, "sh"), *in_text]:
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line.replace(";", " "), comments=True)
             for program in _PROGRAMS:
                 if f"launch.{program}" in words:
                     yield program, words[words.index(f"launch.{program}") + 1 :]
@@ -85,6 +99,22 @@ class PagesTest(parameterized.TestCase):
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", _prose((_DOCS / page).read_text())):
             if "://" not in target:
                 self.assertTrue((_DOCS / target).exists(), target)
+
+
+@parameterized.parameters(*_OTHER_PAGES)
+class OtherPagesTest(parameterized.TestCase):
+    def test_commands(self, page):
+        commands = list(_commands((_DOCS / page).read_text()))
+        self.assertNotEmpty(commands)
+        for program, flags in commands:
+            result = _check(program, flags)
+            self.assertEqual(result.status, 0, f"{program} {flags}: {result.errors}")
+
+    def test_links(self, page):
+        folder = (_DOCS / page).parent
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", _prose((_DOCS / page).read_text())):
+            if "://" not in target:
+                self.assertTrue((folder / target).exists(), target)
 
 
 class TFConfigTest(absltest.TestCase):
