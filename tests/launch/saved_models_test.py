@@ -47,6 +47,13 @@ class SavedModelsTest(parameterized.TestCase):
         self.assertIn("\n".join(card.signature_table(path)), _card(name))
         self.assertTrue((_MODELS / name / "samples.png").exists())
 
+    def test_the_pages_say_what_the_card_says(self, name):
+        bits, error = re.search(r"^\| Real NVP \| (\d+\.\d+) \+- 0(\.\d+) \|$", _card(name), re.MULTILINE).groups()
+        figure = f"| {float(bits):.3f} +- {float(error):.3f} |".replace(" 0.", " .")
+        for page in (_ROOT / "README.md", _MODELS / "README.md"):
+            (row,) = [line for line in page.read_text().splitlines() if f"{name}/README.md" in line]
+            self.assertIn(figure, row)
+
     def test_samples_are_as_likely_as_images_of_the_test_set(self, name):
         signatures = tf.saved_model.load(str(_MODELS / name / "1")).signatures
         drawn = signatures["sample"](count=tf.constant(50), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
