@@ -4,8 +4,8 @@
     python -m benchmarks.quality --run=mnist,cifar10_cpu --data_dir=DIR    train these, or go on, and add their rows
     python -m benchmarks.quality --check --data_dir=DIR                    evaluate every released model again
 
-A row is a command of `launch.train`, its folder `runs/NAME`: what was interrupted goes on when it is run again, and
-what is finished is read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
+A row is a command of `launch.train`, its folder `runs/quality/NAME`: what was interrupted goes on when it is run
+again, and what is finished is read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
 
 `--check` fails where a model in `saved_models/` is further than 0.01 bits/dim from its row. A released model is the
 flow alone, so that its figure is the one with uniform dequantisation.
@@ -99,7 +99,7 @@ def define_flags() -> None:
     flags.DEFINE_list("run", [], f"Some of {', '.join(RECIPES)}: to be trained, or gone on with, and added.")
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; digits needs none.")
     flags.DEFINE_bool("check", False, "Whether to evaluate the released models again, and compare with the table.")
-    flags.DEFINE_string("runs", str(_ROOT / "runs"), "The folder of the runs.")
+    flags.DEFINE_string("runs", str(_ROOT / "runs/quality"), "The folder of the runs.")
     flags.DEFINE_string("rows", str(_RESULTS / "quality.jsonl"), "The file of all rows.")
     flags.DEFINE_string("curves", str(_RESULTS / "curves"), "The folder of the curves.")
     flags.DEFINE_string("output", str(_RESULTS / "quality.md"), "File to write the table to.")
@@ -182,7 +182,7 @@ def parts_of(config: dict[str, Any]) -> list[dict[str, Any]]:
 def flags_of(command: Sequence[str]) -> list[str]:
     """The flags that a run was started with, but for its folders and what it printed."""
     kept = [flag for flag in command[1:] if not flag.lstrip("-").startswith(("output_dir=", "data_dir=", "verbose="))]
-    return [re.sub(r"^--?init_from=.*?([^/]+)/?$", r"--init_from=runs/\1", flag) for flag in kept]
+    return [re.sub(r"^--?init_from=.*?([^/]+)/?$", r"--init_from=runs/quality/\1", flag) for flag in kept]
 
 
 def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -267,10 +267,10 @@ def _origin(row: dict[str, Any], name: str) -> str:
     said = []
     for part in reversed([*row.get("before", []), row]):
         commit = (part["commit"] or "unknown")[:7] + (" with changes" if part["uncommitted_changes"] else "")
-        command = f"python -m launch.train {' '.join(part['flags'])} --data_dir=DIR --output_dir=runs/{name}"
+        command = f"python -m launch.train {' '.join(part['flags'])} --data_dir=DIR --output_dir=runs/quality/{name}"
         said.append(f"`{command}`, commit {commit}, {part['machine']}")
         begins = [flag for flag in part["flags"] if flag.startswith("--init_from=")]
-        name = begins[0].removeprefix("--init_from=runs/") if begins else name
+        name = begins[0].removeprefix("--init_from=runs/quality/") if begins else name
     return ", which began with ".join(said)
 
 

@@ -49,7 +49,7 @@ class QualityTest(absltest.TestCase):
         # What was run, not what would be.
         self.assertEqual(row["flags"], ["--preset=digits", "--width=2"])
         text = "\n".join(quality.table({"digits": row}))
-        command = "launch.train --preset=digits --width=2 --data_dir=DIR --output_dir=runs/digits"
+        command = "launch.train --preset=digits --width=2 --data_dir=DIR --output_dir=runs/quality/digits"
         self.assertIn(f"`python -m {command}`, commit 0123456, a TPU, TensorFlow 2.21.0", text)
         # Forty steps, two a second.
         self.assertEqual(row["seconds"], 20)
@@ -100,8 +100,8 @@ class QualityTest(absltest.TestCase):
         row = quality.row_of("digits", self.folder)
         self.assertEqual(row["images"], 40 * 64 + 1_000)
         text = "\n".join(quality.table({"digits": row}))
-        self.assertIn("--init_from=runs/part --data_dir=DIR --output_dir=runs/digits`, commit 0123456, a TPU", text)
-        command = "`python -m launch.train --preset=digits --data_dir=DIR --output_dir=runs/part`"
+        self.assertIn("--init_from=runs/quality/part --data_dir=DIR --output_dir=runs/quality/digits`, commit 01", text)
+        command = "`python -m launch.train --preset=digits --data_dir=DIR --output_dir=runs/quality/part`"
         self.assertIn(f", which began with {command}, commit unknown, a GPU", text)
         self.assertIn("0 in the last part", text)
 
