@@ -69,12 +69,15 @@ RECIPES = {
     ),
     "mnist": Recipe("MNIST", "Real NVP", _of("mnist", "--epochs=6", *_LONG), released="mnist"),
     "cifar10_cpu": Recipe(
-        "CIFAR-10", "Real NVP, narrow, bfloat16", _of("cifar10_cpu", *_CIFAR), released="cifar10_cpu"
+        "CIFAR-10",
+        "Real NVP, narrow, bfloat16, batches of 64",
+        _of("cifar10_cpu", *_CIFAR),
     ),
     "cifar10_cpu_long": Recipe(
         "CIFAR-10",
         "Real NVP, narrow, bfloat16, batches of 16",
         _of("cifar10_cpu", *_SMALL_BATCHES),
+        released="cifar10_cpu",
     ),
     "cifar10": Recipe(
         "CIFAR-10",
