@@ -62,7 +62,8 @@ def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution, Dequa
     preset = run.trained_preset()
     images = run.load_data(preset)
     if isinstance(images, data.ImageData):
-        run.warn_of_other_files(images, run.trained_config()["model"].get("files"))
+        if run.DATASET.value is None:
+            run.warn_of_other_files(images, run.trained_config()["model"].get("files"))
     dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()
     if _DEQUANTIZATION.value == "variational" and dequantizer is None:
         raise run.UsageError(f"expected a run with --dequantization=variational, got one without in {run.output_dir()}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import sys
 from typing import Any
 
 import tensorflow as tf
@@ -59,9 +58,5 @@ def read_weights(
     print(f"Begins with {path}")
     if isinstance(given, data.VectorData):
         print("Vectors are standardised as they were there")
-    elif model["dataset"] == given.name and model.get("files") != given.files:
-        print(
-            f"Warning: {given.name} had files {model.get('files')} there, here {given.files}: what was trained on may "
-            "be among its test images",
-            file=sys.stderr,
-        )
+    elif model["dataset"] == given.name:
+        run.warn_of_other_files(given, model.get("files"))

@@ -177,7 +177,7 @@ def load_images(name: str, shape: Sequence[int], levels: int, classes: int | Non
 
 def warn_of_other_files(images: data.ImageData, files: str | None) -> None:
     """Says so where a folder is not what it was in training, which had those files."""
-    if DATASET.value is None and images.files != files:
+    if images.files != files:
         print(
             f"Warning: {images.name} had files {files} in training, here {images.files}: what was trained on may be "
             "among its test images",

@@ -98,7 +98,8 @@ def open_data(source: Source, labels: bool | None = None) -> data.ImageData | da
         return table
     labels = source.classes is not None if labels is None else labels
     images = run.load_images(name, source.shape, source.levels, source.classes if labels else None)
-    run.warn_of_other_files(images, source.files)
+    if run.DATASET.value is None:
+        run.warn_of_other_files(images, source.files)
     return images
 
 

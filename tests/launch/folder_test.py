@@ -72,6 +72,9 @@ class FolderTest(absltest.TestCase):
             self.assertIn(f" had files {model['files']} in training, here 21 of digest ", evaluated.errors)
         error = self._train(*flags, f"--output_dir={folder}").error
         self.assertIn(f"holds another model's run, with files={model['files']} (here 21 of digest", error)
+        begun = self._train(*flags, f"--init_from={folder}", f"--output_dir={self.folder / 'begun'}")
+        self.assertEqual(begun.status, 0, begun.errors)
+        self.assertIn(f" had files {model['files']} in training, here 21 of digest ", begun.errors)
 
     def test_a_command_tells_no_path(self):
         for path in ("/home/somebody/pngs", "/home/somebody/pngs/", "pngs"):

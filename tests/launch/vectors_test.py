@@ -43,6 +43,17 @@ class VectorsTest(parameterized.TestCase):
         np.testing.assert_allclose(np.mean(samples, 0), np.mean(_table(), 0), atol=3)
         np.testing.assert_allclose(np.std(samples, 0), np.std(_table(), 0), rtol=0.5)
 
+    def test_another_begins_with_it_and_its_standardisation(self):
+        other = self.folder / "other.csv"
+        np.savetxt(other, 10 * _table(), delimiter=",", header="length,weight", comments="")
+        output = f"--output_dir={self.folder / 'begun'}"
+        flags = (*self.flags, f"--dataset=csv:{other}", "--learning_rate=0", "--epochs=1", output)
+        begun = programs.run("train", *flags, f"--init_from={self.trained}")
+        self.assertEqual(begun.status, 0, begun.errors)
+        self.assertIn("Vectors are standardised as they were there\n", begun.output)
+        loaded, source = (nvp.load(self.folder / name / "saved_model") for name in ("begun", "run"))
+        np.testing.assert_array_equal(loaded.log_prob(_table()), source.log_prob(_table()))
+
     def test_the_export_standardises(self):
         self.assertIn("standardize", self.result.output)
         saved = tf.train.load_checkpoint(str(self.trained / "saved_model" / "variables" / "variables"))
