@@ -102,9 +102,19 @@ class FolderTest(_Test):
         colours.save("pngs/palette.PNG")
         pathlib.Path("pngs/notes.txt").write_text("no image")
         _write(_numbered(3, (8, 8)), "pngs/below")
+        for name in ("a.jpg", "b.JPG", "notes"):
+            pathlib.Path("pngs", name).write_bytes(b"")
+        for name, target in (("gone.png", "nowhere"), ("loop.png", "loop.png"), ("self.png", ".")):
+            os.symlink(target, f"pngs/{name}")
+        pathlib.Path("pngs/copy.png").write_bytes(pathlib.Path("pngs/000.png").read_bytes())
         images = data.load("folder:pngs")
-        self.assertEqual(sum(map(images.num_examples, SPLITS)), 20)
         self.assertEqual(images.shape, (4, 6, 3))
+        sizes = ", ".join(f"{images.num_examples(split)} {split}" for split in SPLITS)
+        self.assertEqual(
+            images.describe(),
+            f"folder:pngs: 21 images ({sizes}), 4x6x3 of 256 levels; left out: 2 .jpg, 2 folders, 2 broken links,"
+            " 1 without a suffix, 1 .txt; copies of other files: 1",
+        )
 
     @parameterized.named_parameters(("in_memory", True), ("from_files", False))
     def test_training_batches(self, in_memory):
@@ -176,6 +186,19 @@ class ErrorsTest(_Test):
             "pngs/003.png: expected a whole PNG file, got one that cannot be decoded",
         )
 
+    def test_more_pixels_than_a_file_may_claim(self):
+        _write(_numbered(20, (16, 16)))
+        path = pathlib.Path("pngs/003.png")
+        content = path.read_bytes()
+        for height, width in ((16000, 16000), (2**31 - 1, 2**31 - 1), (2, 2**30)):
+            path.write_bytes(content[:16] + width.to_bytes(4, "big") + height.to_bytes(4, "big") + content[24:])
+            self.assertEqual(
+                self._message(data.BadImageError),
+                f"pngs/003.png: expected at most 67,108,864 pixels, got {height}x{width}; resize the image first",
+            )
+        path.write_bytes(content[:20])
+        self.assertIn("expected a whole PNG file", self._message(data.BadImageError))
+
     @parameterized.parameters((b"", "an empty file"), (b"no image", "something else"))
     def test_no_image(self, content, got):
         _write(_numbered(20))
@@ -220,7 +243,7 @@ class ErrorsTest(_Test):
             _write(_numbered(1), folder)
         self.assertEqual(
             self._message(data.BadImageError),
-            "pngs: expected 20 or more PNG files, got 1; folders below are not read: test, train",
+            "pngs: expected 20 or more PNG files, got 1; left out: 2 folders, 1 hidden",
         )
 
     def test_a_folder_that_may_not_be_listed(self):
@@ -238,6 +261,9 @@ class ErrorsTest(_Test):
 
     def test_no_folder(self):
         self.assertEqual(self._message(data.DataNotFoundError), "there is no folder pngs")
+        self.assertEqual(
+            self._message(data.DataNotFoundError, f"folder:{300 * 'x'}"), f"there is no folder {300 * 'x'}"
+        )
         pathlib.Path("pngs").write_text("")
         self.assertEqual(
             self._message(data.DataNotFoundError), "expected a folder of PNG files, got the file pngs"

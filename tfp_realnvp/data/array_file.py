@@ -1,16 +1,35 @@
 """Tables from .npy and .npz files."""
 
+import math
+import os
 import pathlib
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
+from typing import IO
 
 import numpy as np
 
 from tfp_realnvp.data.sets import SPLITS
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array
 
-_MAGIC = (b"\x93NUMPY", b"PK")
+# An array may take this many bytes, or this many times the bytes of its file, which no table of measurements does.
+_ALWAYS_READ = 2**30
+_LARGEST_RATIO = 100
+
+# What damage makes of NumPy and zipfile: of a header, of data, of a method or encryption that nobody meant.
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    OSError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_table(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndarray]:
@@ -40,25 +59,52 @@ def read_table(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndar
 
 def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndarray]:
     """As `read_table`, but of any shape and dtype."""
-    with path.open("rb") as file:
-        if not file.read(6).startswith(_MAGIC):
-            raise BadTableError(f"{path}: expected an .npy or .npz file, got something else")
     label = str(path)
     try:
-        # A pickle, which holds Python objects, could run any program.
-        opened = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            return {label: opened}
-        with opened as archive:
+        with path.open("rb") as file:
+            if (start := file.read(6)) == np.lib.format.MAGIC_PREFIX:
+                file.seek(0)
+                return {label: _read_array(file, path.stat().st_size, label)}
+        if not start.startswith(b"PK"):
+            raise BadTableError(f"{path}: expected an .npy or .npz file, got something else")
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             arrays = {}
-            for key in _chosen(path, archive.files, name):
+            for key in _chosen(path, list(members), name):
                 label = f"{path}, {key}"
-                arrays[label] = np.asarray(archive[key])
+                arrays[label] = _read_member(archive, members[key], label)
             return arrays
     except BadTableError:
         raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadTableError(f"{label}: expected an array of numbers, but NumPy says: {error}") from None
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadTableError(f"{label}: expected an array of numbers, but NumPy says: {reason}") from None
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> np.ndarray:
+    """An array of an .npz file, unless it is to grow out of next to nothing and fill the memory."""
+    limit = max(_ALWAYS_READ, _LARGEST_RATIO * os.path.getsize(archive.filename))
+    if member.file_size > limit:
+        raise BadTableError(
+            f"{label}: expected at most {limit:,} bytes out of a compressed file of this size, got"
+            f" {member.file_size:,}; numpy.savez writes it as it is"
+        )
+    with archive.open(member) as file:
+        return _read_array(file, member.file_size, label)
+
+
+def _read_array(file: IO[bytes], size: int, label: str) -> np.ndarray:
+    """The array of an .npy file of that many bytes, which must be what its header needs."""
+    version = np.lib.format.read_magic(file)
+    # A later version differs for names of fields alone, which no table of numbers has.
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    needed, found = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if needed != found and not dtype.hasobject:
+        raise BadTableError(f"{label}: expected {needed:,} bytes for {dtype} of shape {shape}, got {found:,}")
+    file.seek(0)
+    # A pickle, which holds Python objects, could run any program.
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _chosen(path: pathlib.Path, keys: Sequence[str], name: str | None) -> list[str]:

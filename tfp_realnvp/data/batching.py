@@ -10,6 +10,13 @@ from tfp_realnvp.data import sets
 Nested = Any
 
 
+def counts(examples: Any, unit: str) -> str:
+    """How many examples of that unit a set has, in all and in each split."""
+    sizes = {split: examples.num_examples(split) for split in sets.SPLITS}
+    parts = ", ".join(f"{size:,} {split}" for split, size in sizes.items())
+    return f"{sum(sizes.values()):,} {unit} ({parts})"
+
+
 def check_split(name: str, split: str) -> None:
     """Refuses a split that the set `name` does not have."""
     if split not in sets.SPLITS:

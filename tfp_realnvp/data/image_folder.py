@@ -1,10 +1,12 @@
 """A folder of PNG files as an image set."""
 
+import collections
 import concurrent.futures
 import dataclasses
 import hashlib
 import os
 import pathlib
+import struct
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -15,6 +17,8 @@ from tfp_realnvp.data.records import Records, shuffled_positions
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Of which a tenth is two images, so that a mean over them has an error.
 _LEAST_IMAGES = 20
+# More than cameras have, and some hundred megabytes decoded; a file of a few kilobytes may claim any number.
+_MOST_PIXELS = 2**26
 _CHANNELS = {2: "grey with alpha", 4: "RGB with alpha"}
 
 
@@ -30,6 +34,7 @@ class FolderRecords(Records):
       paths: those of each split.
       channels: of every image.
       files: number and digest of the files of all splits.
+      note: what was left out, and how many files are copies.
     """
 
     # Each file is shuffled by itself.
@@ -38,6 +43,7 @@ class FolderRecords(Records):
     paths: Mapping[str, Sequence[bytes]]
     channels: int
     files: str
+    note: str
 
     def num_examples(self, split: str) -> int:
         return len(self.paths[split])
@@ -71,10 +77,9 @@ def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRec
       BadImageError: if there are fewer than 20, nearly all are copies of each other, one is no PNG file or cannot be
         decoded, or they are not grey or RGB images of at most 8 bits and of one even height and width.
     """
-    paths, below = _list(folder)
+    paths, left_out = _list(folder)
     if len(paths) < _LEAST_IMAGES:
-        hint = f"; folders below are not read: {', '.join(below)}" if below else ""
-        raise BadImageError(f"{folder}: expected {_LEAST_IMAGES} or more PNG files, got {len(paths)}{hint}")
+        raise BadImageError(f"{folder}: expected {_LEAST_IMAGES} or more PNG files, got {len(paths)}{left_out}")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         looked_at = list(pool.map(_look, paths))
     shape = looked_at[0][0]
@@ -95,7 +100,9 @@ def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRec
     # As bytes, for a name need not be text.
     splits = {split: [os.fsencode(path) for _, _, path in parts[split]] for split in sets.SPLITS}
     digest = hashlib.sha256(b"".join(digests)).hexdigest()[:12]
-    return FolderRecords(splits, shape[-1], f"{len(paths)} of digest {digest}"), shape
+    copies = len(paths) - len(set(digests))
+    note = left_out + (f"; copies of other files: {copies}" if copies else "")
+    return FolderRecords(splits, shape[-1], f"{len(paths)} of digest {digest}", note), shape
 
 
 def _past_copies(digests: Sequence[bytes], boundary: int) -> int:
@@ -105,14 +112,25 @@ def _past_copies(digests: Sequence[bytes], boundary: int) -> int:
     return boundary
 
 
-def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str]]:
-    """The PNG files of a folder by name, and the names of the folders in it."""
+def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
+    """The PNG files of a folder by name, and how many of what else there is, to be appended to a message."""
+    files, others = [], collections.Counter()
     try:
-        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        files = [path for path in entries if path.suffix.lower() == ".png" and path.is_file()]
-        return files, [path.name for path in entries if path.is_dir()]
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith("."):
+                others["hidden"] += 1
+            elif path.is_dir():
+                others["folders"] += 1
+            elif not path.exists():
+                others["broken links"] += 1
+            elif path.suffix.lower() != ".png" or not path.is_file():
+                others[path.suffix.lower() or "without a suffix"] += 1
+            else:
+                files.append(path)
     except OSError as error:
         raise BadImageError(f"{folder}: expected a folder that can be listed, got: {error.strerror}") from None
+    left_out = ", ".join(f"{count} {what}" for what, count in others.most_common())
+    return files, f"; left out: {left_out}" if left_out else ""
 
 
 def _look(path: pathlib.Path) -> tuple[tuple[int, int, int], bytes]:
@@ -123,6 +141,11 @@ def _look(path: pathlib.Path) -> tuple[tuple[int, int, int], bytes]:
         raise BadImageError(f"{path}: expected a file that can be read, got: {error.strerror}") from None
     if not content.startswith(_SIGNATURE):  # TensorFlow would read JPEG files under this name, too.
         raise BadImageError(f"{path}: expected a PNG file, got {'something else' if content else 'an empty file'}")
+    width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))  # Before memory is taken for its pixels.
+    if width * height > _MOST_PIXELS:
+        raise BadImageError(
+            f"{path}: expected at most {_MOST_PIXELS:,} pixels, got {height}x{width}; resize the image first"
+        )
     try:
         height, width, channels = tf.io.decode_png(content, dtype=tf.uint8).shape
     except tf.errors.InvalidArgumentError:

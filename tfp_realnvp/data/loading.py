@@ -36,7 +36,7 @@ def load(
     Nothing is downloaded: TFDS retries for minutes without a network, and some sets are 40 GB. Only
     "digits" needs no preparation, for it comes with this package.
 
-    `folder:PATH` is a folder of 10 or more PNG files, grey or RGB, all of one even height and width. They are shuffled,
+    `folder:PATH` is a folder of 20 or more PNG files, grey or RGB, all of one even height and width. They are shuffled,
     always in the same way, and split into 80, 10 and 10 of a hundred.
 
     Args:
@@ -109,7 +109,7 @@ def _folder(name: str, path: str, image_size: int | None, labels: bool) -> Image
     if labels:
         raise ValueError(f"{name}: expected an image set with labels, got a folder of images, which has none")
     folder = pathlib.Path(path).expanduser()  # The shell would not in --dataset=folder:~/x.
-    if not folder.exists():
+    if not os.path.exists(folder):  # Which says so of a name that is too long, too.
         raise DataNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise DataNotFoundError(f"expected a folder of PNG files, got the file {folder}")

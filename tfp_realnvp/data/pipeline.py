@@ -46,6 +46,12 @@ class ImageData:
         """Number and digest of the files of a folder, which its name does not say; None of other sets."""
         return self._records.files
 
+    def describe(self) -> str:
+        """What there is, in a line: images, their shape and levels, the splits, and what was left out."""
+        height, width, channels = self.shape
+        shape = f"{height}x{width}x{channels} of {self.levels} levels"
+        return f"{self.name}: {batching.counts(self, 'images')}, {shape}{self._records.note}"
+
     def num_examples(self, split: str) -> int:
         """The number of images in "train", "validation" or "test"."""
         batching.check_split(self.name, split)

@@ -30,11 +30,13 @@ class Records(abc.ABC):
 
     Attributes:
       files: what tells this set's files from others, or None where its name does.
+      note: what was left out of the set, or "".
       shuffle_block: how many that are read one after the other are to be shuffled, of a set that is not kept in memory:
         encoded, 10,000 are 30 MB of 32x32 PNG, some 300 MB of LSUN's JPEG.
     """
 
     files: str | None = None
+    note: str = ""
     shuffle_block = 10_000
 
     @abc.abstractmethod

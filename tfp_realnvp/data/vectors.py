@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfp_realnvp.data import batching
 
+_MOST_NAMES = 12  # in a line
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VectorData:
@@ -20,6 +22,9 @@ class VectorData:
       mean: float32 `[size]`, of the training rows. What is needed to standardise, inside of the model: batches are
         in the units of the file.
       std: float32 `[size]`, of the training rows; no entry is 0.
+      files: number and digest of the rows of all splits, which the name of a file does not say; None of a published
+        set. Of the same rows it is the same in any format.
+      note: what was done to the columns, or "".
     """
 
     name: str
@@ -28,6 +33,16 @@ class VectorData:
     mean: np.ndarray = dataclasses.field(repr=False)
     std: np.ndarray = dataclasses.field(repr=False)
     _rows: Mapping[str, tf.Tensor] = dataclasses.field(repr=False)
+    files: str | None = dataclasses.field(default=None, repr=False)
+    note: str = dataclasses.field(default="", repr=False)
+
+    def describe(self) -> str:
+        """What there is, in a line: rows, columns, their names, and the splits."""
+        names = "without names"
+        if self.columns is not None:
+            more = f", and {len(self.columns) - _MOST_NAMES} more" if len(self.columns) > _MOST_NAMES else ""
+            names = f"({', '.join(self.columns[:_MOST_NAMES])}{more})"
+        return f"{self.name}: {batching.counts(self, 'rows')}, {self.shape[0]} columns {names}{self.note}"
 
     def num_examples(self, split: str) -> int:
         """The number of rows in "train", "validation" or "test"."""
