@@ -143,8 +143,32 @@ class GaussianTest(parameterized.TestCase):
 
     def test_refuses_too_few_images(self):
         images = _images(4, 17, (2, 2, 1))
-        with self.assertRaisesRegex(ValueError, "more than 4 training images, .* got 4"):
+        with self.assertRaisesRegex(evaluation.NoBaselineError, "more than 4 training images .* got 4"):
             evaluation.gaussian_bits_per_dim(images, images, 17)
+
+
+class VectorsTest(parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("fewer_rows_than_columns", lambda x: x[:2], "expected more than 3 training rows for 3 columns, got 2"),
+        ("as_many_rows", lambda x: x[:3], "expected more than 3 training rows for 3 columns, got 3"),
+        ("constant", lambda x: x * [1, 0, 1], "expected columns that vary, got a constant column 2"),
+        ("a_sum", lambda x: np.stack([x[:, 0], x[:, 1], x[:, 0] + x[:, 1]], 1), "one is a linear combination"),
+        ("a_sum_far_from_0", lambda x: np.stack([x[:, 0] + 1e4, x[:, 1], 3 * x[:, 1] + 7], 1), "linear combination"),
+        ("copies", lambda x: x[:1] + 0 * x, "expected columns that vary, got a constant column 1"),
+    )
+    def test_where_there_is_no_gaussian(self, change, message):
+        rows = np.random.default_rng(0).normal(size=[50, 3]).astype(np.float32)
+        train = np.asarray(change(rows), np.float32)
+        with self.assertRaisesRegex(evaluation.NoBaselineError, message):
+            evaluation.gaussian_log_likelihood([train], [rows])
+
+    def test_a_narrow_gaussian_is_one(self):
+        """The determinant, where columns are nearly and not exactly dependent."""
+        x, y, noise = np.random.default_rng(0).normal(size=[3, 1000])
+        rows = np.stack([x, y, x + y + 1e-3 * noise], 1).astype(np.float32)
+        result = evaluation.gaussian_log_likelihood([rows], [rows])
+        entropy = 1.5 * math.log(2 * math.pi * math.e) + 0.5 * np.linalg.slogdet(np.cov(rows.T.astype(float)))[1]
+        self.assertAlmostEqual(result.nats, -entropy, delta=2e-3)
 
 
 class RefusalsTest(parameterized.TestCase):

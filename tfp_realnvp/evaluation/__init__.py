@@ -1,6 +1,11 @@
 """What a model is worth: bits/dim and baselines, how well it inverts, pictures of what it has learned."""
 
-from tfp_realnvp.evaluation.baselines import gaussian_bits_per_dim, histogram_bits_per_dim
+from tfp_realnvp.evaluation.baselines import (
+    NoBaselineError,
+    gaussian_bits_per_dim,
+    gaussian_log_likelihood,
+    histogram_bits_per_dim,
+)
 from tfp_realnvp.evaluation.bits_per_dim import Evaluation, bits_per_dim
 from tfp_realnvp.evaluation.compression import FILLS, keep_coarse
 from tfp_realnvp.evaluation.edit import change_labels
@@ -10,7 +15,7 @@ from tfp_realnvp.evaluation.interpolation import linear, manifold, spherical, to
 from tfp_realnvp.evaluation.inversion import InversionError, inversion_error
 from tfp_realnvp.evaluation.labelled_grid import labelled_grid, save_animation, save_picture
 from tfp_realnvp.evaluation.latents import draw_latents
-from tfp_realnvp.evaluation.log_likelihood import LogLikelihood, gaussian_log_likelihood, log_likelihood
+from tfp_realnvp.evaluation.log_likelihood import LogLikelihood, log_likelihood
 from tfp_realnvp.evaluation.neighbours import nearest_images
 from tfp_realnvp.evaluation.passes import decode, encode
 from tfp_realnvp.evaluation.sample_grid import SampleGrid
@@ -20,6 +25,7 @@ __all__ = [
     "Evaluation",
     "InversionError",
     "LogLikelihood",
+    "NoBaselineError",
     "SampleGrid",
     "bits_per_dim",
     "change_labels",

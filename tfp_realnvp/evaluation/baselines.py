@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,11 +11,16 @@ import tensorflow as tf
 from tfp_realnvp.bijectors import DequantizedLogit, dequantize
 from tfp_realnvp.evaluation.bits_per_dim import Evaluation, bits_per_dim
 from tfp_realnvp.evaluation.evaluate import checked_images
+from tfp_realnvp.evaluation.log_likelihood import LogLikelihood
 
 Images = np.ndarray | tf.data.Dataset | Iterable[np.ndarray]
 
 _CHUNK = 1024  # images; enough for a matrix product to be quick, and 25 MB of CIFAR-10 in float64
 _JITTER = 1e-9
+
+
+class NoBaselineError(ValueError):
+    """Data of which there is no such baseline; the message says why."""
 
 
 def histogram_bits_per_dim(
@@ -96,8 +102,8 @@ def gaussian_bits_per_dim(
 
     Raises:
       TypeError: when the images are not integers.
-      ValueError: when there are no images, shapes differ, a pixel is no level, or there are not
-        more training images than entries in one, for S is singular then.
+      NoBaselineError: when there are not more training images than entries in one, for S is singular then.
+      ValueError: when there are no images, shapes differ, or a pixel is no level.
 
     #### Examples
 
@@ -116,19 +122,21 @@ def gaussian_bits_per_dim(
 
     sums: np.ndarray | float = 0.0
     products: np.ndarray | float = 0.0
-    num_train, event_shape = 0, None
+    num_train, event_shape, size = 0, None, 0
+    held: list[np.ndarray] = []  # As long as there may be too few images for a large matrix to be of use.
     for number, images in enumerate(_chunks(train_images, levels)):
         event_shape = images.shape[1:]
         z, _ = logits(images, [seed, number])
-        num_train += len(z)
+        num_train, size = num_train + len(z), z.shape[1]
         sums += z.sum(0)
-        products += z.T @ z
+        held.append(z)
+        if num_train > size:
+            products += sum(part.T @ part for part in held)
+            held.clear()
     _refuse_none(num_train, "train")
-    size = len(sums)
     if num_train <= size:
-        raise ValueError(
-            f"expected more than {size} training images, for a covariance of {size} x {size} to "
-            f"have an inverse, got {num_train}"
+        raise NoBaselineError(
+            f"expected more than {size:,} training images for a covariance of {size:,} x {size:,}, got {num_train:,}"
         )
     mean = sums / num_train
     # Logits are a few units at most: in float64 the difference is good to 1e-14.
@@ -146,6 +154,48 @@ def gaussian_bits_per_dim(
     return Evaluation.of_images(
         bits_per_dim(np.concatenate(log_probs), event_shape), importance_samples=1
     )
+
+
+def gaussian_log_likelihood(
+    train: tf.data.Dataset | Iterable[np.ndarray], test: tf.data.Dataset | Iterable[np.ndarray]
+) -> LogLikelihood:
+    """The log-likelihood of a Gaussian with the mean and the full covariance of the training vectors.
+
+    Args:
+      train: batches of floats `[batch, size]`, float32 or as precise.
+      test: the same of the vectors to evaluate on.
+
+    Raises:
+      NoBaselineError: when the covariance is singular, to the precision of float32: there are not more training
+        vectors than columns, or a column is constant or a linear combination of others.
+
+    #### Examples
+
+    ```python
+    vectors = np.random.default_rng(0).normal(size=[100, 2])
+    print(gaussian_log_likelihood([vectors[:50]], [vectors[50:]]))
+    ```
+    """
+    train, test = (np.concatenate([np.asarray(batch, np.float64) for batch in part]) for part in (train, test))
+    rows, size = train.shape
+    if rows <= size:
+        raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} columns, got {rows:,}")
+    mean, std = train.mean(0), train.std(0)
+    if not std.all():
+        raise NoBaselineError(f"expected columns that vary, got a constant column {np.argmin(std) + 1}")
+    train, test = (train - mean) / std, (test - mean) / std  # So that units do not matter.
+    covariance = train.T @ train / rows
+    # What float32 rounds is at most half of a spacing: less variance than this is all rounding.
+    spacing = np.spacing(np.abs(mean) + std, dtype=np.float32) / std
+    variance = np.linalg.eigvalsh(covariance)[0]
+    if variance <= max(np.max(spacing) ** 2, size * np.finfo(np.float64).eps):
+        raise NoBaselineError(
+            "expected a covariance with an inverse, got columns of which one is a linear combination of others"
+        )
+    factor = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(factor, test.T)
+    log_det = np.sum(np.log(np.diag(factor))) + np.sum(np.log(std))
+    return LogLikelihood.of_vectors(-0.5 * np.sum(white**2, 0) - log_det - 0.5 * size * math.log(2 * math.pi))
 
 
 def _chunks(

@@ -70,18 +70,3 @@ def log_likelihood(
     )
     found = [log_prob(tf.cast(batch, distribution.dtype)).numpy() for batch in batches]
     return LogLikelihood.of_vectors(np.concatenate(found) if found else [])
-
-
-def gaussian_log_likelihood(
-    train: tf.data.Dataset | Iterable[np.ndarray], test: tf.data.Dataset | Iterable[np.ndarray]
-) -> LogLikelihood:
-    """What a Gaussian with the mean and the full covariance of `train` gives `test`: what a flow is to beat."""
-    train, test = (np.concatenate([np.asarray(batch, np.float64) for batch in part]) for part in (train, test))
-    mean, std = train.mean(0), train.std(0)
-    train, test = (train - mean) / std, (test - mean) / std  # So that units do not matter to what is added below.
-    covariance = np.cov(train, rowvar=False, bias=True) + 1e-6 * np.eye(len(mean))
-    factor = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(factor, test.T)
-    log_det = np.sum(np.log(np.diag(factor))) + np.sum(np.log(std))
-    size = len(mean)
-    return LogLikelihood.of_vectors(-0.5 * np.sum(white**2, 0) - log_det - 0.5 * size * math.log(2 * math.pi))
