@@ -60,10 +60,9 @@ def main() -> None:
 
 def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution, Dequantizer | None]:
     preset = run.trained_preset()
-    images = run.load_data(preset)
-    if isinstance(images, data.ImageData):
-        if run.DATASET.value is None:
-            run.warn_of_other_files(images, run.trained_config()["model"].get("files"))
+    model = run.trained_config()["model"]
+    images = run.load_data(preset, model.get("columns"))
+    run.warn_of_other_files(images, preset.dataset, model.get("files"))
     dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()
     if _DEQUANTIZATION.value == "variational" and dequantizer is None:
         raise run.UsageError(f"expected a run with --dequantization=variational, got one without in {run.output_dir()}")

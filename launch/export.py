@@ -61,7 +61,7 @@ def main() -> None:
             labels=preset.classes,
             metadata={
                 "dataset": preset.dataset,
-                "files": config["model"].get("files"),
+                **{name: config["model"].get(name) for name in ("files", "columns")},
                 "preset": config["preset"],
                 "command": run.command_line(config["command"]),
             },

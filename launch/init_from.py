@@ -25,6 +25,14 @@ def settings() -> dict[str, str]:
     return {} if FOLDER.value is None else {"init_from": pathlib.Path(FOLDER.value).absolute().name}
 
 
+def before() -> dict[str, Any]:
+    """The settings of the run that this one resumes, or else starts from; none of a new run."""
+    for folder in (run.output_dir(), FOLDER.value):
+        if folder is not None and (pathlib.Path(folder) / "config.json").exists():
+            return training.read_config(folder)["model"]
+    return {}
+
+
 def origin() -> dict[str, Any]:
     """What the config of a run that begins says of where its weights come from, and of the images they have seen."""
     if FOLDER.value is None or (run.output_dir() / "config.json").exists():
@@ -58,5 +66,4 @@ def read_weights(
     print(f"Begins with {path}")
     if isinstance(given, data.VectorData):
         print("Vectors are standardised as they were there")
-    elif model["dataset"] == given.name:
-        run.warn_of_other_files(given, model.get("files"))
+    run.warn_of_other_files(given, model["dataset"], model.get("files"))

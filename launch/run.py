@@ -33,6 +33,12 @@ DATASET = flags.DEFINE_string(
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of prepared TFDS sets. By default TFDS's own; digits needs none."
 )
+HEADER = flags.DEFINE_enum(
+    "header",
+    "auto",
+    data.HEADERS,
+    "Whether the first line of a csv: file names the columns. auto: if it has anything but numbers.",
+)
 OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "The run's folder: settings, checkpoints, logs and pictures. By default runs/PRESET."
 )
@@ -94,20 +100,38 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
 @functools.cache  # A folder is looked through once, though several parts of a program want it.
 def open_images(name: str, labels: bool = False) -> data.ImageData:
     """The image set of that name, in `--data_dir`, with labels or without."""
+    _check_header(name)
     if name.startswith("folder:"):
         print(f"Looking at every image of {name}", flush=True)
     try:
-        return data.load(name, DATA_DIR.value, labels=labels)
+        images = data.load(name, DATA_DIR.value, labels=labels)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    print(images.describe(), flush=True)
+    return images
 
 
-def open_table(name: str) -> data.VectorData:
-    """The vectors of that name, those of a published set in `--data_dir`."""
+def open_table(name: str, columns: Sequence[str] | None = None) -> data.VectorData:
+    """The vectors of that name, those of a published set in `--data_dir`; columns in the order of the given names."""
+    _check_header(name)
     try:
-        return data.load_table(name, DATA_DIR.value)
+        table = data.load_table(name, DATA_DIR.value, header=HEADER.value, columns=columns)
     except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from error
+    print(table.describe(), flush=True)
+    return table
+
+
+def _check_header(name: str) -> None:
+    if HEADER.present and not name.startswith("csv:"):
+        raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
+
+
+def identity(given: data.ImageData | data.VectorData) -> dict[str, Any]:
+    """What a config and an export keep of a folder or a table, whose name does not say what is in it."""
+    if isinstance(given, data.ImageData):
+        return {} if given.files is None else {"files": given.files}
+    return {} if given.files is None else {"files": given.files, "columns": given.columns}
 
 
 def build(
@@ -144,12 +168,12 @@ def _check_flags(preset: presets.Preset, takes: Collection[str]) -> None:
             raise UsageError(f"{preset.flow} takes no --{name}")
 
 
-def load_data(preset: presets.Preset) -> data.ImageData | data.VectorData:
-    """What the preset names, or `--dataset`, of the shape that the model takes."""
+def load_data(preset: presets.Preset, columns: Sequence[str] | None = None) -> data.ImageData | data.VectorData:
+    """What the preset names, or `--dataset`, of the shape and with the columns that the model takes."""
     name = DATASET.value or preset.dataset
     if not data.is_table(name):
         return load_images(preset.dataset, preset.event_shape, preset.levels, preset.classes)
-    table = open_table(name)
+    table = open_table(name, columns)
     if table.shape != tuple(preset.event_shape):
         raise UsageError(f"expected vectors of shape {tuple(preset.event_shape)}, got {table.name} of {table.shape}")
     return table
@@ -175,12 +199,18 @@ def load_images(name: str, shape: Sequence[int], levels: int, classes: int | Non
     return images
 
 
-def warn_of_other_files(images: data.ImageData, files: str | None) -> None:
-    """Says so where a folder is not what it was in training, which had those files."""
-    if images.files != files:
+def warn_of_other_files(given: data.ImageData | data.VectorData, name: str | None, files: str | None) -> None:
+    """Warns where a folder or a table has changed since training.
+
+    Args:
+      given: the data.
+      name: of the data in training; of another set there is nothing to say.
+      files: what the data were in training; None of a run that did not keep it.
+    """
+    if given.name == name and files is not None and given.files != files:
         print(
-            f"Warning: {images.name} had files {files} in training, here {images.files}: what was trained on may be "
-            "among its test images",
+            f"Warning: {name} has changed since training, from {files} to {given.files}: what the model was trained on "
+            "may be in its test split",
             file=sys.stderr,
         )
 

@@ -65,7 +65,7 @@ def main() -> None:
     if len(model.shape) == 1:
         path = pictures.path(model, f"samples-{run.SEED.value}.csv")
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savetxt(path, samples[0], delimiter=",", fmt="%.7g")
+        data.write_csv(path, samples[0], model.columns)
         source.wrote(path)
         return
     path = pictures.path(model, f"samples-{run.SEED.value}.png")

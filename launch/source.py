@@ -36,7 +36,8 @@ class Source:
       dataset: the name of the data, as of `--dataset`, or None where an export does not say.
       levels: number of levels of a pixel, or None of vectors.
       classes: number of classes of a conditional model, or None.
-      files: which files a folder of images had in training; None of other data.
+      files: what a folder of images or a table was in training; None of other data.
+      columns: names of the columns of vectors, in order, or None where the table had none.
       folder: where its pictures go: `--output_dir`, the run's folder, or the working directory for an exported model.
     """
 
@@ -45,6 +46,7 @@ class Source:
     levels: int | None
     classes: int | None
     files: str | None
+    columns: tuple[str, ...] | None
     folder: pathlib.Path
 
     @property
@@ -57,8 +59,9 @@ def open_model() -> Source:
     if SAVED_MODEL.value is None:
         preset = run.trained_preset()
         distribution = run.trained_distribution(preset)
-        files = run.trained_config()["model"].get("files")
-        return Source(distribution, preset.dataset, preset.levels, preset.classes, files, run.output_dir())
+        model = run.trained_config()["model"]
+        kept = [model.get("files"), model.get("columns")]
+        return Source(distribution, preset.dataset, preset.levels, preset.classes, *kept, run.output_dir())
     try:
         version = serving.version_path(SAVED_MODEL.value)
         about = serving.describe(version)
@@ -66,7 +69,7 @@ def open_model() -> Source:
         raise run.UsageError(str(error)) from error
     print(f"Reading {version}", flush=True)
     folder = pathlib.Path(run.OUTPUT_DIR.value or ".")
-    saved = [about.get("dataset"), about["levels"], about.get("labels"), about.get("files")]
+    saved = [about.get("dataset"), about["levels"], about.get("labels"), about.get("files"), about.get("columns")]
     model = Source(serving.load(version), *saved, folder)
     if len(model.shape) == 3 and model.levels is None:
         raise run.UsageError(f"expected a model of pixels with levels, got one of real-valued images in {version}")
@@ -92,14 +95,14 @@ def open_data(source: Source, labels: bool | None = None) -> data.ImageData | da
     if name is None:
         raise run.UsageError(f"expected a --dataset, for {SAVED_MODEL.value} does not name the data it saw")
     if data.is_table(name):
-        table = run.open_table(name)
+        table = run.open_table(name, source.columns)
         if table.shape != source.shape:
             raise run.UsageError(f"expected vectors of shape {source.shape}, got {name} of {table.shape}")
+        run.warn_of_other_files(table, source.dataset, source.files)
         return table
     labels = source.classes is not None if labels is None else labels
     images = run.load_images(name, source.shape, source.levels, source.classes if labels else None)
-    if run.DATASET.value is None:
-        run.warn_of_other_files(images, source.files)
+    run.warn_of_other_files(images, source.dataset, source.files)
     return images
 
 

@@ -167,15 +167,18 @@ def main() -> None:
         print(nvp.summary(distribution), flush=True)
         if model.dequantizer is not None:
             print(f"\nDequantisation:\n{nvp.summary(model.dequantizer)}", flush=True)
-        training.claim(folder, _config(preset, images), presets.DEFAULTS)
+        # A run that did not keep what its data were is taken at its word.
+        training.claim(folder, _config(preset, images), presets.DEFAULTS | run.identity(images))
     started = time.monotonic()
     _train(preset, model, images, folder, is_chief)
     print(f"Trained for {time.monotonic() - started:.0f} s")
     if is_chief:
         margin, what = results.write(preset, images, folder)
-        print(f"{margin:.3f} {what}")
-        if _REQUIRE_MARGIN.value is not None and not margin >= _REQUIRE_MARGIN.value:
-            raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {margin:.3f}")
+        if margin is not None:
+            print(f"{margin:.3f} {what}")
+        if _REQUIRE_MARGIN.value is not None and not (margin is not None and margin >= _REQUIRE_MARGIN.value):
+            got = "no baseline to compare with" if margin is None else f"{margin:.3f}"
+            raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {got}")
     # Workers that were done before would not come back if the chief had to begin again.
     training.mean_over_workers(strategy, 0.0)
     training.leave_together(strategy)
@@ -200,7 +203,10 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
             raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
         if run.DATASET.value in (None, preset.dataset):
             return preset, None
-        table = run.open_table(run.DATASET.value)
+        try:
+            table = run.open_table(run.DATASET.value, init_from.before().get("columns"))
+        except run.UsageError:
+            table = run.open_table(run.DATASET.value)  # With other columns it is for `claim` to refuse.
         given.setdefault("flip", False)
         return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
     if run.DATASET.value in (None, preset.dataset) and not _CONDITIONAL.value:
@@ -227,11 +233,7 @@ def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.di
 
 def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> dict[str, Any]:
     """What makes a run: what it shares with its continuation, and where it came from."""
-    settings = dataclasses.asdict(preset)
-    # Of other sets the name says what they are.
-    if isinstance(given, data.ImageData) and given.files is not None:
-        settings["files"] = given.files
-    settings |= init_from.settings()
+    settings = dataclasses.asdict(preset) | run.identity(given) | init_from.settings()
     free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
     commit = _git("rev-parse", "HEAD")
     packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")

@@ -13,6 +13,8 @@ from tfp_realnvp import data
 from tfp_realnvp.data.sets import SPLITS
 
 _FILL_IN = "; fill in what is missing, or leave the row out"
+_OTHERWISE = "; write decimals with a point, and thousands without a separator"
+_SAY_WHICH = "; --header=yes or --header=no says which"
 _TOO_LARGE = "expected a number that float32 can hold, got"
 
 
@@ -101,7 +103,7 @@ class CSVTest(in_folder.InFolderTest):
         (
             "decimal_comma",
             "a;b\n1,5;2\n",
-            ", line 2, column 1 ('a'): expected a number, got '1,5'; write decimals with a point",
+            f", line 2, column 1 ('a'): expected a number, got '1,5'{_OTHERWISE}",
         ),
         ("decimal_comma_between_commas", "a,b\n1,5,2\n", ", line 2: expected 2 fields, as in the first line, got 3"),
         ("too_short_a_line", f"a,b\n{_lines()}7\n", ", line 10: expected 2 fields, as in the first line, got 1"),
@@ -154,8 +156,40 @@ class CSVTest(in_folder.InFolderTest):
         (
             "index_of_rows",
             f",a\n{_lines()}",
-            ", line 1, column 1: expected a name in the header, got none; an index of the rows is no data: leave it"
-            " out",
+            ", line 1, column 1: expected a name in the header, got none; leave out an index of the rows",
+        ),
+        (
+            "separator_at_the_end",
+            f"a,b,\n{_lines()}".replace("\n", ",\n").replace(",,", ","),
+            ", line 1, column 3: expected a name in the header, got none; remove the separator at the end of the lines",
+        ),
+        (
+            "two_names_alike",
+            f"a,b,a\n{_lines()}",
+            ", line 1: expected different names in the header, got 'a' in columns 1 and 3",
+        ),
+        *(
+            (
+                f"thousands_{number}",
+                f"a;b\n{text};2\n",
+                f", line 2, column 1 ('a'): expected a number, got {text!r}{_OTHERWISE}",
+            )
+            for number, text in enumerate(["1,234", "1 234", "1'234", "1.234.567", "1.234,5", "1\u202f234"])
+        ),
+        (
+            "names_or_numbers",
+            f"1,0.5x\n{_lines()}".replace("1,", "-1,", 1),
+            f", line 1: expected names or numbers, got both, such as '0.5x' and '-1'{_SAY_WHICH}",
+        ),
+        (
+            "names_of_pandas",
+            f"0,1\n{_lines()}",
+            f", line 1: expected names or numbers, got 0,1, which may be either{_SAY_WHICH}",
+        ),
+        (
+            "years",
+            "2019,2020,2021,2022,2023\n1,2,3,4,5\n",
+            f", line 1: expected names or numbers, got 2019,2020,2021,..., which may be either{_SAY_WHICH}",
         ),
         ("latin1", b"gr\xf6\xdfe,b\n1,2\n", ", line 1: expected text in UTF-8, got byte 0xf6"),
         ("latin1_below", b"1,2\n" * 9999 + b"1,\xe9\n", ", line 10000: expected text in UTF-8, got byte 0xe9"),
@@ -171,9 +205,57 @@ class CSVTest(in_folder.InFolderTest):
     def test_bad_is_a_value_error(self):
         self.assertTrue(issubclass(data.BadTableError, ValueError))
 
+    @parameterized.parameters(("yes", ("0", "1"), 8), ("no", None, 9))
+    def test_what_the_first_line_is_can_be_said(self, header, columns, count):
+        _write("0,1\n" + _lines())
+        table = data.load_table("csv:table.csv", header=header)
+        self.assertEqual((table.columns, len(in_folder.all_rows(table))), (columns, count))
+        _write("a,b\n" + _lines())
+        if header == "no":
+            with self.assertRaisesRegex(data.BadTableError, "line 1, column 1: expected a number, got 'a'"):
+                data.load_table("csv:table.csv", header=header)
+        with self.assertRaisesRegex(ValueError, "expected header to be one of auto, yes, no, got 'maybe'"):
+            data.load_table("csv:table.csv", header="maybe")
+
+    @parameterized.parameters(
+        ("a,b\n", {}, "(a, b)"),
+        ("", {}, "without names; no header"),
+        ("", {"columns": ["a", "b"]}, "(a, b); no header"),
+        ("b,a\n", {"columns": ["a", "b"]}, "(a, b); in the file in the order b, a"),
+    )
+    def test_a_line_about_it(self, header, given, expected):
+        _write(header + _lines(20))
+        self.assertEqual(
+            data.load_table("csv:table.csv", **given).describe(),
+            f"csv:table.csv: 20 rows (17 train, 1 validation, 2 test), 2 columns {expected}",
+        )
+
+    def test_what_is_written_is_read(self):
+        rows = np.random.default_rng(0).normal(size=[9, 3]).astype(np.float32)
+        names = ("a, b", 'say "c"', "größe")
+        data.write_csv(pathlib.Path("table.csv"), rows, names)
+        table = data.load_table("csv:table.csv")
+        self.assertEqual(table.columns, names)
+        np.testing.assert_array_equal(np.sort(in_folder.all_rows(table), 0), np.sort(rows, 0))
+        data.write_csv(pathlib.Path("table.csv"), rows, None)
+        self.assertEqual(data.load_table("csv:table.csv").columns, ("column_0", "column_1", "column_2"))
+
+    def test_a_pipe_is_refused(self):
+        os.mkfifo("table.csv")
+        for name in ("csv:table.csv", "npy:table.csv", "csv:/dev/zero"):
+            path = name.partition(":")[2]
+            self.assertEqual(
+                self.message(data.DataNotFoundError, name),
+                f"expected a file, got a pipe or a device at {path}: write the table to a file first",
+            )
+
     def test_no_file(self):
         for name in ("csv:table.csv", "npz:table.csv", "npz:table.csv:wine", "npy:table.csv"):
             self.assertEqual(self.message(data.DataNotFoundError, name), "there is no file table.csv")
+        for path in (300 * "x", "loop"):
+            pathlib.Path("loop").unlink(missing_ok=True)
+            os.symlink("loop", "loop")
+            self.assertEqual(self.message(data.DataNotFoundError, f"csv:{path}"), f"there is no file {path}")
 
     def test_a_folder(self):
         self.assertEqual(self.message(data.DataNotFoundError, "csv:."), "expected a file, got the folder .")
@@ -226,7 +308,7 @@ class ArraysTest(in_folder.InFolderTest):
         np.save("a.npy", rows)
         with open("table.csv", "w") as file:
             np.savetxt(file, rows, delimiter=",")
-        expected = in_folder.all_rows(data.load_table("csv:table.csv"))
+        expected = in_folder.all_rows(data.load_table("csv:table.csv", header="no"))
         for name in ("npz:one.npz", "npz:one.npz:anything", "npz:two.npz:data", "npy:a.npy"):
             table = data.load_table(name)
             self.assertEqual(tuple(map(table.num_examples, SPLITS)), (17, 1, 2))

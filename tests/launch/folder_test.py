@@ -57,6 +57,11 @@ class FolderTest(absltest.TestCase):
         trained = self._train(*flags, f"--output_dir={folder}")
         self.assertEqual(trained.status, 0, trained.errors)
         self.assertNotIn("as published", trained.output)
+        self.assertIn(": 20 images (16 train, 2 validation, 2 test), 4x4x1 of 256 levels\n", trained.output)
+        self.assertIn(
+            "Skipping the Gaussian baseline: expected more than 16 training images for a covariance of 16 x 16, got 16",
+            trained.output,
+        )
         model = json.loads((folder / "config.json").read_text())["model"]
         self.assertFalse(model["flip"])
         # Of two test images there is a report, with what they allow.
@@ -69,12 +74,12 @@ class FolderTest(absltest.TestCase):
         for given in (f"--output_dir={folder}", f"--saved_model={folder / 'saved_model'}"):
             evaluated = programs.run("evaluate", given)
             self.assertEqual(evaluated.status, 0, evaluated.errors)
-            self.assertIn(f" had files {model['files']} in training, here 21 of digest ", evaluated.errors)
+            self.assertIn(f" has changed since training, from {model['files']} to 21 of digest ", evaluated.errors)
         error = self._train(*flags, f"--output_dir={folder}").error
         self.assertIn(f"holds another model's run, with files={model['files']} (here 21 of digest", error)
         begun = self._train(*flags, f"--init_from={folder}", f"--output_dir={self.folder / 'begun'}")
         self.assertEqual(begun.status, 0, begun.errors)
-        self.assertIn(f" had files {model['files']} in training, here 21 of digest ", begun.errors)
+        self.assertIn(f" has changed since training, from {model['files']} to 21 of digest ", begun.errors)
 
     def test_a_command_tells_no_path(self):
         for path in ("/home/somebody/pngs", "/home/somebody/pngs/", "pngs"):

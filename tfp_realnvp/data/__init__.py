@@ -13,6 +13,8 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 ```
 """
 
+from tfp_realnvp.data.csv_file import HEADERS
+from tfp_realnvp.data.csv_file import write as write_csv
 from tfp_realnvp.data.image_folder import BadImageError
 from tfp_realnvp.data.loading import DataNotFoundError, load
 from tfp_realnvp.data.pipeline import ImageData
@@ -22,6 +24,7 @@ from tfp_realnvp.data.tables import is_table, load_table, table_names
 from tfp_realnvp.data.vectors import VectorData
 
 __all__ = [
+    "HEADERS",
     "BadImageError",
     "BadTableError",
     "DataNotFoundError",
@@ -32,4 +35,5 @@ __all__ = [
     "load_table",
     "names",
     "table_names",
+    "write_csv",
 ]

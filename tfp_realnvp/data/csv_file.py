@@ -1,10 +1,11 @@
 """Numbers from a CSV file: quickly where all is well, and otherwise with the line and column of what is not."""
 
+import collections
 import csv
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -13,6 +14,10 @@ from tfp_realnvp.data.table_checks import FILL_IN, FLOAT32, BadTableError, fault
 
 # What stands for a value that is not there. A first line of these and of numbers is no header.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+
+# Whether the first line names the columns; "auto": where it cannot be numbers.
+HEADERS = ("auto", "yes", "no")
+_SAY_WHICH = "; --header=yes or --header=no says which"
 
 _LARGEST = float(FLOAT32.max)
 
@@ -36,22 +41,31 @@ class CSVFile:
         return f"{self.path}, {_label(self.columns, column)}"
 
 
-def read(path: pathlib.Path, *, width: int | None = None) -> CSVFile:
+def read(
+    path: pathlib.Path, *, width: int | None = None, header: str = "auto", names: Sequence[str] | None = None
+) -> CSVFile:
     """Reads a UTF-8 file of numbers, separated by commas, semicolons or tabs: what is in the first line decides.
 
-    The first line is a header if any of its fields is neither a number nor a sign of a missing one. Empty lines are
-    passed over.
+    By default, the first line is a header if any of its fields is neither a number nor a sign of a missing one. Empty
+    lines are passed over.
 
     Args:
-      path: of the file.
+      path: of a regular file, which is read several times.
       width: how many fields of each line to take, whatever is behind them; by default all lines must have as many as
         the first.
+      header: "auto", "yes" or "no": whether the first line is a header.
+      names: what the columns are called, in any order. With `header="auto"`, a line of these names is a header though
+        they are numbers.
 
     Raises:
-      BadTableError: for anything but a table of at least 2 columns of numbers.
+      BadTableError: for anything but a table of at least 2 columns of numbers; where the first line may be names or
+        numbers.
+      ValueError: for another `header`.
     """
+    if header not in HEADERS:
+        raise ValueError(f"expected header to be one of {', '.join(HEADERS)}, got {header!r}")
     try:
-        return _read(path, width)
+        return _read(path, width, header, names)
     except UnicodeDecodeError:
         # Its own position is one in some buffer.
         try:
@@ -64,7 +78,21 @@ def read(path: pathlib.Path, *, width: int | None = None) -> CSVFile:
         raise
 
 
-def _read(path: pathlib.Path, width: int | None) -> CSVFile:
+def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -> None:
+    """Writes rows below a header, in so many digits that float32 numbers are read back as they were.
+
+    Args:
+      path: of the file.
+      rows: `[rows, columns]`.
+      columns: their names; by default `column_0`, `column_1`, ...
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        # Quotes what needs it: a name may have commas, quotes or line ends.
+        csv.writer(file, lineterminator="\n").writerow(columns or [f"column_{i}" for i in range(rows.shape[1])])
+        np.savetxt(file, rows, delimiter=",", fmt="%.9g")
+
+
+def _read(path: pathlib.Path, width: int | None, header: str, names: Sequence[str] | None) -> CSVFile:
     delimiter = _delimiter(path)
     lines = _lines(path, delimiter)
     try:
@@ -77,7 +105,7 @@ def _read(path: pathlib.Path, width: int | None) -> CSVFile:
         raise BadTableError(
             f"{path}, line {first_line}: expected at least 2 columns, separated by commas, semicolons or tabs, got 1"
         )
-    is_header = any(not _is_number(field) and field.lower() not in _MISSING for field in first)
+    is_header = header == "yes" or (header == "auto" and _is_header(path, first_line, first, names))
     columns = tuple(first[:width]) if is_header else None
     if is_header:
         _check_names(path, first_line, first[:width])
@@ -127,11 +155,43 @@ def _lines(path: pathlib.Path, delimiter: str) -> Iterator[tuple[int, list[str]]
             raise BadTableError(f"{path}, line {reader.line_num}: {error}") from None
 
 
+def _is_header(path: pathlib.Path, line: int, first: list[str], names: Sequence[str] | None) -> bool:
+    """Whether the first line must be one of names; refuses one that may be names or numbers."""
+    if names is not None and sorted(first) == sorted(names):
+        return True
+    numbers = [field for field in first if _is_number(field)]
+    words = [field for field in first if not _is_number(field) and field.lower() not in _MISSING]
+    if words:
+        # Years and other counts are names, too; other numbers are those of a row with a mistake in it.
+        if odd := [field for field in numbers if not field.isdecimal()]:
+            raise BadTableError(
+                f"{path}, line {line}: expected names or numbers, got both, such as {_quoted(words[0])} and"
+                f" {_quoted(odd[0])}{_SAY_WHICH}"
+            )
+        return True
+    # pandas names columns 0, 1, 2, ... where nobody has.
+    if all(field.isdecimal() for field in first):
+        start, *_ = counts = [int(field) for field in first]
+        if counts == list(range(start, start + len(first))) and (start == 0 or len(first) > 2):
+            some = ",".join(first if len(first) <= 4 else [*first[:3], "..."])
+            raise BadTableError(
+                f"{path}, line {line}: expected names or numbers, got {some}, which may be either{_SAY_WHICH}"
+            )
+    return False
+
+
 def _check_names(path: pathlib.Path, line: int, names: list[str]) -> None:
     if "" in names:
+        column = names.index("") + 1
+        at_the_end = column == len(names) > 1
+        why = "remove the separator at the end of the lines" if at_the_end else "leave out an index of the rows"
+        raise BadTableError(f"{path}, line {line}, column {column}: expected a name in the header, got none; {why}")
+    name, count = collections.Counter(names).most_common(1)[0]
+    if count > 1:
+        first, second = [number for number, other in enumerate(names, 1) if other == name][:2]
         raise BadTableError(
-            f"{path}, line {line}, column {names.index('') + 1}: expected a name in the header, got none; an index of"
-            " the rows is no data: leave it out"
+            f"{path}, line {line}: expected different names in the header, got {_quoted(name)} in columns {first} and"
+            f" {second}"
         )
 
 
@@ -167,7 +227,9 @@ def _wrong(field: str) -> str | None:
     if field.lower() in _MISSING:
         return f"expected a number, got {_quoted(field) or 'an empty field'}{FILL_IN}"
     if not _is_number(field):
-        hint = "; write decimals with a point" if _is_number(field.replace(",", ".", 1)) else ""
+        # Decimal commas, and separators of thousands.
+        is_written_otherwise = _is_number(re.sub("[,.' \u00a0\u2019\u202f]", "", field))
+        hint = "; write decimals with a point, and thousands without a separator" if is_written_otherwise else ""
         return f"expected a number, got {_quoted(field)}{hint}"
     if np.isinf(float(field)) and "inf" not in field.lower():  # Past float64, too.
         return f"expected a number that float32 can hold, got {_quoted(field)}"

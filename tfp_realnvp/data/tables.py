@@ -1,9 +1,10 @@
 """Opens a table: a file of the user's, or a published set, by its name."""
 
 import difflib
+import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tensorflow as tf
 from tfp_realnvp.data import array_file, csv_file, sets
 from tfp_realnvp.data.loading import DataNotFoundError
 from tfp_realnvp.data.published_tables import TABLES
-from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, check_array, moments
+from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array, moments
 from tfp_realnvp.data.vectors import VectorData
 
 
@@ -25,7 +26,13 @@ def is_table(name: str) -> bool:
     return name in TABLES or name.partition(":")[0] in ("csv", "npz", "npy")
 
 
-def load_table(name: str, data_dir: str | os.PathLike | None = None) -> VectorData:
+def load_table(
+    name: str,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    header: str = "auto",
+    columns: Sequence[str] | None = None,
+) -> VectorData:
     """Opens a table of numbers, whose rows are the vectors that a flow is trained on.
 
     - `csv:PATH`: UTF-8, separated by commas, semicolons or tabs, with or without a header.
@@ -40,6 +47,10 @@ def load_table(name: str, data_dir: str | os.PathLike | None = None) -> VectorDa
     Args:
       name: one of these. A path is relative to the working directory.
       data_dir: the folder of published sets, itself or in its folder `tabular`. It is only read.
+      header: of a CSV file, whether its first line names the columns: "yes", "no", or "auto", which asks where the line
+        may be names or numbers.
+      columns: names of the columns, in the order that they are to have, such as that of a model's training. A file
+        whose columns have no names gets these.
 
     Returns:
       The rows as float32 in the units of the file, or of the publication.
@@ -47,7 +58,8 @@ def load_table(name: str, data_dir: str | os.PathLike | None = None) -> VectorDa
     Raises:
       DataNotFoundError: if there is no such file.
       BadTableError: if a value is missing, no number, or none that float32 can hold, with its line and column; if lines
-        are of unequal lengths, a column is the same in every training row, or the file is no table at all.
+        are of unequal lengths, a column is the same in every training row, columns have other names than `columns`, or
+        the file is no table at all.
       ModuleNotFoundError: for "gas" without pandas.
       ValueError: for another name.
 
@@ -63,23 +75,29 @@ def load_table(name: str, data_dir: str | os.PathLike | None = None) -> VectorDa
     """
     kind, _, path = name.partition(":")
     if kind == "csv" and path:
-        return _from_csv(name, path)
+        return _from_csv(name, path, header, columns)
     if kind in ("npz", "npy") and path:
-        return _from_arrays(name, path)
+        return _from_arrays(name, path, columns)
     if name in TABLES:
         return _published(name, data_dir)
     raise _unknown(name)
 
 
-def _from_csv(name: str, path: str) -> VectorData:
-    file = csv_file.read(_existing(path))
+def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) -> VectorData:
+    file = csv_file.read(_existing(path), header=header, names=columns)
     check_array(file.rows, str(file.path), least_rows=LEAST_TO_SPLIT)
-    return _assembled(name, _split_at_random(file.rows), file.columns, file.label)
+    if columns is None or file.columns is None:
+        note = "; no header" if file.columns is None else ""
+        return _from_file(name, _split_at_random(file.rows), file.columns or columns, file.label, note)
+    _check_columns(str(file.path), file.columns, columns)
+    order = [file.columns.index(column) for column in columns]
+    note = "" if order == sorted(order) else f"; in the file in the order {', '.join(file.columns)}"
+    return _from_file(name, _split_at_random(file.rows[:, order]), columns, lambda i: file.label(order[i]), note)
 
 
-def _from_arrays(name: str, path: str) -> VectorData:
+def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> VectorData:
     array_name = None
-    if not pathlib.Path(path).expanduser().exists() and ":" in path:
+    if not os.path.exists(pathlib.Path(path).expanduser()) and ":" in path:
         path, _, array_name = path.rpartition(":")
     arrays = array_file.read_table(_existing(path), array_name)
     label, rows = next(iter(arrays.items()))
@@ -87,7 +105,7 @@ def _from_arrays(name: str, path: str) -> VectorData:
         splits = _split_at_random(rows)
     else:
         splits = dict(zip(sets.SPLITS, arrays.values(), strict=True))
-    return _assembled(name, splits, None, lambda column: f"{label}[:, {column}]")
+    return _from_file(name, splits, columns, lambda column: f"{label}[:, {column}]")
 
 
 def _published(name: str, data_dir: str | os.PathLike | None) -> VectorData:
@@ -100,17 +118,31 @@ def _published(name: str, data_dir: str | os.PathLike | None) -> VectorData:
         paths = [place / file for file in table.files]
         if all(path.is_file() for path in paths):
             splits = table.read(*paths)
-            return _assembled(name, splits, None, lambda column: f"{name}, column {column + 1} as prepared")
+            return _assembled(name, splits, lambda column: f"{name}, column {column + 1} as prepared")
     raise DataNotFoundError(f"{name} is not in {folder}: expected {files} there: {table.origin}")
 
 
 def _existing(path: str) -> pathlib.Path:
     found = pathlib.Path(path).expanduser()  # The shell would not in --dataset=csv:~/x.
-    if found.is_dir():
+    if os.path.isdir(found):
         raise DataNotFoundError(f"expected a file, got the folder {found}")
-    if not found.exists():
+    if not os.path.exists(found):  # Which says so of a name that is too long, too.
         raise DataNotFoundError(f"there is no file {found}")
+    if not found.is_file():
+        # It can be read once; a file is read several times here, and again when a run resumes or is evaluated.
+        raise DataNotFoundError(f"expected a file, got a pipe or a device at {found}: write the table to a file first")
     return found
+
+
+def _check_columns(path: str, found: Sequence[str], expected: Sequence[str]) -> None:
+    """Refuses other names than expected; their order does not matter."""
+    if sorted(found) != sorted(expected):
+        missing = [name for name in expected if name not in found]
+        others = [name for name in found if name not in expected]
+        differences = [
+            f"{what} {', '.join(map(repr, names))}" for what, names in (("no", missing), ("also", others)) if names
+        ]
+        raise BadTableError(f"{path}: expected the columns {', '.join(expected)}, got {' and '.join(differences)}")
 
 
 def _split_at_random(rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -118,14 +150,41 @@ def _split_at_random(rows: np.ndarray) -> dict[str, np.ndarray]:
     return sets.last_tenths(rows[np.random.RandomState(0).permutation(len(rows))])
 
 
+def _from_file(
+    name: str,
+    splits: Mapping[str, np.ndarray],
+    columns: Sequence[str] | None,
+    label: Callable[[int], str],
+    note: str = "",
+) -> VectorData:
+    """A table from a file of the user's, whose name does not say what is in it."""
+    splits = {split: np.ascontiguousarray(rows, np.float32) for split, rows in splits.items()}
+    digest = hashlib.sha256()
+    for rows in splits.values():
+        digest.update(str(rows.shape).encode())
+        digest.update(rows)
+    files = f"{sum(map(len, splits.values()))} rows of digest {digest.hexdigest()[:12]}"
+    width = splits["train"].shape[1]
+    if columns is not None and len(columns) != width:
+        raise BadTableError(f"{name}: expected {len(columns)} columns, {', '.join(columns)}, got {width} without names")
+    return _assembled(name, splits, label, columns=None if columns is None else tuple(columns), files=files, note=note)
+
+
 def _assembled(
-    name: str, splits: Mapping[str, np.ndarray], columns: tuple[str, ...] | None, label: Callable[[int], str]
+    name: str,
+    splits: Mapping[str, np.ndarray],
+    label: Callable[[int], str],
+    columns: tuple[str, ...] | None = None,
+    files: str | None = None,
+    note: str = "",
 ) -> VectorData:
     splits = {split: rows.astype(np.float32, copy=False) for split, rows in splits.items()}
     mean, std = moments(splits["train"], label)
     with tf.device("CPU:0"):
         rows = {split: tf.constant(rows) for split, rows in splits.items()}
-    return VectorData(name=name, shape=(len(mean),), columns=columns, mean=mean, std=std, _rows=rows)
+    return VectorData(
+        name=name, shape=(len(mean),), columns=columns, mean=mean, std=std, files=files, note=note, _rows=rows
+    )
 
 
 def _unknown(name: str) -> ValueError:
