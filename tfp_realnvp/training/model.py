@@ -14,6 +14,7 @@ from tfp_realnvp.bijectors.bijector import learned_layers
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
+from tfp_realnvp.training.pixel_range import warn_of_scaled_pixels
 
 # Steps without an overflow after which a float16 model's loss is scaled up again, as in Keras's `LossScaleOptimizer`.
 _LOSS_SCALE_PERIOD = 2_000
@@ -183,6 +184,16 @@ class FlowModel(keras.Model):
             jit_compile=compiles_by_default() if jit_compile is None else jit_compile,
             **kwargs,
         )
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`; warns of float images that are no pixels of the flow's levels."""
+        warn_of_scaled_pixels(x, self.distribution)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`, with the same warning."""
+        warn_of_scaled_pixels(x, self.distribution)
+        return super().evaluate(x, *args, **kwargs)
 
     def call(
         self,
