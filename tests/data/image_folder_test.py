@@ -112,8 +112,8 @@ class FolderTest(_Test):
         sizes = ", ".join(f"{images.num_examples(split)} {split}" for split in SPLITS)
         self.assertEqual(
             images.describe(),
-            f"folder:pngs: 21 images ({sizes}), 4x6x3 of 256 levels; left out: 2 .jpg, 2 folders, 2 broken links,"
-            " 1 without a suffix, 1 .txt; copies of other files: 1",
+            f"folder:pngs: 21 images ({sizes}), 4x6x3 of 256 levels; left out: .jpg (2), folders (2), broken links (2),"
+            " without a suffix (1), .txt (1); copies of other files: 1",
         )
 
     @parameterized.named_parameters(("in_memory", True), ("from_files", False))
@@ -243,7 +243,7 @@ class ErrorsTest(_Test):
             _write(_numbered(1), folder)
         self.assertEqual(
             self._message(data.BadImageError),
-            "pngs: expected 20 or more PNG files, got 1; left out: 2 folders, 1 hidden",
+            "pngs: expected 20 or more PNG files, got 1; left out: folders (2), hidden (1)",
         )
 
     def test_a_folder_that_may_not_be_listed(self):

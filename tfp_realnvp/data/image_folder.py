@@ -129,7 +129,7 @@ def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
                 files.append(path)
     except OSError as error:
         raise BadImageError(f"{folder}: expected a folder that can be listed, got: {error.strerror}") from None
-    left_out = ", ".join(f"{count} {what}" for what, count in others.most_common())
+    left_out = ", ".join(f"{what} ({count})" for what, count in others.most_common())
     return files, f"; left out: {left_out}" if left_out else ""
 
 
