@@ -15,7 +15,6 @@ training images that are nearest to it, so that what was learned by heart is see
 from __future__ import annotations
 
 import pathlib
-import zipfile
 
 import numpy as np
 from absl import flags
@@ -105,12 +104,11 @@ def _given(model: source.Source) -> np.ndarray:
     """The latents of `--latents`, of the model's shape or of another height and width."""
     path = pathlib.Path(_LATENTS.value)
     try:
-        file = np.load(path, allow_pickle=False)
-        latents = file if isinstance(file, np.ndarray) else file["latents"]
+        (latents,) = data.read_arrays(path, "latents").values()
     except FileNotFoundError:
         raise run.UsageError(f"expected a file of latents, found none at {path}") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise run.UsageError(f"expected an .npz file with an array `latents`, got {path}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise run.UsageError(f"expected an .npz file with an array `latents`, got {error}") from error
     shape = model.shape
     fits = latents.ndim == len(shape) + 1 and latents.shape[-1] == shape[-1] and len(latents) > 0
     if not fits or not np.issubdtype(latents.dtype, np.floating) or not np.all(np.isfinite(latents)):

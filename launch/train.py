@@ -206,7 +206,9 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
         try:
             table = run.open_table(run.DATASET.value, init_from.before().get("columns"))
         except run.UsageError:
-            table = run.open_table(run.DATASET.value)  # With other columns it is for `claim` to refuse.
+            if not (run.output_dir() / "config.json").exists():
+                raise
+            table = run.open_table(run.DATASET.value)  # `claim` refuses other columns, and says what to do.
         given.setdefault("flip", False)
         return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
     if run.DATASET.value in (None, preset.dataset) and not _CONDITIONAL.value:

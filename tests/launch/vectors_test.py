@@ -47,14 +47,20 @@ class VectorsTest(parameterized.TestCase):
 
     def test_another_begins_with_it_and_its_standardisation(self):
         other = self.folder / "other.csv"
-        np.savetxt(other, 10 * _table(), delimiter=",", header="length,weight", comments="")
+        np.savetxt(other, 10 * _table()[:, ::-1], delimiter=",", header="weight,length", comments="")
         output = f"--output_dir={self.folder / 'begun'}"
         flags = (*self.flags, f"--dataset=csv:{other}", "--learning_rate=0", "--epochs=1", output)
         begun = programs.run("train", *flags, f"--init_from={self.trained}")
         self.assertEqual(begun.status, 0, begun.errors)
         self.assertIn("Vectors are standardised as they were there\n", begun.output)
+        model = json.loads((self.folder / "begun/config.json").read_text())["model"]
+        self.assertEqual(model["columns"], ["length", "weight"])
         loaded, source = (nvp.load(self.folder / name / "saved_model") for name in ("begun", "run"))
         np.testing.assert_array_equal(loaded.log_prob(_table()), source.log_prob(_table()))
+        np.savetxt(other, _table(), delimiter=",", header="length,height", comments="")
+        flags = (*flags[:-1], f"--output_dir={self.folder / 'none'}")
+        refused = programs.run("train", *flags, f"--init_from={self.trained}")
+        self.assertEndsWith(refused.error, ": expected the columns length, weight, got no 'weight' and also 'height'")
 
     def test_the_export_standardises(self):
         self.assertIn("standardize", self.result.output)

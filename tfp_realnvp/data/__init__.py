@@ -13,6 +13,7 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 ```
 """
 
+from tfp_realnvp.data.array_file import read_arrays
 from tfp_realnvp.data.csv_file import HEADERS
 from tfp_realnvp.data.csv_file import write as write_csv
 from tfp_realnvp.data.image_folder import BadImageError
@@ -34,6 +35,7 @@ __all__ = [
     "load",
     "load_table",
     "names",
+    "read_arrays",
     "table_names",
     "write_csv",
 ]

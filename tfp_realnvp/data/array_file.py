@@ -58,7 +58,11 @@ def read_table(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndar
 
 
 def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndarray]:
-    """As `read_table`, but of any shape and dtype."""
+    """As `read_table`, but of any shape and dtype.
+
+    A file is refused whose header claims another size than it has, or that would grow to more than a hundred times its
+    size and more than 1 GiB, before any memory is taken for it.
+    """
     label = str(path)
     try:
         with path.open("rb") as file:
@@ -74,7 +78,7 @@ def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.nda
                 label = f"{path}, {key}"
                 arrays[label] = _read_member(archive, members[key], label)
             return arrays
-    except BadTableError:
+    except (BadTableError, FileNotFoundError):
         raise
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -122,6 +126,9 @@ def _chosen(path: pathlib.Path, keys: Sequence[str], name: str | None) -> list[s
     if name in keys:
         return [name]
     chosen = [split if name is None else f"{name}/{split}" for split in SPLITS]
+    if name is not None and not set(chosen) & set(keys):
+        found = ", ".join(keys) or "none"
+        raise BadTableError(f"{path}: expected an array {name}, or {', '.join(chosen)}, got {found}")
     if missing := [key for key in chosen if key not in keys]:
         raise BadTableError(
             f"{path}: expected arrays {', '.join(chosen)}, got no {' and no '.join(missing)}, but {', '.join(keys)}"
