@@ -182,14 +182,19 @@ class CSVTest(in_folder.InFolderTest):
             f", line 1: expected names or numbers, got both, such as '0.5x' and '-1'{_SAY_WHICH}",
         ),
         (
+            "decimal_comma_in_the_first_line",
+            "1,5;2\n3;4\n",
+            f", line 1, column 1: expected a number, got '1,5'{_OTHERWISE}",
+        ),
+        (
             "names_of_pandas",
             f"0,1\n{_lines()}",
             f", line 1: expected names or numbers, got 0,1, which may be either{_SAY_WHICH}",
         ),
         (
             "years",
-            "2019,2020,2021,2022,2023\n1,2,3,4,5\n",
-            f", line 1: expected names or numbers, got 2019,2020,2021,..., which may be either{_SAY_WHICH}",
+            "2023,2021,2019,2017,2015\n1,2,3,4,5\n",
+            f", line 1: expected names or numbers, got 2023,2021,2019,..., which may be either{_SAY_WHICH}",
         ),
         ("latin1", b"gr\xf6\xdfe,b\n1,2\n", ", line 1: expected text in UTF-8, got byte 0xf6"),
         ("latin1_below", b"1,2\n" * 9999 + b"1,\xe9\n", ", line 10000: expected text in UTF-8, got byte 0xe9"),
@@ -307,7 +312,7 @@ class ArraysTest(in_folder.InFolderTest):
         np.save("a.npy", rows)
         with open("table.csv", "w") as file:
             np.savetxt(file, rows, delimiter=",")
-        expected = in_folder.all_rows(data.load_table("csv:table.csv", header="no"))
+        expected = in_folder.all_rows(data.load_table("csv:table.csv"))
         for name in ("npz:one.npz", "npz:one.npz:anything", "npz:two.npz:data", "npy:a.npy"):
             table = data.load_table(name)
             self.assertEqual(tuple(map(table.num_examples, SPLITS)), (17, 1, 2))

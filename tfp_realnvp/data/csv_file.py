@@ -17,6 +17,8 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 
 # Whether the first line names the columns; "auto": where it cannot be numbers.
 HEADERS = ("auto", "yes", "no")
+# A decimal comma, or thousands in groups.
+_WRITTEN_OTHERWISE = re.compile(r"[+-]?(\d*,\d+|\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?)")
 _SAY_WHICH = "; --header=yes or --header=no says which"
 
 _LARGEST = float(FLOAT32.max)
@@ -160,7 +162,11 @@ def _is_header(path: pathlib.Path, line: int, first: list[str], names: Sequence[
     if names is not None and sorted(first) == sorted(names):
         return True
     numbers = [field for field in first if _is_number(field)]
-    words = [field for field in first if not _is_number(field) and field.lower() not in _MISSING]
+    words = [
+        field
+        for field in first
+        if not _is_number(field) and field.lower() not in _MISSING and not _WRITTEN_OTHERWISE.fullmatch(field)
+    ]
     if words:
         # Years and other counts are names, too; other numbers are those of a row with a mistake in it.
         if odd := [field for field in numbers if not field.isdecimal()]:
@@ -169,10 +175,11 @@ def _is_header(path: pathlib.Path, line: int, first: list[str], names: Sequence[
                 f" {_quoted(odd[0])}{_SAY_WHICH}"
             )
         return True
-    # pandas names columns 0, 1, 2, ... where nobody has.
+    # Years, or 0, 1, 2, ..., as pandas names columns that have no names.
     if all(field.isdecimal() for field in first):
-        start, *_ = counts = [int(field) for field in first]
-        if counts == list(range(start, start + len(first))) and (start == 0 or len(first) > 2):
+        counts = [int(field) for field in first]
+        steps = {after - before for before, after in zip(counts, counts[1:])}
+        if counts == [0, 1] or (len(counts) > 2 and len(steps) == 1 and steps != {0}):
             some = ",".join(first if len(first) <= 4 else [*first[:3], "..."])
             raise BadTableError(
                 f"{path}, line {line}: expected names or numbers, got {some}, which may be either{_SAY_WHICH}"
@@ -227,9 +234,9 @@ def _wrong(field: str) -> str | None:
     if field.lower() in _MISSING:
         return f"expected a number, got {_quoted(field) or 'an empty field'}{FILL_IN}"
     if not _is_number(field):
-        # Decimal commas, and separators of thousands.
-        is_written_otherwise = _is_number(re.sub("[,.' \u00a0\u2019\u202f]", "", field))
-        hint = "; write decimals with a point, and thousands without a separator" if is_written_otherwise else ""
+        hint = ""
+        if _WRITTEN_OTHERWISE.fullmatch(field):
+            hint = "; write decimals with a point, and thousands without a separator"
         return f"expected a number, got {_quoted(field)}{hint}"
     if np.isinf(float(field)) and "inf" not in field.lower():  # Past float64, too.
         return f"expected a number that float32 can hold, got {_quoted(field)}"
