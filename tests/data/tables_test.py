@@ -235,6 +235,11 @@ class CSVTest(in_folder.InFolderTest):
             f"csv:table.csv: 20 rows (17 train, 1 validation, 2 test), 2 columns {expected}",
         )
 
+    def test_many_names_are_cut(self):
+        names = [f"c{i}" for i in range(40)]
+        data.write_csv(pathlib.Path("table.csv"), np.random.default_rng(0).normal(size=[9, 40]), names)
+        self.assertEndsWith(data.load_table("csv:table.csv").describe(), f"({', '.join(names[:12])} and 28 more)")
+
     def test_what_is_written_is_read(self):
         rows = np.random.default_rng(0).normal(size=[9, 3]).astype(np.float32)
         names = ("a, b", 'say "c"', "größe")

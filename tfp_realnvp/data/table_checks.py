@@ -1,6 +1,6 @@
 """What a table must be for a flow to be trained on it, and what is said where it is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,9 +14,17 @@ LEAST_TO_SPLIT = 4
 # times in seconds since 1970, it keeps only every 128th.
 _LEAST_STEPS = 100
 
+_MOST_NAMES = 12  # in a message
+
 
 class BadTableError(ValueError):
     """A table that no flow can be trained on; the message says which file, where in it, and why."""
+
+
+def some(names: Sequence[str]) -> str:
+    """Names for a line, the first ones of many."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def fault(value: float) -> str | None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfp_realnvp.data import array_file, csv_file, sets
 from tfp_realnvp.data.loading import DataNotFoundError
 from tfp_realnvp.data.published_tables import TABLES
-from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array, moments
+from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array, moments, some
 from tfp_realnvp.data.vectors import VectorData
 
 
@@ -91,7 +91,7 @@ def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) 
         return _from_file(name, _split_at_random(file.rows), file.columns or columns, file.label, note)
     _check_columns(str(file.path), file.columns, columns)
     order = [file.columns.index(column) for column in columns]
-    note = "" if order == sorted(order) else f"; in the file in the order {', '.join(file.columns)}"
+    note = "" if order == sorted(order) else f"; in the file in the order {some(file.columns)}"
     return _from_file(name, _split_at_random(file.rows[:, order]), columns, lambda i: file.label(order[i]), note)
 
 
@@ -137,12 +137,10 @@ def _existing(path: str) -> pathlib.Path:
 def _check_columns(path: str, found: Sequence[str], expected: Sequence[str]) -> None:
     """Refuses other names than expected; their order does not matter."""
     if sorted(found) != sorted(expected):
-        missing = [name for name in expected if name not in found]
-        others = [name for name in found if name not in expected]
-        differences = [
-            f"{what} {', '.join(map(repr, names))}" for what, names in (("no", missing), ("also", others)) if names
-        ]
-        raise BadTableError(f"{path}: expected the columns {', '.join(expected)}, got {' and '.join(differences)}")
+        missing = [repr(name) for name in expected if name not in found]
+        others = [repr(name) for name in found if name not in expected]
+        differences = [f"{what} {some(names)}" for what, names in (("no", missing), ("also", others)) if names]
+        raise BadTableError(f"{path}: expected the columns {some(expected)}, got {' and '.join(differences)}")
 
 
 def _split_at_random(rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -166,7 +164,7 @@ def _from_file(
     files = f"{sum(map(len, splits.values()))} rows of digest {digest.hexdigest()[:12]}"
     width = splits["train"].shape[1]
     if columns is not None and len(columns) != width:
-        raise BadTableError(f"{name}: expected {len(columns)} columns, {', '.join(columns)}, got {width} without names")
+        raise BadTableError(f"{name}: expected {len(columns)} columns, {some(columns)}, got {width} without names")
     return _assembled(name, splits, label, columns=None if columns is None else tuple(columns), files=files, note=note)
 
 

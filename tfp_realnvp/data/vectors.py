@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.data import batching
-
-_MOST_NAMES = 12  # in a line
+from tfp_realnvp.data.table_checks import some
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,10 +37,7 @@ class VectorData:
 
     def describe(self) -> str:
         """What there is, in a line: rows, columns, their names, and the splits."""
-        names = "without names"
-        if self.columns is not None:
-            more = f", and {len(self.columns) - _MOST_NAMES} more" if len(self.columns) > _MOST_NAMES else ""
-            names = f"({', '.join(self.columns[:_MOST_NAMES])}{more})"
+        names = "without names" if self.columns is None else f"({some(self.columns)})"
         return f"{self.name}: {batching.counts(self, 'rows')}, {self.shape[0]} columns {names}{self.note}"
 
     def num_examples(self, split: str) -> int:

@@ -180,9 +180,9 @@ def gaussian_log_likelihood(
     rows, size = train.shape
     if rows <= size:
         raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} columns, got {rows:,}")
+    if (is_constant := train.min(0) == train.max(0)).any():
+        raise NoBaselineError(f"expected columns that vary, got a constant column {np.argmax(is_constant) + 1}")
     mean, std = train.mean(0), train.std(0)
-    if not std.all():
-        raise NoBaselineError(f"expected columns that vary, got a constant column {np.argmin(std) + 1}")
     train, test = (train - mean) / std, (test - mean) / std  # So that units do not matter.
     covariance = train.T @ train / rows
     # What float32 rounds is at most half of a spacing: less variance than this is all rounding.
