@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from unittest import mock
 
 import tensorflow as tf
@@ -58,9 +59,34 @@ class StrategyTest(parameterized.TestCase):
                     with mock.patch.dict(os.environ, TF_CONFIG=_config(cluster, job, index)):
                         self.assertEqual(training.is_chief(strategy), (job, index) == chief)
 
-    def test_workers_that_nobody_names(self):
+    def test_workers_that_nobody_lists(self):
         with self.assertRaisesRegex(ValueError, "^multi_worker: expected a TF_CONFIG in the environment .*, got none$"):
             training.strategy("multi_worker")
+
+    def test_an_operation_before_several_workers(self):
+        tf.constant(0)
+        with (
+            mock.patch.dict(os.environ, TF_CONFIG=_config({"worker": ["a:1"]})),
+            self.assertRaisesRegex(RuntimeError, "^expected .* to be connected before TensorFlow runs any operation$"),
+        ):
+            training.strategy("multi_worker")
+
+    @parameterized.parameters(
+        (True, r"worker 0: expected a port to listen on, got \d+: Address already in use"),
+        (False, "worker 0: expected all workers of TF_CONFIG to connect, got: Deadline Exceeded"),
+    )
+    def test_workers_that_cannot_be_connected(self, in_use, message):
+        error = tf.errors.UnknownError(None, None, "Deadline Exceeded\nAdditional information")
+        with socket.create_server(("localhost", 0)) as server:
+            address = f"localhost:{server.getsockname()[1]}"
+            if not in_use:
+                server.close()
+            with (
+                mock.patch.dict(os.environ, TF_CONFIG=_config({"worker": [address]})),
+                mock.patch.object(tf.distribute, "MultiWorkerMirroredStrategy", side_effect=error),
+                self.assertRaisesRegex(ValueError, f"^{message}$"),
+            ):
+                training.strategy("multi_worker")
 
     @parameterized.parameters("parameter_server", "")
     def test_another_name(self, name):

@@ -7,7 +7,7 @@ from tfp_realnvp.training.loop import InterruptedTraining, train
 from tfp_realnvp.training.model import FlowModel, compiles_by_default
 from tfp_realnvp.training.non_finite import NonFiniteError
 from tfp_realnvp.training.strategies import NAMES as STRATEGIES
-from tfp_realnvp.training.strategies import is_chief, leave_together, mean_over_workers, strategy
+from tfp_realnvp.training.strategies import gather, is_chief, leave_together, number_of_workers, strategy
 from tfp_realnvp.training.warm_up import WarmUp
 
 __all__ = [
@@ -21,10 +21,11 @@ __all__ = [
     "WeightAverage",
     "claim",
     "compiles_by_default",
+    "gather",
     "is_chief",
     "latest",
     "leave_together",
-    "mean_over_workers",
+    "number_of_workers",
     "read_config",
     "restore",
     "strategy",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
+import socket
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
+
+from tfp_realnvp.training.cluster import Cluster, read_cluster
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
@@ -28,33 +33,61 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
     their own part of a batch, so that a run could be neither repeated nor resumed exactly.
 
     Raises:
-      ValueError: for another name, or a "multi_worker" without a TF_CONFIG that names the workers.
+      ValueError: for another name; for "multi_worker" without a TF_CONFIG that lists the workers, for a TF_CONFIG of
+        wrong form, or if the workers could not be connected.
+      RuntimeError: if TensorFlow has run an operation before several workers are connected.
     """
     if name not in NAMES:
         raise ValueError(f"expected a strategy among {', '.join(NAMES)}, got {name!r}")
     if name in ("auto", "multi_worker"):
-        workers = _workers(tf.distribute.cluster_resolver.TFConfigClusterResolver())
-        if name == "multi_worker" and not workers:
-            raise ValueError("multi_worker: expected a TF_CONFIG in the environment that names the workers, got none")
-        if name == "auto":
-            several_gpus = len(tf.config.list_physical_devices("GPU")) > 1
-            name = "multi_worker" if workers > 1 else "mirrored" if several_gpus else "one_device"
+        cluster = read_cluster()
+        if cluster and (name == "multi_worker" or len(cluster.addresses) > 1):
+            return _multi_worker(cluster)
+        if name == "multi_worker":
+            raise ValueError("multi_worker: expected a TF_CONFIG in the environment that lists the workers, got none")
+        name = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0")
     if name == "mirrored":
         cpus = tf.config.list_logical_devices("CPU")
         gpus = tf.config.list_logical_devices("GPU")
         return tf.distribute.MirroredStrategy([device.name for device in gpus or cpus])
-    if name == "multi_worker":
-        # By itself TensorFlow 2.21 goes over its own ring, on GPUs too.
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))
-        kind = tf.distribute.experimental.CommunicationImplementation
-        options = tf.distribute.experimental.CommunicationOptions(implementation=kind.NCCL if has_gpu else kind.AUTO)
-        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", "local"))
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    # By itself TensorFlow 2.21 goes over its own ring, on GPUs too.
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    kind = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(implementation=kind.NCCL if has_gpu else kind.AUTO)
+    others = [address for address in cluster.addresses if address != cluster.address]
+    if others:  # TensorFlow waits without a word.
+        print(f"{cluster.task} at {cluster.address} waits for {', '.join(others)}", flush=True)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    except RuntimeError as error:
+        raise RuntimeError("expected several workers to be connected before TensorFlow runs any operation") from error
+    except tf.errors.OpError as error:
+        raise ValueError(f"{cluster.task}: {_port_problem(cluster) or _cannot_connect(error)}") from error
+
+
+def _port_problem(cluster: Cluster) -> str | None:
+    """Why this process cannot listen at its address, which TensorFlow only logs."""
+    port = int(cluster.address.rpartition(":")[2])
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As gRPC does.
+        try:
+            listener.bind(("", port))
+        except OSError as error:
+            return f"expected a port to listen on, got {port}: {error.strerror}"
+    return None
+
+
+def _cannot_connect(error: tf.errors.OpError) -> str:
+    return f"expected all workers of TF_CONFIG to connect, got: {error.message.splitlines()[0]}"
 
 
 def number_of_workers(strategy: tf.distribute.Strategy) -> int:
@@ -77,6 +110,26 @@ def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
         return value
     means = _mean_function(strategy)(tf.constant(value, tf.float64))
     return float(strategy.experimental_local_results(means)[0])
+
+
+def gather(strategy: tf.distribute.Strategy, value: Any) -> dict[str, Any]:
+    """What each worker gave, by its name such as `worker 1`; each waits here for the others.
+
+    Args:
+      strategy: of several workers.
+      value: what can be written as JSON.
+    """
+    resolver = strategy.cluster_resolver
+    line = json.dumps([f"{resolver.task_type} {resolver.task_id}", value]) + "\n"
+
+    def gathered(text: tf.Tensor) -> tf.Tensor:
+        text = tf.identity(text)  # On the replica's device, which an argument is not.
+        return tf.distribute.get_replica_context().all_gather(text, axis=0)
+
+    letters = tf.constant(list(line.encode()), tf.int32)  # Of a type that every collective takes.
+    of_replicas = tf.function(lambda text: strategy.run(gathered, args=(text,)), autograph=False)(letters)
+    lines = bytes(strategy.experimental_local_results(of_replicas)[0].numpy().tolist()).decode()
+    return dict(json.loads(line) for line in lines.splitlines())
 
 
 def leave_together(strategy: tf.distribute.Strategy) -> None:
