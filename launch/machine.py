@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
+import pathlib
 import platform
+import subprocess
+import sys
+from typing import Any
+
+import tensorflow as tf
+
+
+def provenance() -> dict[str, Any]:
+    """The machine, the versions of the packages, the code and the command."""
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "machine": ", ".join([processor(), *(gpu.get("device_name", "a GPU") for gpu in gpus)]),
+        "versions": {name: importlib.metadata.version(name) for name in packages} | {"python": sys.version.split()[0]},
+        "commit": commit,
+        "uncommitted_changes": commit and bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "command": sys.argv,
+    }
+
+
+def _git(*command: str) -> str | None:
+    """What git says of the checkout of this program, where it lies in one and there is a git to ask."""
+    try:
+        found = subprocess.run(["git", *command], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
 
 
 def processor() -> str:

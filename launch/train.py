@@ -35,10 +35,7 @@ tensorboard/, and at the end samples.png, results.json and saved_model/.
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import pathlib
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -47,7 +44,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import init_from, machine, results, run
+from launch import init_from, machine, results, run, workers
 from tfp_realnvp import data, evaluation, presets, training
 
 _OVERRIDES = {
@@ -140,23 +137,29 @@ _REQUIRE_MARGIN = flags.DEFINE_float(
     "Fail unless the test bits/dim is this much under both baselines, or the nats of vectors over the Gaussian's.",
 )
 _VERBOSE = flags.DEFINE_integer("verbose", 1, "0: silent, 1: a progress bar, 2: a line for each epoch.", 0, 2)
+# What a run may change when it resumes, and all its workers must share.
+_SHARED = (run.JIT_COMPILE, _DETERMINISTIC, _MAX_SKIPPED_STEPS, _LOG_EVERY, _CHECKPOINT_EVERY, _PATIENCE)
 
 
 def main() -> None:
-    preset, images = _preset_and_images()
     if _DESCRIBE.value:
-        print(nvp.summary(run.build(preset)))
-        if (dequantizer := preset.build_dequantizer()) is not None:
-            print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
+        _describe(_preset_and_images()[0])
         return
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
-    try:
-        strategy = training.strategy(_STRATEGY.value)
-    except ValueError as error:
-        raise run.UsageError(str(error)) from error
-    images = images or run.load_data(preset)
-    _check_batch(preset, images, strategy)
+    # First, since workers can only be connected before TensorFlow runs anything, and data are read with TensorFlow.
+    strategy = workers.connected(_STRATEGY.value)
+    with workers.one_line_if_lost(strategy):
+        _train_and_evaluate(strategy)
+
+
+def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
+    with workers.ending_together(strategy):
+        preset, images = _preset_and_images()
+        images = images or run.load_data(preset)
+        _check_batch(preset, images, strategy)
+    config = _config(preset, images)
+    workers.check_same(strategy, config, {flag.name: flag.value for flag in _SHARED})
     with strategy.scope():
         # What all flows do, and not all have as an option.
         given = {} if _BACKPROP.value == "store" else {"backprop": _BACKPROP.value}
@@ -167,21 +170,33 @@ def main() -> None:
         print(nvp.summary(distribution), flush=True)
         if model.dequantizer is not None:
             print(f"\nDequantisation:\n{nvp.summary(model.dequantizer)}", flush=True)
-        # A run that did not keep what its data were is taken at its word.
-        training.claim(folder, _config(preset, images), presets.DEFAULTS | run.identity(images))
+    with workers.ending_together(strategy):
+        if is_chief:
+            # A run that did not keep what its data were is taken at its word.
+            training.claim(folder, config, presets.DEFAULTS | run.identity(images))
     started = time.monotonic()
     _train(preset, model, images, folder, is_chief)
     print(f"Trained for {time.monotonic() - started:.0f} s")
-    if is_chief:
-        margin, what = results.write(preset, images, folder)
-        if margin is not None:
-            print(f"{margin:.3f} {what}")
-        if _REQUIRE_MARGIN.value is not None and not (margin is not None and margin >= _REQUIRE_MARGIN.value):
-            got = "no baseline to compare with" if margin is None else f"{margin:.3f}"
-            raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {got}")
-    # Workers that were done before would not come back if the chief had to begin again.
-    training.mean_over_workers(strategy, 0.0)
+    # The others wait, since workers that were done would not come back if the chief had to begin again.
+    with workers.ending_together(strategy):
+        if is_chief:
+            _evaluate(preset, images, folder)
     training.leave_together(strategy)
+
+
+def _evaluate(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path) -> None:
+    margin, what = results.write(preset, images, folder)
+    if margin is not None:
+        print(f"{margin:.3f} {what}")
+    if _REQUIRE_MARGIN.value is not None and not (margin is not None and margin >= _REQUIRE_MARGIN.value):
+        got = "no baseline to compare with" if margin is None else f"{margin:.3f}"
+        raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {got}")
+
+
+def _describe(preset: presets.Preset) -> None:
+    print(nvp.summary(run.build(preset)))
+    if (dequantizer := preset.build_dequantizer()) is not None:
+        print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
 
 
 def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
@@ -237,35 +252,15 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
     """What makes a run: what it shares with its continuation, and where it came from."""
     settings = dataclasses.asdict(preset) | run.identity(given) | init_from.settings()
     free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
-    commit = _git("rev-parse", "HEAD")
-    packages = ("tensorflow", "tensorflow-probability", "keras", "tensorflow-datasets")
     return {
         "preset": run.PRESET.value,
         "model": {**settings, "seed": run.SEED.value},
         "epochs": free["epochs"],
         "strategy": _STRATEGY.value,
         "backprop": _BACKPROP.value,
-        "machine": _machine(),
-        "versions": {name: importlib.metadata.version(name) for name in packages} | {"python": sys.version.split()[0]},
-        "commit": commit,
-        "uncommitted_changes": commit and bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "command": sys.argv,
+        **machine.provenance(),
         **init_from.origin(),
     }
-
-
-def _machine() -> str:
-    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    return ", ".join([machine.processor(), *(gpu.get("device_name", "a GPU") for gpu in gpus)])
-
-
-def _git(*command: str) -> str | None:
-    """What git says of the checkout of this program, where it lies in one and there is a git to ask."""
-    try:
-        found = subprocess.run(["git", *command], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
-    except OSError:
-        return None
-    return found.stdout.strip() or None
 
 
 def _model(

@@ -12,6 +12,7 @@ import runpy
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 
 # A server imports TensorFlow once, and makes a copy of itself for each call.
 _processes = multiprocessing.get_context("forkserver")
@@ -37,21 +38,30 @@ class Result:
         return lines[-1].removeprefix("error: ")
 
 
-def run(program: str, *flags: str, **environment: str) -> Result:
-    """`python -m launch.PROGRAM FLAGS`, with these environment variables."""
+def run(program: str, *flags: str, before: Callable[[], None] | None = None, **environment: str) -> Result:
+    """`python -m launch.PROGRAM FLAGS`, with these environment variables, in a process that first calls `before`."""
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("output", "errors")]
-        process = _processes.Process(target=_main, args=(program, flags, environment, *files))
+        process = _processes.Process(target=_main, args=(program, flags, before, environment, *files))
         process.start()
         process.join()
         return Result(process.exitcode, *(pathlib.Path(file).read_text() for file in files))
 
 
-def _main(program: str, flags: tuple[str, ...], environment: dict[str, str], output: str, errors: str) -> None:
+def _main(
+    program: str,
+    flags: tuple[str, ...],
+    before: Callable[[], None] | None,
+    environment: dict[str, str],
+    output: str,
+    errors: str,
+) -> None:
     for stream, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
     os.environ.update(environment)
     sys.argv = [program, *flags]
+    if before is not None:
+        before()
     runpy.run_module(f"launch.{program}", run_name="__main__", alter_sys=True)
 
 
