@@ -285,7 +285,9 @@ class ArraysTest(in_folder.InFolderTest):
 
     def test_three_splits(self):
         np.savez("a.npz", **self.splits, other=np.zeros(3))
-        self.assert_splits(data.load_table("npz:a.npz"), self.splits)
+        table = data.load_table("npz:a.npz")
+        self.assert_splits(table, self.splits)
+        self.assertEndsWith(table.describe(), ", 3 columns without names; left out: other")
 
     def test_one_set_of_several(self):
         np.savez_compressed("a.npz", **self.prefixed, **{f"beer/{key}": rows for key, rows in self.splits.items()})

@@ -6,7 +6,7 @@ import pathlib
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import IO
 
 import numpy as np
@@ -83,6 +83,15 @@ def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.nda
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadTableError(f"{label}: expected an array of numbers, but NumPy says: {reason}") from None
+
+
+def left_out(path: pathlib.Path, labels: Collection[str]) -> list[str]:
+    """The arrays of an .npz file that are not among those that were read, by what messages call them."""
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        keys = [name.removesuffix(".npy") for name in archive.namelist()]
+    return [key for key in keys if f"{path}, {key}" not in labels]
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> np.ndarray:

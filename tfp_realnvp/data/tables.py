@@ -99,13 +99,16 @@ def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> VectorD
     array_name = None
     if not os.path.exists(pathlib.Path(path).expanduser()) and ":" in path:
         path, _, array_name = path.rpartition(":")
-    arrays = array_file.read_table(_existing(path), array_name)
+    file = _existing(path)
+    arrays = array_file.read_table(file, array_name)
+    others = array_file.left_out(file, arrays)
+    note = f"; left out: {some(others)}" if others else ""
     label, rows = next(iter(arrays.items()))
     if len(arrays) == 1:
         splits = _split_at_random(rows)
     else:
         splits = dict(zip(sets.SPLITS, arrays.values(), strict=True))
-    return _from_file(name, splits, columns, lambda column: f"{label}[:, {column}]")
+    return _from_file(name, splits, columns, lambda column: f"{label}[:, {column}]", note)
 
 
 def _published(name: str, data_dir: str | os.PathLike | None) -> VectorData:

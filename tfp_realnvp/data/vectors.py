@@ -23,7 +23,7 @@ class VectorData:
       std: float32 `[size]`, of the training rows; no entry is 0.
       files: number and digest of the rows of all splits, which the name of a file does not say; None of a published
         set. Of the same rows it is the same in any format.
-      note: what was done to the columns, or "".
+      note: what was done to the columns, and which arrays were left out, or "".
     """
 
     name: str
