@@ -432,13 +432,11 @@ FLOWS = (
     _real_nvp("two_scales", (4, 4, 2), scales=2),
     _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),
     _real_nvp("one_scale", (3, 4, 1), levels=None, rho=0.9),
-    _real_nvp(
-        "no_skips", (2, 4, 1), scales=2, levels=17, alpha=0.01, form="scale_first", use_skips=False
-    ),
+    _real_nvp("no_skips", (2, 4, 1), levels=17, alpha=0.01, form="scale_first", use_skips=False),
     _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, batch_norm=False),
-    _real_nvp("no_norm", (4, 2, 3), scales=2, width=4, normalization="none"),
-    _real_nvp("remat", (4, 2, 1), scales=2, levels=None, backprop="remat"),
-    _real_nvp("invert", (4, 2, 1), scales=2, levels=None, backprop="invert"),
+    _real_nvp("no_norm", (4, 2, 3), width=4, normalization="none"),
+    _real_nvp("remat", (4, 2, 1), levels=None, backprop="remat"),
+    _real_nvp("invert", (4, 2, 1), levels=None, backprop="invert"),
     _real_nvp("vector", (6,), batch_norm=True),
     _real_nvp("odd_vector", (5,), couplings=3, form="shift_first"),
     _real_nvp("pair", (2,)),

@@ -1,8 +1,6 @@
 """The gradients of a chain that holds no activations are those of one that stores them."""
 
 import gc
-import subprocess
-import sys
 import weakref
 from unittest import mock
 
@@ -14,6 +12,7 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tests import registry
+from tests.training import processes
 
 nvb, tfb = nvp.bijectors, tfp.bijectors
 
@@ -26,34 +25,34 @@ _WRAPS = {
 }
 
 
-# Run by a process of its own, for devices are made before anything else.
-_TWO_REPLICAS = """
-import numpy as np, tensorflow as tf
-device = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
-import tfp_realnvp as nvp
-from tests import registry
-from tests.bijectors.backprop_test import _gradients
-# A chain of one coupling and one norm, both of which "remat" would store.
-nvp.bijectors.Chain._first_stored = lambda chain: len(chain.bijectors)
-entry = registry.BY_NAME["split"]
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-results = []
-for backprop in ("store", "remat", "invert"):
+def _two_replicas():
+    """Asserts that the modes are one another's on two devices; in a process of its own, which makes them."""
+    processes.set_cpus(2)
+    # A chain of one coupling and one norm, both of which "remat" would store.
+    nvb.Chain._first_stored = lambda chain: len(chain.bijectors)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    expected, *results = (_of_two_replicas(strategy, backprop) for backprop in nvb.backprop.MODES)
+    for result in results:
+        for a, b in zip(tf.nest.flatten(result), tf.nest.flatten(expected), strict=True):
+            assert np.max(np.abs(b)) > 0
+            np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+    assert np.max(np.abs(expected[0][1][0] - expected[0][1][1])) > 0, "replicas have their own batches"
+
+
+def _of_two_replicas(strategy, backprop):
+    """The gradients on each replica, and the variables after them."""
+    entry = registry.BY_NAME["split"]
     with strategy.scope():
-        flow = nvp.bijectors.Chain([entry.bijector("float64")], backprop=backprop)
-    events = entry.events([4], "float64")
-    parts = iter((events[:2], events[2:]))
+        flow = nvb.Chain([entry.bijector("float64")], backprop=backprop)
+    parts = iter(tf.split(entry.events([4], "float64"), 2))
     x = strategy.experimental_distribute_values_from_function(lambda _: next(parts))
-    step = lambda x: strategy.run(lambda x: _gradients(flow, x, training=True), [x])
-    gradients = tf.nest.map_structure(lambda g: [t.numpy() for t in g.values], tf.function(step)(x))
-    results.append((gradients, [variable.numpy() for variable in flow.variables]))
-for result in results[1:]:
-    for a, b in zip(tf.nest.flatten(result), tf.nest.flatten(results[0]), strict=True):
-        assert np.max(np.abs(b)) > 0
-        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
-assert np.max(np.abs(results[0][0][1][0] - results[0][0][1][1])) > 0, "replicas have their own batches"
-"""
+
+    @tf.function
+    def step(x):
+        return strategy.run(lambda x: _gradients(flow, x, training=True), [x])
+
+    gradients = tf.nest.map_structure(lambda g: [t.numpy() for t in g.values], step(x))
+    return gradients, [variable.numpy() for variable in flow.variables]
 
 
 class _Training(keras.Model):
@@ -309,7 +308,7 @@ class BackpropTest(_Test):
         self.assertEqual(operations[1:], [operations[0]] * 2)
 
     def test_two_replicas(self):
-        subprocess.run([sys.executable, "-c", _TWO_REPLICAS], check=True)
+        processes.Process(_two_replicas).result()
 
     def test_unknown_backprop_is_refused(self):
         with self.assertRaisesRegex(

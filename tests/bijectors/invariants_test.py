@@ -247,10 +247,9 @@ class BijectorInvariantsTest(parameterized.TestCase):
                     )
                     self.assertEqual(counts, [len(traces)] * len(counts))
 
-    @parameterized.named_parameters(
-        _named([*registry.BIJECTORS, registry.BY_NAME["real_nvp_one_scale"]])
-    )
-    def test_eager_is_graph_is_xla(self, entry):
+    @parameterized.named_parameters(_named([*registry.BIJECTORS, registry.BY_NAME["real_nvp_one_scale"]]))
+    def test_eager_is_xla(self, entry):
+        # Of a graph without it: test_sizes_known_only_at_run_time.
         bijector = registry.built(entry.name)
         x, context = entry.events([2]), entry.context([2])
         z, log_det = bijector.forward_and_log_det(x, context)
@@ -259,9 +258,8 @@ class BijectorInvariantsTest(parameterized.TestCase):
             z, log_det = bijector.forward_and_log_det(x, context)
             return z, log_det, bijector.inverse_and_log_det(z, context)[0]
 
-        for jit_compile in (False, True):
-            compiled = tf.function(there_and_back, jit_compile=jit_compile)
-            self.assert_all_close(compiled(x, context), (z, log_det, x))
+        compiled = tf.function(there_and_back, jit_compile=True)
+        self.assert_all_close(compiled(x, context), (z, log_det, x))
 
     @parameterized.named_parameters(_named(registry.BIJECTORS))
     def test_batch_axes(self, entry):
@@ -322,9 +320,14 @@ class BijectorInvariantsTest(parameterized.TestCase):
         for a, e in zip(restored.forward_and_log_det(x, context), expected, strict=True):
             np.testing.assert_array_equal(a, e)
 
-    @parameterized.product(
-        entry=[e for e in [*registry.BIJECTORS, *_WHOLE_FLOWS] if e.has_networks],
-        policy=("mixed_bfloat16", "mixed_float16"),
+    @parameterized.named_parameters(
+        (f"{entry.name}_{policy}", entry, policy)
+        for entry in [*registry.BIJECTORS, *_WHOLE_FLOWS]
+        if entry.has_networks
+        # A missing cast is one in either; the smaller range of float16 is that of whole flows, and of what is no affine
+        # coupling.
+        for policy in ("mixed_bfloat16", "mixed_float16")
+        if policy == "mixed_bfloat16" or not entry.name.startswith("affine_coupling")
     )
     def test_mixed_precision(self, entry, policy):
         bijector = entry.bijector(dtype_policy=policy)
@@ -384,8 +387,8 @@ class BijectorInvariantsTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, "expected no context, got shape"):
                 function(entry.events([2]), tf.zeros([2, 1]))
 
+    # Of the registry itself: here, where each entry is built.
 
-class RegistryTest(parameterized.TestCase):
     def test_every_public_bijector_is_registered(self):
         public = {getattr(nvb, name) for name in nvb.__all__}
         classes = {c for c in public if inspect.isclass(c) and issubclass(c, tfb.Bijector)}

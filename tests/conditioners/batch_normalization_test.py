@@ -1,13 +1,10 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from tests import registry
+from tests.training import processes
 from tfp_realnvp.conditioners import BatchNormalization
 
 
@@ -21,17 +18,15 @@ def _built(**kwargs):
     return ours, theirs
 
 
-# Run by a process of its own, for devices are set up before TensorFlow begins.
-_TWO_REPLICAS = """
-import sys
-import numpy as np
-import tensorflow as tf
-from tfp_realnvp.conditioners import BatchNormalization
+def _two_replicas():
+    """Asserts that two devices normalise as one does; in a process of its own, which makes them."""
+    processes.set_cpus(2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    for dtype, tolerance in ("float64", 1e-9), ("float32", 1e-5), ("mixed_bfloat16", 0.05), ("mixed_float16", 0.01):
+        _assert_two_replicas_are_as_one(strategy, dtype, tolerance)
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for dtype, tolerance in ("float64", 1e-9), ("float32", 1e-5), ("mixed_bfloat16", 0.05), ("mixed_float16", 0.01):
+
+def _assert_two_replicas_are_as_one(strategy, dtype, tolerance):
     x = 3 + 2 * tf.random.stateless_normal([4, 3, 5, 3], (1, 0), dtype="float64")
     with strategy.scope():
         several = BatchNormalization(dtype=dtype)
@@ -56,7 +51,6 @@ for dtype, tolerance in ("float64", 1e-9), ("float32", 1e-5), ("mixed_bfloat16",
     for variable in several.variables:
         first, second = (value.numpy() for value in strategy.experimental_local_results(variable.value))
         np.testing.assert_array_equal(first, second)
-"""
 
 
 class BatchNormalizationTest(parameterized.TestCase):
@@ -137,11 +131,7 @@ class BatchNormalizationTest(parameterized.TestCase):
         np.testing.assert_allclose(layer.moving_variance, 0.9 * old, rtol=1e-5)
 
     def test_two_replicas_are_as_one(self):
-        subprocess.run(
-            [sys.executable, "-c", _TWO_REPLICAS],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            check=True,
-        )
+        processes.Process(_two_replicas).result()
 
     def test_parameters(self):
         layer = _built()[0]

@@ -18,7 +18,7 @@ class CompressTest(pictures.PicturesTest):
             drawn[fill] = self.tiles(target, 3, 5)
         images = np.concatenate(list(data.load("digits").evaluation_batches("test", 300)))
         chosen = images[np.random.default_rng(0).choice(300, 5, replace=False)]
-        distribution = nvp.load(programs.digits())
+        distribution = pictures.digits()
         z = evaluation.encode(distribution, nvp.dequantize(chosen, seed=(0, 0), levels=17))
         scales = flows.scale_of_latents((8, 8, 1), flows.split_orders(distribution.flow))
         for fill, (given, whole, half) in drawn.items():

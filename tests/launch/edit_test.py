@@ -44,7 +44,7 @@ class EditTest(pictures.PicturesTest):
         expected = (
             "expected a model that is told labels, got an unconditional one: train one with launch.train --conditional"
         )
-        for flag in (f"--output_dir={programs.trained()[0]}", f"--saved_model={programs.digits()}"):
+        for flag in (f"--output_dir={programs.trained()[0]}", f"--saved_model={programs.exported()}"):
             self.assertEqual(programs.run("edit", flag).error, expected)
 
     def test_more_images_than_there_are(self):

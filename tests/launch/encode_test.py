@@ -23,7 +23,7 @@ class EncodeTest(pictures.PicturesTest):
         self.assertEqual(set(found), {"latents", "images"})
         images = np.concatenate(list(data.load("digits").evaluation_batches("test", 300)))[:6]
         np.testing.assert_array_equal(found["images"], images)
-        z = evaluation.encode(nvp.load(programs.digits()), nvp.dequantize(images, seed=(0, 0), levels=17))
+        z = evaluation.encode(pictures.digits(), nvp.dequantize(images, seed=(0, 0), levels=17))
         np.testing.assert_allclose(found["latents"], z, atol=1e-3)
         (path,) = self.run_program("sample", flags[0], f"--latents={file}", "--columns=6", "--seed=3")
         self.assertEqual(path.name, "samples-3.png")

@@ -3,7 +3,6 @@
 import numpy as np
 from absl.testing import absltest
 
-import tfp_realnvp as nvp
 from tests.launch import pictures, programs
 from tfp_realnvp import evaluation
 
@@ -16,7 +15,7 @@ class ExtrapolateTest(pictures.PicturesTest):
         pixels = self.pixels(path)[..., 0]
         self.assertLen(pixels, 8 + 2 + 16 + 2 + 24)
         left = pixels.shape[1] - (3 * 8 + 2 * 2)  # The widest row is that of the size of training.
-        distribution = nvp.load(programs.digits())
+        distribution = pictures.digits()
         for factor, top, bottom in ((1, 0, 8), (2, 10, 26), (3, 28, 52)):
             z = evaluation.draw_latents(distribution, 3 // factor, seed=(4, factor), factor=factor)
             expected = pictures.grey(evaluation.decode(distribution, z)[:1])[0]
@@ -39,7 +38,7 @@ class ExtrapolateTest(pictures.PicturesTest):
         np.testing.assert_array_equal(row[:, :8], row[:, 10:18])
 
     def test_refusals(self):
-        model = f"--saved_model={programs.digits()}"
+        model = f"--saved_model={programs.exported()}"
         for given in ("x", "0,2", "1.5", ""):
             self.assertEqual(
                 programs.run("extrapolate", model, f"--factors={given}").error,

@@ -100,7 +100,7 @@ class InterpolateTest(pictures.PicturesTest):
         surface = self.tiles(written[0], 4, 4)
         images = np.concatenate(list(data.load("digits").evaluation_batches("test", 300)))
         chosen = images[np.random.default_rng(0).choice(300, 4, replace=False)]
-        distribution = nvp.load(programs.digits())
+        distribution = pictures.digits()
         z = evaluation.encode(distribution, nvp.dequantize(chosen, seed=(0, 0), levels=17))
         points = evaluation.manifold(z, [0.0, np.pi / 2], [0.0, np.pi]).reshape(-1, 8, 8, 1)
         expected = evaluation.decode(distribution, points)

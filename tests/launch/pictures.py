@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import tempfile
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from absl.testing import parameterized
 
+import tfp_realnvp as nvp
 from tests.launch import programs
 
 
@@ -41,6 +44,12 @@ class PicturesTest(parameterized.TestCase):
         grid = np.pad(pixels[-height:, -width:], [[0, 2], [0, 2]])
         images = grid.reshape(rows, 66, columns, 66).transpose(0, 2, 1, 3)
         return images[:, :, :64:8, :64:8]
+
+
+@functools.cache
+def digits() -> tfp.distributions.Distribution:
+    """The released model of digits, loaded once."""
+    return nvp.load(programs.digits())
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
 import functools
+import json
 import multiprocessing
 import os
 import pathlib
 import runpy
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+
+from tests import once
 
 # A server imports TensorFlow once, and makes a copy of itself for each call.
 _processes = multiprocessing.get_context("forkserver")
@@ -39,7 +40,10 @@ class Result:
 
 
 def run(program: str, *flags: str, before: Callable[[], None] | None = None, **environment: str) -> Result:
-    """`python -m launch.PROGRAM FLAGS`, with these environment variables, in a process that first calls `before`."""
+    """`python -m launch.PROGRAM FLAGS`, with these environment variables, in a process that first calls `before`.
+
+    A program with a dot in its name is a module of that name.
+    """
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("output", "errors")]
         process = _processes.Process(target=_main, args=(program, flags, before, environment, *files))
@@ -62,15 +66,16 @@ def _main(
     sys.argv = [program, *flags]
     if before is not None:
         before()
-    runpy.run_module(f"launch.{program}", run_name="__main__", alter_sys=True)
+    module = program if "." in program else f"launch.{program}"
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 @functools.cache
 def scratch() -> pathlib.Path:
-    """A folder that is gone when the tests are over."""
-    folder = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return pathlib.Path(folder)
+    """A folder of this process that is gone when the tests are over."""
+    folder = once.root() / f"process-{os.getpid()}"
+    folder.mkdir()
+    return folder
 
 
 def train(folder: pathlib.Path, *flags: str, **environment: str) -> Result:
@@ -81,23 +86,39 @@ def train(folder: pathlib.Path, *flags: str, **environment: str) -> Result:
 @functools.cache
 def trained() -> tuple[pathlib.Path, Result]:
     """The folder of a small run, which tests must leave as it is, and what the program said."""
-    folder = scratch() / "digits"
-    return folder, train(folder, "--epochs=1")
+    said = once.root() / "digits.json"
+
+    def make(folder: pathlib.Path) -> None:
+        said.write_text(json.dumps(dataclasses.asdict(train(folder, "--epochs=1"))))
+
+    folder = once.made("digits", make)
+    return folder, Result(**json.loads(said.read_text()))
 
 
 @functools.cache
 def trained_with_labels() -> pathlib.Path:
-    """The folder of a small conditional run of two scales, whose pictures go elsewhere."""
-    folder = scratch() / "digits_labels"
-    result = train(folder, "--conditional", "--epochs=2", "--scales=2")
-    if result.status:
-        raise AssertionError(result.errors)
-    return folder
+    """The folder of a small conditional run of two scales, whose pictures go elsewhere.
+
+    Its learning rate is that of a plateau after two steps of warming up, and each step has a line of metrics.
+    """
+
+    def make(folder: pathlib.Path) -> None:
+        recipe = ("--schedule=plateau", "--warmup_steps=2", "--log_every=1")
+        result = train(folder, "--conditional", "--epochs=2", "--scales=2", *recipe)
+        if result.status:
+            raise AssertionError(result.errors)
+
+    return once.made("digits_labels", make)
 
 
 def digits() -> pathlib.Path:
     """The released model of digits."""
     return pathlib.Path(__file__).resolve().parents[2] / "saved_models/digits/1"
+
+
+def exported() -> pathlib.Path:
+    """The export of the small run, which loads faster: for what is refused."""
+    return trained()[0] / "saved_model"
 
 
 def contents(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:

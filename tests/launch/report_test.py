@@ -98,7 +98,7 @@ class ReportTest(absltest.TestCase):
         for name in ("scales", "width", "batch_size", "classes"):
             self.assertIn([name, str(config["model"][name])], self.page.rows)
         self.assertIn(["event_shape", "8, 8, 1"], self.page.rows)
-        self.assertNotIn(str(programs.scratch()), self.text)
+        self.assertNotIn(str(programs.scratch().parent), self.text)  # That of the run, and of its data.
 
     def test_pictures_show_something(self):
         names = {"Training curves", "Samples at two temperatures", "Manifold", "Compression"}

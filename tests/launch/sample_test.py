@@ -69,7 +69,7 @@ class SampleTest(absltest.TestCase):
 
     def test_latents_of_another_kind(self):
         file = self.enter_context(tempfile.TemporaryDirectory()) + "/latents.npz"
-        flags = (f"--saved_model={programs.digits()}", f"--latents={file}")
+        flags = (f"--saved_model={programs.exported()}", f"--latents={file}")
         self.assertEqual(programs.run("sample", *flags).error, f"expected a file of latents, found none at {file}")
         for given, expected in (
             (dict(z=np.zeros([1, 8, 8, 1])), f"expected an .npz file with an array `latents`, got {file}: "),
@@ -81,7 +81,7 @@ class SampleTest(absltest.TestCase):
             self.assertStartsWith(programs.run("sample", *flags).error, expected)
 
     def test_rows_are_asked_for_one_way(self):
-        model = f"--saved_model={programs.digits()}"
+        model = f"--saved_model={programs.exported()}"
         self.assertEqual(
             programs.run("sample", model, "--temperature=1,2", "--neighbours=1").error,
             "expected several temperatures or --neighbours, got both",
@@ -117,7 +117,7 @@ class RowsTest(pictures.PicturesTest):
     def setUp(self):
         super().setUp()
         self.model = f"--saved_model={programs.digits()}"
-        self.distribution = nvp.load(programs.digits())
+        self.distribution = pictures.digits()
 
     def test_temperatures(self):
         (path,) = self.run_program("sample", self.model, "--temperature=0,0.5,1", "--count=4", "--batch_size=4")

@@ -148,10 +148,10 @@ class TrainTest(_Test):
         self.assertFalse(self.folder.exists())
 
     def test_a_plateau_after_a_warm_up(self):
-        result = programs.train(self.folder, "--schedule=plateau", "--warmup_steps=2", "--epochs=1", "--log_every=1")
-        self.assertEqual(result.status, 0, result.errors)
-        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
-        np.testing.assert_allclose([line["learning_rate"] for line in lines], [5e-4, 1e-3, 1e-3, 1e-3], rtol=1e-5)
+        lines = (programs.trained_with_labels() / "metrics.jsonl").read_text().splitlines()
+        rates = [json.loads(line)["learning_rate"] for line in lines]
+        # Three steps and the figures of validation, in each of two epochs.
+        np.testing.assert_allclose(rates, [5e-4, *[1e-3] * 7], rtol=1e-5)
 
     @parameterized.parameters(
         ("--width=3", "width=2 (here 3)"),
@@ -290,17 +290,12 @@ class FlagsTest(_Test):
         result = programs.run("train", f"--flagfile={file}", "--only_check_args")
         self.assertEqual((result.status, result.errors), (0, ""))
 
-    @parameterized.parameters(
-        ("cifar10", 19_609_545),
-        ("imagenet32", 46_220_359),
-        ("imagenet64", 96_363_237),
-        ("celeba", 185_898_341),
-    )
-    def test_describe(self, name, parameters):
-        flagfile = f"--flagfile={_FLAGFILES / name}.flags"
+    def test_describe(self):
+        # Parameters of the others are counted by tests/flows/presets_test.py, without memory for them.
+        flagfile = f"--flagfile={_FLAGFILES / 'cifar10'}.flags"
         result = programs.run("train", flagfile, "--describe", f"--output_dir={self.folder}")
         self.assertEqual(result.status, 0, result.errors)
-        self.assertEndsWith(result.output, f"\n{parameters:,} trainable parameters\n")
+        self.assertEndsWith(result.output, "\n19,609,545 trainable parameters\n")
         self.assertFalse(self.folder.exists())
 
     def test_flags_override_a_preset(self):

@@ -6,7 +6,6 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 
@@ -18,9 +17,8 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-import tfp_realnvp as nvp
-from tests import registry
-from tfp_realnvp import serving
+from tests.launch import programs
+from tests.serving import exported
 
 try:
     import yaml
@@ -29,8 +27,6 @@ except ImportError:
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _DEPLOYMENT = _ROOT / "launch" / "serving"
-_EXAMPLES = _ROOT / "examples" / "serving"
-_SHAPE = (4, 4, 1)
 
 
 class FilesTest(absltest.TestCase):
@@ -130,9 +126,7 @@ class ClientsTest(parameterized.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.distribution = registry.randomize(nvp.real_nvp(event_shape=_SHAPE, levels=17, scales=1, width=2, blocks=0))
-        serving.save(cls.distribution, cls.folder / "1")
-        stub = _Stub(cls.folder / "1")
+        stub = _Stub(exported.path())
         rest = http.server.ThreadingHTTPServer(("localhost", 0), stub.handler())
         threading.Thread(target=rest.serve_forever, daemon=True).start()
         cls.addClassCleanup(rest.server_close)
@@ -145,40 +139,39 @@ class ClientsTest(parameterized.TestCase):
         cls.servers = {"rest": f"http://localhost:{rest.server_port}", "grpc": f"localhost:{port}"}
 
     def _client(self, protocol, *flags):
-        program = _EXAMPLES / f"{protocol}_client.py"
-        command = [sys.executable, program, f"--server={self.servers[protocol]}", *map(str, flags)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
+        client = f"examples.serving.{protocol}_client"
+        return programs.run(client, f"--server={self.servers[protocol]}", *map(str, flags))
 
     def test_scores(self, protocol):
         file = self.folder / f"{protocol}.npy"
-        images = self.distribution.sample(3, seed=(0, 1)).numpy()
+        images = exported.distribution().sample(3, seed=(0, 1)).numpy()
         np.save(file, images)
-        lines = self._client(protocol, f"--score={file}").stdout.splitlines()
+        lines = self._client(protocol, f"--score={file}").output.splitlines()
         found = [float(line.split()[0]) for line in lines]
-        np.testing.assert_allclose(found, self.distribution.log_prob(images), rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(found, exported.distribution().log_prob(images), rtol=1e-4, atol=1e-3)
         answers = []
         for dtype in (np.uint8, np.int64):
             np.save(file, np.clip(images, 0, 16).astype(dtype))
-            answers.append(self._client(protocol, f"--score={file}").stdout.splitlines())
+            answers.append(self._client(protocol, f"--score={file}").output.splitlines())
         self.assertLen(answers[0], 3)
         self.assertEqual(*answers)
         np.save(file, np.full_like(images, 256, np.int32))
-        self.assertIn("expected integers in 0 ... 255, got 256", self._client(protocol, f"--score={file}").stderr)
+        self.assertIn("expected integers in 0 ... 255, got 256", self._client(protocol, f"--score={file}").errors)
 
     def test_draws(self, protocol):
         file = self.folder / f"{protocol}_samples.npy"
         result = self._client(protocol, "--sample=3", "--seed=4", f"--output={file}")
-        self.assertEqual(result.stdout, f"Wrote {file}\n", result.stderr)
-        expected = np.clip(np.floor(self.distribution.sample(3, seed=(4, 0))), 0, 16)
+        self.assertEqual(result.output, f"Wrote {file}\n", result.errors)
+        expected = np.clip(np.floor(exported.distribution().sample(3, seed=(4, 0))), 0, 16)
         found = np.load(file)
         self.assertEqual(found.dtype, np.uint8)
         self.assertLessEqual(np.sum(found != expected), 1)  # Of what rounds down at the edge of a level.
 
     def test_says_what_the_server_refuses(self, protocol):
         result = self._client(protocol, "--sample=100000")
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("error: ", result.stderr)
-        self.assertIn("expected a count in 1 ... 1024, got", result.stderr)
+        self.assertEqual(result.status, 1)
+        self.assertIn("error: ", result.errors)
+        self.assertIn("expected a count in 1 ... 4, got", result.errors)
 
 
 if __name__ == "__main__":

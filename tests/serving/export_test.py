@@ -15,10 +15,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import tfp_realnvp as nvp
 from tests import registry
+from tests.serving import exported
 from tfp_realnvp import evaluation, serving
 
-_LEVELS = 17
-_SHAPE = (4, 4, 1)
+_LEVELS, _SHAPE = exported.LEVELS, exported.SHAPE
 
 # Run by a process of its own: no import of these succeeds there, as on a machine without them.
 _TENSORFLOW_ALONE = """
@@ -58,12 +58,7 @@ class ExportTest(parameterized.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.distribution = registry.randomize(
-            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=4, blocks=1)
-        )
-        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
-        cls.path = os.path.join(folder, "model", "1")
-        serving.save(cls.distribution, cls.path, max_samples=4, metadata={"dataset": "made up"})
+        cls.distribution, cls.path = exported.distribution(), os.fspath(exported.path())
         cls.images = cls.distribution.sample(3, seed=(0, 1))
 
     def _expected(self, images: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
