@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 import tfp_realnvp as nvp
 from tests import registry
 from tests.serving import exported
+from tests.training import small
 from tfp_realnvp import evaluation, serving
 
 _LEVELS, _SHAPE = exported.LEVELS, exported.SHAPE
@@ -59,6 +60,8 @@ class ExportTest(parameterized.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.distribution, cls.path = exported.distribution(), os.fspath(exported.path())
+        cls.model = tf.saved_model.load(cls.path)  # Whose signatures live as long as it does.
+        cls.signatures = cls.model.signatures
         cls.images = cls.distribution.sample(3, seed=(0, 1))
 
     def _expected(self, images: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +124,7 @@ class ExportTest(parameterized.TestCase):
                 function.structured_input_signature[1],
                 {key: (value.dtype, value.shape.as_list()) for key, value in function.structured_outputs.items()},
             )
-            for name, function in tf.saved_model.load(self.path).signatures.items()
+            for name, function in self.signatures.items()
         }
         self.assertEqual(found, expected)
 
@@ -132,7 +135,7 @@ class ExportTest(parameterized.TestCase):
         self.assertEqual({name: tf.make_ndarray(value) for name, value in defaults.items()}, {"temperature": 1.0})
 
     def test_temperature_scales_the_latents(self):
-        signatures = tf.saved_model.load(self.path).signatures
+        signatures = self.signatures
         latents = [
             signatures["encode"](
                 images=signatures["sample"](
@@ -145,7 +148,7 @@ class ExportTest(parameterized.TestCase):
         np.testing.assert_allclose(latents[2], 0, atol=1e-2)
 
     def test_encodes_and_decodes(self):
-        signatures = tf.saved_model.load(self.path).signatures
+        signatures = self.signatures
         latents = signatures["encode"](images=self.images)["latents"]
         np.testing.assert_allclose(latents, self.distribution.flow.forward(self.images), rtol=1e-4, atol=1e-4)
         decoded = signatures["decode"](latents=latents)
@@ -156,7 +159,7 @@ class ExportTest(parameterized.TestCase):
         np.testing.assert_allclose(error, np.max(difference, axis=(1, 2, 3)), atol=1e-4)
 
     def test_decodes_other_sizes(self):
-        decode = tf.saved_model.load(self.path).signatures["decode"]
+        decode = self.signatures["decode"]
         self.assertEqual(decode(latents=tf.zeros([0, 2, 4, 1]))["images"].shape, [0, 2, 4, 1])
         for shape in ((1, 2, 6, 1), (3, 8, 4, 1), (2, 1, 1, 1)):
             latents = tf.random.stateless_normal(shape, (1, 2))
@@ -164,7 +167,7 @@ class ExportTest(parameterized.TestCase):
             np.testing.assert_allclose(decode(latents=latents)["images"], expected, rtol=1e-4, atol=1e-3)
 
     def test_integers_get_noise_of_their_own(self):
-        signatures = tf.saved_model.load(self.path).signatures
+        signatures = self.signatures
         images = tf.cast(tf.random.stateless_uniform([4, *_SHAPE], (0, 0), 0, _LEVELS, tf.int32), tf.uint8)
         dequantised = signatures["decode"](latents=signatures["encode_uint8"](images=images)["latents"])
         noise = dequantised["images"] - tf.cast(images, tf.float32)
@@ -176,7 +179,7 @@ class ExportTest(parameterized.TestCase):
         np.testing.assert_allclose(signatures["log_prob_uint8"](images=images)["log_prob"], log_prob, rtol=1e-3)
 
     def test_a_row_has_one_answer_whatever_stands_beside_it(self):
-        signatures = tf.saved_model.load(self.path).signatures
+        signatures = self.signatures
         images = tf.cast(tf.random.stateless_uniform([5, *_SHAPE], (0, 1), 0, _LEVELS, tf.int32), tf.uint8)
         for name in ("log_prob", "encode", "reconstruct_error"):
             for given, kind in ((images, "_uint8"), (tf.cast(images, tf.float32) + 0.5, "")):
@@ -222,7 +225,7 @@ class ExportTest(parameterized.TestCase):
 
     @parameterized.parameters(-1, 0, 5)
     def test_refuses_a_count_beyond_max_samples(self, count):
-        sample = tf.saved_model.load(self.path).signatures["sample"]
+        sample = self.signatures["sample"]
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"a count in 1 \.\.\. 4, got"):
             sample(count=tf.constant(count), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
 
@@ -259,8 +262,7 @@ class ExportTest(parameterized.TestCase):
 
     def test_gradients_pass_through_what_loads(self):
         gradients = []
-        model = tf.saved_model.load(self.path)
-        loaded = model.signatures["log_prob"]
+        loaded = self.signatures["log_prob"]
         for log_prob in (self.distribution.log_prob, lambda x: loaded(images=x)["log_prob"]):
             with tf.GradientTape() as tape:
                 tape.watch(self.images)
@@ -270,9 +272,7 @@ class ExportTest(parameterized.TestCase):
         np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-5 * np.max(np.abs(gradients[0])))
 
     def test_the_flow_itself_stays_as_it_was(self):
-        distribution = registry.randomize(
-            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=1)
-        )
+        distribution = small.two_couplings()
         before = distribution.log_prob(self.images).numpy()
         names = [v.name for v in distribution.variables]
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
