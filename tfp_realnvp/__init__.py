@@ -1,6 +1,6 @@
 """Exact-likelihood normalizing flows for images and vectors, on TensorFlow Probability and Keras 3."""
 
-from tfp_realnvp import bijectors, conditioners, data, evaluation, serving, training
+from tfp_realnvp import backend, bijectors, conditioners, data, evaluation, serving, training  # noqa: F401  `backend` first
 from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.evaluation import bits_per_dim, evaluate
 from tfp_realnvp.flows import (

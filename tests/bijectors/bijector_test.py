@@ -6,7 +6,7 @@ from absl.testing import absltest
 
 from tests import registry
 from tfp_realnvp.bijectors import AffineCoupling, Alternating, BatchNorm, Bijector, Chain, Split
-from tfp_realnvp.bijectors.bijector import learned_layers
+from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import MLP
 
 tfb = tfp.bijectors

@@ -7,13 +7,24 @@ import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tests.training import processes, small
 from tfp_realnvp import training
 
+tfb = tfp.bijectors
+
 _GLOW = dict(event_shape=(4, 4, 1), levels=small.LEVELS, steps=1, scales=1, width=2, blocks=0)
+
+
+def _glow_and_scale(**settings):
+    """A flow with ActNorm, whose first batch sets what it normalises by, and with a variable that is not Keras'."""
+    glow = nvp.glow(**settings)
+    scale = tfb.Scale(tf.Variable(tf.constant(0.7, glow.dtype), name="scale"))
+    return nvp.FlowDistribution(nvp.bijectors.Chain([glow.flow, scale]), glow.event_shape, dtype=glow.dtype)
 
 
 def _one_device(**kwargs):
@@ -58,12 +69,12 @@ class DistributedTest(parameterized.TestCase):
 
     @parameterized.named_parameters(
         ("by_default", {}),
-        # Whose first batch sets what it normalises by.
-        ("act_norm", dict(flow=nvp.glow, settings=_GLOW)),
+        ("act_norm_and_a_tf_variable", dict(flow=_glow_and_scale, settings=_GLOW)),
         (
             "with_all",
             dict(
                 learns_noise=True,
+                has_weights=True,
                 settings=dict(rho=0.9),
                 model_settings=dict(clip_norm=1.0, average_decay=0.9),
             ),

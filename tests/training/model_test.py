@@ -1,5 +1,7 @@
 """The training step, alone and under Keras's `compile` and `fit`."""
 
+import contextlib
+import io
 import math
 import os
 import tempfile
@@ -89,7 +91,7 @@ class FlowModelTest(parameterized.TestCase):
 
     def test_vectors_have_no_bits_per_dim(self):
         logs = _model(small.vector_flow()).train_step(tf.constant(small.vectors(5)))
-        self.assertEqual(set(logs), {"loss"})
+        self.assertEqual(set(logs), {"loss", "skipped_steps"})
 
     def test_the_step_is_down_the_gradient(self):
         distribution = _without_batch_norm()
@@ -341,6 +343,30 @@ class NonFiniteStepTest(parameterized.TestCase):
         for old, new in zip(before, small.values(distribution.variables)):
             self.assertFalse(np.array_equal(new, old))
 
+    def test_an_epoch_without_a_finite_step_has_no_loss(self):
+        model = _model(small.vector_flow())
+        model.run_eagerly = True
+        path = os.path.join(self.enter_context(tempfile.TemporaryDirectory()), "best.weights.h5")
+        best = keras.callbacks.ModelCheckpoint(path, "loss", save_best_only=True, save_weights_only=True)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras tells that there is no loss to compare.
+            events = self._not_finite(np.nan)
+            settings = dict(batch_size=3, epochs=2, shuffle=False, verbose=2, callbacks=[best])
+            history = model.fit(events, validation_data=events, **settings).history
+        np.testing.assert_array_equal(history["skipped_steps"], [1, 2])
+        self.assertTrue(np.all(np.isfinite(history["loss"])))  # Of the steps that were not skipped.
+        self.assertFalse(np.any(np.isfinite(history["val_loss"])))
+        self.assertIn("skipped_steps: 2.0000", output.getvalue())
+        os.remove(path)
+        stop = keras.callbacks.TerminateOnNaN()
+        with contextlib.redirect_stdout(output):
+            settings = dict(batch_size=3, epochs=3, verbose=0, callbacks=[best, stop])
+            history = model.fit(self.vectors * np.nan, **settings).history
+        np.testing.assert_array_equal(history["loss"], [np.nan])
+        np.testing.assert_array_equal(history["skipped_steps"], [3])  # After the first batch.
+        self.assertFalse(os.path.exists(path))
+
     def test_the_gradients_norm_is_told(self):
         model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(1.0), l2=0.0, clip_norm=None)
         changes = _update(model, self.vectors)
@@ -367,6 +393,7 @@ class LossScaleTest(absltest.TestCase):
         self.model.train_step(self.vectors)
         self.assertFalse(bool(self.model.last_step_finite.value))
         self.assertEqual((self.model.loss_scale.value, self.model.skipped_steps.value), (2.0**39, 0))
+        self.assertTrue(np.isfinite(self.model.get_metrics_result()["loss"]))  # The loss was, unscaled.
         for old, new in zip(before, small.values(self.model.trainable_variables)):
             np.testing.assert_array_equal(new, old)
         self.model.loss_scale.assign(2.0**15)
@@ -428,7 +455,7 @@ class FitTest(absltest.TestCase):
         model = training.FlowModel(small.two_couplings(), levels=small.LEVELS)
         model.compile(training.Adam(0.03))
         history = model.fit(images, batch_size=16, epochs=8, validation_data=images[:16], verbose=0).history
-        self.assertEqual(set(history), {"loss", "bits_per_dim", "val_loss", "val_bits_per_dim"})
+        self.assertEqual(set(history), {"loss", "bits_per_dim", "skipped_steps", "val_loss", "val_bits_per_dim"})
         self.assertLess(history["loss"][-1], history["loss"][0] - 1)
         self.assertLess(history["val_loss"][-1], history["val_loss"][0] - 1)
         np.testing.assert_allclose(
@@ -445,7 +472,7 @@ class FitTest(absltest.TestCase):
         model.compile(training.Adam(0.01))
         data = tf.data.Dataset.from_tensor_slices(vectors).batch(16)
         history = model.fit(data, epochs=8, validation_data=data, verbose=0).history
-        self.assertEqual(set(history), {"loss", "val_loss"})
+        self.assertEqual(set(history), {"loss", "skipped_steps", "val_loss"})
         self.assertLess(history["loss"][-1], history["loss"][0] - 0.3)
 
     def test_labels(self):

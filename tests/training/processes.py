@@ -95,6 +95,7 @@ def train(
     batch_size: int = 8,
     flow: Callable[..., nvp.FlowDistribution] = small.two_couplings,
     learns_noise: bool = False,
+    has_weights: bool = False,
     settings: dict[str, Any] | None = None,
     model_settings: dict[str, Any] | None = None,
     optimizer: Callable[[], keras.optimizers.Optimizer] = lambda: training.Adam(0.01),
@@ -109,7 +110,8 @@ def train(
         order = np.random.default_rng(epoch).permutation(len(images))
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        data = tf.data.Dataset.from_tensor_slices(images[order]).with_options(options)
+        events = (images[order], None, order / 20) if has_weights else images[order]
+        data = tf.data.Dataset.from_tensor_slices(events).with_options(options)
         return data.batch(batch_size // accumulation_steps, drop_remainder=True).skip(skip)
 
     keras.utils.set_random_seed(0)

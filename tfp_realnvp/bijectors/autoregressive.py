@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.variables import keras_parts
 
 
 class Autoregressive(Bijector):
@@ -54,12 +55,12 @@ class Autoregressive(Bijector):
         name: str,
     ):
         self.size = size
-        is_layer = isinstance(conditioner, keras.layers.Layer)
-        self.conditioner = self._no_dependency(conditioner) if is_layer else conditioner
+        parts = keras_parts(conditioner)
+        self.conditioner = self._no_dependency(conditioner) if parts else conditioner
         super().__init__(
             event_ndims=1,
             parameters=parameters,
-            layers=(conditioner, *variables) if is_layer else variables,
+            layers=(*parts, *variables),
             validate_args=validate_args,
             name=name,
         )

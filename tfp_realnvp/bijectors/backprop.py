@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.variables import variables_of
+
 MODES = ("store", "remat", "invert")
 
 
@@ -27,9 +29,8 @@ State = list[tuple[keras.Variable, tf.Tensor]]
 
 def state_of(layers: Iterable[keras.layers.Layer | keras.Variable]) -> State:
     """What the layers hold besides weights: moving moments, the seeds of dropout."""
-    variables = [v for layer in layers for v in (layer.variables if isinstance(layer, keras.layers.Layer) else [layer])]
     # A copy, for in eager mode the value is the variable itself.
-    return [(v, tf.identity(v.value)) for v in variables if not v.trainable]
+    return [(v, tf.identity(v.value)) for v in variables_of(layers) if not v.trainable]
 
 
 class Backward:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import itertools
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
 
 from tfp_realnvp.bijectors.backprop import Backward, state_of
+from tfp_realnvp.bijectors.variables import FollowsKeras, learned_layers, variables_of
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
@@ -27,7 +27,7 @@ class _TrainingMode(keras.layers.Layer):
 _training_mode = _TrainingMode(name="training_mode", dtype="float32")
 
 
-class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
+class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
     """An invertible map `z = f(x)` from data to latent, evaluated once per pass.
 
     Forward is the paper's direction: `z = f(x)` and `log|det df/dx|` come from one evaluation, and so do
@@ -99,11 +99,7 @@ class Bijector(tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
         self.layers = self._no_dependency(list(layers))
         # TFP and checkpoints see a `tf.Variable`, not a Keras one. This list is the one way to them: a checkpoint that
         # went by the layers, too, would hold some values twice, and miss layers that a Keras layer keeps in a list.
-        self._visible_variables = [
-            variable.value
-            for layer in layers
-            for variable in (layer.variables if isinstance(layer, keras.layers.Layer) else [layer])
-        ]
+        self._visible_variables = [variable.value for variable in variables_of(layers)]
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -229,10 +225,3 @@ def _with_one_batch_axis(pass_fn, x: tf.Tensor, event_ndims: int, context: tf.Te
     y, log_det = pass_fn(flat(x), None if context is None else flat(context), training)
     y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
     return y, tf.reshape(log_det, batch_shape)
-
-
-def learned_layers(module: tf.Module) -> list[keras.layers.Layer | keras.Variable]:
-    """The Keras layers and variables of all bijectors in `module`, each once, in the order of the flow."""
-    bijectors = [m for m in (module, *module.submodules) if isinstance(m, Bijector)]
-    layers = itertools.chain.from_iterable(bijector.layers for bijector in bijectors)
-    return list({id(layer): layer for layer in layers}.values())

@@ -10,9 +10,10 @@ import tensorflow_probability as tfp
 from tensorflow.python.eager import record
 
 from tfp_realnvp.bijectors.backprop import MODES, Backward, state_of
-from tfp_realnvp.bijectors.bijector import Bijector, learned_layers
+from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.split import Split
+from tfp_realnvp.bijectors.variables import learned_layers
 
 # `tfb.Invert(b)` gives an instance of this base class whenever `b` is no CompositeTensor, as ours are not.
 _Invert = tfp.bijectors.Invert.__bases__[0]

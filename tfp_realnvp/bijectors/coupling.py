@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.backprop import state_of
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
+from tfp_realnvp.bijectors.variables import keras_parts
 
 
 class Coupling(Bijector):
@@ -56,12 +57,12 @@ class Coupling(Bijector):
         name: str,
     ):
         self.mask = mask
-        is_layer = isinstance(conditioner, keras.layers.Layer)
-        self.conditioner = self._no_dependency(conditioner) if is_layer else conditioner
+        parts = keras_parts(conditioner)
+        self.conditioner = self._no_dependency(conditioner) if parts else conditioner
         super().__init__(
             event_ndims=mask.event_ndims,
             parameters=parameters,
-            layers=(conditioner, *variables) if is_layer else variables,
+            layers=(*parts, *variables),
             validate_args=validate_args,
             name=name,
         )

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Bijector
+from tfp_realnvp.bijectors.variables import FollowsKeras
 
 tfd = tfp.distributions
 
@@ -17,7 +18,7 @@ tfd = tfp.distributions
 _TransformedDistribution = tfd.TransformedDistribution.__bases__[0]
 
 
-class FlowDistribution(_TransformedDistribution):
+class FlowDistribution(FollowsKeras, _TransformedDistribution):
     """The distribution of `x` when `z = flow(x)` is standard normal.
 
         log p(x) = log N(flow(x); 0, I) + log|det d flow/dx|

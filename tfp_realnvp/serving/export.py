@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.bijector import learned_layers
+from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution, split_orders
 from tfp_realnvp.serving import warm_up

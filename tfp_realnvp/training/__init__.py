@@ -3,8 +3,9 @@
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
 from tfp_realnvp.training.checkpoint import CheckpointError, claim, latest, read_config, restore
+from tfp_realnvp.training.density_model import compiles_by_default
 from tfp_realnvp.training.loop import InterruptedTraining, train
-from tfp_realnvp.training.model import FlowModel, compiles_by_default
+from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError
 from tfp_realnvp.training.strategies import NAMES as STRATEGIES
 from tfp_realnvp.training.strategies import gather, is_chief, leave_together, number_of_workers, strategy

@@ -14,9 +14,10 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfp_realnvp.training.batches import as_tuple
 from tfp_realnvp.training.checkpoint import CheckpointError
 from tfp_realnvp.training.metrics_log import MetricsLog, Pace
-from tfp_realnvp.training.model import FlowModel, as_tuple
+from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
 from tfp_realnvp.training.state import TrainingState
 from tfp_realnvp.training.strategies import is_chief, leave_together, mean_over_workers, number_of_workers

@@ -1,20 +1,22 @@
-"""A Keras model around a distribution: the training step, and `compile` / `fit`."""
+"""A Keras model around a distribution: its variables, its loss, and the training step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import AffineCoupling, Checkerboard, dequantize
-from tfp_realnvp.bijectors.bijector import learned_layers
+from tfp_realnvp.bijectors import dequantize
+from tfp_realnvp.bijectors.variables import as_keras_variable, learned_layers, variables_of
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
-from tfp_realnvp.training.pixel_range import warn_of_scaled_pixels
+from tfp_realnvp.training.batches import unpacked, weighted
+from tfp_realnvp.training.density_model import DensityModel
+from tfp_realnvp.training.gradients import check_all_are_known, gradients_or_zeros
+from tfp_realnvp.training.l2 import l2_term
 
 # Steps without an overflow after which a float16 model's loss is scaled up again, as in Keras's `LossScaleOptimizer`.
 _LOSS_SCALE_PERIOD = 2_000
@@ -22,34 +24,10 @@ _LOSS_SCALE_PERIOD = 2_000
 _IN_PACKS = tf.distribute.experimental.CommunicationOptions(bytes_per_pack=32 * 2**20)
 
 
-def compiles_by_default() -> bool:
-    """Whether XLA pays here: on one accelerator it does, on a CPU a plain graph is faster.
-
-    Not where a strategy in scope has several replicas: it was not tried there, but for CPUs, where it fails. A TPU's
-    strategy compiles anyway.
-    """
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        return False
-    return any(device.device_type in ("GPU", "TPU") for device in tf.config.list_logical_devices())
-
-
-def gradients_or_zeros(
-    tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[keras.Variable]
-) -> list[tf.Tensor]:
-    """The gradient of each variable; zeros, not None, of one that the loss does not depend on."""
-    gradients = tape.gradient(loss, variables)
-    return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables)]
-
-
-def as_tuple(batch: Any) -> tuple[tf.Tensor, ...]:
-    """A batch as events, and their context where it has one."""
-    return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-
-
-class FlowModel(keras.Model):
+class FlowModel(DensityModel):
     """Maximum likelihood of a flow, as a Keras model.
 
-        loss = -mean over the batch of log p(x),      in nats for each event
+        loss = -mean over the batch of w log p(x),      in nats for each event; w = 1 without sample weights
         objective = loss + l2 * (squares of weight-norm magnitudes and of checkerboard couplings' gains)
         x = image + u,  u uniform on [0, 1),          where the data are integers
 
@@ -62,10 +40,17 @@ class FlowModel(keras.Model):
     are.
 
     A batch is one of events, or a pair `(events, context)` for a conditional flow: with `labels`, the context is an
-    integer for each event, of which the flow sees a one-hot vector; without, vectors of its `context_size`.
+    integer for each event, of which the flow sees a one-hot vector; without, vectors of its `context_size`. With
+    sample weights it is `(events, context, weights)`, where the context may be None. As in Keras, the weighted sum is
+    divided by the number of events and not by the sum of the weights: weights of mean 1 keep the unit.
 
     Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
-    are `loss` and, for images, `bits_per_dim = loss / (D log 2)`.
+    are `loss`, for images `bits_per_dim = loss / (D log 2)`, and `skipped_steps`, counted since the model was made.
+    The loss is a mean over the epoch's steps that were not skipped, and NaN while there is none.
+
+    All variables of the distribution are the model's, Keras variables or not. As a layer of another Keras model, this
+    model makes a flow's variables seen there, which a distribution as an attribute does not: `self.flow =
+    nvp.FlowModel(distribution)`, whose call gives log-densities.
 
     Under a `tf.distribute` strategy, with the model made in its scope, a step is one on the whole batch: the loss and
     the gradient are means over all replicas before the gradient is clipped, and batch norm's moments are those of
@@ -87,6 +72,11 @@ class FlowModel(keras.Model):
       average_decay: of a moving average of all weights, kept in `average`; None for no average.
       seed: of the dequantisation.
       name: the model's name.
+
+    Raises:
+      TypeError: when the distribution is not a `FlowDistribution`.
+      ValueError: when the distribution has no variable, as that of an export, whose networks are folded; when the
+        dequantizer is another shape's.
 
     #### Examples
 
@@ -110,6 +100,16 @@ class FlowModel(keras.Model):
         seed: int = 0,
         name: str = "flow_model",
     ):
+        if not isinstance(distribution, FlowDistribution):
+            raise TypeError(
+                f"expected a FlowDistribution, such as nvp.real_nvp returns, got {type(distribution).__name__}; "
+                "nvp.FlowDistribution(nvp.bijectors.Chain(bijectors), event_shape) makes one of bijectors"
+            )
+        if not distribution.variables:
+            raise ValueError(
+                "expected a distribution with variables to train, got one without: what nvp.load returns has folded "
+                "networks; train the flow that was exported, from a checkpoint of its run"
+            )
         # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
         if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
@@ -129,13 +129,14 @@ class FlowModel(keras.Model):
         self.l2 = l2
         self.clip_norm = clip_norm
         self.seed = seed
-        # Keras sees the variables of layers that are its attributes, not those of a distribution.
-        self.learned_layers = learned_layers(distribution.flow)
-        averaged = [*distribution.variables]
+        # Keras sees Keras layers and variables that are its attributes, and nothing of a distribution.
+        layers, variables = learned_layers(distribution.flow), [*distribution.variables]
         if dequantizer is not None:
-            self.learned_layers += learned_layers(dequantizer.flow)
-            averaged += dequantizer.variables
-        self.average = None if average_decay is None else WeightAverage(averaged, average_decay)
+            layers += learned_layers(dequantizer.flow)
+            variables += dequantizer.variables
+        of_keras = {id(variable.value) for variable in variables_of(layers)}
+        self.learned_layers = layers + [as_keras_variable(v) for v in variables if id(v) not in of_keras]
+        self.average = None if average_decay is None else WeightAverage(variables, average_decay)
         self.loss_metric = keras.metrics.Mean(name="loss")
 
         def counter(value: float, dtype: str, name: str) -> keras.Variable:
@@ -145,7 +146,7 @@ class FlowModel(keras.Model):
         self.last_step_finite = counter(True, "bool", "last_step_finite")
         self.last_gradient_norm = counter(0, "float32", "last_gradient_norm")
         self.skipped_steps = counter(0, "int64", "skipped_steps")
-        is_half = any(_computes_in_half(layer) for layer in self.learned_layers)
+        is_half = any(_computes_in_half(layer) for layer in layers)
         self.loss_scale = counter(2.0**15, "float32", "loss_scale") if is_half else None
         self.steps_at_loss_scale = counter(0, "int64", "steps_at_loss_scale") if is_half else None
         self._accumulators = None
@@ -164,36 +165,6 @@ class FlowModel(keras.Model):
     def counters(self) -> list[keras.Variable]:
         """What a step counts beside the optimizer's iterations, and a run that goes on must know."""
         return [v for v in (self.skipped_steps, self.loss_scale, self.steps_at_loss_scale) if v is not None]
-
-    def compile(
-        self,
-        optimizer: keras.optimizers.Optimizer | str | None = None,
-        *,
-        jit_compile: bool | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """As `keras.Model.compile`, with defaults for flows.
-
-        Args:
-          optimizer: Adam with a learning rate of 1e-3 by default.
-          jit_compile: whether to compile the step with XLA; see `compiles_by_default`.
-          **kwargs: of `keras.Model.compile`.
-        """
-        super().compile(
-            optimizer=Adam(1e-3) if optimizer is None else optimizer,
-            jit_compile=compiles_by_default() if jit_compile is None else jit_compile,
-            **kwargs,
-        )
-
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`; warns of float images that are no pixels of the flow's levels."""
-        warn_of_scaled_pixels(x, self.distribution)
-        return super().fit(x, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`, with the same warning."""
-        warn_of_scaled_pixels(x, self.distribution)
-        return super().evaluate(x, *args, **kwargs)
 
     def call(
         self,
@@ -281,8 +252,8 @@ class FlowModel(keras.Model):
         if parts > 1:
             for accumulator in self._accumulators:
                 accumulator.assign(tf.zeros_like(accumulator.value))
-        self._count(finite, tf.math.is_finite(objective), norm)
-        self._update_loss(loss, events, finite)
+        failed = self._count(finite, tf.math.is_finite(objective), norm)
+        self._update_loss(loss, events, ~failed)
         return self.get_metrics_result()
 
     def accumulate_step(self, events: tf.Tensor, part: tf.Tensor, parts: int) -> None:
@@ -321,14 +292,13 @@ class FlowModel(keras.Model):
         self, events: tf.Tensor, part: tuple[int | tf.Tensor, int]
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], list[tuple[keras.Variable, tf.Tensor]]]:
         """Loss, objective, gradients (scaled where the loss is), and what batch norm's moments are to become."""
-        events, *context = as_tuple(events)
         seed = self.noise_seed(self.optimizer.iterations)
         # Assignments wait in the scope until it is known whether the step is finite.
         with keras.StatelessScope(collect_losses=True) as scope, tf.GradientTape() as tape:
-            log_prob = self(events, *context, training=True, seed=seed, part=part[0], parts=part[1])
-            loss = -tf.reduce_mean(log_prob)
+            loss = -tf.reduce_mean(self.log_prob_of(events, training=True, seed=seed, part=part))
             objective = tf.add_n([loss, self._l2_term(), *self.losses])
             scaled = objective if self.loss_scale is None else objective * self.loss_scale.value
+        check_all_are_known(tape, self.variables)
         gradients = gradients_or_zeros(tape, scaled, self.trainable_variables)
         moved = [(variable, scope.get_current_value(variable)) for variable in self.non_trainable_variables]
         return loss, objective, gradients, [(variable, value) for variable, value in moved if value is not None]
@@ -337,7 +307,8 @@ class FlowModel(keras.Model):
         for variable, value in moments:
             variable.assign(tf.where(finite, value, variable.value))
 
-    def _count(self, finite: tf.Tensor, finite_objective: tf.Tensor, norm: tf.Tensor) -> None:
+    def _count(self, finite: tf.Tensor, finite_objective: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
+        """Counts a step; returns whether it was skipped, and not for the loss scale alone."""
         self.last_step_finite.assign(finite)
         self.last_gradient_norm.assign(tf.cast(norm, tf.float32))
         failed = ~finite
@@ -349,37 +320,42 @@ class FlowModel(keras.Model):
             self.loss_scale.assign(tf.where(finite, higher, lower))
             self.steps_at_loss_scale.assign(tf.where(finite & ~is_due, steps, tf.zeros_like(steps)))
         self.skipped_steps.assign_add(tf.cast(failed, tf.int64))
+        return failed
 
-    def _update_loss(self, loss: tf.Tensor, events: tf.Tensor, finite: tf.Tensor) -> None:
-        weight = tf.cast(tf.shape(as_tuple(events)[0])[0], loss.dtype)
+    def _update_loss(self, loss: tf.Tensor, events: tf.Tensor, counts: tf.Tensor) -> None:
+        number = tf.cast(tf.shape(unpacked(events)[0])[0], loss.dtype)
         nothing = tf.zeros_like(loss)
-        self.loss_metric.update_state(tf.where(finite, loss, nothing), tf.where(finite, weight, nothing))
+        self.loss_metric.update_state(tf.where(counts, loss, nothing), tf.where(counts, number, nothing))
 
     def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
         """Evaluates a batch; returns the running means."""
-        log_prob = self(*as_tuple(events), training=False, seed=self.noise_seed(-1))
+        log_prob = self.log_prob_of(events, training=False, seed=self.noise_seed(-1))
         self.loss_metric.update_state(-log_prob)
-        return self.get_metrics_result()
+        return {name: value for name, value in self.get_metrics_result().items() if name != "skipped_steps"}
 
     def predict_step(self, events: tf.Tensor) -> tf.Tensor:
-        return self(*as_tuple(events), training=False, seed=self.noise_seed(-1))
+        events, context, _ = unpacked(events)
+        return self(events, context, training=False, seed=self.noise_seed(-1))
+
+    def log_prob_of(
+        self, batch: Any, *, training: bool, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+    ) -> tf.Tensor:
+        """The log-density of each event of a batch, times its sample weight where it has one."""
+        events, context, weight = unpacked(batch)
+        log_prob = self(events, context, training=training, seed=seed, part=part[0], parts=part[1])
+        return weighted(log_prob, weight)
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         loss = self.loss_metric.result()
-        if self.distribution.event_shape.rank != 3:
-            return {"loss": loss}
-        return {"loss": loss, "bits_per_dim": loss / (self.dimensions * math.log(2))}
+        # Keras says 0 where nothing was counted.
+        loss = tf.where(self.loss_metric.count > 0, loss, tf.constant(math.nan, loss.dtype))
+        logs = {"loss": loss, "skipped_steps": tf.identity(self.skipped_steps.value)}
+        if self.distribution.event_shape.rank == 3:
+            logs["bits_per_dim"] = loss / (self.dimensions * math.log(2))
+        return logs
 
     def _l2_term(self) -> tf.Tensor:
-        couplings = [m for m in self.distribution.submodules if isinstance(m, AffineCoupling)]
-        gains = [c.gain.value[tf.newaxis] for c in couplings if isinstance(c.mask, Checkerboard)]
-        own = learned_layers(self.distribution.flow)
-        variables = [v for part in own for v in getattr(part, "trainable_variables", [part])]
-        magnitudes = [v.value for v in variables if v.name == "magnitude"]
-        if not self.l2 or not gains + magnitudes:
-            return tf.zeros([], self.distribution.dtype)
-        # `l2_loss` is half of the sum of squares. One of the whole is a few hundred operations less.
-        return 2 * self.l2 * tf.nn.l2_loss(tf.concat(gains + magnitudes, 0))
+        return l2_term(self.distribution, self.l2)
 
     def noise_seed(self, step: Any) -> tf.Tensor:
         """The seed of the dequantisation at a step."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import Bijector, Chain, Split
-from tfp_realnvp.training.model import FlowModel, as_tuple, gradients_or_zeros
+from tfp_realnvp.training.batches import unpacked, weighted
+from tfp_realnvp.training.gradients import gradients_or_zeros
+from tfp_realnvp.training.model import FlowModel
 
 
 class NonFiniteError(ArithmeticError):
     """A training step met a loss or gradient that is not finite."""
 
 
-def first_non_finite(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> str:
+def first_non_finite(model: FlowModel, events: Any, seed: tf.Tensor) -> str:
     """Names the first tensor of a step that is not finite: an input, a layer's output, a gradient or a variable.
 
     Args:
       model: the model, with the variables of the failed step.
-      events: the batch of that step, with its context where it has one.
+      events: the batch of that step, with its context and weights where it has them.
       seed: of its dequantisation.
     """
     for name, tensor in _tensors(model, events, seed):
@@ -30,10 +33,10 @@ def first_non_finite(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> st
     return "nothing that could be found again outside the step"
 
 
-def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+def _tensors(model: FlowModel, events: Any, seed: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
     flow = model.distribution.flow
-    events, *given = as_tuple(events)
-    context = model.context_of(*given) if given else None
+    events, given, weight = unpacked(events)
+    context = None if given is None else model.context_of(given)
     x, log_q = model.dequantized(events, seed)
     yield "the batch", events if events.dtype.is_integer else x
     for variable in model.trainable_variables:
@@ -43,7 +46,7 @@ def _tensors(model: FlowModel, events: tf.Tensor, seed: tf.Tensor) -> Iterator[t
         yield "the log-density of the noise", log_q
     yield from _layer_tensors(flow, x, context)
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(model(events, *given, training=True, seed=seed))
+        loss = -tf.reduce_mean(weighted(model(events, given, training=True, seed=seed), weight))
     yield "the loss", loss
     gradients = gradients_or_zeros(tape, loss, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients):

@@ -1,0 +1,65 @@
+"""What a batch of Keras' or of `train` holds: events, context, sample weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def as_tuple(batch: Any) -> tuple[Any, Any, Any]:
+    """The events, the context and the sample weights of a batch; None for what it does not have.
+
+    Args:
+      batch: `events`, `(events, context)` or `(events, context, weights)`, with None for a context that is not there;
+        a pair `(events, context)` may stand in the place of the events, as Keras passes it on.
+
+    Raises:
+      TypeError: for a dict.
+      ValueError: for a tuple of another form.
+    """
+    parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+    if isinstance(parts[0], dict):
+        raise TypeError("expected a batch of events, (events, context) or (events, context, weights), got a dict")
+    if isinstance(parts[0], (tuple, list)):
+        pair, *rest = parts
+        if len(pair) != 2 or (rest and rest[0] is not None):
+            raise ValueError(
+                f"expected (events, context) and no other context beside it, got {len(pair)} parts"
+                + (" and a context" if rest and rest[0] is not None else "")
+            )
+        parts = (*pair, *rest[1:])
+    if len(parts) > 3:
+        raise ValueError(f"expected events, (events, context) or (events, context, weights), got {len(parts)} parts")
+    return (*parts, None, None)[:3]
+
+
+def unpacked(batch: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+    """As `as_tuple`, as tensors."""
+    events, context, weight = (None if part is None else tf.convert_to_tensor(part) for part in as_tuple(batch))
+    if context is not None and context.shape[1:] == [0]:
+        context = None
+    return events, context, weight
+
+
+def separated(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
+    """What `fit` is given as `x` and `y`, so that Keras passes all of it on.
+
+    Keras drops sample weights where there is no `y`: there it is a context of no entries, which `unpacked` removes.
+    """
+    if y is None and isinstance(x, (tuple, list)) and len(x) == 2:
+        x, y = x
+    is_dataset = hasattr(x, "element_spec")  # Which has its weights in it: Keras refuses others.
+    if y is None and weight is not None and not is_dataset:
+        y = np.zeros([len(x), 0], np.float32)
+    return x, y
+
+
+def weighted(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
+    """Values `[n]` times weights `[n]`, or `[n, 1]`; 0 where a weight is 0."""
+    if weight is None:
+        return values
+    if weight.shape.rank not in (None, 1) and weight.shape[1:].num_elements() != 1:
+        raise ValueError(f"expected one sample weight for each event, of shape [n], got shape {weight.shape}")
+    return tf.math.multiply_no_nan(values, tf.reshape(tf.cast(weight, values.dtype), tf.shape(values)))

@@ -1,0 +1,35 @@
+"""Gradients of a flow's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import keras
+import tensorflow as tf
+
+
+def gradients_or_zeros(
+    tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[keras.Variable]
+) -> list[tf.Tensor]:
+    """The gradient of each variable; zeros, not None, of one that the loss does not depend on."""
+    gradients = tape.gradient(loss, variables)
+    return [tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g) for g, v in zip(gradients, variables)]
+
+
+def check_all_are_known(tape: tf.GradientTape, known: Iterable[keras.Variable]) -> None:
+    """Raises an error where the loss depends on a variable that nothing would train, save or average.
+
+    Args:
+      tape: that watched the loss.
+      known: all variables of the model.
+
+    Raises:
+      ValueError: naming the variables.
+    """
+    handles = {id(variable.handle) for variable in known}
+    unknown = [variable.name for variable in tape.watched_variables() if id(variable.handle) not in handles]
+    if unknown:
+        raise ValueError(
+            f"expected a loss of the distribution's variables alone, got one of others too: {', '.join(unknown)}; make "
+            "the conditioner a Keras layer or a tf.Module that has its variables before the flow is made"
+        )
