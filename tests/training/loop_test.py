@@ -100,7 +100,7 @@ class TrainTest(parameterized.TestCase):
         recorder = _Recorder()
         model = _model(small.two_couplings(), training.Adam(0.03))
         history = _train(model, images, images[:16], epochs=6, callbacks=[recorder])
-        self.assertEqual(set(history), {"loss", "bits_per_dim", "val_loss", "val_bits_per_dim"})
+        self.assertEqual(set(history), {"loss", "bits_per_dim", "skipped_steps", "val_loss", "val_bits_per_dim"})
         for values in history.values():
             self.assertLen(values, 6)
         self.assertLess(history["loss"][-1], history["loss"][0] - 1)
@@ -112,7 +112,7 @@ class TrainTest(parameterized.TestCase):
             history["val_loss"][-1], model.evaluate(images[:16], batch_size=16, verbose=0)[0], rtol=1e-5
         )
         batch_logs, epoch_logs = recorder.logs[_BATCHES - 1], recorder.logs[_BATCHES]
-        self.assertEqual(set(batch_logs), {"loss", "bits_per_dim"})
+        self.assertEqual(set(batch_logs), {"loss", "bits_per_dim", "skipped_steps"})
         self.assertEqual(epoch_logs, {name: values[0] for name, values in history.items()})
         self.assertEqual(epoch_logs["loss"], batch_logs["loss"])
         for logs in recorder.logs:

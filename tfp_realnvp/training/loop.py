@@ -134,11 +134,12 @@ def train(
                     model.reset_metrics()
                     for events in strategy.experimental_distribute_dataset(validation_batches):
                         step.test(events)
-                    validation = {f"val_{name}": value for name, value in _metrics(model).items()}
+                    of_data = {name: value for name, value in _metrics(model).items() if name != "skipped_steps"}
+                    validation = {f"val_{name}": value for name, value in of_data.items()}
                     state.save_if_best(validation["val_loss"])
                 logs |= validation
             model.reset_metrics()
-            log.write(int(model.optimizer.iterations.numpy()), **(figures | logs))
+            log.write(int(model.optimizer.iterations.numpy()), **(logs | figures))
             callback_list.on_epoch_end(epoch, logs)
             state.save()  # Last, for a callback may have lowered the learning rate.
             if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
