@@ -160,7 +160,7 @@ class TrainTest(parameterized.TestCase):
             self.assertLen(history.get("loss", []), epochs)
 
     def test_what_is_printed(self):
-        line = r"4/4 - .* - loss: [\d.-]+\n"
+        line = r"4/4 - .* - loss: [\d.-]+ - skipped_steps: 0.0000e\+00\n"
         for verbose, expected in ((0, r"\A\Z"), (2, rf"\AEpoch 1/2\n{line}Epoch 2/2\n{line}\Z")):
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 _train(_model(small.vector_flow()), small.vectors(32), epochs=2, verbose=verbose)
