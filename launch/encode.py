@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from launch import run, source
-from tfp_realnvp import evaluation
+from tfp_realnvp import evaluation, storage
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to encode.")
 _COUNT = flags.DEFINE_integer("count", None, "How many; by default all of the split.", lower_bound=1)
@@ -38,11 +38,10 @@ def main() -> None:
         progress=source.progress(len(events), unit="image" if of_images else "vector"),
     )
     path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / f"latents-{_SPLIT.value}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"latents": z, "images" if of_images else "vectors": events}
     if model.classes is not None:
         arrays["labels"] = labels
-    with path.open("wb") as file:  # NumPy would add a suffix to a name that has none.
+    with storage.replacing(path) as part, part.open("wb") as file:  # NumPy would add a suffix to a name without one.
         np.savez_compressed(file, **arrays)
     source.wrote(path)
 

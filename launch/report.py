@@ -25,7 +25,7 @@ import tensorflow as tf
 from absl import flags
 
 from launch import compression_rows, results, run, source
-from tfp_realnvp import evaluation, flows, presets
+from tfp_realnvp import evaluation, flows, presets, storage, training
 
 _REPORT = flags.DEFINE_string("report", None, "File to write; by default OUTPUT_DIR/report.html.")
 
@@ -62,9 +62,8 @@ def main() -> None:
     parts.append(_timing(model, metrics))
     progress(5)
     path = pathlib.Path(_REPORT.value) if _REPORT.value else run.output_dir() / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
     preset = presets.of_settings(config["model"])
-    path.write_text(_page(f"{preset.flow} on {preset.dataset}", parts), encoding="utf-8")
+    storage.write(path, _page(f"{preset.flow} on {preset.dataset}", parts))
     source.wrote(path)
 
 
@@ -72,12 +71,19 @@ def _read_results() -> dict[str, dict[str, Any]]:
     path = run.output_dir() / "results.json"
     if not path.is_file():
         raise run.UsageError(f"expected a run that is finished for a report, found no results.json in {path.parent}")
-    return json.loads(path.read_text())
+    try:
+        figures = json.loads(path.read_text())
+        is_ours = bool(figures) and all({"standard_error", "num_examples"} <= row.keys() for row in figures.values())
+    except (ValueError, AttributeError):  # As of a file cut short, or of other JSON.
+        is_ours = False
+    if not is_ours:
+        raise run.UsageError(f"expected figures of a run in {path}, got something else: evaluate the run again")
+    return figures
 
 
 def _read_metrics() -> list[dict[str, Any]]:
     path = run.output_dir() / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    lines = training.read_metrics(path) if path.is_file() else []
     if not lines:
         raise run.UsageError(f"expected a run with figures of its training for a report, found none in {path}")
     return lines
@@ -88,11 +94,11 @@ def _settings(config: dict[str, Any]) -> str:
     rows = [
         (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)) for name, value in given.items()
     ]
-    versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
-    rows += [("preset", config["preset"]), ("epochs", str(config["epochs"])), ("versions", versions)]
-    commit = config["commit"] or "unknown"
+    versions = ", ".join(f"{package} {number}" for package, number in config.get("versions", {}).items())
+    rows += [("preset", config["preset"]), ("epochs", str(config.get("epochs", "unknown"))), ("versions", versions)]
+    commit = str(config.get("commit") or "unknown")
     rows.append(("commit", f"{commit}, and changes" if config.get("uncommitted_changes") else commit))
-    command = html.escape(run.command_line(config["command"]))
+    command = html.escape(run.command_line(config.get("command", ["launch/train.py"])))
     return f"<h2>Settings</h2>\n<p><code>{command}</code></p>\n{_table(('setting', 'value'), rows)}"
 
 
@@ -101,7 +107,7 @@ def _bits(config: dict[str, Any], figures: dict[str, dict[str, Any]]) -> str:
     first = next(iter(figures.values()))
     of_vectors = "nats" in first
     key, unit = ("nats", "log-likelihood, nats") if of_vectors else ("bits_per_dim", "bits/dim")
-    rows = [(name, f"{row[key]:.4f}", f"{row['standard_error']:.4f}") for name, row in figures.items()]
+    rows = [(name, _number(row[key]), _number(row["standard_error"])) for name, row in figures.items()]
     published = results.published(presets.of_settings(config["model"]), presets.get(config["preset"]))
     rows += [(name, f"{figure:.2f}", "") for name, figure in published.items()]
     better = "more is better" if of_vectors else "less is better"
@@ -109,6 +115,10 @@ def _bits(config: dict[str, Any], figures: dict[str, dict[str, Any]]) -> str:
         f"<h2>Test {unit}</h2>\n{_table(('model', unit, '+- standard error'), rows)}\n"
         f"<p>On {first['num_examples']:,} examples; {better}. The error is that of the mean over them.</p>"
     )
+
+
+def _number(figure: float | None) -> str:
+    return "not finite" if figure is None else f"{figure:.4f}"
 
 
 def _curves(metrics: list[dict[str, Any]]) -> str:
@@ -129,7 +139,7 @@ def _curves(metrics: list[dict[str, Any]]) -> str:
 
 
 def _series(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    lines = [line for line in metrics if name in line]
+    lines = [line for line in metrics if line.get(name) is not None]
     return [line["step"] for line in lines], [line[name] for line in lines]
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
-import shutil
 import sys
 from typing import Any
 
@@ -13,7 +11,7 @@ import tensorflow as tf
 
 import tfp_realnvp as nvp
 from launch import run
-from tfp_realnvp import data, evaluation, presets, serving
+from tfp_realnvp import data, evaluation, presets, serving, storage
 
 BATCH_SIZE = 100
 
@@ -84,7 +82,8 @@ def _of_images(
 
     given = run.contexts(preset, 64)
     samples = tf.function(lambda: distribution.sample(64, seed=(run.SEED.value, 0), **given))()
-    evaluation.save_image_grid(folder / "samples.png", samples, levels=levels)
+    with storage.replacing(folder / "samples.png") as path:
+        evaluation.save_image_grid(path, samples, levels=levels)
     _write(preset, images, distribution, rows, folder, "samples.png")
     better = min(row.bits_per_dim for row in baselines.values())
     return better - next(iter(ours.values())).bits_per_dim, "bits/dim under the better baseline"
@@ -123,11 +122,11 @@ def _write(
 ) -> None:
     """Writes the figures and the SavedModel, and says what the folder holds."""
     results = {name: dataclasses.asdict(row) for name, row in rows.items()}
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    shutil.rmtree(folder / "saved_model", ignore_errors=True)  # That of an earlier part of this run.
+    storage.write(folder / "results.json", storage.to_json(results, indent=2) + "\n")
     metadata = {"dataset": given.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
     metadata |= run.identity(given)
-    serving.save(distribution, folder / "saved_model", labels=preset.classes, metadata=metadata)
+    with storage.replacing(folder / "saved_model") as path:
+        serving.save(distribution, path, labels=preset.classes, metadata=metadata)
     print("\nWrote:")
     written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
     for name in (samples, *written, "saved_model"):

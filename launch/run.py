@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import tfp_realnvp as nvp
-from tfp_realnvp import data, training
+from tfp_realnvp import data, storage, training
 from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
 
 PRESET = flags.DEFINE_enum(
@@ -80,7 +80,11 @@ def trained_preset() -> presets.Preset:
     config = trained_config()
     if flags.FLAGS["preset"].present and config["preset"] != PRESET.value:
         raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
-    return presets.of_settings(config["model"])
+    try:
+        presets.get(config["preset"])
+        return presets.of_settings(config["model"])
+    except ValueError as error:
+        raise UsageError(f"expected a run's config.json in {output_dir()}, got another: {error}") from error
 
 
 def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None = None) -> FlowDistribution:
@@ -232,5 +236,10 @@ def start(main: Callable[[], None]) -> None:
         except (UsageError, training.CheckpointError, data.DataNotFoundError, training.NonFiniteError) as error:
             logging.debug("The error's origin:", exc_info=True)
             sys.exit(f"error: {error}")
+        except (OSError, tf.errors.OpError) as error:
+            if (failure := storage.failure(error)) is None:
+                raise
+            logging.debug("The error's origin:", exc_info=True)
+            sys.exit(f"error: {failure}")
 
     app.run(checked)

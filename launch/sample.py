@@ -63,7 +63,6 @@ def main() -> None:
     samples = np.split(decoded, len(temperatures))
     if len(model.shape) == 1:
         path = pictures.path(model, f"samples-{run.SEED.value}.csv")
-        path.parent.mkdir(parents=True, exist_ok=True)
         data.write_csv(path, samples[0], model.columns)
         source.wrote(path)
         return

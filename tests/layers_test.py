@@ -1,4 +1,4 @@
-"""Imports go down only: launch -> training, evaluation, serving -> flows, data -> bijectors, conditioners."""
+"""Imports go down only: launch -> training, evaluation, serving -> flows, data -> bijectors, conditioners, storage."""
 
 import ast
 import pathlib
@@ -8,7 +8,7 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp
 
-_BOTTOM = {"bijectors", "conditioners"}
+_BOTTOM = {"bijectors", "conditioners", "storage"}
 _MIDDLE = {"flows", "data"}
 _BELOW = {
     **{room: set() for room in _BOTTOM},

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from tfp_realnvp import storage
 from tfp_realnvp.data.table_checks import FILL_IN, FLOAT32, BadTableError, fault
 
 # What stands for a value that is not there. A first line of these and of numbers is no header.
@@ -88,7 +89,7 @@ def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -
       rows: `[rows, columns]`.
       columns: their names; by default `column_0`, `column_1`, ...
     """
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with storage.replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         # Quotes what needs it: a name may have commas, quotes or line ends.
         csv.writer(file, lineterminator="\n").writerow(columns or [f"column_{i}" for i in range(rows.shape[1])])
         np.savetxt(file, rows, delimiter=",", fmt="%.9g")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Sequence
 
 import matplotlib.backends.backend_agg
@@ -12,6 +11,7 @@ import numpy as np
 import PIL.Image
 import tensorflow as tf
 
+from tfp_realnvp import storage
 from tfp_realnvp.evaluation.images import image_grid
 
 _FONT = 9  # points; at 100 dots an inch a letter is about 8 pixels wide
@@ -113,7 +113,6 @@ def save_animation(
     """
     grids = [image_grid(frame[np.newaxis], 1, levels, magnify=magnify) for frame in np.asarray(frames)]
     first, *others = [PIL.Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid) for grid in grids]
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     duration = round(1000 / frames_per_second)
-    first.save(path, format="GIF", save_all=True, append_images=others, duration=duration, loop=0, disposal=1)
+    with storage.replacing(path) as part:
+        first.save(part, format="GIF", save_all=True, append_images=others, duration=duration, loop=0, disposal=1)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import types
+import typing
 from typing import Any
 
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
@@ -253,11 +255,37 @@ IMAGE_NAMES = tuple(name for name in NAMES if len(globals()[name].event_shape) =
 
 
 def of_settings(model: dict[str, Any]) -> Preset:
-    """The preset that a run's `config.json` has under "model"."""
-    names = {field.name for field in dataclasses.fields(Preset)}
-    settings = {name: value for name, value in model.items() if name in names}
-    tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if settings.get(name)}
-    return Preset(**{**settings, **tuples})
+    """The preset that a run's `config.json` has under "model".
+
+    Raises:
+      ValueError: for a setting that is missing or that no preset could have.
+    """
+    settings = {field.name: model[field.name] for field in dataclasses.fields(Preset) if field.name in model}
+    tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if isinstance(settings.get(name), list)}
+    settings |= tuples
+    if missing := [name for name in ("dataset", "event_shape") if name not in settings]:
+        raise ValueError(f"expected a setting {missing[0]!r}, got none")
+    hints = typing.get_type_hints(Preset)
+    for name, value in settings.items():
+        if not _is_of(value, hints[name]):
+            raise ValueError(f"expected {name} to be {Preset.__annotations__[name]}, got {value!r}")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise ValueError(f"expected {name} to be one of {', '.join(_CHOICES[name])}, got {value!r}")
+    return Preset(**settings)
+
+
+_CHOICES = {"flow": FLOWS, "schedule": SCHEDULES, "dtype_policy": DTYPE_POLICIES, "dequantization": DEQUANTIZATIONS}
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON is of the annotated type of a setting."""
+    if isinstance(hint, types.UnionType):
+        return any(_is_of(value, kind) for kind in hint.__args__)
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_is_of(entry, int) for entry in value)
+    if isinstance(value, bool) or hint is bool:
+        return type(value) is hint
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def get(name: str) -> Preset:

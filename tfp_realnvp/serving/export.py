@@ -8,13 +8,14 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp import storage
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution, split_orders
@@ -173,6 +174,9 @@ def _written(
     networks = [layer for layer in learned_layers(distribution.flow) if isinstance(layer, ResidualNetwork)]
     if weights_dtype != "float32" and not networks:
         raise ValueError(f"expected a flow with residual networks to have {weights_dtype} kernels, got none")
+    for variable in distribution.variables:
+        if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
+            raise ValueError(f"expected finite weights, got {variable.name} with a number that is not finite")
     levels = levels_of(distribution)
     description = {
         **(metadata or {}),
@@ -198,12 +202,11 @@ def _written(
         parent.mkdir(parents=True, exist_ok=True)
         # The model is one folder further down, for the temporary one is closed to other users. A server takes neither
         # for a version, which is a number.
-        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=".unfinished.", dir=parent))
-        model = pathlib.Path(temporary) / "model"
+        model = stack.enter_context(storage.unfinished(parent)) / "model"
         tf.saved_model.save(served, str(model), served.signatures)
         extra = model / _EXTRA
         extra.mkdir()
-        (extra / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        (extra / _DESCRIPTION).write_text(storage.to_json(description, indent=2) + "\n")
         warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
         yield model
 
