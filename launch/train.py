@@ -28,12 +28,14 @@ Begin with the weights of another run, to train it further on other data or by a
     python -m launch.train --preset=cifar10_cpu --dataset=folder:PATH --init_from=runs/cifar10_cpu --output_dir=OUT
 
 A run that was interrupted goes on where it stopped when started again with the same flags: SIGTERM saves first, and
-after SIGKILL at most --checkpoint_every steps are made again. OUT holds config.json, metrics.jsonl, checkpoints/,
-tensorboard/, and at the end samples.png, results.json and saved_model/.
+after SIGKILL at most --checkpoint_every steps are made again. OUT must be new, empty or this run's, and one process
+at a time trains in it. It holds config.json, metrics.jsonl, checkpoints/, tensorboard/, and at the end samples.png,
+results.json and saved_model/.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -170,17 +172,19 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
         print(nvp.summary(distribution), flush=True)
         if model.dequantizer is not None:
             print(f"\nDequantisation:\n{nvp.summary(model.dequantizer)}", flush=True)
-    with workers.ending_together(strategy):
-        if is_chief:
-            # A run that did not keep what its data were is taken at its word.
-            training.claim(folder, config, presets.DEFAULTS | run.identity(images))
-    started = time.monotonic()
-    _train(preset, model, images, folder, is_chief)
-    print(f"Trained for {time.monotonic() - started:.0f} s")
-    # The others wait, since workers that were done would not come back if the chief had to begin again.
-    with workers.ending_together(strategy):
-        if is_chief:
-            _evaluate(preset, images, folder)
+    with contextlib.ExitStack() as stack:
+        with workers.ending_together(strategy):
+            if is_chief:
+                # A run that did not keep what its data were is taken at its word.
+                known = presets.DEFAULTS | run.identity(images)
+                stack.enter_context(training.open_run(folder, config, known))
+        started = time.monotonic()
+        _train(preset, model, images, folder, is_chief)
+        print(f"Trained for {time.monotonic() - started:.0f} s")
+        # The others wait, since workers that were done would not come back if the chief had to begin again.
+        with workers.ending_together(strategy):
+            if is_chief:
+                _evaluate(preset, images, folder)
     training.leave_together(strategy)
 
 

@@ -60,7 +60,7 @@ def ending_together(strategy: tf.distribute.Strategy) -> Iterator[None]:
         return
     try:
         yield
-    except (run.UsageError, training.CheckpointError, data.DataNotFoundError) as error:
+    except (run.UsageError, training.CheckpointError, data.DataNotFoundError, OSError) as error:
         training.gather(strategy, str(error))
         training.leave_together(strategy)
         raise

@@ -58,7 +58,8 @@ class LoadTest(parameterized.TestCase):
         ("one_number", _ROWS + np.eye(40, 2) * 1e-3),
     )
     def test_other_numbers_are_another_table(self, rows):
-        training.claim("run", {"model": run.identity(self.before)})
+        with training.open_run("run", {"preset": "power", "model": run.identity(self.before)}):
+            pass
         _write("table.csv", rows)
         after = data.load_table("csv:table.csv", columns=_NAMES)
         self.assertNotEqual(after.files, self.before.files)
@@ -67,7 +68,8 @@ class LoadTest(parameterized.TestCase):
             training.CheckpointError,
             rf"^run holds another model's run, with files={self.before.files} \(here {after.files}\): choose another",
         ):
-            training.claim("run", {"model": run.identity(after)})
+            with training.open_run("run", {"preset": "power", "model": run.identity(after)}):
+                self.fail("opened a run of another table")
 
     @parameterized.parameters(
         (("length", "height"), "expected the columns length, weight, kg, got no 'weight, kg' and also 'height'"),

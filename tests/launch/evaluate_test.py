@@ -73,7 +73,8 @@ class RefusalsTest(absltest.TestCase):
     def _claim(self, name):
         """Makes a run's folder without checkpoints."""
         preset = dataclasses.replace(presets.get(name), width=1, blocks=0, scales=1)
-        training.claim(self.folder, {"preset": name, "model": dataclasses.asdict(preset)})
+        with training.open_run(self.folder, {"preset": name, "model": dataclasses.asdict(preset)}):
+            pass
 
     def test_no_run(self):
         self.assertEqual(

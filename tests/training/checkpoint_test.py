@@ -22,6 +22,12 @@ def _contents(folder):
     return {path: path.read_bytes() for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()}
 
 
+def _open(folder, config, defaults=None):
+    """Opens a run and leaves it."""
+    with training.open_run(folder, config, defaults):
+        pass
+
+
 def _other(**changes):
     return {**_CONFIG, "model": {**_CONFIG["model"], **changes}}
 
@@ -35,57 +41,52 @@ class FolderTest(parameterized.TestCase):
         return self.assertRaisesRegex(training.CheckpointError, f"^{re.escape(message)}$")
 
     def test_a_folder_is_made_and_says_whose_it_is(self):
-        training.claim(self.folder, _CONFIG)
+        _open(self.folder, _CONFIG)
         self.assertEqual(training.read_config(self.folder), json.loads(json.dumps(_CONFIG)))
         self.assertEqual(training.read_config(str(self.folder))["model"]["width"], 32)
 
     def test_the_same_model_may_come_back(self):
-        training.claim(self.folder, _CONFIG)
+        _open(self.folder, _CONFIG)
         (self.folder / "checkpoints").mkdir()
         before = _contents(self.folder)
-        training.claim(self.folder, _CONFIG)
-        training.claim(str(self.folder), {**_CONFIG, "epochs": 90, "commit": "another"})
+        _open(self.folder, _CONFIG)
+        _open(str(self.folder), {**_CONFIG, "epochs": 90, "commit": "another"})
         self.assertEqual(_contents(self.folder), before)
 
     def test_another_model_is_refused_and_nothing_is_written(self):
-        training.claim(self.folder, _CONFIG)
+        _open(self.folder, _CONFIG)
         before = _contents(self.folder)
         holds = f"{self.folder} holds another model's run, with"
         choose = "choose another --output_dir"
         with self._error(f"{holds} width=32 (here 16): {choose}"):
-            training.claim(self.folder, _other(width=16))
+            _open(self.folder, _other(width=16))
         with self._error(f"{holds} rho=None (here 0.5), width=32 (here 16): {choose}"):
-            training.claim(self.folder, _other(width=16, rho=0.5))
+            _open(self.folder, _other(width=16, rho=0.5))
         with self._error(f"{holds} event_shape=[8, 8, 1] (here [4, 4, 1]): {choose}"):
-            training.claim(self.folder, _other(event_shape=(4, 4, 1)))
+            _open(self.folder, _other(event_shape=(4, 4, 1)))
         with self._error(f"{holds} blocks=None (here 2): {choose}"):
-            training.claim(self.folder, _other(blocks=2))
+            _open(self.folder, _other(blocks=2))
         self.assertEqual(_contents(self.folder), before)
 
     def test_a_run_from_before_a_setting_had_its_default(self):
-        training.claim(self.folder, _CONFIG)
+        _open(self.folder, _CONFIG)
         defaults = {"blocks": 2, "width": 99, "hidden": (3,), "notes": "of no model"}
-        training.claim(self.folder, _other(blocks=2, hidden=(3,)), defaults)
+        _open(self.folder, _other(blocks=2, hidden=(3,)), defaults)
         with self._error(
             f"{self.folder} holds another model's run, with blocks=2 (here 4): choose another --output_dir"
         ):
-            training.claim(self.folder, _other(blocks=4, hidden=(3,)), defaults)
+            _open(self.folder, _other(blocks=4, hidden=(3,)), defaults)
 
     def test_checkpoints_of_nobody_knows_what_are_left_alone(self):
         (self.folder / "checkpoints").mkdir(parents=True)
         (self.folder / "checkpoints" / "checkpoint").write_text("something")
         before = _contents(self.folder)
         with self._error(
-            f"{self.folder} holds checkpoints but no config.json that says of what: choose another --output_dir"
+            f"expected an empty folder or a run's with a config.json, got {self.folder} with checkpoints: choose "
+            "another --output_dir"
         ):
-            training.claim(self.folder, _CONFIG)
+            _open(self.folder, _CONFIG)
         self.assertEqual(_contents(self.folder), before)
-
-    def test_other_files_in_a_folder_stay(self):
-        self.folder.mkdir(parents=True)
-        (self.folder / "notes.txt").write_text("mine")
-        training.claim(self.folder, _CONFIG)
-        self.assertEqual((self.folder / "notes.txt").read_text(), "mine")
 
     def test_no_folder(self):
         with self._error(f"expected a run's folder with a config.json, found none in {self.folder}"):
@@ -100,7 +101,7 @@ class FolderTest(parameterized.TestCase):
         (self.folder / "config.json").write_text(text)
         before = _contents(self.folder)
         with self.assertRaisesRegex(training.CheckpointError, "config.json"):
-            training.claim(self.folder, _CONFIG)
+            _open(self.folder, _CONFIG)
         with self.assertRaisesRegex(training.CheckpointError, "config.json"):
             training.read_config(self.folder)
         self.assertEqual(_contents(self.folder), before)

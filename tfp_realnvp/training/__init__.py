@@ -2,9 +2,11 @@
 
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
-from tfp_realnvp.training.checkpoint import CheckpointError, claim, latest, read_config, restore
+from tfp_realnvp.training.checkpoint import CheckpointError, latest, restore
 from tfp_realnvp.training.density_model import compiles_by_default
+from tfp_realnvp.training.folder import open_run, read_config
 from tfp_realnvp.training.loop import InterruptedTraining, train
+from tfp_realnvp.training.metrics_log import read_metrics
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError
 from tfp_realnvp.training.strategies import NAMES as STRATEGIES
@@ -20,14 +22,15 @@ __all__ = [
     "STRATEGIES",
     "WarmUp",
     "WeightAverage",
-    "claim",
     "compiles_by_default",
     "gather",
     "is_chief",
     "latest",
     "leave_together",
     "number_of_workers",
+    "open_run",
     "read_config",
+    "read_metrics",
     "restore",
     "strategy",
     "train",

@@ -1,106 +1,85 @@
-"""A run's folder: what is in it, and whose it is."""
+"""The checkpoints of a run's folder, and what is read from them."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
+import os
 import pathlib
 import re
+import shutil
 from collections.abc import Mapping
-from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tfp_realnvp import storage
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.average import WeightAverage
 
-CONFIG = "config.json"
+# How the names of weights begin and end in a checkpoint.
+_WEIGHTS = ("distribution/", "dequantizer/", "average/")
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class CheckpointError(ValueError):
     """A folder or checkpoint that is not this model's."""
 
 
-def claim(
-    output_dir: str | pathlib.Path, config: dict[str, Any], defaults: Mapping[str, Any] | None = None
-) -> None:
-    """Makes `output_dir` the folder of the run that `config["model"]` describes, or finds that it is already.
-
-    Args:
-      output_dir: the folder; created if need be.
-      config: what goes into its `config.json`. Its entry "model" is what two runs must share to be one.
-      defaults: what a setting that the folder's run does not name was then.
-
-    Raises:
-      CheckpointError: when the folder is another model's, or holds checkpoints of nobody knows what. Nothing is
-        written then.
-    """
-    output_dir = pathlib.Path(output_dir)
-    path = output_dir / CONFIG
-    if path.exists():
-        # As both come from JSON: a tuple is a list there.
-        ours = json.loads(json.dumps(config["model"]))
-        before = {name: value for name, value in json.loads(json.dumps(dict(defaults or {}))).items() if name in ours}
-        theirs = before | read_config(output_dir)["model"]
-        differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
-        if differing:
-            differences = ", ".join(f"{key}={theirs.get(key)} (here {ours.get(key)})" for key in differing)
-            raise CheckpointError(
-                f"{output_dir} holds another model's run, with {differences}: choose another --output_dir"
-            )
-        return
-    if (output_dir / "checkpoints").exists():
-        raise CheckpointError(
-            f"{output_dir} holds checkpoints but no {CONFIG} that says of what: choose another --output_dir"
-        )
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".part")  # So that no kill leaves half of it.
-        aside.write_text(json.dumps(config, indent=2) + "\n")
-        aside.replace(path)
-    except OSError as error:
-        raise CheckpointError(f"{output_dir} cannot be a run's folder: {error.strerror}") from error
-
-
-def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
-    """The `config.json` of a run's folder.
-
-    Raises:
-      CheckpointError: when there is none.
-    """
-    path = pathlib.Path(run_dir) / CONFIG
-    if not path.exists():
-        raise CheckpointError(f"expected a run's folder with a {CONFIG}, found none in {run_dir}")
-    try:
-        config = json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"expected a run's {CONFIG} in {run_dir}, got no JSON: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
-        raise CheckpointError(f'expected a run\'s {CONFIG} in {run_dir}, got one without settings under "model"')
-    return config
-
-
 def newest_whole(folder: str | pathlib.Path) -> str | None:
-    """The newest checkpoint in a folder that can be read to the end, or None where there is no checkpoint.
+    """The newest checkpoint in a folder that is whole, or None where there is no checkpoint.
 
-    By the files there are, not by TensorFlow's list of them, which may itself be torn.
+    It can be read to the end, and its weights are finite. By the files there are, not by TensorFlow's list of them,
+    which may itself be torn.
 
     Raises:
       CheckpointError: when there are checkpoints and none is whole.
     """
-    found = {}
-    for index in pathlib.Path(folder).glob("ckpt-*.index"):
-        if match := re.fullmatch(r"ckpt-(\d+)", index.stem):
-            found[int(match[1])] = str(index.with_suffix(""))
+    found = _found(pathlib.Path(folder))
     for number in sorted(found, reverse=True):
         if (flaw := _flaw(found[number])) is None:
             return found[number]
-        logging.warning("%s is torn, so the one before is read: %s", found[number], flaw)
+        logging.warning("%s %s, so the one before is read", found[number], flaw)
     if found:
-        raise CheckpointError(f"expected a whole checkpoint in {folder}, got only torn ones")
+        raise CheckpointError(f"expected a whole checkpoint in {folder}, got none: {found[min(found)]} {flaw}")
     return None
+
+
+def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> None:
+    """Removes what killed processes left in a folder of checkpoints, and lists for TensorFlow those that it holds.
+
+    A checkpoint that is being written is `ckpt-N_temp`, then a file of data without an index; its list is
+    `checkpoint.tmp` and more. A whole one may be missing from the list, so that nothing would ever remove it.
+
+    Args:
+      folder: of one process alone.
+      whole: the newest whole checkpoint of it.
+      max_to_keep: how many checkpoints stay, this one and older ones. Torn ones that are newer will be written over.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.exists():
+        return
+    found = dict(sorted(_found(folder).items()))
+    paths = list(found.values())
+    oldest = max(paths.index(whole) + 1 - max_to_keep, 0) if whole else 0
+    kept = {number: path for number, path in found.items() if path in paths[oldest:]}
+    for path in folder.iterdir():
+        match = re.fullmatch(r"ckpt-(\d+)(\.index|\.data-.*|_temp|.*\.tempstate.*)", path.name)
+        is_part = match and (int(match[1]) not in kept or "temp" in match[2])
+        if is_part and path.is_dir():
+            shutil.rmtree(path)
+        elif is_part or path.name.startswith("checkpoint.tmp"):
+            path.unlink()
+    if not kept:
+        (folder / "checkpoint").unlink(missing_ok=True)
+    elif _listed(folder) != list(kept.values()):
+        # TensorFlow lists a checkpoint with the time when it was written, without which it would never remove it.
+        lines = [f'model_checkpoint_path: "ckpt-{max(kept)}"']
+        for number, path in kept.items():
+            lines.append(f'all_model_checkpoint_paths: "ckpt-{number}"')
+            lines.append(f"all_model_checkpoint_timestamps: {os.stat(f'{path}.index').st_mtime}")
+        storage.write(folder / "checkpoint", "\n".join(lines) + "\n")
 
 
 def latest(run_dir: str | pathlib.Path) -> str:
@@ -147,14 +126,33 @@ def restore(distribution: FlowDistribution, path: str, dequantizer: Dequantizer 
         average.copy_to_variables()
 
 
+def _found(folder: pathlib.Path) -> dict[int, str]:
+    """The checkpoints of a folder, whole or torn, by their numbers."""
+    matches = (re.fullmatch(r"ckpt-(\d+)\.index", path.name) for path in folder.glob("ckpt-*.index"))
+    return {int(match[1]): str(folder / f"ckpt-{match[1]}") for match in matches if match}
+
+
+def _listed(folder: pathlib.Path) -> list[str]:
+    """The checkpoints in TensorFlow's list; none if that is torn."""
+    try:
+        state = tf.train.get_checkpoint_state(str(folder))
+    except ValueError:
+        return []
+    return list(state.all_model_checkpoint_paths) if state else []
+
+
 def _flaw(path: str) -> str | None:
-    """Why a checkpoint cannot be read to the end, or None if it can."""
+    """What is wrong with a checkpoint, to be said after its name; None if nothing is."""
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
+            value = reader.get_tensor(name)
+            # The best loss of a run that begins is infinite.
+            is_weight = name.startswith(_WEIGHTS) and np.issubdtype(value.dtype, np.floating)
+            if is_weight and not np.all(np.isfinite(value)):
+                return f"has weights that are not finite ({name.removesuffix(_SUFFIX)})"
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:  # As its reader translates them.
-        return str(error).splitlines()[0]
+        return f"is torn ({str(error).splitlines()[0]})"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import pathlib
 import signal
 import threading
@@ -16,6 +17,7 @@ from absl import logging
 
 from tfp_realnvp.training.batches import as_tuple
 from tfp_realnvp.training.checkpoint import CheckpointError
+from tfp_realnvp.training.folder import exclusive
 from tfp_realnvp.training.metrics_log import MetricsLog, Pace
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
@@ -57,7 +59,8 @@ def train(
         `accumulation_steps`, these batches are the parts.
       epochs: how many to train in all, those of earlier runs included.
       validation_batches: evaluated after each epoch.
-      output_dir: where to keep checkpoints and metrics.jsonl; None for nowhere. All workers must see it.
+      output_dir: where to keep checkpoints and metrics.jsonl; None for nowhere. All workers must see it. No
+        other process may train in it at the same time.
       checkpoint_every: steps between two checkpoints; one is written after each epoch anyway.
       log_every: steps between two lines in metrics.jsonl; one is written after each epoch anyway. A line has the logs,
         the learning rate, the gradient's norm, the steps skipped so far, and since the epoch's start the steps and
@@ -72,9 +75,9 @@ def train(
       The logs of each epoch of this call, as `keras.callbacks.History` keeps them.
 
     Raises:
-      NonFiniteError: when one step too many was skipped; it names the step and the tensor. The last good checkpoint
-        stays.
-      CheckpointError: when a checkpoint cannot be read or written.
+      NonFiniteError: when one step too many was skipped, or the weights are not finite when they are to be saved; it
+        names the step and the tensor. The last good checkpoint stays.
+      CheckpointError: when a checkpoint cannot be read or written, or another process is at work in `output_dir`.
       InterruptedTraining: after SIGTERM.
     """
     strategy = model.distribute_strategy
@@ -93,14 +96,16 @@ def train(
         steps=steps if steps > 0 else None,
     )
     step = _Step(model, accumulation_steps)
-    model.reset_metrics()
-    callback_list.on_train_begin()
-    state.resume()  # After the callbacks began, for some forget what they knew then.
-    model.stop_training = _stopped_early(callbacks)
-    _check_workers_agree(model)
-    log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
-    pace = Pace()
-    with _sigterm() as asked_to_stop:
+    # The chief alone writes.
+    is_alone = contextlib.nullcontext() if output_dir is None or not is_chief(strategy) else exclusive(output_dir)
+    with is_alone, _sigterm() as asked_to_stop:
+        model.reset_metrics()
+        callback_list.on_train_begin()
+        state.resume()  # After the callbacks began, for some forget what they knew then.
+        model.stop_training = _stopped_early(callbacks)
+        _check_workers_agree(model)
+        log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
+        pace = Pace()
         for epoch in range(int(state.epoch), epochs):
             if model.stop_training:
                 break
@@ -130,13 +135,15 @@ def train(
             state.epoch.assign(epoch + 1)
             state.batch.assign(0)
             if validation_batches is not None:
+                state.check_weights()
                 with contextlib.nullcontext() if model.average is None else model.average.lent():
                     model.reset_metrics()
                     for events in strategy.experimental_distribute_dataset(validation_batches):
                         step.test(events)
                     of_data = {name: value for name, value in _metrics(model).items() if name != "skipped_steps"}
                     validation = {f"val_{name}": value for name, value in of_data.items()}
-                    state.save_if_best(validation["val_loss"])
+                    if math.isfinite(logs["loss"]):  # Otherwise every step was skipped, and nothing was learned.
+                        state.save_if_best(validation["val_loss"])
                 logs |= validation
             model.reset_metrics()
             log.write(int(model.optimizer.iterations.numpy()), **(logs | figures))

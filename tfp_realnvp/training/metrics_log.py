@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -9,52 +10,72 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from tfp_realnvp import storage
 from tfp_realnvp.training.checkpoint import CheckpointError
 
 _T = TypeVar("_T")
 
 
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of a `metrics.jsonl`, without what a killed process left of one; of one step, the last."""
+    lines = {}
+    for text in path.read_text(errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+            lines[int(line["step"])] = line
+        except (ValueError, KeyError, TypeError):
+            continue
+    return list(lines.values())
+
+
 class MetricsLog:
-    """A file of one JSON object a line, each with a `step`.
+    """A file of one JSON object a line, each with a `step` of its own.
 
     A run that goes on from a step repeats what came after it, so that lines of later steps are dropped at the start.
 
     Args:
       path: the file; None for none.
       step: the step from which the run goes on.
+
+    Raises:
+      CheckpointError: when it cannot be written.
     """
 
     def __init__(self, path: pathlib.Path | None, step: int):
         self._path = path
-        if path is not None and path.exists():
-            lines = path.read_text().splitlines()
-            kept = [line for line in lines if _step_of(line) <= step]
-            if kept != lines:
-                aside = path.with_suffix(".part")
-                aside.write_text("".join(f"{line}\n" for line in kept))
-                os.replace(aside, path)
+        self._step, self._start = None, 0  # Of the last line.
+        if path is None or not path.exists():
+            return
+        lines = [line for line in read_metrics(path) if line["step"] <= step]
+        texts = [f"{storage.to_json(line)}\n" for line in lines]
+        content = "".join(texts).encode()
+        if lines:
+            self._step, self._start = lines[-1]["step"], len(content) - len(texts[-1].encode())
+        with self._errors():
+            if content != path.read_bytes():
+                storage.write(path, content)
 
     def write(self, step: int, **figures: Any) -> None:
-        """Adds a line.
+        """Adds a line, which takes the place of the last one if that is of the same step.
 
         Raises:
           CheckpointError: when it cannot be written.
         """
         if self._path is None:
             return
+        line = storage.to_json({"step": step, "time": round(time.time(), 3), **figures}) + "\n"
+        with self._errors(), self._path.open("ab") as file:
+            if step == self._step:
+                file.truncate(self._start)
+            self._step, self._start = step, os.fstat(file.fileno()).st_size
+            file.write(line.encode())
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"step": step, "time": round(time.time(), 3), **figures}) + "\n")
+            yield
         except OSError as error:
             raise CheckpointError(f"{self._path} cannot be written: {error.strerror}") from error
-
-
-def _step_of(line: str) -> float:
-    """The step of a line; infinite for one that was cut short."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
 
 
 class Pace:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import pathlib
 import shutil
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.training.checkpoint import CheckpointError, newest_whole, of_another_architecture
+from tfp_realnvp import storage
+from tfp_realnvp.training.checkpoint import CheckpointError, newest_whole, of_another_architecture, tidy
 from tfp_realnvp.training.model import FlowModel
-from tfp_realnvp.training.strategies import is_chief
+from tfp_realnvp.training.non_finite import NonFiniteError
+from tfp_realnvp.training.strategies import is_chief, leave_together
 
 # What the callbacks of Keras that look at a validation loss remember of earlier epochs.
 _REMEMBERED = ("best", "wait", "cooldown_counter", "best_epoch", "stopped_epoch")
+_GRADIENT_NORM = "gradient_norm"
 
 
 class TrainingState:
@@ -61,22 +67,19 @@ class TrainingState:
             epoch=self.epoch,
             batch=self.batch,
             best_loss=self.best_loss,
-            callbacks=_Memory(callbacks),
+            callbacks=_Memory(callbacks, model.last_gradient_norm),
         )
         if model.average is not None:
             parts["average"] = model.average
         self._everything = tf.train.Checkpoint(**parts)
-        if is_chief(model.distribute_strategy):
-            weights = tf.train.Checkpoint(**learned)
-            self._last = _manager(self._everything, self._folder / "last", max_to_keep=2)
-            self._best = _manager(weights, self._folder / "best", max_to_keep=1)
 
     def resume(self) -> None:
-        """Reads the newest checkpoint that is whole, where there is one; all workers are to call this.
+        """Reads the newest checkpoint that is whole, where there is one; all workers are to call this, once.
 
         Raises:
           CheckpointError: when there are checkpoints and none of them is whole, or one is of another model.
         """
+        self._model.last_gradient_norm.assign(float("nan"))  # Of checkpoints that do not have it.
         path = None if self._folder is None else newest_whole(self._folder / "last")
         if path is not None:
             try:
@@ -86,23 +89,48 @@ class TrainingState:
         self.skipped_steps = int(self._model.skipped_steps.numpy())
         for variable, value in zip(self._model.loss_metric.variables, self._loss_sums):
             variable.assign(value)  # A strategy spreads the value of a sum evenly over its replicas.
+        if self._folder is not None and is_chief(self._model.distribute_strategy):
+            self._last = _manager(self._everything, self._folder / "last", path, max_to_keep=2)
+            best = None
+            with contextlib.suppress(CheckpointError):
+                best = newest_whole(self._folder / "best")
+            self._best = _manager(tf.train.Checkpoint(**self._learned), self._folder / "best", best, max_to_keep=1)
 
     def save(self) -> None:
         """Writes a state; all workers are to call this.
 
         Raises:
+          NonFiniteError: when its weights are not finite. Nothing is written then.
           CheckpointError: when it cannot be written. The checkpoints before stay.
         """
+        self.check_weights()
         for variable, value in zip(self._loss_sums, self._model.loss_metric.variables):
             variable.assign(value.value)
         self._write(self._last)
 
     def save_if_best(self, loss: float) -> None:
-        """Writes the distribution as it is, if `loss` is lower than that of the best so far."""
-        if loss < float(self.best_loss):
+        """Writes the distribution as it is, if `loss` is finite and lower than that of the best so far."""
+        if -math.inf < loss < float(self.best_loss):
             self.best_loss.assign(loss)
             # By the step: each process begins to count anew, and would write over the only one.
             self._write(self._best, int(self._model.optimizer.iterations.numpy()))
+
+    def check_weights(self) -> None:
+        """Raises an error when a weight, or an average of it, is not finite; all workers have the same weights.
+
+        Raises:
+          NonFiniteError: naming the first of them.
+        """
+        parts = (self._model.distribution, self._model.dequantizer, self._model.average)
+        for variable in (variable for part in parts if part is not None for variable in part.variables):
+            if variable.dtype.is_floating and not np.all(np.isfinite(value := variable.numpy())):
+                leave_together(self._model.distribute_strategy)
+                count = np.sum(~np.isfinite(value))
+                step = int(self._model.optimizer.iterations.numpy())
+                raise NonFiniteError(
+                    f"after step {step}: the weights are not finite: {variable.name} ({count} of {value.size} "
+                    f"entries); {self.last_good()}"
+                )
 
     def last_good(self) -> str:
         """The newest checkpoint in words."""
@@ -125,16 +153,18 @@ class TrainingState:
 
 
 class _Memory(tf.train.experimental.PythonState):
-    """What callbacks remember, as JSON in a checkpoint."""
+    """What callbacks remember, and the norm of the last gradient, as JSON in a checkpoint."""
 
-    def __init__(self, callbacks: Sequence[keras.callbacks.Callback]):
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], gradient_norm: tf.Variable):
         self._callbacks = callbacks
+        self._gradient_norm = gradient_norm
 
     def serialize(self) -> str:
         def remembered(callback: keras.callbacks.Callback) -> dict[str, float]:
             return {name: value for name, value in vars(callback).items() if name in _REMEMBERED and value is not None}
 
         all_remembered = [(type(callback).__name__, remembered(callback)) for callback in self._callbacks]
+        all_remembered.append((_GRADIENT_NORM, {"last": self._gradient_norm.numpy()}))
         return json.dumps([pair for pair in all_remembered if pair[1]], default=float)
 
     def deserialize(self, string: str) -> None:
@@ -145,19 +175,22 @@ class _Memory(tf.train.experimental.PythonState):
             if of_callback:
                 vars(callback).update(of_callback[0][1])
                 remembered.remove(of_callback[0])
+        for name, values in remembered:
+            if name == _GRADIENT_NORM:
+                self._gradient_norm.assign(values["last"])
 
 
 def _manager(
-    checkpoint: tf.train.Checkpoint, folder: pathlib.Path, max_to_keep: int
+    checkpoint: tf.train.Checkpoint, folder: pathlib.Path, whole: str | None, max_to_keep: int
 ) -> tf.train.CheckpointManager:
     try:
+        tidy(folder, whole, max_to_keep)
         return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep)
-    except ValueError:  # The list of checkpoints is torn. The next checkpoint begins another.
-        (folder / "checkpoint").unlink()
-        return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep)
+    except (tf.errors.OpError, OSError) as error:
+        raise CheckpointError(f"no checkpoint can be written to {folder}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
     """An error's first line, without TensorFlow's own details."""
-    message = getattr(error, "message", None) or str(error)
+    message = storage.reason(error) or getattr(error, "message", None) or str(error)
     return message.splitlines()[0].split(" [Op:")[0]

@@ -1,0 +1,123 @@
+"""A run's folder: which run it belongs to, and the one process that writes to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tfp_realnvp import storage
+from tfp_realnvp.training.checkpoint import CheckpointError
+
+CONFIG = "config.json"
+# The entries of a config that programs read; runs have all of them, and need these.
+_ENTRIES = {"preset": str, "model": dict, "epochs": int, "versions": dict, "command": list}
+_NEEDED = ("preset", "model")
+_WORDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+_WORDS |= {int: "a number", float: "a number"}
+# What file systems put into folders of their own accord. Hidden files count as such, too.
+_NOBODYS = ("lost+found",)
+
+
+@contextlib.contextmanager
+def open_run(
+    output_dir: str | pathlib.Path, config: dict[str, Any], defaults: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """A context in which `output_dir` is the folder of the run that `config` describes, and no other process's.
+
+    Args:
+      output_dir: the folder: of this run, empty, or new.
+      config: what goes into a new run's `config.json`. Its entry "model" is what two runs must share to be one.
+      defaults: the values of settings that older runs do not name.
+
+    Raises:
+      CheckpointError: when the folder is another run's or holds anything else, when it cannot be written, or when
+        another process is at work in it. Nothing is written then.
+    """
+    output_dir = pathlib.Path(output_dir)
+    _is_ours(output_dir, config, defaults)  # Before the lock, which is a file.
+    with exclusive(output_dir):
+        if not _is_ours(output_dir, config, defaults):
+            storage.write(output_dir / CONFIG, storage.to_json(config, indent=2) + "\n")
+        yield
+
+
+@contextlib.contextmanager
+def exclusive(output_dir: str | pathlib.Path) -> Iterator[None]:
+    """A context in which no other process writes to a run's folder, which is made as needed.
+
+    What processes that were killed have left unfinished in it is removed.
+
+    Raises:
+      CheckpointError: when another process is at work in it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(storage.locked(output_dir))
+        except storage.InUseError as error:
+            raise CheckpointError(str(error)) from error
+        except OSError as error:
+            raise CheckpointError(f"{output_dir} cannot be written: {error.strerror}") from error
+        storage.sweep(output_dir)
+        yield
+
+
+def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
+    """The `config.json` of a run's folder.
+
+    Raises:
+      CheckpointError: when there is none, or one that is not a run's.
+    """
+    path = pathlib.Path(run_dir) / CONFIG
+    if not path.exists():
+        raise CheckpointError(f"expected a run's folder with a {CONFIG}, found none in {run_dir}")
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"expected a run's {CONFIG} in {run_dir}, got no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"expected a run's {CONFIG} in {run_dir}, got {_WORDS[type(config)]}")
+    for name, kind in _ENTRIES.items():
+        if name not in config and name in _NEEDED:
+            raise CheckpointError(f'expected a run\'s {CONFIG} in {run_dir}, got one without an entry "{name}"')
+        if name in config and not isinstance(config[name], kind):
+            raise CheckpointError(
+                f'expected {_WORDS[kind]} as entry "{name}" of {run_dir}/{CONFIG}, got {_WORDS[type(config[name])]}'
+            )
+    return config
+
+
+def _is_ours(folder: pathlib.Path, config: dict[str, Any], defaults: Mapping[str, Any] | None) -> bool:
+    """Whether a folder is this run's; false for one that is empty or missing.
+
+    Raises:
+      CheckpointError: when it is neither.
+    """
+    if (folder / CONFIG).exists():
+        # As both come from JSON: a tuple is a list there.
+        ours = json.loads(json.dumps(config["model"]))
+        before = {name: value for name, value in json.loads(json.dumps(dict(defaults or {}))).items() if name in ours}
+        theirs = before | read_config(folder)["model"]
+        differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+        if differing:
+            differences = ", ".join(f"{key}={theirs.get(key)} (here {ours.get(key)})" for key in differing)
+            raise CheckpointError(
+                f"{folder} holds another model's run, with {differences}: choose another --output_dir"
+            )
+        return True
+    try:
+        found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be a run's folder: {error.strerror}") from error
+    if foreign := [name for name in found if name not in _NOBODYS]:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise CheckpointError(
+            f"expected an empty folder or a run's with a {CONFIG}, got {folder} with {foreign[0]}{more}: choose "
+            "another --output_dir"
+        )
+    return False
