@@ -501,6 +501,17 @@ class NonFiniteTest(parameterized.TestCase):
         with self._error(r"^step \d+: not finite: the batch \(1 of 32 entries\); the last good checkpoint is "):
             _train(_model(small.vector_flow()), events, epochs=3, max_skipped_steps=2, output_dir=self.folder)
 
+    def test_an_epoch_whose_steps_were_all_skipped_is_not_the_best(self):
+        events = np.full_like(small.vectors(8), np.nan)
+        given = dict(max_skipped_steps=9, output_dir=self.folder, epochs=1)
+        with self.assertLogs(level="WARNING"):
+            history = _train(_model(small.vector_flow()), events, small.vectors(8), **given)
+        self.assertTrue(np.isnan(history["loss"][0]))
+        self.assertTrue(np.isfinite(history["val_loss"][0]))
+        self.assertEqual(_checkpoints(self.folder, "best"), [])
+        line = json.loads(pathlib.Path(self.folder, "metrics.jsonl").read_text(), parse_constant=self.fail)
+        self.assertEqual((line["loss"], line["gradient_norm"], line["skipped_steps"]), (None, None, 1))
+
     def test_a_batch(self):
         events = small.vectors(32)
         events[:, 2] = np.inf
