@@ -219,8 +219,11 @@ def _check_finite(
     model: FlowModel, parts: Sequence[Any], step: int, max_skipped_steps: int, state: TrainingState
 ) -> None:
     """Warns of a step that was skipped; raises an error if it was one too many."""
+    if model.last_step_finite.numpy():
+        return
+    model.last_gradient_norm.assign(float("nan"))  # It may be finite where the loss is not.
     skipped = int(model.skipped_steps.numpy())
-    if model.last_step_finite.numpy() or skipped == state.skipped_steps:
+    if skipped == state.skipped_steps:
         return
     state.skipped_steps = skipped
     if skipped <= max_skipped_steps:
