@@ -135,14 +135,14 @@ def work_of_step(model: nvp.FlowModel, images: tf.Tensor, compiler: str) -> Work
 
 
 def log_prob(preset: str, batch_size: int, dtype_policy: str, compiler: str = "graph", exported: bool = False) -> Work:
-    """`tf.function(distribution.log_prob)`, or the signature of what `nvp.save` wrote."""
+    """`tf.function(distribution.log_prob)`, or the signature of what `nvp.save` wrote; in the policy's precision."""
     recipe = presets.get(preset)
     events = tf.cast(pixels(recipe, batch_size), tf.float32) + 0.5
     distribution = recipe.build(dtype_policy=dtype_policy)
     if exported:
         signature = _exported(distribution, recipe).signatures["log_prob"]
         return Work(lambda: signature(images=events)["log_prob"].numpy())
-    function = tf.function(distribution.log_prob, jit_compile=compiler == "xla")
+    function = tf.function(_in_policys_precision(distribution.log_prob), jit_compile=compiler == "xla")
     return Work(lambda: function(events).numpy())
 
 
@@ -153,8 +153,19 @@ def sample(preset: str, batch_size: int, dtype_policy: str, compiler: str = "gra
     if exported:
         signature = _exported(distribution, recipe).signatures["sample"]
         return Work(lambda: signature(count=tf.constant(batch_size), seed=seed, temperature=one)["images"].numpy())
-    function = tf.function(lambda seed: distribution.sample(batch_size, seed=seed), jit_compile=compiler == "xla")
+    draw = _in_policys_precision(lambda seed: distribution.sample(batch_size, seed=seed))
+    function = tf.function(draw, jit_compile=compiler == "xla")
     return Work(lambda: function(seed).numpy())
+
+
+def _in_policys_precision(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """`function`, in inference mode too with networks in half precision where their policy is mixed."""
+
+    def call(argument: tf.Tensor) -> tf.Tensor:
+        with nvp.bijectors.half_precision_inference():
+            return function(argument)
+
+    return call
 
 
 def _exported(distribution: nvp.FlowDistribution, recipe: presets.Preset) -> tf.Module:

@@ -74,7 +74,7 @@ _OVERRIDES = {
     "bins": flags.DEFINE_integer("bins", None, "Bins of the splines of spline_coupling.", lower_bound=2),
     "rho": flags.DEFINE_float("rho", None, "Running average of the flow's batch norm, for small batches.", 0, 1),
     "dtype_policy": flags.DEFINE_enum(
-        "dtype_policy", None, presets.DTYPE_POLICIES, "Of the networks; the flow and its log-dets stay float32."
+        "dtype_policy", None, presets.DTYPE_POLICIES, "Of the networks in training steps; all else is float32."
     ),
     "schedule": flags.DEFINE_enum(
         "schedule",

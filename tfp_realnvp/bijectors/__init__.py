@@ -15,6 +15,7 @@ from tfp_realnvp.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Halves, Mask
 from tfp_realnvp.bijectors.neural_autoregressive import NeuralAutoregressive
 from tfp_realnvp.bijectors.planar import Planar
+from tfp_realnvp.bijectors.precision import half_precision_inference
 from tfp_realnvp.bijectors.radial import Radial
 from tfp_realnvp.bijectors.spline_coupling import SplineCoupling
 from tfp_realnvp.bijectors.split import Split
@@ -47,4 +48,5 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "dequantize",
+    "half_precision_inference",
 ]

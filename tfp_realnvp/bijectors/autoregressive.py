@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.bijectors.variables import keras_parts
 
 
@@ -76,10 +77,7 @@ class Autoregressive(Bijector):
     def _output(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
         if x.shape[-1] != self.size:
             raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
-        given = {} if context is None else {"context": context}
-        if isinstance(self.conditioner, keras.layers.Layer):
-            given["training"] = training
-        output = tf.cast(self.conditioner(x, **given), x.dtype)
+        output = tf.cast(call_conditioner(self.conditioner, x, context, training), x.dtype)
         expected = [self.size, self.parameters_per_entry]
         if output.shape[1:] != expected:
             raise ValueError(

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.backprop import state_of
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
+from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.bijectors.variables import keras_parts
 
 
@@ -80,10 +81,7 @@ class Coupling(Bijector):
         return [output]
 
     def _parameters_of(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> list[tf.Tensor]:
-        given = {} if context is None else {"context": context}
-        if isinstance(self.conditioner, keras.layers.Layer):
-            given["training"] = training
-        output = tf.cast(self.conditioner(self.mask.kept(x), **given), x.dtype)
+        output = tf.cast(call_conditioner(self.conditioner, self.mask.kept(x), context, training), x.dtype)
         size = self.mask.changed_size(x.shape[-1])
         expected = self.parameters_per_entry * size
         if output.shape[-1] != expected:

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp import storage
+from tfp_realnvp.bijectors.precision import inference_precision
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution, split_orders
@@ -190,7 +191,8 @@ def _written(
     }
     with _LOCK, contextlib.ExitStack() as stack:
         for network in networks:
-            stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
+            with inference_precision(network):
+                stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
         served = Served(distribution, settings)
         # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
         # a folded one is there, and none twice.
