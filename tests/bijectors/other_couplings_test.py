@@ -5,6 +5,7 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from tfp_realnvp.bijectors import AdditiveCoupling, Alternating, SplineCoupling
+from tfp_realnvp.bijectors.logistic_mixture import components_of, mixture_logit
 
 
 def _constant(values):
@@ -66,6 +67,17 @@ class SplineCouplingTest(parameterized.TestCase):
     def test_unknown_settings_are_refused(self, settings, message):
         with self.assertRaisesRegex(ValueError, message):
             SplineCoupling(_constant([0.0]), Alternating(0), **settings)
+
+
+class LogisticMixtureTest(absltest.TestCase):
+    def test_slopes_far_out_are_those_of_float64(self):
+        random = np.random.default_rng(0)
+        raw = random.normal(size=[200, 24]).astype(np.float32)
+        x = (random.normal(size=200) * 10 ** random.uniform(0, 9, 200)).astype(np.float32)
+        y, log_slope = mixture_logit(tf.constant(x), components_of(tf.constant(raw)))
+        wide = mixture_logit(tf.constant(x, tf.float64), components_of(tf.constant(raw, tf.float64)))
+        np.testing.assert_allclose(y, wide[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(log_slope, wide[1], rtol=1e-5, atol=1e-5)
 
 
 if __name__ == "__main__":

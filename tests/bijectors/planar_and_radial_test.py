@@ -47,6 +47,51 @@ class PlanarAndRadialTest(parameterized.TestCase):
         np.testing.assert_allclose(back, x, rtol=1e-9, atol=1e-13 * worst)
         self.assertTrue(np.all(np.isfinite(inverse_log_det)))
 
+    @parameterized.parameters(
+        # 1 + w.u far below rounding, at the plane; directions of no length and of a tiny one.
+        ([2.0, 1.0], [-15.0, -8.0]),
+        ([0.0, 0.0], [0.1, 0.2]),
+        ([1e-20, 1e-20], [-30.0, -8.0]),
+        ([1e-4, 0.0], [0.1, 0.2]),
+    )
+    def test_planar_in_float32_at_the_ends_of_its_weights(self, direction, push):
+        planar = Planar(2)
+        planar.direction.assign(direction)
+        planar.push.assign(push)
+        x = tf.constant([[0.0, 0.0], [1.5, -1.0]])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            z, log_det = planar.forward_and_log_det(x)
+        weights = [v.numpy().astype(np.float64) for v in (planar.direction, planar.push)]
+        wide = Planar(2, dtype="float64")
+        wide.direction.assign(weights[0])
+        wide.push.assign(weights[1])
+        np.testing.assert_allclose(log_det, wide.forward_and_log_det(tf.cast(x, "float64"))[1], atol=1e-5)
+        self.assertTrue(np.all(np.isfinite(planar.inverse(tf.identity(z)))))
+        for gradient in tape.gradient(log_det, [x, *planar.trainable_variables]):
+            self.assertTrue(np.all(np.isfinite(gradient)))
+
+    @parameterized.parameters((-30.0, 0.0), (0.0, -30.0), (-100.0, 30.0))
+    def test_radial_in_float32_at_the_ends_of_its_weights(self, raw_beta, raw_alpha):
+        radial, wide = Radial(2), Radial(2, dtype="float64")
+        for bijector in (radial, wide):
+            bijector.center.assign([0.5, 0.25])
+            bijector.raw_beta.assign(raw_beta)
+            bijector.raw_alpha.assign(raw_alpha)
+        # The centre, beside it, and so far that squares overflow.
+        x = tf.constant([[0.5, 0.25], [0.5, 0.375], [1e25, -1e25]])
+        for function, expected in (
+            (radial.forward_and_log_det, wide.forward_and_log_det),
+            (radial.inverse_and_log_det, wide.inverse_and_log_det),
+        ):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                z, log_det = function(x)
+            np.testing.assert_allclose(log_det[1:], expected(tf.cast(x, "float64"))[1][1:], rtol=1e-5, atol=1e-5)
+            self.assertTrue(np.all(np.isfinite(z)) and np.isfinite(log_det[0]))
+            for gradient in tape.gradient([z, log_det], [x, *radial.trainable_variables]):
+                self.assertTrue(np.all(np.isfinite(gradient)))
+
     def test_at_the_centre(self):
         radial = registry.randomize(Radial(3))
         center = radial.center.value[tf.newaxis]

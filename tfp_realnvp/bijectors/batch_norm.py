@@ -26,6 +26,9 @@ class BatchNorm(Bijector):
       `mean = rho * stop_gradient(moving mean) + (1 - rho) * batch mean`, the variance likewise. These mixed moments
       normalise, enter the log-det, and become the moving ones; gradients flow through the current batch's part.
 
+    A channel that is constant has no density: each layer multiplies it, and the lag of its moving mean, by
+    `1 / sqrt(epsilon)`. Remove such a column from the data.
+
     In training mode the moments depend on the whole batch, so an example's log-det there is the batch's: the
     Jacobian of the map that holds the moments fixed, as the paper has it.
 

@@ -2,10 +2,13 @@
 
     F(x) = sum_k w_k sigmoid((x - m_k) / s_k)
     y = log F(x) - log(1 - F(x))
-    log dy/dx = log F'(x) - log F(x) - log(1 - F(x))
+    dy/dx = F'(x) / F(x) + F'(x) / (1 - F(x)) = sum_k p_k sigmoid(-u_k) / s_k + sum_k q_k sigmoid(u_k) / s_k
 
-With one component it is `(x - m) / s`. Far out it goes on as straight lines. Flow++ uses it in couplings; with
-`a = 1 / s` and `b = -m / s` it is one layer of the deep sigmoidal network of neural autoregressive flows.
+with `u_k = (x - m_k) / s_k`, and with `p_k` and `q_k` the shares of component k in `F` and in `1 - F`. The two sums
+follow from `1 / (F (1 - F)) = 1 / F + 1 / (1 - F)`. Far out `log F'` and `log(1 - F)` are large and nearly equal; the
+shares are at most 1, and nothing cancels. With one component the curve is `(x - m) / s`. Far out it continues as
+straight lines. Flow++ uses it in couplings; with `a = 1 / s` and `b = -m / s` it is one layer of the deep sigmoidal
+network of neural autoregressive flows.
 """
 
 from __future__ import annotations
@@ -42,10 +45,18 @@ def mixture_logit(
     log_weights, means, log_scales = components
     u = (x[..., tf.newaxis] - means) * tf.exp(-log_scales)
     above, below = tf.nn.softplus(u), tf.nn.softplus(-u)
-    log_cdf = tf.reduce_logsumexp(log_weights - below, -1)
-    log_survival = tf.reduce_logsumexp(log_weights - above, -1)
-    log_density = tf.reduce_logsumexp(log_weights - above - below - log_scales, -1)
-    return log_cdf - log_survival, log_density - log_cdf - log_survival
+    log_shares, log_cdf = _shares(log_weights - below)
+    log_shares_above, log_survival = _shares(log_weights - above)
+    log_slopes = tf.concat([log_shares - above - log_scales, log_shares_above - below - log_scales], -1)
+    return log_cdf - log_survival, tf.reduce_logsumexp(log_slopes, -1)
+
+
+def _shares(log_parts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The logarithms of each part's share in their sum, and of the sum."""
+    largest = tf.stop_gradient(tf.reduce_max(log_parts, -1, keepdims=True))
+    relative = log_parts - largest
+    log_total = tf.reduce_logsumexp(relative, -1, keepdims=True)
+    return relative - log_total, tf.squeeze(largest + log_total, -1)
 
 
 def inverse_mixture_logit(

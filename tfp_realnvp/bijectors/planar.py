@@ -8,18 +8,22 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.bisection import inverse_by_bisection
 
+# Of |w|^2.
+_LEAST_SQUARE = 1e-6
+
 
 class Planar(Bijector):
     """Pushes and pulls along one direction, by a step across a plane.
 
         forward:  z = x + u tanh(w.x + b),   u = v + (softplus(w.v) - 1 - w.v) w / |w|^2
         inverse:  x = z - u tanh(a),         a the root of a + (w.u) tanh(a) = w.z + b
-        log|det df/dx| = log(1 + (w.u) (1 - tanh(a)^2)),   a = w.x + b
+        log|det df/dx| = log(tanh(a)^2 + (1 + w.u) / cosh(a)^2),   a = w.x + b
 
-    `v`, `w` and `b` are learned; `u` has `w.u > -1`, without which the map would not be invertible. Forward is a closed
-    form. The inverse finds its root by bisection, in 32 cheap steps (64 in float64) to 2^-32 of a bracket of width
-    `2 |w.u|`; no solver fails. For variational inference, where samples are drawn and scored, put `tfb.Invert` of it
-    into a flow: sampling is the closed form then.
+    `v`, `w` and `b` are learned; `u` has `w.u > -1`, without which the map would not be invertible. Where `|w| < 1e-3`
+    the denominator is 1e-6, unless `w.v` is so negative that `u` needs all of it. Forward is a closed form. The inverse
+    finds its root by bisection, in 32 cheap steps (64 in float64) to 2^-32 of a bracket of width `2 |w.u|`; no solver
+    fails. For variational inference, where samples are drawn and scored, put `tfb.Invert` of it into a flow: sampling
+    is the closed form then.
 
     Args:
       size: of an event, a vector.
@@ -67,30 +71,41 @@ class Planar(Bijector):
         )
 
     def _weights(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """w, u and w.u."""
+        """w, u and 1 + w.u."""
         if x.shape[-1] != self.size:
             raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
         w, v = tf.convert_to_tensor(self.direction.value), self.push.value
         along, square = tf.reduce_sum(w * v), tf.reduce_sum(w * w)
-        allowed = tf.nn.softplus(along) - 1
-        return w, v + (allowed - along) * w / square, allowed
+        tiny = tf.constant(np.finfo(x.dtype.as_numpy_dtype).tiny, x.dtype)
+        # 1 + w.u, kept as it is: the 1 would round it away.
+        above = tf.maximum(tf.nn.softplus(along), tiny)
+        missing = above - 1 - along
+        # Of a direction near 0, w.v above -1 is allowed already, and w / |w|^2 has no limit: v is taken as it is.
+        least = tf.where(missing > 0, tiny, tf.constant(_LEAST_SQUARE, x.dtype))
+        given = missing / tf.maximum(square, least)
+        return w, v + given * w, tf.where(square < least, 1 + along + given * tf.minimum(square, least), above)
 
     def _forward_and_log_det(self, x, context, training):
-        w, u, along = self._weights(x)
-        step = tf.tanh(tf.linalg.matvec(x, w) + self.offset.value)
-        return x + step[:, tf.newaxis] * u, tf.math.log1p(along * (1 - step**2))
+        w, u, above = self._weights(x)
+        a = tf.linalg.matvec(x, w) + self.offset.value
+        return x + tf.tanh(a)[:, tf.newaxis] * u, tf.math.log(_slope(a, above))
 
     def _inverse_and_log_det(self, z, context, training):
-        w, u, along = self._weights(z)
-        step = tf.tanh(_root(tf.linalg.matvec(z, w) + self.offset.value, along))
-        return z - step[:, tf.newaxis] * u, -tf.math.log1p(along * (1 - step**2))
+        w, u, above = self._weights(z)
+        a = _root(tf.linalg.matvec(z, w) + self.offset.value, above)
+        return z - tf.tanh(a)[:, tf.newaxis] * u, -tf.math.log(_slope(a, above))
 
 
-def _root(y: tf.Tensor, along: tf.Tensor) -> tf.Tensor:
-    """The `a` of which `a + along * tanh(a)` is `y`, for `along > -1`: the left side then rises with `a`."""
+def _slope(a: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
+    """`1 + (above - 1) (1 - tanh(a)^2)`, as a sum of what is positive."""
+    decay = tf.exp(-2 * tf.abs(a))
+    return tf.tanh(a) ** 2 + above * 4 * decay / (1 + decay) ** 2
+
+
+def _root(y: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
+    """The `a` for which `a + (above - 1) tanh(a)` is `y`; with `above > 0` the left side increases in `a`."""
 
     def value_and_slope(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        step = tf.tanh(a)
-        return a + along * step, 1 + along * (1 - step**2)
+        return a + (above - 1) * tf.tanh(a), _slope(a, above)
 
-    return inverse_by_bisection(value_and_slope, y, y - tf.abs(along), y + tf.abs(along))
+    return inverse_by_bisection(value_and_slope, y, y - tf.abs(above - 1), y + tf.abs(above - 1))

@@ -66,31 +66,37 @@ class Radial(Bijector):
         )
 
     def _weights(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What lies between `x` and the centre, its length, alpha and beta."""
+        """The vector from the centre to `x`, its length, alpha and alpha + beta."""
         if x.shape[-1] != self.size:
             raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
-        alpha = tf.nn.softplus(self.raw_alpha.value)
-        beta = tf.nn.softplus(self.raw_beta.value) - alpha
         away = x - self.center.value
-        # At the centre the length has no gradient; here it has one of 0.
-        square = tf.reduce_sum(away**2, -1)
-        return away, tf.sqrt(tf.maximum(square, tf.constant(np.finfo(x.dtype.as_numpy_dtype).tiny))), alpha, beta
+        # Relative to the largest entry no square overflows. At the centre the length has no gradient; here it has 0.
+        least = tf.constant(np.sqrt(np.finfo(x.dtype.as_numpy_dtype).tiny), x.dtype)
+        largest = tf.maximum(tf.stop_gradient(tf.reduce_max(tf.abs(away), -1)), least)
+        squares = tf.reduce_sum((away / largest[:, tf.newaxis]) ** 2, -1)
+        length = largest * tf.sqrt(tf.maximum(squares, tf.ones_like(squares)))
+        return away, length, tf.nn.softplus(self.raw_alpha.value), tf.nn.softplus(self.raw_beta.value)
 
     def _forward_and_log_det(self, x, context, training):
-        away, r, alpha, beta = self._weights(x)
-        return self.center.value + self._growth(r, alpha, beta)[:, tf.newaxis] * away, self._log_det(r, alpha, beta)
+        away, r, alpha, total = self._weights(x)
+        growth, log_det = self._growth_and_log_det(r, alpha, total)
+        return self.center.value + growth[:, tf.newaxis] * away, log_det
 
     def _inverse_and_log_det(self, z, context, training):
-        away, big_r, alpha, beta = self._weights(z)
-        half = (big_r - alpha - beta) / 2
-        root = tf.sqrt(half**2 + alpha * big_r)
+        away, big_r, alpha, total = self._weights(z)
+        half = (big_r - total) / 2
+        # sqrt(half^2 + alpha R), relative to the larger of the two, so that no square overflows.
+        other = tf.sqrt(alpha * big_r)
+        largest = tf.stop_gradient(tf.maximum(tf.abs(half), other))
+        root = largest * tf.sqrt((half / largest) ** 2 + (other / largest) ** 2)
         # The one of two equal forms that does not subtract what is nearly equal.
-        r = tf.where(half > 0, half + root, alpha * big_r / (root - half))
-        return self.center.value + away / self._growth(r, alpha, beta)[:, tf.newaxis], -self._log_det(r, alpha, beta)
+        is_beyond = half > 0
+        r = tf.where(is_beyond, half + root, alpha * big_r / tf.where(is_beyond, root, root - half))
+        growth, log_det = self._growth_and_log_det(r, alpha, total)
+        return self.center.value + away / growth[:, tf.newaxis], -log_det
 
-    def _growth(self, r: tf.Tensor, alpha: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        return 1 + beta / (alpha + r)
-
-    def _log_det(self, r: tf.Tensor, alpha: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        across = (self.size - 1) * tf.math.log(self._growth(r, alpha, beta))
-        return across + tf.math.log1p(alpha * beta / (alpha + r) ** 2)
+    def _growth_and_log_det(self, r: tf.Tensor, alpha: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`g` and the log-det, from sums of what is positive: `alpha + beta` may be far below rounding of either."""
+        near, far, added = alpha / (alpha + r), r / (alpha + r), total / (alpha + r)
+        growth = far + added
+        return growth, (self.size - 1) * tf.math.log(growth) + tf.math.log(far * (1 + near) + near * added)

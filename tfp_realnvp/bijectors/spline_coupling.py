@@ -94,8 +94,17 @@ class SplineCoupling(Coupling):
 
     def _entrywise(self, x, parameters):
         spline = self._spline(*parameters)
-        return spline.forward(x), spline.forward_log_det_jacobian(x, event_ndims=0)
+        return self._within_bound(x, spline.forward, spline.forward_log_det_jacobian)
 
     def _entrywise_inverse(self, z, parameters):
         spline = self._spline(*parameters)
-        return spline.inverse(z), spline.inverse_log_det_jacobian(z, event_ndims=0)
+        return self._within_bound(z, spline.inverse, spline.inverse_log_det_jacobian)
+
+    def _within_bound(
+        self, x: tf.Tensor, function: Callable[..., tf.Tensor], log_slope: Callable[..., tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The spline where there is one; far beyond it the spline's polynomials would overflow in the gradient."""
+        is_within = tf.abs(x) <= self.bound
+        within = tf.where(is_within, x, tf.zeros_like(x))
+        y, log_slope_within = function(within), log_slope(within, event_ndims=0)
+        return tf.where(is_within, y, x), tf.where(is_within, log_slope_within, tf.zeros_like(x))
