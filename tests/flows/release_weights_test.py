@@ -99,6 +99,18 @@ class LoadReleaseWeightsTest(parameterized.TestCase):
         for old, new in zip(before, distribution.variables, strict=True):
             np.testing.assert_array_equal(old, new)
 
+    def test_without_skips(self):
+        distribution = _flow(use_skips=False)
+        with self.assertRaisesRegex(ValueError, r"not in the flow: \['scale_0/coupling_0/resnet/skip_0/"):
+            nvp.load_release_weights(distribution, _WEIGHTS)
+        weights = {name: value for name, value in _WEIGHTS.items() if "/skip_" not in name}
+        nvp.load_release_weights(distribution, weights)
+        self.assertLen(distribution.variables, len(weights))
+        network = distribution.flow.bijectors[1].conditioner
+        np.testing.assert_array_equal(
+            network.convs_2[1].direction, weights["scale_0/coupling_0/resnet/block_1/out/weights"]
+        )
+
     @parameterized.parameters(dict(scales=1), dict(scales=1, batch_norm=False))
     def test_another_architecture_is_refused(self, **settings):
         with self.assertRaisesRegex(ValueError, "expected"):

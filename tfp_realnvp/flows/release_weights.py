@@ -20,7 +20,7 @@ def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, n
 
     Args:
       distribution: an image flow in the release's layout: `real_nvp(...)` of the same event shape, scales, width and
-        blocks, with all else at its default.
+        blocks, with all else at its default. `use_skips=False` is the release's program without skips.
       weights: arrays under the release's names.
 
     Raises:
@@ -62,7 +62,6 @@ def _network_variables(prefix: str, network: ResidualNetwork) -> Iterator[tuple[
     norms = {f"{prefix}/bn_in": network.norm_in, f"{prefix}/resnet/bn_pre_out": network.norm_out}
     convolutions = {
         f"{prefix}/resnet/h_in": network.conv_in,
-        f"{prefix}/resnet/skip_in": network.skips[0],
         f"{prefix}/resnet/out": network.conv_out,
     }
     for i in range(network.blocks):
@@ -70,7 +69,9 @@ def _network_variables(prefix: str, network: ResidualNetwork) -> Iterator[tuple[
         norms[f"{prefix}/resnet/block_{i}/bn_0"] = network.norms_2[i]
         convolutions[f"{prefix}/resnet/block_{i}/h_0"] = network.convs_1[i]
         convolutions[f"{prefix}/resnet/block_{i}/out"] = network.convs_2[i]
-        convolutions[f"{prefix}/resnet/skip_{i}"] = network.skips[i + 1]
+    # None where the last block alone feeds the output, as with the release's `skip=False`.
+    for i, skip in enumerate(network.skips):
+        convolutions[f"{prefix}/resnet/skip_{i - 1 if i else 'in'}"] = skip
     for name, norm in norms.items():
         yield f"{name}/beta", norm.beta
         yield f"{name}/mean", norm.moving_mean
