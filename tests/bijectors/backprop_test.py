@@ -103,6 +103,27 @@ class _Test(parameterized.TestCase):
         self.assert_same_as_store(make, mode, x, context, training, _WRAPS[wrap])
 
 
+class SecondGradientTest(parameterized.TestCase):
+    @parameterized.product(mode=_MODES, wrap=("eager", "graph"))
+    def test_is_refused(self, mode, wrap):
+        flow = nvb.Chain([registry.built("split", "float64")], backprop=mode)
+        flow._first_stored = lambda: 1
+        x = registry.BY_NAME["split"].events([1], "float64")
+
+        def second(x):
+            with tf.GradientTape() as outer:
+                outer.watch(x)
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    z = flow.forward_and_log_det(x)[0]
+                gradient = inner.gradient(z, x)
+            return outer.gradient(gradient, x)
+
+        # Autograph raises an error of its own, with this one's message.
+        with self.assertRaisesRegex(Exception, "expected one gradient of a chain .* got a second: build it with"):
+            _WRAPS[wrap](second)(x)
+
+
 class LastCouplingsTest(_Test):
     """Of "remat", with the last couplings stored as they are."""
 

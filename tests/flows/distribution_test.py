@@ -67,14 +67,14 @@ class FlowDistributionTest(parameterized.TestCase):
                 with self.subTest(name):
                     counts[:] = [0] * len(counts)
                     function()
-                    is_forward = name == "log_prob"
-                    expected = entry.forward_evaluations if is_forward else entry.inverse_evaluations
+                    expected = entry.forward_evaluations if name == "log_prob" else entry.inverse_evaluations
+                    of_pixels = registry.parts(distribution.flow, nvp.bijectors.DequantizedLogit)
+                    if name == "sample_and_log_prob" and of_pixels:
+                        expected += entry.forward_evaluations  # Of the sample as it was rounded.
                     self.assertEqual(counts, [expected] * len(counts))
 
     @parameterized.named_parameters(_FLOWS)
     def test_samples_have_the_density_they_are_said_to_have(self, entry):
-        # In float64: at random weights many a pixel is so near the edge of the support that float32
-        # rounds it to another density.
         distribution = _distribution(entry.name, "float64")
         given = _given(entry, [3], "float64")
         x, log_prob = distribution.experimental_sample_and_log_prob(3, seed=(1, 2), **given)
@@ -82,6 +82,12 @@ class FlowDistributionTest(parameterized.TestCase):
         self.assertEqual(x.shape, [3, *entry.event_shape])
         np.testing.assert_allclose(distribution.log_prob(x, **given), log_prob, rtol=1e-6)
         np.testing.assert_array_equal(x, distribution.sample(3, seed=(1, 2), **given))
+
+    def test_samples_at_the_edge_of_the_support_have_the_density_of_what_they_are_rounded_to(self):
+        # At random weights most pixels are so near the edge that float32 rounds them to another density.
+        distribution = _distribution("real_nvp_two_scales")
+        x, log_prob = distribution.experimental_sample_and_log_prob(3, seed=(1, 2))
+        np.testing.assert_array_equal(distribution.log_prob(x), log_prob)
 
     @parameterized.parameters("real_nvp_two_scales", "real_nvp_pair")
     def test_sample_shapes(self, name):
@@ -215,6 +221,40 @@ class FlowDistributionTest(parameterized.TestCase):
         np.testing.assert_allclose(log_prob, expected, rtol=1e-5)
         self.assertEqual(distribution.prob(x)[1], 0)
         for gradient in tape.gradient(loss, distribution.trainable_variables):
+            self.assertTrue(np.all(np.isfinite(gradient)))
+
+    # Of every kind one, on the whole real line.
+    @parameterized.named_parameters(
+        {entry.factory: (entry.name, entry) for entry in registry.FLOWS if entry.levels is None}.values()
+    )
+    def test_large_events_have_a_density_or_none(self, entry):
+        distribution = _distribution(entry.name)
+        sizes = np.array([1, 1e3, 1e10, 1e30, 3e38])
+        x = np.stack([np.resize([size, -size], entry.event_shape) for size in sizes]).astype(np.float32)
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = distribution.log_prob(x, **_given(entry, [len(sizes)]))
+        self.assertTrue(np.isfinite(log_prob[0]))
+        self.assertEqual(log_prob[-1], -np.inf)
+        self.assertTrue(np.all(np.asarray(log_prob) < np.inf))
+        gradients = tape.gradient(log_prob, [x, *distribution.trainable_variables])
+        np.testing.assert_array_equal(gradients[0][-1], np.zeros(entry.event_shape))
+        for gradient, variable in zip(gradients, ["events", *distribution.trainable_variables], strict=True):
+            self.assertTrue(np.all(np.isfinite(gradient)), variable)
+
+    @parameterized.named_parameters(("eager", lambda function: function), ("graph", tf.function))
+    def test_outside_the_support_of_a_bijector_of_tfp_there_is_no_density(self, wrap):
+        coupling = registry.built("affine_coupling_alternating_0")
+        flow = nvp.bijectors.Chain([tfb.Invert(tfb.Softplus()), coupling])
+        distribution = nvp.FlowDistribution(flow, [5])
+        x = tf.constant([[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, -2.0, 3.0, 4.0, 5.0]])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = wrap(distribution.log_prob)(x)
+        np.testing.assert_array_equal(np.isfinite(log_prob), [True, False])
+        self.assertEqual(log_prob[1], -np.inf)
+        for gradient in tape.gradient(log_prob, [x, *distribution.trainable_variables]):
             self.assertTrue(np.all(np.isfinite(gradient)))
 
     def test_outside_the_support_there_is_no_density(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
@@ -44,8 +45,8 @@ class Chain(Bijector):
         In the last two, a conditioner whose activations are not held is evaluated once more for a step, in the mode and
         with the moving moments and dropout seeds of the first time. The outermost chain decides for all within.
         Gradients reach the input, the context and variables, and no tensor that a layer was made of; neither do they
-        reach losses that a conditioner adds for itself. There is no second gradient, and the inverse pass always
-        stores.
+        reach losses that a conditioner adds for itself. A gradient of the gradient is a `LookupError`. The inverse
+        pass always stores.
       validate_args: see `Bijector`.
       name: the bijector's name.
 
@@ -178,8 +179,10 @@ class Chain(Bijector):
             def gradient(dz: tf.Tensor, dlog_det: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
                 backward = Backward(context, training, inverts)
                 _, dx = self._backward_of(bijectors, z, kept, dz, dlog_det, backward)
-                inputs = [dx, backward.context_gradient][: 1 + len(contexts)]
-                return inputs if variables is None else (inputs, [backward.gradient_of(v) for v in variables])
+                inputs = [_differentiated_once(g) for g in (dx, backward.context_gradient)[: 1 + len(contexts)]]
+                if variables is None:
+                    return inputs
+                return inputs, [_differentiated_once(backward.gradient_of(v)) for v in variables]
 
             return (z, log_det), gradient
 
@@ -219,20 +222,36 @@ class Chain(Bijector):
             return bijector._forward_and_log_det(x, context, training)
         if isinstance(bijector, _Invert):
             return self._inverse_of(bijector.bijector, x, context, training)
-        x = tf.identity(x)  # TFP's cache may still hold what older weights made of the very tensor.
+        # A new tensor, since TFP's cache may still hold what older weights made of this one.
+        x = tf.identity(x) if bijector.is_constant_jacobian else _with_finite_gradient(x)
         z = bijector.forward(x)  # First, and held: the log-det then comes from TFP's cache.
         log_det = bijector.forward_log_det_jacobian(x, event_ndims=self.forward_min_event_ndims)
-        return z, self._of_each_part(log_det, x)
+        return self._inside_support(bijector, z, self._of_each_part(log_det, x))
 
     def _inverse_of(self, bijector, z, context, training):
         if isinstance(bijector, Bijector):
             return bijector._inverse_and_log_det(z, context, training)
         if isinstance(bijector, _Invert):
             return self._forward_of(bijector.bijector, z, context, training)
-        z = tf.identity(z)
+        z = tf.identity(z) if bijector.is_constant_jacobian else _with_finite_gradient(z)
         x = bijector.inverse(z)
         log_det = bijector.inverse_log_det_jacobian(z, event_ndims=self.forward_min_event_ndims)
-        return x, self._of_each_part(log_det, z)
+        return self._inside_support(bijector, x, self._of_each_part(log_det, z))
+
+    def _inside_support(
+        self, bijector: tfp.bijectors.Bijector, y: tf.Tensor, log_det: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Outside the support of one of TFP's, where it gives NaN, a log-det of -inf and entries of 0.
+
+        Later layers and their gradients are finite then. A linear map is defined everywhere.
+        """
+        if bijector.is_constant_jacobian:
+            return y, log_det
+        inside = tf.math.is_finite(y)
+        axes = list(range(y.shape.rank - self.forward_min_event_ndims, y.shape.rank))
+        is_defined = tf.reduce_all(inside, axes) & tf.math.is_finite(log_det)
+        y = tf.where(inside, y, tf.zeros([], y.dtype))
+        return y, tf.where(is_defined, log_det, tf.constant(-math.inf, log_det.dtype))
 
     def _of_each_part(self, log_det: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Repeats a log-det that TFP gives once where all events have the same."""
@@ -243,3 +262,21 @@ class Chain(Bijector):
         if self.forward_min_event_ndims == 0:
             return log_det
         return tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))
+
+
+def _differentiated_once(gradient: tf.Tensor | None) -> tf.Tensor | None:
+    """`gradient`, whose own gradient is an error: the backward pass is not made of what the forward pass computed."""
+    if gradient is None:
+        return None
+    message = 'expected one gradient of a chain that holds no activations, got a second: build it with backprop="store"'
+    return tf.raw_ops.PreventGradient(input=gradient, message=message)
+
+
+@tf.custom_gradient
+def _with_finite_gradient(x: tf.Tensor):
+    """`x`, with a gradient of 0 in entries where it is not finite: those are outside the support of what follows."""
+
+    def gradient(dx: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.math.is_finite(dx), dx, tf.zeros_like(dx))
+
+    return tf.identity(x), gradient

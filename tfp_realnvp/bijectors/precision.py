@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.variables import keras_parts
+
 _HALF = ("float16", "bfloat16")
 _keeps_half = contextvars.ContextVar("keeps_half", default=False)
 # Of a layer that inference passes have lent another policy: how many of them, and its own policy.
@@ -27,12 +29,10 @@ def call_conditioner(
     rounding, and in half precision the next conditioner would round that to another number, a step of 2^-8 away.
     """
     given = {} if context is None else {"context": context}
-    if not isinstance(conditioner, keras.layers.Layer):
+    if isinstance(conditioner, keras.layers.Layer):
+        given["training"] = training
+    with contextlib.nullcontext() if training else inference_precision(conditioner):
         return conditioner(x, **given)
-    if training:
-        return conditioner(x, training=True, **given)
-    with inference_precision(conditioner):
-        return conditioner(x, training=False, **given)
 
 
 @contextlib.contextmanager
@@ -59,13 +59,15 @@ def half_precision_inference() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def inference_precision(layer: keras.layers.Layer) -> Iterator[None]:
-    """Within it, `layer` and the layers in it have the policies of inference mode."""
+def inference_precision(conditioner: Callable[..., tf.Tensor]) -> Iterator[None]:
+    """Within it, the Keras layers of a conditioner have the policies of inference mode."""
     if _keeps_half.get():
         yield
         return
+    layers = [part for part in keras_parts(conditioner) if isinstance(part, keras.layers.Layer)]
+    layers = dict.fromkeys(within for layer in layers for within in layer._flatten_layers())
     with _LOCK:
-        parts = [part for part in layer._flatten_layers() if part in _lent or _is_mixed(part.dtype_policy)]
+        parts = [part for part in layers if part in _lent or _is_mixed(part.dtype_policy)]
         for part in parts:
             passes, policy = _lent.get(part, (0, part.dtype_policy))
             _lent[part] = passes + 1, policy

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import Bijector
+from tfp_realnvp.bijectors import Bijector, DequantizedLogit
 from tfp_realnvp.bijectors.variables import FollowsKeras
 
 tfd = tfp.distributions
@@ -30,7 +30,11 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
       any other keyword is refused.
     * One evaluation of each conditioner, and no result kept from before weights changed.
     * Integers, for which a density means nothing, are refused, not cast.
-    * Where an event holds a NaN or an infinity, `log_prob` is -inf, and an error under `validate_args`.
+    * `log_prob` is -inf, with a gradient of 0, where an event has no density: it holds a NaN, an infinity or a number
+      beyond 2^-12 of the largest of the dtype, lies outside the support, or its latent or density overflows. It is
+      never NaN or +inf. Under `validate_args` a NaN or an infinity is an error.
+    * `experimental_sample_and_log_prob` of pixels gives the density of the sample as it was rounded, from another
+      forward pass: a logit far from 0 lies on the last number before the edge of the support.
 
     Args:
       flow: a bijector from data to latent.
@@ -110,14 +114,17 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
         return value
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
-        finite = tf.math.is_finite(x)
         if self.validate_args:
-            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(finite), ["expected finite events", x])]):
+            finite = tf.reduce_all(tf.math.is_finite(x))
+            with tf.control_dependencies([tf.debugging.Assert(finite, ["expected finite events", x])]):
                 x = tf.identity(x)
-        z, log_det = self.flow.forward_and_log_det(tf.where(finite, x, tf.zeros([], x.dtype)), context)
+        # Replaced before the flow, not after: what overflows in a network would make its gradients NaN. So would the
+        # largest numbers, since a network adds many of them.
+        in_range = tf.abs(x) <= x.dtype.max / 2**12
+        z, log_det = self.flow.forward_and_log_det(tf.where(in_range, x, tf.zeros([], x.dtype)), context)
         log_prob = self.distribution.log_prob(z) + self._for_each_event(log_det)
-        all_finite = tf.reduce_all(finite, axis=list(range(-self.event_shape.rank, 0)))
-        return tf.where(all_finite, log_prob, tf.constant(-np.inf, log_prob.dtype))
+        all_in_range = tf.reduce_all(in_range, axis=list(range(-self.event_shape.rank, 0)))
+        return _or_minus_infinity(all_in_range, log_prob)
 
     def _call_sample_n(
         self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
@@ -130,12 +137,19 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         z = self.distribution.sample(sample_shape, seed=seed)
         x, log_det = self.flow.inverse_and_log_det(z, context)
-        return x, self.distribution.log_prob(z) - self._for_each_event(log_det)
+        if any(isinstance(part, DequantizedLogit) for part in (self.flow, *self.flow.submodules)):
+            return x, self._log_prob(x, context)
+        return x, _or_minus_infinity(True, self.distribution.log_prob(z) - self._for_each_event(log_det))
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums what a flow whose events are parts of ours, such as an elementwise one, gave for each part."""
         parts = self.event_shape.rank - self.flow.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-parts, 0)))
+
+
+def _or_minus_infinity(has_density: tf.Tensor | bool, log_prob: tf.Tensor) -> tf.Tensor:
+    """`log_prob` where there is a density and the number is finite."""
+    return tf.where(has_density & tf.math.is_finite(log_prob), log_prob, tf.constant(-np.inf, log_prob.dtype))
 
 
 def _split_context(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
