@@ -8,12 +8,13 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp
 
+_PATHS = {"paths"}  # A file below all rooms that read or write.
 _BOTTOM = {"bijectors", "conditioners", "storage"}
 _MIDDLE = {"flows", "data"}
 _BELOW = {
     **{room: set() for room in _BOTTOM},
-    **{room: _BOTTOM for room in _MIDDLE},
-    **{room: _MIDDLE | _BOTTOM for room in ("training", "evaluation", "serving")},
+    **{room: _BOTTOM | _PATHS for room in _MIDDLE},
+    **{room: _MIDDLE | _BOTTOM | _PATHS for room in ("training", "evaluation", "serving")},
 }
 _PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfp_realnvp import paths
+
 _FILE = pathlib.Path(__file__).with_name("digits.npz")
 _SIZES = {"train": 1297, "validation": 200, "test": 300}
 
@@ -79,11 +81,15 @@ def prepared(data_dir: str | os.PathLike | None = None) -> tfds.core.DatasetBuil
 
 
 def _prepared_in(data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
-    builder = Digits(data_dir=data_dir)
+    builder = _builder(data_dir)
     if not builder.is_prepared():
         _prepare(builder.data_path)
-        builder = Digits(data_dir=data_dir)  # A builder reads at its start what there is.
+        builder = _builder(data_dir)  # A builder reads at its start what there is.
     return builder
+
+
+def _builder(data_dir: str | os.PathLike | None) -> Digits:
+    return Digits(data_dir=None if data_dir is None else paths.for_tfds(data_dir))
 
 
 def _prepare(path: os.PathLike) -> None:

@@ -2,12 +2,12 @@
 
 import difflib
 import os
-import pathlib
 import re
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfp_realnvp import paths
 from tfp_realnvp.data import digits, image_folder, sets
 from tfp_realnvp.data.pipeline import ImageData
 from tfp_realnvp.data.records import TFDSRecords, tfds_warnings_silenced
@@ -75,7 +75,7 @@ def load(
     if image_size is not None and image_size < 1:
         raise ValueError(f"expected an image_size of 1 pixel or more, got {image_size}")
     if data_dir is not None:
-        data_dir = os.path.expanduser(data_dir)  # TFDS would not, nor the shell in --data_dir=~/x.
+        data_dir = paths.local_or_remote(data_dir)
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
         return _folder(name, path, image_size, labels)
@@ -87,7 +87,7 @@ def load(
     shape = _shape(name, builder.info.features, recipe)
     classes = _classes(name, builder.info.features) if labels else None
     if not builder.is_prepared():
-        where = builder.data_dir_root
+        where = data_dir or builder.data_dir_root
         raise DataNotFoundError(
             f"{name} is not in {where}: give the TFDS directory that has it (--data_dir=DIR), or"
             f" prepare it where there is a network: tfds build {name} --data_dir={where}"
@@ -108,7 +108,7 @@ def load(
 def _folder(name: str, path: str, image_size: int | None, labels: bool) -> ImageData:
     if labels:
         raise ValueError(f"{name}: expected an image set with labels, got a folder of images, which has none")
-    folder = pathlib.Path(path).expanduser()  # The shell would not in --dataset=folder:~/x.
+    folder = paths.local(path)
     if not os.path.exists(folder):  # Which says so of a name that is too long, too.
         raise DataNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
@@ -126,7 +126,7 @@ def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.Dataset
     if not _NAME.fullmatch(name):  # TFDS would look in the network for "huggingface:mnist".
         raise _unknown(name, data_dir)
     try:
-        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        return tfds.builder(name, data_dir=data_dir and paths.for_tfds(data_dir), try_gcs=False)
     except (ValueError, AssertionError):  # No such set or configuration; no such version.
         raise _unknown(name, data_dir) from None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp import paths
 from tfp_realnvp.data import array_file, csv_file, sets
 from tfp_realnvp.data.loading import DataNotFoundError
 from tfp_realnvp.data.published_tables import TABLES
@@ -97,7 +98,7 @@ def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) 
 
 def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> VectorData:
     array_name = None
-    if not os.path.exists(pathlib.Path(path).expanduser()) and ":" in path:
+    if not paths.local(path).exists() and ":" in path:
         path, _, array_name = path.rpartition(":")
     file = _existing(path)
     arrays = array_file.read_table(file, array_name)
@@ -116,17 +117,17 @@ def _published(name: str, data_dir: str | os.PathLike | None) -> VectorData:
     files = " and ".join(table.files)
     if data_dir is None:
         raise DataNotFoundError(f"{name}: give the folder that has {files} (--data_dir=DIR): {table.origin}")
-    folder = pathlib.Path(data_dir).expanduser()
+    folder = paths.local(data_dir)
     for place in (folder, folder / "tabular"):
-        paths = [place / file for file in table.files]
-        if all(path.is_file() for path in paths):
-            splits = table.read(*paths)
+        found = [place / file for file in table.files]
+        if all(path.is_file() for path in found):
+            splits = table.read(*found)
             return _assembled(name, splits, lambda column: f"{name}, column {column + 1} as prepared")
     raise DataNotFoundError(f"{name} is not in {folder}: expected {files} there: {table.origin}")
 
 
 def _existing(path: str) -> pathlib.Path:
-    found = pathlib.Path(path).expanduser()  # The shell would not in --dataset=csv:~/x.
+    found = paths.local(path)
     if os.path.isdir(found):
         raise DataNotFoundError(f"expected a file, got the folder {found}")
     if not os.path.exists(found):  # Which says so of a name that is too long, too.

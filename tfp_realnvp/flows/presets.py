@@ -35,6 +35,9 @@ FLOWS = {
     factory.__name__: factory
     for factory in (real_nvp, glow, flowpp, spline_coupling, nice, maf, iaf, naf, planar, radial)
 }
+# Settings that do nothing for events of the other kind, though a factory of flows over both takes them.
+FOR_IMAGES = ("scales", "width", "blocks", "rho", "l2", "flip", "sample_every")
+FOR_VECTORS = ("couplings", "hidden")
 
 
 @dataclasses.dataclass(frozen=True)

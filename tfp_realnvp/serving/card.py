@@ -8,6 +8,7 @@ import shutil
 
 import tensorflow as tf
 
+from tfp_realnvp import paths
 from tfp_realnvp.serving.export import describe
 
 # What may be said of a set in a sentence, by its TFDS name; others are to be added to the card by hand.
@@ -105,7 +106,8 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
 
 def signature_table(version: pathlib.Path) -> list[str]:
     """The lines of a table of an export's signatures."""
-    signatures = tf.saved_model.load(str(version)).signatures
+    with paths.plain(version) as plain:
+        signatures = tf.saved_model.load(plain).signatures
     rows = ["| signature | inputs | outputs |", "|---|---|---|"]
     for name in sorted(signatures):
         function = signatures[name]

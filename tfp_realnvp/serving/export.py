@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp import storage
+from tfp_realnvp import paths, storage
 from tfp_realnvp.bijectors.precision import inference_precision
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
@@ -142,7 +142,7 @@ def publish(
             name = str(version or max(versions(local), default=0) + 1)
             try:
                 _rename(model, local / name)
-                return pathlib.Path(folder) / name
+                return paths.local(folder) / name
             except FileExistsError:
                 if version is not None:
                     raise  # Otherwise another export was faster: the next number.
@@ -216,7 +216,7 @@ def _written(
 def _local(path: str | os.PathLike) -> pathlib.Path:
     if "://" in os.fspath(path):
         raise ValueError(f"expected a path on a local disk, got {path}: export there, and copy the folder")
-    return pathlib.Path(os.path.abspath(path))
+    return pathlib.Path(os.path.abspath(paths.local(path)))
 
 
 def _refuse_existing(path: pathlib.Path) -> None:
@@ -235,7 +235,7 @@ def _rename(model: pathlib.Path, path: pathlib.Path) -> None:
 
 def versions(folder: str | os.PathLike) -> list[int]:
     """The versions of a model that a folder holds, in order."""
-    return sorted(named_versions(folder))
+    return sorted(named_versions(paths.local(folder)))
 
 
 def named_versions(folder: str | os.PathLike) -> dict[int, str]:
@@ -250,7 +250,7 @@ def describe(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
       FileNotFoundError: when there is no export of this package at `path`.
     """
-    file = pathlib.Path(path) / _EXTRA / _DESCRIPTION
+    file = paths.local(path) / _EXTRA / _DESCRIPTION
     if not file.is_file():
         raise FileNotFoundError(f"expected an export of tfp_realnvp with {_EXTRA}/{_DESCRIPTION} in {path}, found none")
     return json.loads(file.read_text())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import pathlib
 import tempfile
 
 import tensorflow as tf
 
+from tfp_realnvp import paths
 from tfp_realnvp.serving.export import describe
 
 
@@ -39,13 +39,15 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
     interpreter.get_signature_runner("log_prob")(images=np.full([1, 8, 8, 1], 3.5, np.float32))
     ```
     """
+    path, file = paths.local(path), paths.local(file)
     about = describe(path)
     if about["context_size"] or about["labels"]:
         raise ValueError(f"expected a flow that takes no context, got a conditional one in {path}")
     event_shape = about["event_shape"]
     events = "images" if len(event_shape) == 3 else "vectors"
     module = tf.Module()
-    module.served = served = tf.saved_model.load(str(path))
+    with paths.plain(path) as plain:
+        module.served = served = tf.saved_model.load(plain)
     entropy = 0.5 * math.prod(event_shape) * math.log(2 * math.pi)
     # Without TFP, whose normal distribution converts to operations that LiteRT lacks.
     axes = list(range(1, 1 + len(event_shape)))
@@ -67,7 +69,6 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
         tf.saved_model.save(module, folder, signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         content = converter.convert()
-    file = pathlib.Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.write_bytes(content)

@@ -7,6 +7,7 @@ import pathlib
 
 import tensorflow as tf
 
+from tfp_realnvp import paths
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving.export import describe, named_versions
 from tfp_realnvp.serving.saved_flow import SavedFlow
@@ -37,8 +38,10 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     """
     path = version_path(path)
     description = describe(path)
+    with paths.plain(path) as plain:
+        module = tf.saved_model.load(plain)
     flow = SavedFlow(
-        tf.saved_model.load(str(path)),
+        module,
         event_ndims=len(description["event_shape"]),
         context_size=description["context_size"] or description["labels"],
         split_orders=description.get("split_orders"),
@@ -50,6 +53,6 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
 
 def version_path(path: str | os.PathLike) -> pathlib.Path:
     """The path of a version: the path itself, or that of a model's highest."""
-    path = pathlib.Path(path)
+    path = paths.local(path)
     found = {} if (path / "saved_model.pb").exists() else named_versions(path)
     return path / found[max(found)] if found else path

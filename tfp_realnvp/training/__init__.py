@@ -5,10 +5,11 @@ from tfp_realnvp.training.average import WeightAverage
 from tfp_realnvp.training.checkpoint import CheckpointError, latest, restore
 from tfp_realnvp.training.density_model import compiles_by_default
 from tfp_realnvp.training.folder import open_run, read_config
-from tfp_realnvp.training.loop import InterruptedTraining, train
+from tfp_realnvp.training.loop import train
 from tfp_realnvp.training.metrics_log import read_metrics
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError
+from tfp_realnvp.training.signals import InterruptedTraining
 from tfp_realnvp.training.strategies import NAMES as STRATEGIES
 from tfp_realnvp.training.strategies import gather, is_chief, leave_together, number_of_workers, strategy
 from tfp_realnvp.training.warm_up import WarmUp

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfp_realnvp import storage
+from tfp_realnvp import paths, storage
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.average import WeightAverage
 
@@ -61,9 +61,9 @@ def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> Non
     if not folder.exists():
         return
     found = dict(sorted(_found(folder).items()))
-    paths = list(found.values())
-    oldest = max(paths.index(whole) + 1 - max_to_keep, 0) if whole else 0
-    kept = {number: path for number, path in found.items() if path in paths[oldest:]}
+    all_paths = list(found.values())
+    oldest = max(all_paths.index(whole) + 1 - max_to_keep, 0) if whole else 0
+    kept = {number: path for number, path in found.items() if path in all_paths[oldest:]}
     for path in folder.iterdir():
         match = re.fullmatch(r"ckpt-(\d+)(\.index|\.data-.*|_temp|.*\.tempstate.*)", path.name)
         is_part = match and (int(match[1]) not in kept or "temp" in match[2])
@@ -88,7 +88,7 @@ def latest(run_dir: str | pathlib.Path) -> str:
     Raises:
       CheckpointError: when there is none.
     """
-    folder = pathlib.Path(run_dir) / "checkpoints"
+    folder = paths.local(run_dir) / "checkpoints"
     with contextlib.suppress(CheckpointError):
         if path := newest_whole(folder / "best"):
             return path
@@ -97,7 +97,9 @@ def latest(run_dir: str | pathlib.Path) -> str:
     raise CheckpointError(f"expected a run's folder with checkpoints, found none in {run_dir}")
 
 
-def restore(distribution: FlowDistribution, path: str, dequantizer: Dequantizer | None = None) -> None:
+def restore(
+    distribution: FlowDistribution, path: str | os.PathLike, dequantizer: Dequantizer | None = None
+) -> None:
     """Reads a checkpoint's weights into a distribution; averaged ones, where it has them.
 
     Args:
@@ -108,6 +110,7 @@ def restore(distribution: FlowDistribution, path: str, dequantizer: Dequantizer 
     Raises:
       CheckpointError: when the checkpoint is of another architecture.
     """
+    path = str(paths.local(path))
     learned = dict(distribution=distribution)
     if dequantizer is not None:
         learned["dequantizer"] = dequantizer
@@ -115,15 +118,16 @@ def restore(distribution: FlowDistribution, path: str, dequantizer: Dequantizer 
     for name, part in learned.items():
         if len(_saved_sizes(path, name)) > len(part.variables):  # TensorFlow would leave out the rest.
             raise of_another_architecture(path, learned)
-    try:
-        status = tf.train.Checkpoint(**learned).restore(path)
-        status.assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError) as error:
-        raise of_another_architecture(path, learned) from error
-    if any(name.startswith("average/") for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()):
-        average = WeightAverage(variables, decay=0.5)
-        tf.train.Checkpoint(average=average).restore(path).assert_existing_objects_matched().expect_partial()
-        average.copy_to_variables()
+    with paths.plain(path) as plain:
+        try:
+            status = tf.train.Checkpoint(**learned).restore(plain)
+            status.assert_existing_objects_matched().expect_partial()
+        except (AssertionError, ValueError) as error:
+            raise of_another_architecture(path, learned) from error
+        if any(name.startswith("average/") for name in tf.train.load_checkpoint(plain).get_variable_to_shape_map()):
+            average = WeightAverage(variables, decay=0.5)
+            tf.train.Checkpoint(average=average).restore(plain).assert_existing_objects_matched().expect_partial()
+            average.copy_to_variables()
 
 
 def _found(folder: pathlib.Path) -> dict[int, str]:
@@ -144,13 +148,14 @@ def _listed(folder: pathlib.Path) -> list[str]:
 def _flaw(path: str) -> str | None:
     """What is wrong with a checkpoint, to be said after its name; None if nothing is."""
     try:
-        reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            value = reader.get_tensor(name)
-            # The best loss of a run that begins is infinite.
-            is_weight = name.startswith(_WEIGHTS) and np.issubdtype(value.dtype, np.floating)
-            if is_weight and not np.all(np.isfinite(value)):
-                return f"has weights that are not finite ({name.removesuffix(_SUFFIX)})"
+        with paths.plain(path) as plain:
+            reader = tf.train.load_checkpoint(plain)
+            for name in reader.get_variable_to_shape_map():
+                value = reader.get_tensor(name)
+                # The best loss of a run that begins is infinite.
+                is_weight = name.startswith(_WEIGHTS) and np.issubdtype(value.dtype, np.floating)
+                if is_weight and not np.all(np.isfinite(value)):
+                    return f"has weights that are not finite ({name.removesuffix(_SUFFIX)})"
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:  # As its reader translates them.
         return f"is torn ({str(error).splitlines()[0]})"
     return None
@@ -159,7 +164,8 @@ def _flaw(path: str) -> str | None:
 def _saved_sizes(path: str, part: str) -> list[int]:
     """How many numbers each variable of a part of a checkpoint has."""
     try:
-        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        with paths.plain(path) as plain:
+            saved = tf.train.load_checkpoint(plain).get_variable_to_shape_map()
     except tf.errors.NotFoundError as error:
         raise CheckpointError(f"expected a checkpoint, found none at {path}") from error
     return [math.prod(shape) for name, shape in saved.items() if name.startswith(f"{part}/")]

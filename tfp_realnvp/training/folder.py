@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfp_realnvp import storage
+from tfp_realnvp import paths, storage
 from tfp_realnvp.training.checkpoint import CheckpointError
 
 CONFIG = "config.json"
@@ -36,7 +36,7 @@ def open_run(
       CheckpointError: when the folder is another run's or holds anything else, when it cannot be written, or when
         another process is at work in it. Nothing is written then.
     """
-    output_dir = pathlib.Path(output_dir)
+    output_dir = paths.local(output_dir)
     _is_ours(output_dir, config, defaults)  # Before the lock, which is a file.
     with exclusive(output_dir):
         if not _is_ours(output_dir, config, defaults):
@@ -55,13 +55,13 @@ def exclusive(output_dir: str | pathlib.Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(storage.locked(output_dir))
+            paths.local(output_dir).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(storage.locked(paths.local(output_dir)))
         except storage.InUseError as error:
             raise CheckpointError(str(error)) from error
         except OSError as error:
             raise CheckpointError(f"{output_dir} cannot be written: {error.strerror}") from error
-        storage.sweep(output_dir)
+        storage.sweep(paths.local(output_dir))
         yield
 
 
@@ -71,7 +71,7 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     Raises:
       CheckpointError: when there is none, or one that is not a run's.
     """
-    path = pathlib.Path(run_dir) / CONFIG
+    path = paths.local(run_dir) / CONFIG
     if not path.exists():
         raise CheckpointError(f"expected a run's folder with a {CONFIG}, found none in {run_dir}")
     try:

@@ -7,7 +7,6 @@ import itertools
 import math
 import pathlib
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -15,18 +14,16 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfp_realnvp import paths
 from tfp_realnvp.training.batches import as_tuple
 from tfp_realnvp.training.checkpoint import CheckpointError
 from tfp_realnvp.training.folder import exclusive
 from tfp_realnvp.training.metrics_log import MetricsLog, Pace
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError, first_non_finite
+from tfp_realnvp.training.signals import InterruptedTraining, noted
 from tfp_realnvp.training.state import TrainingState
 from tfp_realnvp.training.strategies import is_chief, leave_together, mean_over_workers, number_of_workers
-
-
-class InterruptedTraining(Exception):
-    """Training was asked to stop by SIGTERM, and saved its state."""
 
 
 def train(
@@ -48,8 +45,8 @@ def train(
     The `tf.distribute` strategy in whose scope the model was made shares each batch among its replicas. A state is
     saved every `checkpoint_every` steps and after each epoch, see `TrainingState`: a run that goes on repeats
     nothing, ends bit for bit where it would have ended (with TensorFlow's op determinism), and loses at most
-    `checkpoint_every` steps when it was killed. SIGTERM to any worker ends all of them after the step, saves, and
-    leaves by `InterruptedTraining`.
+    `checkpoint_every` steps when it was killed. SIGTERM, SIGINT (Ctrl-C) or SIGHUP to any worker ends all of them after
+    the step, saves, and leaves by `InterruptedTraining`; further signals do not interrupt the save.
 
     Validation, and so the best checkpoint, is of the averaged weights where the model averages them.
 
@@ -78,7 +75,7 @@ def train(
       NonFiniteError: when one step too many was skipped, or the weights are not finite when they are to be saved; it
         names the step and the tensor. The last good checkpoint stays.
       CheckpointError: when a checkpoint cannot be read or written, or another process is at work in `output_dir`.
-      InterruptedTraining: after SIGTERM.
+      InterruptedTraining: after one of these signals.
     """
     strategy = model.distribute_strategy
     state = TrainingState(model, output_dir, callbacks)
@@ -98,7 +95,7 @@ def train(
     step = _Step(model, accumulation_steps)
     # The chief alone writes.
     is_alone = contextlib.nullcontext() if output_dir is None or not is_chief(strategy) else exclusive(output_dir)
-    with is_alone, _sigterm() as asked_to_stop:
+    with is_alone, noted() as signals:
         model.reset_metrics()
         callback_list.on_train_begin()
         state.resume()  # After the callbacks began, for some forget what they knew then.
@@ -125,9 +122,9 @@ def train(
                 if number % log_every == 0:
                     log.write(number, **_figures(model, epoch, logs | pace.figures()))
                 callback_list.on_train_batch_end(batch, logs)
-                if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
+                if mean_over_workers(strategy, float(bool(signals))) > 0:
                     state.save()
-                    _leave(strategy, f"in epoch {epoch + 1}, after {batch + 1} batches; {state.last_good()}")
+                    _leave(strategy, signals, f"in epoch {epoch + 1}, after {batch + 1} batches; {state.last_good()}")
                 if number % checkpoint_every == 0:
                     state.save()
             logs = _metrics(model)
@@ -149,8 +146,8 @@ def train(
             log.write(int(model.optimizer.iterations.numpy()), **(logs | figures))
             callback_list.on_epoch_end(epoch, logs)
             state.save()  # Last, for a callback may have lowered the learning rate.
-            if mean_over_workers(strategy, float(asked_to_stop.is_set())) > 0:
-                _leave(strategy, f"after epoch {epoch + 1}; {state.last_good()}")
+            if mean_over_workers(strategy, float(bool(signals))) > 0:
+                _leave(strategy, signals, f"after epoch {epoch + 1}; {state.last_good()}")
     callback_list.on_train_end()
     leave_together(strategy)
     return history.history
@@ -241,9 +238,10 @@ def _first(local: Callable[[Any], tuple[Any, ...]], batch: Any) -> tuple[tf.Tens
     return tuple(local(part)[0] for part in as_tuple(batch))
 
 
-def _leave(strategy: tf.distribute.Strategy, where: str) -> NoReturn:
+def _leave(strategy: tf.distribute.Strategy, signals: Sequence[signal.Signals], where: str) -> NoReturn:
     leave_together(strategy)
-    raise InterruptedTraining(f"stopped by SIGTERM {where}")
+    by = signals[0] if signals else signal.SIGTERM  # Another worker was signalled: from there it is a request to end.
+    raise InterruptedTraining(f"stopped by {by.name} {where}", by)
 
 
 def _metrics(model: FlowModel) -> dict[str, float]:
@@ -251,7 +249,7 @@ def _metrics(model: FlowModel) -> dict[str, float]:
 
 
 def _metrics_file(output_dir: str | pathlib.Path | None, strategy: tf.distribute.Strategy) -> pathlib.Path | None:
-    return pathlib.Path(output_dir) / "metrics.jsonl" if output_dir is not None and is_chief(strategy) else None
+    return paths.local(output_dir) / "metrics.jsonl" if output_dir is not None and is_chief(strategy) else None
 
 
 def _figures(model: FlowModel, epoch: int, logs: dict[str, float]) -> dict[str, float]:
@@ -263,17 +261,3 @@ def _figures(model: FlowModel, epoch: int, logs: dict[str, float]) -> dict[str, 
         "gradient_norm": float(model.last_gradient_norm.numpy()),
         "skipped_steps": int(model.skipped_steps.numpy()),
     }
-
-
-@contextlib.contextmanager
-def _sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, which then does not kill the process."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # Python lets the main thread alone handle signals.
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)

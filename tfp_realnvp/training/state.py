@@ -13,8 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp import storage
+from tfp_realnvp import paths, storage
 from tfp_realnvp.training.checkpoint import CheckpointError, newest_whole, of_another_architecture, tidy
+from tfp_realnvp.training.manager import Manager
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError
 from tfp_realnvp.training.strategies import is_chief, leave_together
@@ -55,7 +56,7 @@ class TrainingState:
         self._folder = self._last = self._best = None
         if output_dir is None:
             return
-        self._folder = pathlib.Path(output_dir) / "checkpoints"
+        self._folder = paths.local(output_dir) / "checkpoints"
         self._learned = learned = dict(distribution=model.distribution)
         if model.dequantizer is not None:
             learned["dequantizer"] = model.dequantizer
@@ -83,7 +84,8 @@ class TrainingState:
         path = None if self._folder is None else newest_whole(self._folder / "last")
         if path is not None:
             try:
-                self._everything.restore(path).assert_consumed()
+                with paths.plain(path) as plain:
+                    self._everything.restore(plain).assert_consumed()
             except (AssertionError, ValueError) as error:
                 raise of_another_architecture(path, self._learned) from error
         self.skipped_steps = int(self._model.skipped_steps.numpy())
@@ -139,13 +141,13 @@ class TrainingState:
         path = self._last and self._last.latest_checkpoint
         return f"the last good checkpoint is {path}" if path else "no checkpoint was written yet"
 
-    def _write(self, manager: tf.train.CheckpointManager | None, number: int | None = None) -> None:
+    def _write(self, manager: Manager | None, number: int | None = None) -> None:
         if manager is None:
             return
         try:
             manager.save(number)
         except (tf.errors.OpError, OSError) as error:
-            for part in pathlib.Path(manager.directory).glob("*_temp"):
+            for part in manager.directory.glob("*_temp"):
                 shutil.rmtree(part, ignore_errors=True)
             raise CheckpointError(
                 f"no checkpoint can be written to {manager.directory}: {_reason(error)}; {self.last_good()}"
@@ -180,12 +182,10 @@ class _Memory(tf.train.experimental.PythonState):
                 self._gradient_norm.assign(values["last"])
 
 
-def _manager(
-    checkpoint: tf.train.Checkpoint, folder: pathlib.Path, whole: str | None, max_to_keep: int
-) -> tf.train.CheckpointManager:
+def _manager(checkpoint: tf.train.Checkpoint, folder: pathlib.Path, whole: str | None, max_to_keep: int) -> Manager:
     try:
         tidy(folder, whole, max_to_keep)
-        return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep)
+        return Manager(checkpoint, folder, max_to_keep)
     except (tf.errors.OpError, OSError) as error:
         raise CheckpointError(f"no checkpoint can be written to {folder}: {_reason(error)}") from error
 

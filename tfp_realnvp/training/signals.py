@@ -1,0 +1,62 @@
+"""The signals that ask training to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import keras
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class InterruptedTraining(Exception):
+    """Training was asked to stop by a signal, and saved its state.
+
+    Attributes:
+      signal: its number.
+    """
+
+    def __init__(self, message: str, signal: signal.Signals):
+        super().__init__(message)
+        self.signal = signal
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[list[signal.Signals]]:
+    """A list of the signals that came, none of which ends the process.
+
+    A signal that is ignored stays ignored, as SIGHUP under `nohup`. One that came too late to be acted upon within the
+    block is raised again after it.
+    """
+    received: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # Python lets the main thread alone handle signals.
+        return
+
+    def note(number: int, _) -> None:
+        if not received:
+            # The terminal may be closed, or the program behind a pipe gone: a progress bar would fail before the save.
+            keras.config.disable_interactive_logging()
+            with contextlib.suppress(OSError):  # Unlike print, this may be called in a handler.
+                name = signal.Signals(number).name
+                os.write(2, f"\n{name}: training stops after this step or validation pass, and saves\n".encode())
+        received.append(signal.Signals(number))
+
+    was_interactive = keras.config.is_interactive_logging_enabled()
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received and was_interactive:
+            keras.config.enable_interactive_logging()
+    if received:
+        signal.raise_signal(received[0])
