@@ -30,7 +30,7 @@ def main() -> None:
     pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value)
     progress = source.progress((len(orders) + 1) * _COUNT.value)
     rows, names = compression_rows.draw(model, orders, pixels, labels, fill=_FILL.value, progress=progress)
-    path = pictures.path(model, "compression.png")
+    path = pictures.path(model, "compression", ".png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels))
     source.wrote(path)
 

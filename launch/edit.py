@@ -38,7 +38,7 @@ def main() -> None:
     rows = np.concatenate([pixels[:, np.newaxis], edited], 1)
     names = [f"label {label}" for label in labels]
     columns = ["image", *map(str, range(model.classes))]
-    path = pictures.path(model, "edit.png")
+    path = pictures.path(model, "edit", ".png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, columns, model.levels))
     source.wrote(path)
 

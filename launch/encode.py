@@ -4,7 +4,8 @@
     python -m launch.encode --saved_model=saved_models/mnist/1 --data_dir=DIR --count=1000 --latents=latents.npz
     python -m launch.sample --saved_model=saved_models/mnist/1 --latents=latents.npz
 
-Writes latents-SPLIT.npz into the run's folder, or into the working directory for an exported model: `latents`, float32
+Writes latents-SPLIT.npz into the run's folder, or into the working directory for an exported model, in whose name are
+the model and the flags that are not as by default. It holds `latents`, float32
 of the events' shape, `images` or `vectors` as they came, and `labels` of a conditional model. They are the first of
 --split, in its order; images have the dequantisation noise of --seed. `launch.sample --latents` decodes them.
 """
@@ -16,13 +17,13 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from launch import run, source
+from launch import arguments, run, source
 from tfp_realnvp import evaluation, storage
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to encode.")
 _COUNT = flags.DEFINE_integer("count", None, "How many; by default all of the split.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Events encoded at a time.", lower_bound=1)
-_LATENTS = flags.DEFINE_string("latents", None, "File to write; by default latents-SPLIT.npz.")
+_LATENTS = arguments.DEFINE_path("latents", None, "File to write; by default latents-SPLIT.npz.")
 
 
 def main() -> None:
@@ -37,7 +38,8 @@ def main() -> None:
         jit_compile=run.jit_compile(),
         progress=source.progress(len(events), unit="image" if of_images else "vector"),
     )
-    path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / f"latents-{_SPLIT.value}.npz"
+    name = source.variant(f"latents-{_SPLIT.value}", ".npz", "split")
+    path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / name
     arrays = {"latents": z, "images" if of_images else "vectors": events}
     if model.classes is not None:
         arrays["labels"] = labels

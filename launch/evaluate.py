@@ -1,4 +1,4 @@
-"""Say the bits/dim of a trained model, or the log-likelihood of one of vectors, with its standard error.
+"""Evaluate a trained model: bits/dim of images, or log-likelihood of vectors, with the standard error.
 
     python -m launch.evaluate --output_dir=runs/digits
     python -m launch.evaluate --output_dir=runs/digits --split=validation --importance_samples=20

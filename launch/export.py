@@ -9,16 +9,14 @@ is whole. Its signatures are listed in docs/serving.md, and by `saved_model_cli 
 from __future__ import annotations
 
 import pathlib
-import signal
-import sys
 
 from absl import flags
 
-from launch import run
+from launch import arguments, run
 from tfp_realnvp import serving
 from tfp_realnvp.serving import card
 
-_EXPORT_DIR = flags.DEFINE_string(
+_EXPORT_DIR = arguments.DEFINE_path(
     "export_dir", None, "Folder of the model; a version is written into it.", required=True
 )
 _VERSION = flags.DEFINE_integer(
@@ -38,14 +36,12 @@ _INVALID_ROWS = flags.DEFINE_enum(
 _CARD = flags.DEFINE_bool(
     "card", False, "Whether to write the model's card, README.md and samples.png, into the folder of the model, too."
 )
-_LITERT = flags.DEFINE_string(
+_LITERT = arguments.DEFINE_path(
     "litert", None, "A file to write the model to for LiteRT as well, with log_prob and decode of a single image."
 )
 
 
 def main() -> None:
-    # So that a hidden half of a model is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if _CARD.value:
         _check_finished()
     preset, config = run.trained_preset(), run.trained_config()

@@ -44,7 +44,7 @@ def main() -> None:
         rows.append(source.decode(model, z, labels, batch_size=size, progress=shown))
         names.append(f"{factor}x, {z.shape[1]}x{z.shape[2]}")
         drawn += count
-    path = pictures.path(model, f"extrapolation-{run.SEED.value}.png")
+    path = pictures.path(model, f"extrapolation-{run.SEED.value}", ".png", "seed")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, levels=model.levels, magnify=_MAGNIFY.value))
     source.wrote(path)
 

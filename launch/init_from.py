@@ -6,13 +6,12 @@ import pathlib
 from typing import Any
 
 import tensorflow as tf
-from absl import flags
 
 import tfp_realnvp as nvp
-from launch import run
-from tfp_realnvp import data, presets, training
+from launch import arguments, run
+from tfp_realnvp import data, paths, presets, training
 
-FOLDER = flags.DEFINE_string(
+FOLDER = arguments.DEFINE_path(
     "init_from",
     None,
     "Folder of another run of this architecture, whose best weights this one begins with, averaged where that has an "
@@ -38,10 +37,11 @@ def origin() -> dict[str, Any]:
     if FOLDER.value is None or (run.output_dir() / "config.json").exists():
         return {}
     config, path = training.read_config(FOLDER.value), training.latest(FOLDER.value)
-    reader = tf.train.load_checkpoint(path)
-    counted = [name for name in reader.get_variable_to_shape_map() if name.startswith("optimizer/_iterations/")]
-    # The best checkpoint has no optimizer, and the step in its name.
-    step = int(reader.get_tensor(counted[0])) if counted else int(path.rpartition("-")[2])
+    with paths.plain(path) as plain:
+        reader = tf.train.load_checkpoint(plain)
+        counted = [name for name in reader.get_variable_to_shape_map() if name.startswith("optimizer/_iterations/")]
+        # The best checkpoint has no optimizer, and the step in its name.
+        step = int(reader.get_tensor(counted[0])) if counted else int(path.rpartition("-")[2])
     before = config.get("init_from", {})
     kept = {name: config.get(name) for name in ("command", "commit", "uncommitted_changes", "machine")}
     images = step * config["model"]["batch_size"] + before.get("images", 0)

@@ -53,16 +53,16 @@ def main() -> None:
     degrees = [f"{angle:.0f}°" for angle in np.degrees(angles)]
     rows = surface.reshape(_ANGLES.value, _ANGLES.value, *model.shape)
     picture = evaluation.labelled_grid(rows, [f"phi {name}" for name in degrees], degrees, model.levels)
-    _write(model, "manifold.png", picture)
+    _write(model, "manifold", picture)
     picture = evaluation.labelled_grid(others, list(ways), [f"{part:.2g}" for part in t], model.levels)
-    _write(model, "interpolation.png", picture)
-    path = pictures.path(model, "interpolation.gif")
+    _write(model, "interpolation", picture)
+    path = pictures.path(model, "interpolation", ".gif")
     evaluation.save_animation(path, motion, model.levels)
     source.wrote(path)
 
 
-def _write(model: source.Source, name: str, picture: np.ndarray) -> None:
-    path = pictures.path(model, name)
+def _write(model: source.Source, stem: str, picture: np.ndarray) -> None:
+    path = pictures.path(model, stem, ".png")
     evaluation.save_picture(path, picture)
     source.wrote(path)
 

@@ -22,12 +22,11 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from launch import compression_rows, results, run, source
+from launch import arguments, compression_rows, results, run, source
 from tfp_realnvp import evaluation, flows, presets, storage, training
 
-_REPORT = flags.DEFINE_string("report", None, "File to write; by default OUTPUT_DIR/report.html.")
+_REPORT = arguments.DEFINE_path("report", None, "File to write; by default OUTPUT_DIR/report.html.")
 
 _STYLE = """
 body { font: 15px/1.45 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import pathlib
 import re
-import shlex
-import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -17,7 +16,8 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import tfp_realnvp as nvp
-from tfp_realnvp import data, storage, training
+from launch import arguments, signals
+from tfp_realnvp import data, paths, storage, training
 from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
 
 PRESET = flags.DEFINE_enum(
@@ -30,8 +30,11 @@ DATASET = flags.DEFINE_string(
     "folder:PATH, a folder of PNG files; or "
     f"vectors: csv:FILE, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
 )
-DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of prepared TFDS sets. By default TFDS's own; digits needs none."
+DATA_DIR = arguments.DEFINE_path(
+    "data_dir",
+    None,
+    "Folder of prepared TFDS sets. By default TFDS's own; digits needs none.",
+    paths.local_or_remote,
 )
 HEADER = flags.DEFINE_enum(
     "header",
@@ -39,7 +42,7 @@ HEADER = flags.DEFINE_enum(
     data.HEADERS,
     "Whether the first line of a csv: file names the columns. auto: if it has anything but numbers.",
 )
-OUTPUT_DIR = flags.DEFINE_string(
+OUTPUT_DIR = arguments.DEFINE_path(
     "output_dir", None, "The run's folder: settings, checkpoints, logs and pictures. By default runs/PRESET."
 )
 SEED = flags.DEFINE_integer(
@@ -59,7 +62,7 @@ def command_line(argv: Sequence[str]) -> str:
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
     flags = [re.sub("^(--?init_from=)(?:.*/)?(.+?)/?$", r"\1\2", flag) for flag in flags]
     flags = [re.sub("^(--?dataset=(?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", flag) for flag in flags]
-    return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *flags])
+    return arguments.typed([argv[0], *flags])
 
 
 class UsageError(ValueError):
@@ -165,11 +168,18 @@ def build(
 
 
 def _check_flags(preset: presets.Preset, takes: Collection[str]) -> None:
-    """Refuses what a user gave and this flow would not see."""
-    of_flows = ("scales", "width", "blocks", "rho", "layers", "couplings", "steps", "hidden", "components", "bins")
-    for name in of_flows:
-        if name in flags.FLAGS and flags.FLAGS[name].present and name not in takes:
+    """Refuses a flag that this flow, or a flow over this kind of events, would not use."""
+    of_flows = {name for factory in presets.FLOWS.values() for name in inspect.signature(factory).parameters}
+    of_flows.remove("seed")  # A program draws more than weights with it.
+    kind, others = ("vectors", presets.FOR_IMAGES) if len(preset.event_shape) == 1 else ("images", presets.FOR_VECTORS)
+    for name in sorted(flags.FLAGS):
+        flag = flags.FLAGS[name]
+        if not flag.present or flag.value == flag.default:
+            continue
+        if name in of_flows and name not in takes:
             raise UsageError(f"{preset.flow} takes no --{name}")
+        if name in others:
+            raise UsageError(f"{preset.flow} takes no --{name} for {kind}")
 
 
 def load_data(preset: presets.Preset, columns: Sequence[str] | None = None) -> data.ImageData | data.VectorData:
@@ -220,19 +230,18 @@ def warn_of_other_files(given: data.ImageData | data.VectorData, name: str | Non
 
 
 def start(main: Callable[[], None]) -> None:
-    """Runs a program: parses flags, seeds everything, and tells a user's errors in one line."""
+    """Runs a program: parses flags, seeds everything, and reports a user's errors and signals in one line."""
 
     def checked(argv: Sequence[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"expected flags only, got {' '.join(argv[1:])}")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # TensorFlow tells of every file it writes.
         keras.utils.set_random_seed(SEED.value)
         try:
             main()
         except training.InterruptedTraining as interruption:
-            print(interruption, file=sys.stderr)
-            sys.exit(128 + signal.SIGTERM)
+            with contextlib.suppress(OSError):  # The terminal may be closed.
+                print(f"{interruption}; to go on: {arguments.typed(sys.argv)}", file=sys.stderr)
+            sys.exit(128 + interruption.signal)
         except (UsageError, training.CheckpointError, data.DataNotFoundError, training.NonFiniteError) as error:
             logging.debug("The error's origin:", exc_info=True)
             sys.exit(f"error: {error}")
@@ -242,4 +251,8 @@ def start(main: Callable[[], None]) -> None:
             logging.debug("The error's origin:", exc_info=True)
             sys.exit(f"error: {failure}")
 
-    app.run(checked)
+    signals.heed()
+    try:
+        app.run(checked, flags_parser=arguments.parse)
+    finally:
+        signals.leave_to_system()

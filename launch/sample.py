@@ -5,7 +5,9 @@
     python -m launch.sample --saved_model=saved_models/mnist/1 --neighbours=3 --data_dir=DIR
     python -m launch.sample --saved_model=saved_models/mnist/1 --latents=FILE.npz
 
-Writes samples-SEED.png, or .csv of vectors, into the run's folder. The same seed and batch size draw the same images.
+Writes samples-SEED.png, or .csv of vectors, into the run's folder. Its name also carries an exported model and the
+flags that are not as by default, such as samples-0-mnist-1-label-3.png. The same seed and batch size draw the same
+images.
 
 With several temperatures, the same draws at each, scaled: one row each. With --neighbours, below each sample the
 training images that are nearest to it, so that what was learned by heart is seen. --latents has an array `latents`
@@ -19,7 +21,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from launch import pictures, run, source
+from launch import arguments, pictures, run, source
 from tfp_realnvp import data, evaluation
 
 _COUNT = flags.DEFINE_integer(
@@ -36,7 +38,7 @@ _TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, s
 _NEIGHBOURS = flags.DEFINE_integer(
     "neighbours", 0, "Training images below each sample, the nearest in pixels first.", lower_bound=0
 )
-_LATENTS = flags.DEFINE_string("latents", None, "An .npz or .npy file of latents to decode instead of draws.")
+_LATENTS = arguments.DEFINE_path("latents", None, "An .npz or .npy file of latents to decode instead of draws.")
 
 
 def main() -> None:
@@ -62,11 +64,11 @@ def main() -> None:
     )
     samples = np.split(decoded, len(temperatures))
     if len(model.shape) == 1:
-        path = pictures.path(model, f"samples-{run.SEED.value}.csv")
+        path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
         data.write_csv(path, samples[0], model.columns)
         source.wrote(path)
         return
-    path = pictures.path(model, f"samples-{run.SEED.value}.png")
+    path = pictures.path(model, f"samples-{run.SEED.value}", ".png", "seed")
     if in_rows:
         names = [f"T = {temperature:g}" for temperature in temperatures]
         if training is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
+import sys
 import time
 from collections.abc import Callable
 
@@ -13,11 +15,11 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import run
+from launch import arguments, run
 from tfp_realnvp import data, evaluation, serving
 from tfp_realnvp.flows import FlowDistribution
 
-SAVED_MODEL = flags.DEFINE_string(
+SAVED_MODEL = arguments.DEFINE_path(
     "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
 )
 
@@ -213,6 +215,25 @@ def progress(total: int, unit: str = "image") -> Callable[[int], None]:
             bars[0].update(done)
 
     return update
+
+
+def variant(stem: str, suffix: str, *named: str) -> str:
+    """A file's name that carries the exported model, and the program's own flags that are not as by default.
+
+    Args:
+      stem: what the name begins with.
+      suffix: what it ends with.
+      *named: the flags that the stem already has.
+    """
+    parts = [stem]
+    if SAVED_MODEL.value is not None:
+        parts += pathlib.Path(SAVED_MODEL.value).absolute().parts[-2:]
+    own = {flag.name: flag for flag in flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])}
+    for name, flag in sorted({**own, "dataset": flags.FLAGS["dataset"], "seed": flags.FLAGS["seed"]}.items()):
+        if name not in named and flag.value != flag.default:
+            value = ",".join(map(str, flag.value)) if isinstance(flag.value, list) else str(flag.value)
+            parts += [name, value.rpartition("/")[2]]
+    return re.sub(r"[^\w.,+-]", "_", "-".join(parts)) + suffix
 
 
 def wrote(path: pathlib.Path) -> None:

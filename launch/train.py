@@ -27,10 +27,10 @@ Begin with the weights of another run, to train it further on other data or by a
 
     python -m launch.train --preset=cifar10_cpu --dataset=folder:PATH --init_from=runs/cifar10_cpu --output_dir=OUT
 
-A run that was interrupted goes on where it stopped when started again with the same flags: SIGTERM saves first, and
-after SIGKILL at most --checkpoint_every steps are made again. OUT must be new, empty or this run's, and one process
-at a time trains in it. It holds config.json, metrics.jsonl, checkpoints/, tensorboard/, and at the end samples.png,
-results.json and saved_model/.
+A run that was interrupted goes on where it stopped when started again with the same flags: Ctrl-C, SIGTERM and SIGHUP
+save first, and after SIGKILL at most --checkpoint_every steps are made again. OUT must be new, empty or this run's, and
+one process at a time trains in it. It holds config.json, metrics.jsonl, checkpoints/, tensorboard/, and at the end
+samples.png, results.json and saved_model/.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class PathTest(absltest.TestCase):
         # The export says the same of the same images, and its samples have a likelihood.
         self.assertIn(f"folder:pngs test: {said['bits_per_dim']:.4f} +- ", result.stdout)
         self.assertRegex(result.stdout, r"bits/dim of four samples: \[(\s*\d+\.\d*){4}\s*\]")
-        self.assertTrue((work / "runs/mine/samples-0.png").exists())
+        self.assertTrue((work / "runs/mine/samples-0-count-16.png").exists())
         again = self._run("work")
         said = f"expected a new FOLDER, got {work}, which has been used\n"
         self.assertEqual((again.returncode, again.stderr), (1, said))

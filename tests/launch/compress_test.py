@@ -35,7 +35,7 @@ class CompressTest(pictures.PicturesTest):
     def test_of_a_conditional_run(self):
         folder = programs.trained_with_labels()
         (path,) = self.run_program("compress", f"--output_dir={folder}", "--count=4")
-        self.assertEqual(path.name, "compression.png")
+        self.assertEqual(path.name, "compression-count-4.png")
         given, whole, _ = self.tiles(path, 3, 4)
         self.assertGreater(np.mean(whole == given), 0.97)
 

@@ -41,7 +41,7 @@ class ConditionalTest(absltest.TestCase):
         for label in (3, 5, 3):
             result = programs.run("sample", *flags, f"--label={label}")
             self.assertEqual(result.status, 0, result.errors)
-            pictures.append((folder / "samples-0.png").read_bytes())
+            pictures.append((folder / f"samples-0-count-4-label-{label}.png").read_bytes())
         self.assertNotEqual(pictures[0], pictures[1])
         self.assertEqual(pictures[0], pictures[2])
         result = programs.run("sample", *flags, "--label=10")

@@ -26,7 +26,7 @@ class EncodeTest(pictures.PicturesTest):
         z = evaluation.encode(pictures.digits(), nvp.dequantize(images, seed=(0, 0), levels=17))
         np.testing.assert_allclose(found["latents"], z, atol=1e-3)
         (path,) = self.run_program("sample", flags[0], f"--latents={file}", "--columns=6", "--seed=3")
-        self.assertEqual(path.name, "samples-3.png")
+        self.assertEqual(path.name, "samples-3-digits-1-columns-6-latents-six.png")
         self.assertGreater(np.mean(self.tiles(path, 1, 6)[0] == pictures.grey(images)), 0.97)
 
     def test_labels_go_with_their_images(self):
@@ -49,7 +49,9 @@ class EncodeTest(pictures.PicturesTest):
         flags = (f"--saved_model={model}", f"--output_dir={self.folder / 'new'}", f"--dataset=npy:{rows}")
         result = programs.run("encode", *flags)
         self.assertEqual(result.status, 0, result.errors)
-        found = _read(self.folder / "new/latents-test.npz")
+        (file,) = (self.folder / "new").iterdir()
+        self.assertRegex(file.name, r"^latents-test-.*-vectors-dataset-rows\.npy\.npz$")
+        found = _read(file)
         self.assertEqual(set(found), {"latents", "vectors"})
         z = distribution.flow.forward_and_log_det(found["vectors"])[0]
         np.testing.assert_allclose(found["latents"], z, rtol=1e-5, atol=1e-5)

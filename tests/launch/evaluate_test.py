@@ -103,15 +103,8 @@ class RefusalsTest(absltest.TestCase):
         )
 
     def test_an_unknown_split(self):
-        result = _evaluate(self.folder, "--split=tests")
-        self.assertEqual(result.status, 1)
-        self.assertIn("flag --split=tests: value should be one of <train|validation|test>", result.errors)
-
-    def test_help(self):
-        output = programs.run("evaluate", "--help").output
-        self.assertIn("Say the bits/dim of a trained model, or the log-likelihood of one of vectors", output)
-        for name in ("--split", "--batch_size", "--importance_samples"):
-            self.assertIn(f"  {name}: ", output)
+        error = _evaluate(self.folder, "--split=tests").error
+        self.assertStartsWith(error, "flag --split=tests: value should be one of <train|validation|test>")
 
 
 if __name__ == "__main__":

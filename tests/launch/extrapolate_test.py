@@ -11,7 +11,7 @@ class ExtrapolateTest(pictures.PicturesTest):
     def test_of_an_export(self):
         flags = (f"--saved_model={programs.digits()}", "--factors=2,3", "--magnify=1", "--seed=4")
         (path,) = self.run_program("extrapolate", *flags)
-        self.assertEqual(path.name, "extrapolation-4.png")
+        self.assertEqual(path.name, "extrapolation-4-digits-1-factors-2,3-magnify-1.png")
         pixels = self.pixels(path)[..., 0]
         self.assertLen(pixels, 8 + 2 + 16 + 2 + 24)
         left = pixels.shape[1] - (3 * 8 + 2 * 2)  # The widest row is that of the size of training.

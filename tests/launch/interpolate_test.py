@@ -8,14 +8,15 @@ import tfp_realnvp as nvp
 from tests.launch import pictures, programs
 from tfp_realnvp import data, evaluation
 
-_NAMES = ["manifold.png", "interpolation.png", "interpolation.gif"]
+_NAMES = [("manifold", "png"), ("interpolation", "png"), ("interpolation", "gif")]
 
 
 class InterpolateTest(pictures.PicturesTest):
     def test_of_an_export(self):
         flags = (f"--saved_model={programs.digits()}", "--angles=4", "--points=5", "--frames=3", "--seed=2")
         written = self.run_program("interpolate", *flags)
-        self.assertEqual([path.name for path in written], _NAMES)
+        of_flags = "digits-1-angles-4-frames-3-points-5-seed-2"
+        self.assertEqual([path.name for path in written], [f"{stem}-{of_flags}.{kind}" for stem, kind in _NAMES])
         surface = self.tiles(written[0], 4, 4)
         # Of the surface the first two rows and columns, at 0 and 90 degrees, are images of the test set.
         images = pictures.grey(np.concatenate(list(data.load("digits").evaluation_batches("test", 300))))

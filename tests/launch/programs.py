@@ -34,7 +34,7 @@ class Result:
     def error(self) -> str:
         """The one line of an error that is the user's; no other may be there, and no traceback."""
         lines = [line for line in self.errors.splitlines() if line]
-        if self.status != 1 or not lines or not lines[-1].startswith("error: ") or "Traceback" in self.errors:
+        if self.status not in (1, 2) or not lines or not lines[-1].startswith("error: ") or "Traceback" in self.errors:
             raise AssertionError(f"expected an error of one line, got status {self.status} and {self.errors}")
         return lines[-1].removeprefix("error: ")
 

@@ -36,7 +36,7 @@ class SampleTest(absltest.TestCase):
         pictures = []
         for seed in (1, 1, 2):
             name, picture, pixels = self._sample("--count=10", "--columns=5", f"--seed={seed}")
-            self.assertEqual(name, f"samples-{seed}.png")
+            self.assertEqual(name, f"samples-{seed}-columns-5-count-10.png")
             self.assertEqual(pixels.shape, (2 * 66 - 2, 5 * 66 - 2, 1))  # 8x8 magnified 8 times, and 2 between.
             pictures.append(picture)
         self.assertEqual(pictures[0], pictures[1])
@@ -44,7 +44,7 @@ class SampleTest(absltest.TestCase):
 
     def test_a_picture_is_of_samples(self):
         name, _, pixels = self._sample("--count=3", "--batch_size=2", "--columns=3")
-        self.assertEqual(name, "samples-0.png")
+        self.assertEqual(name, "samples-0-batch_size-2-columns-3-count-3.png")
         flow = nvp.real_nvp(event_shape=(8, 8, 1), scales=1, width=2, blocks=0, levels=17)
         training.restore(flow, training.latest(self.folder))
         samples = tf.concat([flow.sample(2, seed=(0, batch)) for batch in (0, 1)], 0)[:3].numpy()
@@ -64,8 +64,8 @@ class SampleTest(absltest.TestCase):
         )
         for flag in ("--count=0", "--columns=0", "--batch_size=0"):
             result = programs.run("sample", f"--output_dir={self.folder}", flag)
-            self.assertEqual(result.status, 1)
-            self.assertIn(f"flag {flag}: ", result.errors)
+            self.assertEqual(result.status, 2)
+            self.assertStartsWith(result.error, f"flag {flag}: ")
 
     def test_latents_of_another_kind(self):
         file = self.enter_context(tempfile.TemporaryDirectory()) + "/latents.npz"
@@ -99,12 +99,6 @@ class SampleTest(absltest.TestCase):
                 programs.run("sample", model, f"--temperature={given}").error,
                 f"expected --temperature to be numbers of at least 0 such as 0.7,1, got {given}",
             )
-
-    def test_help(self):
-        output = programs.run("sample", "--help").output
-        self.assertIn("Draw images or vectors from a trained model.", output)
-        for name in ("--count", "--columns", "--batch_size", "--temperature", "--neighbours", "--latents"):
-            self.assertIn(f"  {name}: ", output)
 
     def tearDown(self):
         super().tearDown()

@@ -230,9 +230,8 @@ class RefusalsTest(_Test):
         return programs.run("train", f"--output_dir={self.folder}", f"--data_dir={self.folder.parent}", *flags).error
 
     def test_an_unknown_preset(self):
-        result = programs.run("train", "--preset=digit")
-        self.assertEqual(result.status, 1)
-        self.assertIn("flag --preset=digit: value should be one of <digits|mnist|cifar10|", result.errors)
+        error = programs.run("train", "--preset=digit").error
+        self.assertStartsWith(error, "flag --preset=digit: value should be one of <digits|mnist|cifar10|")
 
     def test_an_unknown_data_set(self):
         error = self._error("--dataset=mnits")
@@ -270,15 +269,10 @@ class RefusalsTest(_Test):
         self.assertEqual(self.folder.read_text(), "a file")
 
     def test_a_seed_below_zero(self):
-        result = programs.train(self.folder, "--seed=-1")
-        self.assertEqual(result.status, 1)
-        self.assertIn("--seed=-1: -1 is", result.errors)
-        self.assertNotIn("Traceback", result.errors)
+        self.assertStartsWith(programs.train(self.folder, "--seed=-1").error, "flag --seed=-1: -1 is")
 
     def test_an_argument_that_is_no_flag(self):
-        result = programs.run("train", "digits")
-        self.assertEqual(result.status, 1)
-        self.assertIn("expected flags only, got digits", result.output + result.errors)
+        self.assertStartsWith(programs.run("train", "digits").error, "expected flags only, got digits")
 
 
 class FlagsTest(_Test):
@@ -312,16 +306,6 @@ class FlagsTest(_Test):
         self.assertEqual(result.status, 0, result.errors)
         self.assertIn("DequantizedLogit 17 levels, alpha=0.05", result.output)
         self.assertIn(" 8x8x1 ", result.output)
-
-    def test_help(self):
-        for flag in ("--helpshort", "--help"):
-            output = programs.run("train", flag).output
-            self.assertIn("Train a flow on images or vectors and say its bits/dim or its log-likelihood.", output)
-            for name in ("--epochs", "--width", "--[no]describe", "--require_margin", "--patience"):
-                self.assertIn(f"  {name}: ", output)
-        output = programs.run("train", "--helpfull").output
-        for name in ("--preset", "--dataset", "--data_dir", "--output_dir", "--seed", "--[no]jit_compile"):
-            self.assertIn(f"  {name}: ", output)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class VectorsTest(parameterized.TestCase):
     def test_samples_of_a_run(self):
         result = programs.run("sample", f"--output_dir={self.trained}", "--count=7", "--seed=3")
         self.assertEqual(result.status, 0, result.errors)
-        lines = (self.trained / "samples-3.csv").read_text().splitlines()
+        lines = (self.trained / "samples-3-count-7.csv").read_text().splitlines()
         self.assertEqual((lines[0], np.loadtxt(lines[1:], delimiter=",").shape), ("length,weight", (7, 2)))
 
     @parameterized.parameters(

@@ -1,0 +1,67 @@
+"""A program's command line: its flags, its help, its version."""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+import tfp_realnvp as nvp
+from tfp_realnvp import paths
+
+flags.disclaim_key_flags()  # Those that are defined here are of the modules that call.
+
+
+class _PathParser(flags.ArgumentParser):
+    syntactic_help = "a path, where ~ is your home folder"
+
+    def __init__(self, local: Callable[[str], Any]):
+        self._local = local
+
+    def parse(self, argument: str) -> str:
+        return str(self._local(argument))
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+def DEFINE_path(
+    name: str, default: str | None, help: str, local: Callable[[str], Any] = paths.local, **kwargs: Any
+) -> flags.FlagHolder[str | None]:
+    """Defines a flag that names a file or folder, as `paths.local` takes it."""
+    return flags.DEFINE(_PathParser(local), name, default, help, serializer=flags.ArgumentSerializer(), **kwargs)
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Parses flags, for `absl.app.run`; an error is one line and status 2, help ends with status 0.
+
+    Returns:
+      What is left, the program's name alone.
+    """
+    if list(argv[1:]) == ["--version"]:  # By itself, for `launch.export` has a flag of this name.
+        print(f"tfp_realnvp {nvp.__version__}")
+        sys.exit(0)
+    for module, defined in list(flags.FLAGS.flags_by_module_dict().items()):
+        if module.startswith("launch."):
+            for flag in defined:  # What --help lists: the flags of this package, not of others.
+                flags.FLAGS.register_key_flag_for_module(argv[0], flag)
+    try:
+        left = flags.FLAGS(argv)
+        if len(left) > 1:
+            raise flags.Error(f"expected flags only, got {' '.join(left[1:])}")
+        return left
+    except flags.Error as error:
+        reason = " ".join(str(error).removeprefix("ERROR:: ").split())
+        print(f"error: {reason}; --help lists the flags", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit:  # Only help ends here; absl's status for it is 1.
+        sys.exit(0)
+
+
+def typed(argv: Sequence[str]) -> str:
+    """A program's call as it was typed."""
+    return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *argv[1:]])

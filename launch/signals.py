@@ -1,0 +1,32 @@
+"""How a program ends when it is asked to stop: in one line, without a traceback, with the signal's status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import NoReturn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heed() -> None:
+    """From here on SIGINT, SIGTERM and SIGHUP raise `SystemExit`; one that is ignored stays so, as under `nohup`."""
+    _handle(_leave)
+
+
+def leave_to_system() -> None:
+    """What is left is Python's own end, which a signal may cut short without a traceback."""
+    _handle(signal.SIG_DFL)
+
+
+def _handle(handler) -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _) -> NoReturn:
+    with contextlib.suppress(OSError):  # The terminal may be closed. Unlike print, this may be called in a handler.
+        os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
+    raise SystemExit(128 + number)

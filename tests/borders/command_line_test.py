@@ -1,0 +1,91 @@
+"""Flags, help and versions: what a program lists, and what it says of a flag that is wrong or does nothing."""
+
+import contextlib
+import inspect
+import io
+import pathlib
+import tempfile
+
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from launch import __main__, arguments
+from tests.launch import programs
+from tfp_realnvp.flows import presets
+
+# A value of each setting that can be told from another by the summary of a small flow.
+_SMALL = dict(scales=1, width=2, blocks=0, couplings=2, hidden=(2,), steps=2, components=2, rho=0.5)
+_OTHER = dict(scales=2, width=3, blocks=1, couplings=3, hidden=(3,), steps=3, components=3, rho=0.6)
+
+
+def _output_of(function, *args):
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        return function(*args), output.getvalue()
+
+
+class HelpTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("train", "Train a flow on images or vectors", ("epochs", "[no]describe", "preset", "init_from", "seed")),
+        ("sample", "Draw images or vectors", ("count", "latents", "saved_model", "pictures_dir", "dataset")),
+        ("export", "Write a trained model as a SavedModel", ("export_dir", "version", "output_dir")),
+    )
+    def test_a_program_lists_its_flags_and_those_it_shares(self, program, first, names):
+        result = programs.run(program, "--help")
+        self.assertEqual((result.status, result.errors), (0, ""))
+        self.assertIn(first, result.output)
+        for name in names:
+            self.assertIn(f"  --{name}: ", result.output)
+        self.assertNotIn("--logtostderr", result.output)
+
+    def test_the_programs(self):
+        status, output = _output_of(__main__.main, [])
+        self.assertEqual(status, 0)
+        *lines, _, last = output.splitlines()
+        found = [line.split()[2].removeprefix("launch.") for line in lines]
+        files = pathlib.Path(__main__.__file__).parent.glob("*.py")
+        self.assertEqual(found, sorted(file.stem for file in files if "run.start(main)" in file.read_text()))
+        self.assertEqual(last, "Each lists its flags with --help.")
+        self.assertEqual(__main__.main(["train"]), 2)
+
+    def test_version(self):
+        line = f"tfp_realnvp {nvp.__version__}\n"
+        self.assertEqual(_output_of(__main__.main, ["--version"]), (0, line))
+        with contextlib.redirect_stdout(io.StringIO()) as output, self.assertRaises(SystemExit) as caught:
+            arguments.parse(["train", "--version"])
+        self.assertEqual((caught.exception.code, output.getvalue()), (0, line))
+
+
+class RefusalsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("--flagfile=nowhere.flags", "Unable to open flagfile: ", "nowhere.flags"),
+        ("--widht=8", "Unknown command line flag 'widht'", "--help lists the flags"),
+        ("--width=wide", "flag --width=wide: ", "--help lists the flags"),
+        ("--output_dir=", "flag --output_dir=: expected a path, got an empty one", "--help lists the flags"),
+    )
+    def test_usage(self, flag, first, last):
+        result = programs.run("train", flag)
+        self.assertEqual((result.status, len(result.errors.splitlines())), (2, 1), result.errors)
+        self.assertStartsWith(result.error, first)
+        self.assertIn(last, result.error)
+
+    def test_a_flag_that_does_nothing_for_vectors(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table = pathlib.Path(folder) / "table.csv"
+            table.write_text("".join(f"{i},{i * i}\n" for i in range(40)))
+            error = programs.run("train", f"--dataset=csv:{table}", "--header=no", "--width=8", "--describe").error
+        self.assertEqual(error, "real_nvp takes no --width for vectors")
+
+    def test_what_does_nothing(self):
+        # Of the settings that a factory takes, these alone change no flow over events of the other kind.
+        for shape, others in (((2,), presets.FOR_IMAGES), ((8, 8, 1), presets.FOR_VECTORS)):
+            for factory in (nvp.real_nvp, nvp.glow, nvp.flowpp):
+                takes = inspect.signature(factory).parameters
+                small = {name: value for name, value in _SMALL.items() if name in takes}
+                before = nvp.summary(factory(event_shape=shape, **small))
+                for name in small:
+                    after = nvp.summary(factory(event_shape=shape, **{**small, name: _OTHER[name]}))
+                    self.assertEqual(after == before, name in others, f"{factory.__name__} {shape} {name}")
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,146 @@
+"""What SIGINT, SIGTERM and SIGHUP do to a program, wherever they reach it."""
+
+import functools
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest, parameterized
+
+from launch import signals, source
+from tests.launch import programs
+from tfp_realnvp import serving, training
+from tfp_realnvp.training.signals import noted
+from tfp_realnvp.training.state import TrainingState
+
+_ROOT = pathlib.Path(programs.__file__).resolve().parents[2]
+
+
+def _signal_in(owner, name, *numbers):
+    """Sends the process these signals at the start of each call of `owner.name`."""
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def signalled(*args, **kwargs):
+        for number in numbers:
+            signal.raise_signal(number)
+        return function(*args, **kwargs)
+
+    mock.patch.object(owner, name, signalled).start()
+
+
+def _tracing_the_first_step(number):
+    _signal_in(training.FlowModel, "train_step", number)
+    signalled = training.FlowModel.train_step
+
+    def without_reader(*args):
+        # As `launch.train | tee` on Ctrl-C, which ends `tee`, too: the progress bar must not fail before the save.
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        os.close(writer)
+        os.close(reader)
+        return signalled(*args)
+
+    mock.patch.object(training.FlowModel, "train_step", without_reader).start()
+
+
+def _saving(*numbers):
+    _signal_in(TrainingState, "save", *numbers)
+
+
+def _decoding(number):
+    _signal_in(source, "decode", number)
+
+
+def _exporting(number):
+    _signal_in(serving.export.warm_up, "write", number)
+
+
+class SignalsTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+
+    def _assert_ends(self, result, number, *lines):
+        """With the status of the signal, and with no other lines of errors than these."""
+        self.assertEqual(result.status, 128 + number, result.errors)
+        of_tensorflow = re.compile(r"[WE]\d{4} ")
+        found = [line for line in result.errors.splitlines() if line and not of_tensorflow.match(line)]
+        self.assertLen(found, len(lines), result.errors)
+        for line, expected in zip(found, lines):
+            self.assertRegex(line, expected)
+
+    @parameterized.parameters(
+        (_tracing_the_first_step, (signal.SIGINT,), "in epoch 1, after 1 batches"),
+        (_saving, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM), "after epoch 1"),  # The save goes on.
+    )
+    def test_training_saves_and_says_how_to_go_on(self, prepare, numbers, where):
+        folder = self.folder / "run"
+        flags = ("--epochs=2", "--checkpoint_every=3", "--verbose=1")
+        result = programs.train(folder, *flags, before=functools.partial(prepare, *numbers))
+        name = numbers[0].name
+        self._assert_ends(
+            result,
+            numbers[0],
+            f"^{name}: training stops after this step or validation pass, and saves$",
+            f"^stopped by {name} {where}; the last good checkpoint is .*; to go on: "
+            rf"python -m launch\.train .*--output_dir={re.escape(str(folder))} --epochs=2 --checkpoint_every=3 --v.*$",
+        )
+        self.assertTrue(training.latest(folder))
+        self.assertFalse((folder / "results.json").exists())
+
+    def test_a_program_that_reads_ends_in_one_line(self):
+        flags = (f"--saved_model={programs.digits()}", f"--output_dir={self.folder}")
+        result = programs.run("sample", *flags, before=functools.partial(_decoding, signal.SIGHUP))
+        self._assert_ends(result, signal.SIGHUP, "^stopped by SIGHUP$")
+        self.assertEmpty(list(self.folder.iterdir()))
+
+    def test_an_export_leaves_nothing(self):
+        flags = (f"--output_dir={programs.trained()[0]}", f"--export_dir={self.folder}")
+        result = programs.run("export", *flags, before=functools.partial(_exporting, signal.SIGTERM))
+        self._assert_ends(result, signal.SIGTERM, "^stopped by SIGTERM$")
+        self.assertEmpty(list(self.folder.iterdir()))
+
+    @parameterized.parameters(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    def test_while_tensorflow_is_imported(self, number):
+        for name in ("keras", "tensorflow"):
+            (self.folder / f"{name}.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+        found = subprocess.run(
+            [sys.executable, "-m", "launch.train"],
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": str(self.folder)},
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual((found.returncode, found.stderr), (128 + number, f"stopped by {number.name}\n"))
+
+
+class NotedTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_what_nohup_ignores_stays_ignored(self):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with noted() as received:
+            signal.raise_signal(signal.SIGHUP)
+        signals.heed()
+        signal.raise_signal(signal.SIGHUP)
+        self.assertEmpty(received)
+
+    def test_one_that_comes_too_late_is_raised_again(self):
+        signals.heed()
+        with self.assertRaises(SystemExit) as caught:
+            with noted() as received:
+                signal.raise_signal(signal.SIGTERM)
+        self.assertEqual((caught.exception.code, received), (143, [signal.SIGTERM]))
+
+
+if __name__ == "__main__":
+    absltest.main()
