@@ -59,6 +59,8 @@ def jit_compile() -> bool:
 
 def command_line(argv: Sequence[str]) -> str:
     """A program's call as another would type it, without the folders of this machine."""
+    with_values = re.compile(r"(?<![^\0])(--?(?:output_dir|data_dir|init_from|dataset))\0")  # --flag VALUE
+    argv = with_values.sub(r"\1=", "\0".join(argv)).split("\0")
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
     flags = [re.sub("^(--?init_from=)(?:.*/)?(.+?)/?$", r"\1\2", flag) for flag in flags]
     flags = [re.sub("^(--?dataset=(?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", flag) for flag in flags]

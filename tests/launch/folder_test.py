@@ -85,6 +85,9 @@ class FolderTest(absltest.TestCase):
         for path in ("/home/somebody/pngs", "/home/somebody/pngs/", "pngs"):
             command = run.command_line(["launch/train.py", f"--dataset=folder:{path}"])
             self.assertEqual(command.rstrip("/"), "python -m launch.train --dataset=folder:pngs")
+            given = ["--output_dir", path, "-data_dir", path, "--dataset", f"csv:{path}"]
+            command = run.command_line(["launch/train.py", *given])
+            self.assertEqual(command.rstrip("/"), "python -m launch.train --data_dir=DIR --dataset=csv:pngs")
             command = run.command_line(["launch/train.py", f"--init_from={path}"])
             self.assertEqual(command, "python -m launch.train --init_from=pngs")
 
