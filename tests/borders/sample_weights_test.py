@@ -11,6 +11,7 @@ import tfp_realnvp as nvp
 from tests import registry
 from tests.training import small
 from tfp_realnvp import training
+from tfp_realnvp.training.batches import separated
 
 _X, _W = small.vectors(8), np.array([0, 1, 2, 0.5, 3, 0, 1, 4], np.float32)
 _CONTEXT = np.random.default_rng(0).normal(size=[8, 2]).astype(np.float32)
@@ -99,6 +100,13 @@ class SampleWeightsTest(parameterized.TestCase):
         self.assertTrue(bool(model.last_step_finite.value))
         for old, new in zip(before, small.values(model.trainable_variables), strict=True):
             np.testing.assert_array_equal(new, old)
+
+    def test_no_none_is_left_in_a_data_set(self):
+        # Keras does not take one to several replicas.
+        data, _ = separated(_batches(_X, None, _W), None, None)
+        self.assertEqual([list(spec.shape) for spec in data.element_spec], [[None, 4], [None, 0], [None]])
+        for pair in (_batches(_X, _W), _batches(_X, _CONTEXT, _W)):
+            self.assertIs(separated(pair, None, None)[0], pair)
 
     def test_weights_in_a_column(self):
         model = _model()

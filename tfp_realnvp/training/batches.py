@@ -53,7 +53,15 @@ def separated(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
     is_dataset = hasattr(x, "element_spec")  # Which has its weights in it: Keras refuses others.
     if y is None and weight is not None and not is_dataset:
         y = np.zeros([len(x), 0], np.float32)
-    return x, y
+    return without_none(x), y
+
+
+def without_none(data: Any) -> Any:
+    """A data set of `(events, None, weights)` as one without None, which Keras does not take to several replicas."""
+    spec = data.element_spec if isinstance(data, tf.data.Dataset) else None
+    if not isinstance(spec, tuple) or len(spec) != 3 or hasattr(spec[1], "shape"):
+        return data
+    return data.map(lambda events, _, weights: (events, tf.zeros([tf.shape(weights)[0], 0]), weights))
 
 
 def weighted(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:

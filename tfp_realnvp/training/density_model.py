@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.training.adam import Adam
-from tfp_realnvp.training.batches import separated
+from tfp_realnvp.training.batches import separated, without_none
 from tfp_realnvp.training.pixel_range import warn_of_scaled_pixels
 
 
@@ -82,6 +82,8 @@ class DensityModel(keras.Model):
         match kwargs.get("validation_data"):
             case (events, None, weight) if weight is not None:
                 kwargs["validation_data"] = (*separated(events, None, weight), weight)
+            case tf.data.Dataset() as batches:
+                kwargs["validation_data"] = without_none(batches)
         return super().fit(*separated(x, y, kwargs.get("sample_weight")), *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
