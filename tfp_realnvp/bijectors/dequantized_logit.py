@@ -108,6 +108,9 @@ class DequantizedLogit(Bijector):
     `alpha + (1 - alpha) x`, whose logit has no bound at x = 1; this follows the authors' program.
     """
 
+    # Its inverse takes all logits far out to one number, whose density is another.
+    rounds_samples = True
+
     def __init__(
         self,
         levels: int = 256,

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import Bijector, DequantizedLogit
+from tfp_realnvp.bijectors import Bijector
 from tfp_realnvp.bijectors.variables import FollowsKeras
 
 tfd = tfp.distributions
@@ -137,7 +137,7 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         z = self.distribution.sample(sample_shape, seed=seed)
         x, log_det = self.flow.inverse_and_log_det(z, context)
-        if any(isinstance(part, DequantizedLogit) for part in (self.flow, *self.flow.submodules)):
+        if any(getattr(part, "rounds_samples", False) for part in (self.flow, *self.flow.submodules)):
             return x, self._log_prob(x, context)
         return x, _or_minus_infinity(True, self.distribution.log_prob(z) - self._for_each_event(log_det))
 

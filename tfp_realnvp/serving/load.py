@@ -44,6 +44,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
         module,
         event_ndims=len(description["event_shape"]),
         context_size=description["context_size"] or description["labels"],
+        rounds_samples=description["levels"] is not None,
         split_orders=description.get("split_orders"),
     )
     return FlowDistribution(

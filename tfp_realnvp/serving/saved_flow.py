@@ -18,6 +18,7 @@ class SavedFlow(Bijector):
       module: what `tf.saved_model.load` made of an export.
       event_ndims: number of axes of an event.
       context_size: size of the context of a conditional flow, or None.
+      rounds_samples: whether the flow has a `DequantizedLogit`.
       split_orders: what `tfp_realnvp.flows.split_orders` said of the flow, or None where that is not known.
       validate_args: see `Bijector`.
       name: the bijector's name.
@@ -32,6 +33,7 @@ class SavedFlow(Bijector):
         event_ndims: int,
         *,
         context_size: int | None = None,
+        rounds_samples: bool = False,
         split_orders: Sequence[str] | None = None,
         validate_args: bool = False,
         name: str = "saved_flow",
@@ -39,6 +41,7 @@ class SavedFlow(Bijector):
         parameters = dict(locals())
         self._module = module
         self.context_size = context_size
+        self.rounds_samples = rounds_samples
         self.split_orders = split_orders if split_orders is None else tuple(split_orders)
         super().__init__(event_ndims=event_ndims, parameters=parameters, validate_args=validate_args, name=name)
 
