@@ -119,9 +119,11 @@ def _state(folder: pathlib.Path) -> dict[str, Any]:
     for index in sorted(folder.rglob("*.index")):
         reader = tf.train.load_checkpoint(str(index.with_suffix("")))
         of_checkpoint = index.relative_to(folder)
-        for name in reader.get_variable_to_shape_map():
-            if name != "_CHECKPOINTABLE_OBJECT_GRAPH":
-                state[f"{of_checkpoint}: {name}"] = np.asarray(reader.get_tensor(name)).tobytes()
+        names = sorted(set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"})
+        tensors = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+        if "saved_model" in of_checkpoint.parts:  # Whose weights are numbered, in no particular order.
+            tensors = {f"weight {i}": content for i, content in enumerate(sorted(tensors.values()))}
+        state |= {f"{of_checkpoint}: {name}": content for name, content in tensors.items()}
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     state["the names of files"] = [name for name in files if not name.startswith("tensorboard/")]
     return state
