@@ -1,4 +1,6 @@
+import copy
 import os
+import pickle
 import tempfile
 
 import keras
@@ -151,6 +153,117 @@ class FlowDistributionTest(parameterized.TestCase):
         ):
             with self.assertRaisesRegex(ValueError, "expected a context of size 2, got none"):
                 function()
+
+    def test_one_context_for_many(self):
+        distribution = _distribution("real_nvp_vector_context")
+        entry = registry.BY_NAME["real_nvp_vector_context"]
+        size = entry.event_shape[0]
+        x, contexts = entry.events([4, 5]), entry.context([4, 5])
+        for shape in ([], [1], [5], [4, 1], [1, 5]):
+            context = entry.context(shape)
+            each = tf.broadcast_to(context, contexts.shape)
+            np.testing.assert_allclose(
+                distribution.log_prob(x, context=context), distribution.log_prob(x, context=each), rtol=1e-6
+            )
+            np.testing.assert_allclose(
+                distribution.sample([4, 5], seed=(1, 2), context=context),
+                distribution.sample([4, 5], seed=(1, 2), context=each),
+                rtol=1e-5,
+            )
+        # Many contexts for one event.
+        one = tf.broadcast_to(x[0, 0], x.shape)
+        expected = distribution.log_prob(one, context=contexts)
+        np.testing.assert_allclose(distribution.log_prob(x[0, 0], context=contexts), expected, rtol=1e-5)
+        unknown = [tf.TensorSpec([None, size]), tf.TensorSpec([None])]
+        log_prob = tf.function(lambda x, c: distribution.log_prob(x, context=c), input_signature=unknown)
+        np.testing.assert_allclose(log_prob(one[0], contexts[0, 0]), [expected[0, 0]] * 5, rtol=1e-5)
+        with self.assertRaisesRegex(ValueError, r"got events of shape \(4, 5, .*\) and a context of shape \(4, 2\)"):
+            distribution.log_prob(x, context=entry.context([4]))
+        for sample_shape in ((), 1):
+            with self.assertRaisesRegex(ValueError, r"batch axes broadcast to the sample shape .*, got shape \(3, 2\)"):
+                distribution.sample(sample_shape, context=entry.context([3]))
+
+    def test_sample_shapes_that_are_none(self):
+        distribution = _distribution("real_nvp_pair")
+        for shape in (-1, 2.5, [2, -3], None, "a", tf.constant(-2), tf.constant(2.0)):
+            with self.assertRaisesRegex(ValueError, "expected a sample shape of integers of 0 or more, got"):
+                distribution.sample(shape)
+            with self.assertRaisesRegex(ValueError, "expected a sample shape of integers of 0 or more, got"):
+                distribution.experimental_sample_and_log_prob(shape)
+
+    @parameterized.parameters("real_nvp_one_scale", "real_nvp_vector_context")
+    def test_copies_have_weights_of_their_own(self, name):
+        entry = registry.BY_NAME[name]
+        distribution = registry.randomize(entry.make("float32", "float32"))
+        x, given = entry.events([2]), _given(entry, [2])
+        expected = distribution.log_prob(x, **given).numpy()
+        for copied in (copy.deepcopy(distribution), pickle.loads(pickle.dumps(distribution))):
+            np.testing.assert_array_equal(copied.log_prob(x, **given), expected)
+            self.assertLen(copied.variables, len(distribution.variables))
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(copied.log_prob(x, **given))
+            self.assertNotIn(None, tape.gradient(loss, copied.trainable_variables))
+            registry.randomize(copied, seed=1)
+            self.assertFalse(np.allclose(copied.log_prob(x, **given), expected, rtol=1e-2))
+            np.testing.assert_array_equal(distribution.log_prob(x, **given), expected)
+        for same in (copy.copy(distribution), distribution.copy()):
+            self.assertIs(same.flow, distribution.flow)
+
+    def test_copies_of_a_bijector_and_of_a_dequantizer(self):
+        layer = _PAIR.build().flow.bijectors[1]
+        copied = copy.deepcopy(layer)
+        self.assertEmpty({id(v) for v in copied.variables} & {id(v) for v in layer.variables})
+        self.assertLen(copied.conditioner.variables, len(layer.conditioner.variables))
+        self.assertIs(copied.conditioner.variables[0].value, copied.variables[0])
+        noise = nvp.dequantizer(event_shape=(2, 2, 1), levels=17, couplings=1, width=2, blocks=0)
+        self.assertEqual(noise.copy().levels, 17)
+        for copied in (copy.deepcopy, pickle.dumps):
+            with self.assertRaisesRegex(TypeError, "dequantizer: expected bijectors that can be copied, got .* probit"):
+                copied(noise)
+
+    def test_only_a_name_that_was_given_is_a_variable_of_a_joint_distribution(self):
+        def flows(**settings):
+            return [nvp.planar(event_shape=2, layers=1, **settings) for _ in range(2)]
+
+        self.assertEqual([flow.name for flow in flows()], ["planar", "planar"])
+        joint = tfd.JointDistributionSequential(flows())
+        self.assertEqual([name for name, _ in joint.resolve_graph()], ["x1", "x"])
+        named = [factory(event_shape=2, layers=1, name=factory.__name__) for factory in (nvp.planar, nvp.radial)]
+        named = tfd.JointDistributionSequential(named)
+        self.assertEqual([name for name, _ in named.resolve_graph()], ["planar", "radial"])
+        standardized = nvp.standardized(flows(name="mine")[0], [0.0, 0.0], [1.0, 1.0])
+        self.assertEqual((standardized.name, standardized.parameters["name"]), ("mine", "mine"))
+        self.assertIsNone(nvp.standardized(flows()[0], [0.0, 0.0], [1.0, 1.0]).parameters["name"])
+
+    def test_what_is_no_flow_is_refused(self):
+        chain = tfb.Chain([tfb.Scale(2.0)])
+        with self.assertRaisesRegex(TypeError, "expected a bijector of tfp_realnvp from data to latent, got .* Chain"):
+            nvp.FlowDistribution(chain, [2])
+        theirs = tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), 2), chain)
+        for given in (chain, theirs):
+            for function in (
+                nvp.summary,
+                nvp.trainable_parameters,
+                lambda given: nvp.standardized(given, [0.0, 0.0], [1.0, 1.0]),
+                lambda given: nvp.save(given, "nowhere"),
+                lambda given: nvp.publish(given, "nowhere"),
+            ):
+                message = f"expected a FlowDistribution, .* got .* {type(given).__name__}"
+                with self.assertRaisesRegex(TypeError, message):
+                    function(given)
+        self.assertFalse(os.path.exists("nowhere"))
+
+    @parameterized.parameters(
+        (None, "Python objects"), ([[1.0, None]], "Python objects"), ("ab", "string"), (1j, "complex")
+    )
+    def test_what_holds_no_numbers_is_refused(self, value, named):
+        with self.assertRaisesRegex(TypeError, f"expected float32 events, got {named}"):
+            _distribution("real_nvp_pair").log_prob(value)
+
+    def test_a_symbolic_tensor_is_refused(self):
+        message = "expected events, got the symbolic <KerasTensor .*: call log_prob within"
+        with self.assertRaisesRegex(TypeError, message):
+            _distribution("real_nvp_pair").log_prob(keras.Input([2]))
 
     def test_a_flow_on_parts_of_an_event(self):
         # Elementwise, and so with a log-det for each entry.

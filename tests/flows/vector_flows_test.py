@@ -1,5 +1,6 @@
 """What the factories of flows over vectors make."""
 
+import re
 import tempfile
 
 import numpy as np
@@ -15,10 +16,30 @@ _FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.maf, nvp.iaf, nvp.naf, nvp.plan
 
 class VectorFlowsTest(parameterized.TestCase):
     @parameterized.parameters(*_FACTORIES)
-    def test_images_and_numbers_are_refused(self, factory):
-        for shape in ((4, 4, 1), (1,), ()):
-            with self.assertRaisesRegex(ValueError, r"expected an event shape \(size,\) of at least 2 entries, got"):
+    def test_other_shapes_are_refused(self, factory):
+        for shape in (None, (), 0, (0,), (-3,), (2.5,), "ab", tf.TensorShape(None), tf.TensorShape([None])):
+            message = f"expected an event shape of positive integers, such as (6,) or (32, 32, 3), got {shape!r}"
+            with self.assertRaisesRegex(ValueError, re.escape(message)):
                 factory(event_shape=shape)
+        with self.assertRaisesRegex(ValueError, r"expected an event shape \(size,\) of .*, got \(4, 4, 1\)"):
+            factory(event_shape=(4, 4, 1))
+
+    @parameterized.parameters(*_FACTORIES)
+    def test_one_entry(self, factory):
+        if factory in (nvp.nice, nvp.spline_coupling):
+            with self.assertRaisesRegex(ValueError, r"\(size,\) of at least 2 entries, got \(1,\)"):
+                factory(event_shape=1)
+            return
+        networks = {} if factory in (nvp.planar, nvp.radial) else {"hidden": (4,)}
+        distribution = registry.randomize(factory(event_shape=1, layers=2, dtype="float64", **networks))
+        self.assertEqual(distribution.event_shape, (1,))
+        x = np.linspace(-30, 30, 20001)
+        self.assertAlmostEqual(np.trapezoid(distribution.prob(x[:, np.newaxis]), x), 1, delta=2e-3)
+
+    def test_one_entry_depends_on_its_context(self):
+        distribution = registry.randomize(nvp.maf(event_shape=1, layers=1, hidden=(4,), context_size=2))
+        of_contexts = distribution.log_prob([0.3], context=[[0.0, 1.0], [1.0, 0.0]])
+        self.assertGreater(abs(of_contexts[0] - of_contexts[1]), 1e-3)
 
     @parameterized.parameters(nvp.nice, nvp.spline_coupling)
     def test_couplings_start_as_the_identity_but_for_the_order(self, factory):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
 
 from tfp_realnvp.bijectors.backprop import Backward, state_of
+from tfp_realnvp.bijectors.batch_axes import with_one_batch_axis
 from tfp_realnvp.bijectors.variables import FollowsKeras, learned_layers, variables_of
 
 
@@ -25,6 +27,11 @@ class _TrainingMode(keras.layers.Layer):
 
 # Named, for Keras would derive `__training_mode`, and no scope of a graph may start with an underscore.
 _training_mode = _TrainingMode(name="training_mode", dtype="float32")
+
+
+def is_training() -> bool:
+    """What the Keras model says whose call this is in, and False outside of one."""
+    return _training_mode(tf.zeros([]))
 
 
 class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
@@ -97,9 +104,26 @@ class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
                     "call it once, or its build(shape)"
                 )
         self.layers = self._no_dependency(list(layers))
+        self._show_variables()
+
+    def _show_variables(self) -> None:
         # TFP and checkpoints see a `tf.Variable`, not a Keras one. This list is the one way to them: a checkpoint that
         # went by the layers, too, would hold some values twice, and miss layers that a Keras layer keeps in a list.
-        self._visible_variables = [variable.value for variable in variables_of(layers)]
+        self._visible_variables = [variable.value for variable in variables_of(self.layers)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        for part in self.submodules:
+            if isinstance(part, tfp.bijectors.Invert):  # Of a bijector of TFP; TFP makes none without arguments.
+                raise TypeError(
+                    f"{self.name}: expected bijectors that can be copied, got the tfb.Invert {part.name}: build "
+                    "another flow and assign its variables"
+                )
+        return super().__reduce_ex__(protocol)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Of a copy, by `copy` or pickle. Keras copies a layer with variables of its own: those are to be seen.
+        self.__dict__.update(state)
+        self._show_variables()
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -164,7 +188,8 @@ class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
 
         Args:
           x: float tensor `[..., *event]`.
-          context: what a conditional flow depends on, `[..., *any]` with the batch axes of `x`, or None.
+          context: what a conditional flow depends on, `[..., size]` with the batch axes of `x` or axes that broadcast
+            with them, or None.
 
         Returns:
           `z` and the log-determinant in nats, one for each event.
@@ -174,18 +199,25 @@ class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
         """
         x = tf.convert_to_tensor(x)
         self._forward_event_shape(self._event_shape_of(x))
-        return _with_one_batch_axis(self._forward_and_log_det, x, self.forward_min_event_ndims, context)
+        pass_fn = functools.partial(self._forward_and_log_det, training=is_training())
+        return with_one_batch_axis(pass_fn, x, self.forward_min_event_ndims, context)
 
     def inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|` from one evaluation; see `forward_and_log_det`."""
         z = tf.convert_to_tensor(z)
         self._inverse_event_shape(self._event_shape_of(z))
-        return _with_one_batch_axis(self._inverse_and_log_det, z, self.inverse_min_event_ndims, context)
+        pass_fn = functools.partial(self._inverse_and_log_det, training=is_training())
+        return with_one_batch_axis(pass_fn, z, self.inverse_min_event_ndims, context)
 
     def _event_shape_of(self, x: tf.Tensor) -> tf.TensorShape:
         event_ndims = self.forward_min_event_ndims
         if x.shape.rank is None or x.shape.rank < event_ndims:
             raise ValueError(f"{self.name}: expected a shape of at least {event_ndims} axes, got {x.shape}")
+        # Layers are of one size, and some drop what is beyond it: where no graph can see the size, it must be stated.
+        if event_ndims and x.shape[-1] is None:
+            raise ValueError(
+                f"{self.name}: expected a known size of the last axis, got shape {x.shape}: tf.ensure_shape states it"
+            )
         return x.shape[x.shape.rank - event_ndims :]
 
     # What follows is what `tfb.Bijector` asks of a subclass.
@@ -207,21 +239,3 @@ class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
 
     def _inverse_log_det_jacobian(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return self.inverse_and_log_det(z, context)[1]
-
-
-def _with_one_batch_axis(pass_fn, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None):
-    """Calls `pass_fn` on `x` with its batch axes made one, for convolutions take no other."""
-    training = _training_mode(tf.zeros([]))
-    batch_ndims = x.shape.rank - event_ndims
-    if batch_ndims == 1:
-        return pass_fn(x, context, training)
-    batch_shape = tf.shape(x)[:batch_ndims]
-
-    def flat(tensor: tf.Tensor) -> tf.Tensor:
-        rest = tf.shape(tensor)[batch_ndims:]
-        tensor_of_one_axis = tf.reshape(tensor, tf.concat([[tf.reduce_prod(batch_shape)], rest], 0))
-        return tf.ensure_shape(tensor_of_one_axis, [None, *tensor.shape[batch_ndims:]])
-
-    y, log_det = pass_fn(flat(x), None if context is None else flat(context), training)
-    y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
-    return y, tf.reshape(log_det, batch_shape)

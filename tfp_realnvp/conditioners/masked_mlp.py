@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.context import check_context
+from tfp_realnvp.conditioners.context import checked_context
 from tfp_realnvp.conditioners.mlp import uniform_by_inputs
 
 
@@ -63,7 +63,9 @@ class MaskedMLP(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         size = input_shape[-1]
         degrees = [np.arange(1, size + 1)]
-        degrees += [np.arange(units) % max(size - 1, 1) + 1 for units in self.hidden]
+        # Of one entry, whose output depends on the context alone, hidden units have degree 0.
+        lowest = min(1, size - 1)
+        degrees += [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden]
         masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
         outputs = np.repeat(degrees[0], self.outputs_per_entry)
         masks.append(degrees[-1][:, np.newaxis] < outputs)
@@ -84,7 +86,7 @@ class MaskedMLP(keras.layers.Layer):
             self.context_kernel = self.add_weight(name="context_kernel", shape=shape, autocast=False)
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
-        check_context(context, self.context_size)
+        context = checked_context(context, self.context_size)
         hidden = inputs
         for i, (kernel, bias, mask) in enumerate(zip(self.kernels, self.biases, self._masks)):
             is_last = i == len(self._masks) - 1

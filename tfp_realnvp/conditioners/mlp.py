@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.context import check_context
+from tfp_realnvp.conditioners.context import checked_context
 
 
 def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
@@ -78,7 +78,7 @@ class MLP(keras.layers.Layer):
             size = dense.units
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
-        check_context(context, self.context_size)
+        context = checked_context(context, self.context_size)
         hidden = inputs if context is None else tf.concat([inputs, context], -1)
         for dense in (*self.denses, self.dense_out):
             hidden = dense(hidden)

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
-from tfp_realnvp.conditioners.context import check_context
+from tfp_realnvp.conditioners.context import checked_context
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve, weights_of
 
 NORMALIZATIONS = ("batch", "layer", "none")
@@ -127,7 +127,7 @@ class ResidualNetwork(keras.layers.Layer):
     def call(
         self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
-        check_context(context, self.context_size)
+        context = checked_context(context, self.context_size)
         weights = self._weights({}) if training else self.folded()
 
         def conv(layer: WeightNormConv2D, x: tf.Tensor) -> tf.Tensor:

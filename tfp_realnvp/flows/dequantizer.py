@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp.bijectors import AffineCoupling, Chain, Checkerboard
 from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.event_shapes import event_shape_of
 from tfp_realnvp.flows.networks import Networks
 from tfp_realnvp.flows.vectors import networks_policy
 
@@ -34,8 +36,19 @@ class Dequantizer(FlowDistribution):
     ICML 2019. arXiv 1902.00275. Section 3.1.
     """
 
-    def __init__(self, flow: Chain, event_shape: Sequence[int], *, levels: int, dtype: str, name: str):
-        super().__init__(flow, event_shape, dtype=dtype, name=name)
+    def __init__(
+        self,
+        flow: Chain,
+        event_shape: Sequence[int],
+        *,
+        levels: int,
+        dtype: Any = tf.float32,
+        validate_args: bool = False,
+        name: str | None = None,
+    ):
+        parameters = dict(locals())
+        super().__init__(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
+        self._parameters = self._no_dependency(parameters)
         self.levels = levels
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
@@ -90,7 +103,7 @@ def dequantizer(
     normalization: str = "layer",
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
-    name: str = "dequantizer",
+    name: str | None = None,
 ) -> Dequantizer:
     """A flow over the noise of dequantisation, given the image.
 
@@ -109,7 +122,7 @@ def dequantizer(
       normalization: inside them: "layer", "batch" or "none".
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `Dequantizer`.
@@ -130,9 +143,10 @@ def dequantizer(
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
     ICML 2019. arXiv 1902.00275.
     """
-    shape = tuple(int(size) for size in event_shape)
+    shape = event_shape_of(event_shape)
     if len(shape) != 3:
         raise ValueError(f"expected an event shape (height, width, channels), got {shape}")
+    flow_name = name or "dequantizer"
     network = Networks(
         dtype_policy=networks_policy(dtype, dtype_policy),
         context_size=shape[-1],
@@ -143,7 +157,7 @@ def dequantizer(
     layers = [tfp.bijectors.Invert(tfp.bijectors.NormalCDF(), name="probit")]
     for i in range(couplings):
         mask, per_entry = Checkerboard(parity=i % 2), AffineCoupling.parameters_per_entry
-        conditioner = network(mask, shape[-1], per_entry, width=width, name=f"{name}_{i}_network")
+        conditioner = network(mask, shape[-1], per_entry, width=width, name=f"{flow_name}_{i}_network")
         conditioner.conv_out.magnitude.assign(tf.zeros_like(conditioner.conv_out.magnitude))
-        layers.append(AffineCoupling(conditioner, mask, dtype=dtype, name=f"{name}_{i}"))
-    return Dequantizer(Chain(layers, name=name), shape, levels=levels, dtype=dtype, name=name)
+        layers.append(AffineCoupling(conditioner, mask, dtype=dtype, name=f"{flow_name}_{i}"))
+    return Dequantizer(Chain(layers, name=flow_name), shape, levels=levels, dtype=dtype, name=name)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Bijector
+from tfp_realnvp.bijectors.batch_axes import broadcast_context
 from tfp_realnvp.bijectors.variables import FollowsKeras
+from tfp_realnvp.flows.event_shapes import event_shape_of
 
 tfd = tfp.distributions
 
@@ -27,9 +30,12 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
     A `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`. It adds to TFP's:
 
     * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, handed to every layer;
-      any other keyword is refused.
+      any other keyword is refused. One context serves many events, as TFP's parameters do: their batch axes are
+      broadcast. Of `sample`, the context's batch axes broadcast to the sample shape: of `n` samples, each has its row
+      of a context `[n, size]`, and all have the same of `[size]`.
     * One evaluation of each conditioner, and no result kept from before weights changed.
-    * Integers, for which a density means nothing, are refused, not cast.
+    * Integers, for which a density means nothing, are refused, not cast. Events of another shape are refused, when
+      the graph is built or, where their shape is not known then, when it runs.
     * `log_prob` is -inf, with a gradient of 0, where an event has no density: it holds a NaN, an infinity or a number
       beyond 2^-12 of the largest of the dtype, lies outside the support, or its latent or density overflows. It is
       never NaN or +inf. Under `validate_args` a NaN or an infinity is an error.
@@ -38,10 +44,18 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
 
     Args:
       flow: a bijector from data to latent.
-      event_shape: shape of one event of data.
+      event_shape: shape of one event of data; one integer is the size of a vector.
       dtype: of events.
       validate_args: whether to refuse events that are not finite.
-      name: the distribution's name.
+      name: the distribution's name; by default the flow's. A joint distribution takes a name that was given for that
+        of a variable, as it does with TFP's, and numbers those without one.
+
+    Raises:
+      TypeError: when the flow is not a bijector of this package; a `Chain` of this package takes TFP's.
+      ValueError: when the event shape is not one of positive integers, or not one that the flow takes.
+
+    Copies: `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle have their own. A
+    flow that was loaded from an export has no copy but what loads again.
 
     #### Examples
 
@@ -59,11 +73,18 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
         *,
         dtype: Any = tf.float32,
         validate_args: bool = False,
-        name: str = "flow",
+        name: str | None = None,
     ):
+        # Of a name that was not given, None: joint distributions take any other for a variable's.
         parameters = dict(locals())
+        if not isinstance(flow, Bijector):
+            raise TypeError(
+                f"expected a bijector of tfp_realnvp from data to latent, got {_described(flow)}: "
+                "nvp.bijectors.Chain([bijector]) makes one of TFP's, of tfb.Invert(bijector) if it goes from latent to "
+                "data"
+            )
         dtype = tf.as_dtype(dtype)
-        latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape))
+        latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape_of(event_shape)))
         base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
         super().__init__(
             base,
@@ -71,9 +92,13 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
             kwargs_split_fn=_split_context,
             validate_args=validate_args,
             parameters=parameters,
-            name=name,
+            name=name or flow.name,
         )
         self.flow = flow
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Otherwise copies would be made attribute by attribute, and TFP makes no distribution without arguments.
+        return _from_parameters, (type(self), self.parameters)
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
@@ -96,22 +121,31 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
 
     def _checked(self, value: Any) -> tf.Tensor:
         """`value` as a tensor of this dtype and event shape, or an error that says what came."""
+        if isinstance(value, keras.KerasTensor):
+            raise TypeError(
+                f"expected events, got the symbolic {value!r}: call log_prob within the call method of a Keras layer, "
+                "or train with nvp.FlowModel"
+            )
         is_tensor = tf.is_tensor(value)
-        dtype = tf.as_dtype(value.dtype if is_tensor else np.asarray(value).dtype)
-        if not dtype.is_floating:
+        given = value.dtype if is_tensor else np.asarray(value).dtype
+        if given is np.dtype(object):
+            raise TypeError(f"expected {self.dtype.name} events, got Python objects: {value!r}")
+        dtype = tf.as_dtype(given)
+        if dtype.is_integer or dtype.is_bool:
             raise TypeError(
                 f"expected {self.dtype.name} events, got {dtype.name}: a flow gives the density of real numbers, so "
                 "integers such as pixels are dequantised first, see tfp_realnvp.dequantize"
             )
-        if is_tensor and dtype != self.dtype:
+        if not dtype.is_floating or is_tensor and dtype != self.dtype:
             raise TypeError(f"expected {self.dtype.name} events, got {dtype.name}")
         value = tf.convert_to_tensor(value, self.dtype)
-        ndims = self.event_shape.rank
-        if value.shape.rank is None or value.shape.rank < ndims:
+        batch_ndims = None if value.shape.rank is None else value.shape.rank - self.event_shape.rank
+        if batch_ndims is None or batch_ndims < 0 or not value.shape[batch_ndims:].is_compatible_with(self.event_shape):
             raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")
-        if not value.shape[value.shape.rank - ndims :].is_compatible_with(self.event_shape):
-            raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")
-        return value
+        if value.shape[batch_ndims:].is_fully_defined():
+            return value
+        # Of a shape that is known when the graph runs. Layers would take another for theirs, or drop entries.
+        return tf.ensure_shape(value, [*value.shape[:batch_ndims], *self.event_shape], name="events")
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         if self.validate_args:
@@ -129,17 +163,35 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
     def _call_sample_n(
         self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
     ) -> tf.Tensor:
-        z = self.distribution.sample(sample_shape, seed=seed)
+        z, context = self._latents(sample_shape, seed, context)
         return self.flow.inverse_and_log_det(z, context)[0]
 
-    def _sample_and_log_prob(
+    def _call_sample_and_log_prob(
         self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        z = self.distribution.sample(sample_shape, seed=seed)
+        z, context = self._latents(sample_shape, seed, context)
         x, log_det = self.flow.inverse_and_log_det(z, context)
         if any(getattr(part, "rounds_samples", False) for part in (self.flow, *self.flow.submodules)):
             return x, self._log_prob(x, context)
         return x, _or_minus_infinity(True, self.distribution.log_prob(z) - self._for_each_event(log_det))
+
+    def _latents(
+        self, sample_shape: Any, seed: Any, context: Any
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Draws of the base, and a context for each."""
+        shape = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else np.asarray(sample_shape)
+        if shape is not None and shape.size and (shape.dtype.kind not in "iu" or np.min(shape) < 0):
+            raise ValueError(f"expected a sample shape of integers of 0 or more, got {sample_shape!r}")
+        z = self.distribution.sample(sample_shape, seed=seed)
+        if context is None:
+            return z, None
+        wider, context = broadcast_context(z, context, self.flow.inverse_min_event_ndims)
+        if wider.shape.rank != z.shape.rank or not wider.shape.is_compatible_with(z.shape):
+            raise ValueError(
+                f"expected a context whose batch axes broadcast to the sample shape {sample_shape}, got shape "
+                f"{context.shape}: of n samples, each has its row of a context of n rows"
+            )
+        return z, context
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums what a flow whose events are parts of ours, such as an elementwise one, gave for each part."""
@@ -150,6 +202,28 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
 def _or_minus_infinity(has_density: tf.Tensor | bool, log_prob: tf.Tensor) -> tf.Tensor:
     """`log_prob` where there is a density and the number is finite."""
     return tf.where(has_density & tf.math.is_finite(log_prob), log_prob, tf.constant(-np.inf, log_prob.dtype))
+
+
+def flow_distribution(value: Any) -> FlowDistribution:
+    """`value`, which must be a `FlowDistribution`.
+
+    Raises:
+      TypeError: for anything else, such as a distribution or a bijector of TFP.
+    """
+    if isinstance(value, FlowDistribution):
+        return value
+    raise TypeError(
+        f"expected a FlowDistribution, such as nvp.real_nvp returns, got {_described(value)}: "
+        "nvp.FlowDistribution(nvp.bijectors.Chain(bijectors), event_shape) makes one of bijectors from data to latent"
+    )
+
+
+def _described(value: Any) -> str:
+    return f"an object of {type(value).__module__.split('.')[0]}'s class {type(value).__name__}"
+
+
+def _from_parameters(cls: type[FlowDistribution], parameters: dict[str, Any]) -> FlowDistribution:
+    return cls(**parameters)
 
 
 def _split_context(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -19,14 +19,14 @@ from tfp_realnvp.bijectors import (
     Squeeze,
 )
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.images import image_or_vector
+from tfp_realnvp.flows.event_shapes import image_or_vector, size_of
 from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first
 
 
 def flowpp(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     components: int = 8,
     # Images.
     checkerboards: Sequence[int] = (4, 3),
@@ -47,7 +47,7 @@ def flowpp(
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
     seed: int = 0,
-    name: str = "flowpp",
+    name: str | None = None,
 ) -> FlowDistribution:
     """A flow in the style of Flow++: couplings that bend along logistic mixtures, each after an `ActNorm` and a mixing.
 
@@ -60,7 +60,7 @@ def flowpp(
     residual networks of `real_nvp`, and dequantisation is that of whoever trains it: uniform, or a `dequantizer`.
 
     Args:
-      event_shape: `[height, width, channels]` or `[size]`.
+      event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
       components: of each mixture; 32 in the paper.
       checkerboards: number of checkerboard couplings before and after the channel couplings.
       channel_couplings: number of channel couplings on squeezed images.
@@ -78,7 +78,7 @@ def flowpp(
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events lie in the support.
       seed: of the linear maps' first rotations.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
@@ -136,5 +136,5 @@ def flowpp(
         for i in range(after):
             add(Checkerboard(parity=(i + 1) % 2), 4 * channels, mixes=True, name=f"squeezed_checkerboard_{i}")
         layers.append(tfp.bijectors.Invert(squeeze, name="unsqueeze"))
-    flow = Chain(layers, backprop=backprop, name=name)
+    flow = Chain(layers, backprop=backprop, name=name or "flowpp")
     return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)

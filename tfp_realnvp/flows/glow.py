@@ -19,14 +19,15 @@ from tfp_realnvp.bijectors import (
     Squeeze,
 )
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.images import image_or_vector, scales_of
+from tfp_realnvp.flows.event_shapes import image_or_vector, size_of
+from tfp_realnvp.flows.images import scales_of
 from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import half, networks_policy, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy
 
 
 def glow(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     steps: int = 8,
     linear_form: str = "lu",
     # Images.
@@ -46,7 +47,7 @@ def glow(
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
     seed: int = 0,
-    name: str = "glow",
+    name: str | None = None,
 ) -> FlowDistribution:
     """Glow: steps of an `ActNorm`, an `InvertibleLinear` and an affine coupling of channel halves.
 
@@ -58,7 +59,7 @@ def glow(
     couplings read residual networks, as those of `real_nvp`, in place of three wide convolutions.
 
     Args:
-      event_shape: `[height, width, channels]` or `[size]`.
+      event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
       steps: steps at each scale, or on a vector.
       linear_form: of `InvertibleLinear`: "lu" or "full".
       scales: number of scales, each with a squeeze; by default, halved until a side is at most 4 or odd.
@@ -75,7 +76,7 @@ def glow(
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events lie in the support.
       seed: of the linear maps' first rotations.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
@@ -130,7 +131,7 @@ def glow(
             layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
     else:
         layers = steps_of(size_of(event_shape), "", seed)
-    flow = Chain(layers, backprop=backprop, name=name)
+    flow = Chain(layers, backprop=backprop, name=name or "glow")
     return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
 
 

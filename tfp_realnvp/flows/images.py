@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-
-def image_or_vector(event_shape: Sequence[int]) -> tuple[int, ...]:
-    """An event shape that must be that of an image or of a vector, as a tuple."""
-    shape = tuple(int(size) for size in event_shape)
-    if len(shape) not in (1, 3):
-        raise ValueError(f"expected an event shape (height, width, channels) or (size,), got {shape}")
-    return shape
-
 
 def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:
     """The number of scales that was asked for, or by default: halved until a side is at most 4 or odd.

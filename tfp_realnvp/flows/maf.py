@@ -10,14 +10,15 @@ import tensorflow_probability as tfp
 from tfp_realnvp.bijectors import BatchNorm, Chain, MaskedAutoregressive
 from tfp_realnvp.conditioners import MaskedMLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import networks_policy, reverse, size_of
+from tfp_realnvp.flows.event_shapes import size_of
+from tfp_realnvp.flows.vectors import networks_policy, reverse
 
 tfb = tfp.bijectors
 
 
 def maf(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     layers: int = 5,
     hidden: Sequence[int] = (256, 256),
     batch_norm: bool = False,
@@ -26,14 +27,14 @@ def maf(
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
-    name: str = "maf",
+    name: str | None = None,
 ) -> FlowDistribution:
     """A masked autoregressive flow: layers of `MaskedAutoregressive`, the order of the entries reversed between them.
 
     A density costs one evaluation of each network, a sample one for each entry: the flow for density estimation.
 
     Args:
-      event_shape: `[size]`.
+      event_shape: `[size]`, or the size.
       layers: number of autoregressive layers.
       hidden: hidden sizes of each masked network.
       batch_norm: whether a `BatchNorm` follows each layer, as in the paper. Nothing moves its statistics when a flow is
@@ -43,13 +44,13 @@ def maf(
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events are finite.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
 
     Raises:
-      ValueError: when the shape is not that of vectors of at least 2 entries.
+      ValueError: when the shape is not that of vectors.
 
     #### Examples
 
@@ -62,7 +63,7 @@ def maf(
 
     Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density estimation. NeurIPS 2017. arXiv 1705.07057.
     """
-    size = size_of(event_shape)
+    size = size_of(event_shape, least=1)
     policy = networks_policy(dtype, dtype_policy)
     steps = []
     for i in range(layers):
@@ -71,12 +72,13 @@ def maf(
         steps.append(_layer(size, hidden, activation, context_size, dtype, policy, f"autoregressive_{i}"))
         if batch_norm:
             steps.append(BatchNorm(size, dtype=dtype, name=f"batch_norm_{i}"))
-    return FlowDistribution(Chain(steps, name=name), [size], dtype=dtype, validate_args=validate_args, name=name)
+    flow = Chain(steps, name=name or "maf")
+    return FlowDistribution(flow, [size], dtype=dtype, validate_args=validate_args, name=name)
 
 
 def iaf(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     layers: int = 5,
     hidden: Sequence[int] = (256, 256),
     activation: str = "relu",
@@ -84,7 +86,7 @@ def iaf(
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
-    name: str = "iaf",
+    name: str | None = None,
 ) -> FlowDistribution:
     """An inverse autoregressive flow: the layers of `maf`, each turned around.
 
@@ -92,7 +94,7 @@ def iaf(
     density of other events one for each entry: the flow for variational inference.
 
     Args:
-      event_shape: `[size]`.
+      event_shape: `[size]`, or the size.
       layers: number of autoregressive layers.
       hidden: hidden sizes of each masked network.
       activation: of the networks.
@@ -100,13 +102,13 @@ def iaf(
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events are finite.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
 
     Raises:
-      ValueError: when the shape is not that of vectors of at least 2 entries.
+      ValueError: when the shape is not that of vectors.
 
     #### Examples
 
@@ -119,7 +121,7 @@ def iaf(
 
     Kingma et al. Improved variational inference with inverse autoregressive flow. NeurIPS 2016. arXiv 1606.04934.
     """
-    size = size_of(event_shape)
+    size = size_of(event_shape, least=1)
     policy = networks_policy(dtype, dtype_policy)
     steps = []
     for i in range(layers):
@@ -127,7 +129,8 @@ def iaf(
             steps.append(reverse(size))
         layer = _layer(size, hidden, activation, context_size, dtype, policy, f"autoregressive_{i}")
         steps.append(tfb.Invert(layer))
-    return FlowDistribution(Chain(steps, name=name), [size], dtype=dtype, validate_args=validate_args, name=name)
+    flow = Chain(steps, name=name or "iaf")
+    return FlowDistribution(flow, [size], dtype=dtype, validate_args=validate_args, name=name)
 
 
 def _layer(

@@ -9,12 +9,13 @@ import keras
 from tfp_realnvp.bijectors import ActNorm, Chain, NeuralAutoregressive
 from tfp_realnvp.conditioners import MaskedMLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import networks_policy, reverse, size_of
+from tfp_realnvp.flows.event_shapes import size_of
+from tfp_realnvp.flows.vectors import networks_policy, reverse
 
 
 def naf(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     layers: int = 3,
     components: int = 8,
     depth: int = 1,
@@ -25,14 +26,14 @@ def naf(
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
-    name: str = "naf",
+    name: str | None = None,
 ) -> FlowDistribution:
     """A neural autoregressive flow: layers of `NeuralAutoregressive`, the order of the entries reversed between them.
 
     A density costs one evaluation of each network, a sample one for each entry and a bisection each time.
 
     Args:
-      event_shape: `[size]`.
+      event_shape: `[size]`, or the size.
       layers: number of autoregressive layers.
       components: sigmoids in each layer of an entry's monotone network.
       depth: layers of an entry's monotone network.
@@ -43,13 +44,13 @@ def naf(
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events are finite.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
 
     Raises:
-      ValueError: when the shape is not that of vectors of at least 2 entries.
+      ValueError: when the shape is not that of vectors.
 
     #### Examples
 
@@ -62,7 +63,7 @@ def naf(
 
     Huang, Krueger, Lacoste, Courville. Neural autoregressive flows. ICML 2018. arXiv 1804.00779.
     """
-    size = size_of(event_shape)
+    size = size_of(event_shape, least=1)
     steps = []
     for i in range(layers):
         if i:
@@ -80,4 +81,5 @@ def naf(
         network.build((None, size))
         layer = NeuralAutoregressive(network, size, components=components, depth=depth, name=f"autoregressive_{i}")
         steps.append(layer)
-    return FlowDistribution(Chain(steps, name=name), [size], dtype=dtype, validate_args=validate_args, name=name)
+    flow = Chain(steps, name=name or "naf")
+    return FlowDistribution(flow, [size], dtype=dtype, validate_args=validate_args, name=name)

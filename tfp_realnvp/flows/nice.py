@@ -9,12 +9,13 @@ import keras
 from tfp_realnvp.bijectors import ActNorm, AdditiveCoupling, Chain
 from tfp_realnvp.conditioners import MLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
+from tfp_realnvp.flows.event_shapes import size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first
 
 
 def nice(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     couplings: int = 4,
     hidden: Sequence[int] = (256, 256),
     activation: str = "relu",
@@ -23,7 +24,7 @@ def nice(
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
-    name: str = "nice",
+    name: str | None = None,
 ) -> FlowDistribution:
     """NICE: additive couplings in alternating patterns, then one scale and shift for each entry.
 
@@ -31,7 +32,7 @@ def nice(
     one is Gaussian, as that of all flows here.
 
     Args:
-      event_shape: `[size]`.
+      event_shape: `[size]`, or the size.
       couplings: number of couplings; with fewer than 3 some entries reach others not at all.
       hidden: hidden sizes of each MLP.
       activation: of the networks.
@@ -40,7 +41,7 @@ def nice(
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events are finite.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
@@ -74,5 +75,5 @@ def nice(
         network.build((None, mask.kept_size(size)))
         layers.append(AdditiveCoupling(network, mask, name=f"coupling_{i}"))
     layers.append(ActNorm(size, dtype=dtype, name="scale"))
-    flow = Chain(layers, backprop=backprop, name=name)
+    flow = Chain(layers, backprop=backprop, name=name or "nice")
     return FlowDistribution(flow, [size], dtype=dtype, validate_args=validate_args, name=name)

@@ -21,14 +21,15 @@ from tfp_realnvp.bijectors import (
     Squeeze,
 )
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.images import image_or_vector, scales_of
+from tfp_realnvp.flows.event_shapes import image_or_vector, size_of
+from tfp_realnvp.flows.images import scales_of
 from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first
 
 
 def real_nvp(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     # Images.
     scales: int | None = None,
     width: int = 32,
@@ -50,7 +51,7 @@ def real_nvp(
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
-    name: str = "real_nvp",
+    name: str | None = None,
 ) -> FlowDistribution:
     """Real NVP: affine couplings in alternating patterns, at several scales for images.
 
@@ -64,7 +65,7 @@ def real_nvp(
     `-log_prob / (D log 2)`. Every keyword is optional but the shape.
 
     Args:
-      event_shape: `[height, width, channels]` or `[size]`.
+      event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
       scales: number of scales; by default, halved until a side is at most 4 or odd.
       width: channels of the networks at the first scale.
       blocks: residual blocks of each network.
@@ -85,7 +86,7 @@ def real_nvp(
       dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events lie in the support.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`, the class of `tfd.TransformedDistribution`'s instances with a context added.
@@ -144,7 +145,7 @@ def real_nvp(
         size = size_of(event_shape)
         steps = [step(half(i), size, width, f"coupling_{i}") for i in range(couplings)]
         layers = [odd_entries_first(size), *(layer for pair in steps for layer in pair)]
-    flow = Chain(layers, backprop=backprop, name=name)
+    flow = Chain(layers, backprop=backprop, name=name or "real_nvp")
     return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
 
 

@@ -9,12 +9,13 @@ import keras
 from tfp_realnvp.bijectors import ActNorm, Chain, InvertibleLinear, SplineCoupling
 from tfp_realnvp.conditioners import MLP
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first, size_of
+from tfp_realnvp.flows.event_shapes import size_of
+from tfp_realnvp.flows.vectors import half, networks_policy, odd_entries_first
 
 
 def spline_coupling(
     *,
-    event_shape: Sequence[int],
+    event_shape: int | Sequence[int],
     couplings: int = 8,
     bins: int = 8,
     bound: float = 3.0,
@@ -28,7 +29,7 @@ def spline_coupling(
     dtype_policy: str | keras.DTypePolicy | None = None,
     validate_args: bool = False,
     seed: int = 0,
-    name: str = "spline_coupling",
+    name: str | None = None,
 ) -> FlowDistribution:
     """A neural spline flow: rational-quadratic spline couplings, a learned linear map before each.
 
@@ -36,7 +37,7 @@ def spline_coupling(
     and shift that bring the data there; without, standardise them.
 
     Args:
-      event_shape: `[size]`.
+      event_shape: `[size]`, or the size.
       couplings: number of couplings, of alternating patterns.
       bins: pieces of each spline.
       bound: where splines end.
@@ -50,7 +51,7 @@ def spline_coupling(
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       validate_args: whether to assert at run time that events are finite.
       seed: of the linear maps' first rotations.
-      name: the distribution's name.
+      name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Returns:
       A `FlowDistribution`.
@@ -87,5 +88,5 @@ def spline_coupling(
         if linear:
             layers.append(InvertibleLinear(size, seed=seed + i, dtype=dtype, name=f"linear_{i}"))
         layers.append(SplineCoupling(network, mask, bins=bins, bound=bound, name=f"coupling_{i}"))
-    flow = Chain(layers, backprop=backprop, name=name)
+    flow = Chain(layers, backprop=backprop, name=name or "spline_coupling")
     return FlowDistribution(flow, [size], dtype=dtype, validate_args=validate_args, name=name)

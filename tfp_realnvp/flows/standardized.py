@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfp_realnvp.bijectors import Chain, Standardize
-from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
 
 def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Sequence[float]) -> FlowDistribution:
@@ -30,6 +30,7 @@ def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Seq
     distribution = nvp.standardized(nvp.maf(event_shape=(2,)), data.mean(0), data.std(0))
     ```
     """
+    distribution = flow_distribution(distribution)
     flow, dtype = distribution.flow, distribution.dtype
     layers = [Standardize(mean, std, dtype=dtype.name), *flow.bijectors]
     return FlowDistribution(
@@ -37,5 +38,5 @@ def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Seq
         distribution.event_shape,
         dtype=dtype,
         validate_args=distribution.validate_args,
-        name=distribution.name,
+        name=distribution.parameters["name"],
     )

@@ -10,14 +10,14 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Coupling, DequantizedLogit, Split, Squeeze
 from tfp_realnvp.conditioners import ResidualNetwork
-from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
 _NAME_WIDTH, _SHAPE_WIDTH = 72, 12
 
 
 def trainable_parameters(distribution: FlowDistribution) -> int:
     """The number of trainable parameters."""
-    return sum(math.prod(variable.shape) for variable in distribution.trainable_variables)
+    return sum(math.prod(variable.shape) for variable in flow_distribution(distribution).trainable_variables)
 
 
 def summary(distribution: FlowDistribution) -> str:
@@ -35,6 +35,7 @@ def summary(distribution: FlowDistribution) -> str:
     print(nvp.summary(nvp.real_nvp(event_shape=(8, 8, 3))))
     ```
     """
+    distribution = flow_distribution(distribution)
     lines = [_line("layer", "output shape", "parameters"), _line("", "", "").replace(" ", "-")]
     lines += _rows(distribution.flow, distribution.event_shape, indent=0)
     lines.append(f"{trainable_parameters(distribution):,} trainable parameters")

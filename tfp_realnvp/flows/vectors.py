@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import keras
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Halves
-
-
-def size_of(event_shape: Sequence[int]) -> int:
-    """The size of a vector, of an event shape that must be one of at least 2 entries."""
-    shape = tuple(int(size) for size in event_shape)
-    if len(shape) != 1 or shape[0] < 2:
-        raise ValueError(f"expected an event shape (size,) of at least 2 entries, got {shape}")
-    return shape[0]
 
 
 def networks_policy(

@@ -20,6 +20,7 @@ from tfp_realnvp.bijectors.precision import inference_precision
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution, split_orders
+from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.serving import warm_up
 from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.signatures import Served, Settings, levels_of
@@ -167,6 +168,7 @@ def _written(
     """A whole model in a hidden folder of `parent`, to be renamed; what is left there afterwards is removed."""
     if weights_dtype not in WEIGHTS_DTYPES:
         raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
+    distribution = flow_distribution(distribution)
     shape = distribution.event_shape
     if shape.rank not in (1, 3) or not shape.is_fully_defined():
         raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")

@@ -48,7 +48,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
         split_orders=description.get("split_orders"),
     )
     return FlowDistribution(
-        flow, description["event_shape"], dtype=description["dtype"], validate_args=validate_args, name="saved_flow"
+        flow, description["event_shape"], dtype=description["dtype"], validate_args=validate_args
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_realnvp.bijectors import Bijector
-from tfp_realnvp.conditioners.context import check_context
+from tfp_realnvp.conditioners.context import checked_context
 
 
 class SavedFlow(Bijector):
@@ -46,9 +46,12 @@ class SavedFlow(Bijector):
         super().__init__(event_ndims=event_ndims, parameters=parameters, validate_args=validate_args, name=name)
 
     def _forward_and_log_det(self, x, context, training):
-        check_context(context, self.context_size)
+        context = checked_context(context, self.context_size)
         return self._module.forward(x) if context is None else self._module.forward(x, context)
 
     def _inverse_and_log_det(self, z, context, training):
-        check_context(context, self.context_size)
+        context = checked_context(context, self.context_size)
         return self._module.inverse(z) if context is None else self._module.inverse(z, context)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("expected a flow with its networks to copy, got one of an export: nvp.load reads it again")

@@ -1,0 +1,72 @@
+"""The batch axes of events and of their context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+# An evaluation of a flow: of events and their context, the other side and its log-det.
+Pass = Callable[[tf.Tensor, tf.Tensor | None], tuple[tf.Tensor, tf.Tensor]]
+
+
+def with_one_batch_axis(
+    pass_fn: Pass, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Calls `pass_fn` on `x` with its batch axes made one, for convolutions take no other."""
+    if context is not None:
+        x, context = broadcast_context(x, context, event_ndims)
+    batch_ndims = x.shape.rank - event_ndims
+    if batch_ndims == 1:
+        return pass_fn(x, context)
+    batch_shape = tf.shape(x)[:batch_ndims]
+
+    def flat(tensor: tf.Tensor) -> tf.Tensor:
+        rest = tf.shape(tensor)[batch_ndims:]
+        tensor_of_one_axis = tf.reshape(tensor, tf.concat([[tf.reduce_prod(batch_shape)], rest], 0))
+        return tf.ensure_shape(tensor_of_one_axis, [None, *tensor.shape[batch_ndims:]])
+
+    y, log_det = pass_fn(flat(x), None if context is None else flat(context))
+    y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
+    return y, tf.reshape(log_det, batch_shape)
+
+
+def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Events and their context with the same batch axes: each is repeated for the other, as TFP repeats parameters.
+
+    Args:
+      x: events `[..., *event]`.
+      context: `[..., size]`; of images also an image itself, `[..., height, width, size]`, with as many axes as `x`.
+        One with the batch axes of `x` may have any others.
+      event_ndims: number of axes of an event.
+
+    Raises:
+      ValueError: when the batch axes do not broadcast.
+    """
+    context = context if tf.is_tensor(context) else tf.convert_to_tensor(context, x.dtype)
+    if not context.shape.rank:
+        raise ValueError(f"expected a context of shape [..., size], got shape {context.shape}")
+    batch_ndims = x.shape.rank - event_ndims
+    is_image = event_ndims == 3 and context.shape.rank == x.shape.rank
+    has_batch = context.shape.rank > batch_ndims if batch_ndims else is_image or context.shape.rank == 1
+    # Axes that are both unknown are taken to be equal, so that they cost nothing; a network refuses others.
+    if has_batch and context.shape[:batch_ndims].as_list() == x.shape[:batch_ndims].as_list():
+        return x, context
+    parts = [(x, event_ndims), (context, event_ndims if is_image else 1)]
+    batches = [tensor.shape[: tensor.shape.rank - ndims] for tensor, ndims in parts]
+    try:
+        batch = tf.broadcast_static_shape(*batches)
+    except ValueError:
+        raise ValueError(
+            "expected a context with the batch axes of the events, or axes that broadcast with them, got events of "
+            f"shape {x.shape} and a context of shape {context.shape}"
+        ) from None
+    shape = tf.broadcast_dynamic_shape(*(tf.shape(tensor)[: tensor.shape.rank - ndims] for tensor, ndims in parts))
+
+    def repeated(tensor: tf.Tensor, ndims: int) -> tf.Tensor:
+        event = tensor.shape.rank - ndims
+        tensor_of_batch = tf.broadcast_to(tensor, tf.concat([shape, tf.shape(tensor)[event:]], 0))
+        return tf.ensure_shape(tensor_of_batch, [*batch, *tensor.shape[event:]])
+
+    return repeated(*parts[0]), repeated(*parts[1])

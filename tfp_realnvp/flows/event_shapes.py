@@ -1,0 +1,51 @@
+"""Event shapes as users write them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape) -> tuple[int, ...]:
+    """An event shape as a tuple; one integer is the size of a vector.
+
+    Raises:
+      ValueError: unless all sizes are positive integers.
+    """
+    try:
+        shape = (operator.index(event_shape),)
+    except TypeError:
+        try:
+            # Of a `tf.TensorShape`, an unknown rank or size is an error here, too.
+            shape = tuple(operator.index(size) for size in event_shape)
+        except (TypeError, ValueError):
+            shape = ()
+    if not shape or min(shape) < 1:
+        raise ValueError(
+            f"expected an event shape of positive integers, such as (6,) or (32, 32, 3), got {event_shape!r}"
+        )
+    return shape
+
+
+def size_of(event_shape: int | Sequence[int], least: int = 2) -> int:
+    """The size of a vector, of an event shape that must be that of one.
+
+    Args:
+      event_shape: of the events.
+      least: the smallest size that the flow takes; a coupling needs an entry to keep and one to change.
+    """
+    shape = event_shape_of(event_shape)
+    if len(shape) != 1 or shape[0] < least:
+        expected = "of at least 2 entries" if least == 2 else "of vectors"
+        raise ValueError(f"expected an event shape (size,) {expected}, got {shape}")
+    return shape[0]
+
+
+def image_or_vector(event_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """An event shape that must be that of an image or of a vector, as a tuple."""
+    shape = event_shape_of(event_shape)
+    if len(shape) not in (1, 3):
+        raise ValueError(f"expected an event shape (height, width, channels) or (size,), got {shape}")
+    return shape
