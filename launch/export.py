@@ -25,7 +25,15 @@ _VERSION = flags.DEFINE_integer(
 _WEIGHTS_DTYPE = flags.DEFINE_enum(
     "weights_dtype", "float32", serving.WEIGHTS_DTYPES, "Of kernels in the file: bfloat16 halves it and costs accuracy."
 )
-_MAX_SAMPLES = flags.DEFINE_integer("max_samples", 1024, "The most images that a request may ask for.", lower_bound=1)
+_MAX_SAMPLES = flags.DEFINE_integer("max_samples", 1024, "The most images that a request may draw.", lower_bound=1)
+_MAX_ROWS = flags.DEFINE_integer("max_rows", 1024, "The most images or latents that a request may hold.", lower_bound=1)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    None,
+    "The most pixels that a request may decode, rows x height x width; by default those of --max_rows images of the "
+    "model's size.",
+    lower_bound=1,
+)
 _INVALID_ROWS = flags.DEFINE_enum(
     "invalid_rows",
     "refuse",
@@ -53,6 +61,8 @@ def main() -> None:
             version=_VERSION.value,
             weights_dtype=_WEIGHTS_DTYPE.value,
             max_samples=_MAX_SAMPLES.value,
+            max_rows=_MAX_ROWS.value,
+            max_pixels=_MAX_PIXELS.value,
             invalid_rows=_INVALID_ROWS.value,
             labels=preset.classes,
             metadata={

@@ -67,12 +67,13 @@ def open_model() -> Source:
     try:
         version = serving.version_path(SAVED_MODEL.value)
         about = serving.describe(version)
-    except FileNotFoundError as error:
+        print(f"Reading {version}", flush=True)
+        distribution = serving.load(version)
+    except (FileNotFoundError, serving.ExportError) as error:
         raise run.UsageError(str(error)) from error
-    print(f"Reading {version}", flush=True)
     folder = pathlib.Path(run.OUTPUT_DIR.value or ".")
     saved = [about.get("dataset"), about["levels"], about.get("labels"), about.get("files"), about.get("columns")]
-    model = Source(serving.load(version), *saved, folder)
+    model = Source(distribution, *saved, folder)
     if len(model.shape) == 3 and model.levels is None:
         raise run.UsageError(f"expected a model of pixels with levels, got one of real-valued images in {version}")
     return model

@@ -27,6 +27,7 @@ except ImportError:
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _DEPLOYMENT = _ROOT / "launch" / "serving"
+_IMAGE = "tensorflow/serving:2.20.0"
 
 
 class FilesTest(absltest.TestCase):
@@ -36,7 +37,9 @@ class FilesTest(absltest.TestCase):
         )
         models = {model.name: model.base_path for model in config.model_config_list.config}
         self.assertEqual(models, {name: f"/models/{name}" for name in models})
-        self.assertContainsSubset({"digits"}, models)
+        released = {path.parent.name for path in (_ROOT / "saved_models").glob("*/README.md")}
+        self.assertNotEmpty(released)
+        self.assertEqual(set(models), released)
 
     def test_batches(self):
         # The API package does not have its message. Sizes rise to the largest, as the server wants it.
@@ -63,6 +66,11 @@ class FilesTest(absltest.TestCase):
         config = next(a for a in arguments if a.startswith("--model_config_file=")).split("=")[1]
         self.assertTrue((pathlib.Path(mounts["/config"]) / pathlib.Path(config).name).exists())
         self.assertEqual(arguments[-1], "--enable_batching")
+        published = [arguments[i + 1] for i, argument in enumerate(arguments) if argument == "--publish"]
+        self.assertEqual(published, ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"])
+        options = dict(zip(arguments, arguments[1:]))
+        self.assertEqual((options["--memory"], options["--user"]), ("4g", "65534:65534"))
+        self.assertContainsSubset({_IMAGE}, arguments)
 
     @absltest.skipIf(yaml is None, "PyYAML is not installed")
     def test_kubernetes(self):
@@ -77,6 +85,13 @@ class FilesTest(absltest.TestCase):
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         self.assertCountEqual(mounts, [volume["name"] for volume in pod["spec"]["volumes"]])
         self.assertIn(f"--model_config_file={mounts['config']}/models.config", container["args"])
+        self.assertEqual(container["image"], _IMAGE)
+        self.assertEqual(service["spec"]["type"], "ClusterIP")
+        self.assertTrue(pod["spec"]["securityContext"]["runAsNonRoot"])
+        self.assertEqual(container["resources"]["limits"], {"memory": "4Gi"})
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            ports = [check["port"] for check in container[probe].values() if isinstance(check, dict)]
+            self.assertContainsSubset(ports, served)
 
 
 class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -171,7 +186,7 @@ class ClientsTest(parameterized.TestCase):
         result = self._client(protocol, "--sample=100000")
         self.assertEqual(result.status, 1)
         self.assertIn("error: ", result.errors)
-        self.assertIn("expected a count in 1 ... 4, got", result.errors)
+        self.assertIn("expected a count in 1 ... 4 (max_samples), got", result.errors)
 
 
 if __name__ == "__main__":

@@ -226,7 +226,7 @@ class ExportTest(parameterized.TestCase):
     @parameterized.parameters(-1, 0, 5)
     def test_refuses_a_count_beyond_max_samples(self, count):
         sample = self.signatures["sample"]
-        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"a count in 1 \.\.\. 4, got"):
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"a count in 1 \.\.\. 4 \(max_samples\), got"):
             sample(count=tf.constant(count), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
 
     def test_holds_each_folded_weight_once(self):
@@ -348,6 +348,7 @@ class ExportTest(parameterized.TestCase):
             (dict(weights_dtype="float16"), "expected weights_dtype to be one of float32, bfloat16, got 'float16'"),
             (dict(weights_dtype="bfloat16"), "expected a flow with residual networks .* bfloat16 kernels, got none"),
             (dict(max_samples=0), r"expected max_samples in 1 \.\.\. 2147483647, got 0"),
+            (dict(max_rows=0), r"expected max_rows in 1 \.\.\. 2147483647, got 0"),
             (dict(labels=0), "expected labels of 1 or more, got 0"),
             (dict(labels=2, context_size=3), "expected a context_size or a number of labels, got both"),
             (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),

@@ -16,7 +16,7 @@ import tfp_realnvp as nvp
 from tests import registry
 from tfp_realnvp import serving
 
-_LEVELS, _LABELS, _SHAPE, _MOST = 17, 3, (4, 4, 1), 8
+_LEVELS, _LABELS, _SHAPE, _MOST, _ROWS, _PIXELS = 17, 3, (4, 4, 1), 8, 5, 200
 _REQUESTS = 1000
 
 _Random = np.random.Generator
@@ -114,6 +114,16 @@ def _bad_latents(random: _Random) -> np.ndarray:
     return latents
 
 
+def _too_many_rows(random: _Random) -> tuple[str, dict]:
+    name, rows = _of_rows(random, ("", "_uint8")), _ROWS + random.integers(1, 100)
+    return name, {"images": np.ones([rows, *_SHAPE], np.uint8 if name.endswith("_uint8") else np.float32)}
+
+
+def _too_many_pixels(random: _Random) -> np.ndarray:
+    side = 2 * random.integers(8, 40)
+    return np.zeros([random.integers(0, _ROWS + 1), side, side, 1])
+
+
 def _missing(random: _Random) -> tuple[str, dict]:
     name, inputs = _drawn()(random)
     del inputs[random.choice(["count", "seed"])]
@@ -128,6 +138,7 @@ def _beyond(random: _Random) -> float:
     return random.choice([-1, 1]) * 10.0 ** random.uniform(2, 38)
 
 
+_SAYS_COUNT = r"expected a count in 1 \.\.\. 8 \(max_samples\), got"
 _SAYS_RANGE = r"expected pixels in \[0, 17\), got in row"
 
 KINDS = {
@@ -143,13 +154,21 @@ KINDS = {
     "images of another type": Kind(_type, "float"),
     "no integers for a signature of integers": Kind(_type_of_integers, "uint8"),
     "no images at all": Kind(_no_rows, None),
+    "more rows than the limit": Kind(_too_many_rows, r"expected at most 5 rows \(max_rows\), got"),
+    "more latents than the limit": Kind(
+        _decoded(lambda random: np.zeros([_ROWS + random.integers(1, 100), 2, 2, 1])),
+        r"expected at most 5 rows \(max_rows\), got",
+    ),
+    "more pixels than the limit": Kind(
+        _decoded(_too_many_pixels), r"expected at most 200 pixels of latents \(max_pixels\), got"
+    ),
     "an input left out": Kind(_missing, "count|seed"),
     "an input too many": Kind(_unknown, "image"),
     "a count of 0 or less": Kind(
-        _drawn(count=lambda random: np.int32(-random.integers(0, 2**31))), r"expected a count in 1 \.\.\. 8, got"
+        _drawn(count=lambda random: np.int32(-random.integers(0, 2**31))), _SAYS_COUNT
     ),
     "a count above the limit": Kind(
-        _drawn(count=lambda random: np.int32(random.integers(_MOST + 1, 2**31))), r"expected a count in 1 \.\.\. 8, got"
+        _drawn(count=lambda random: np.int32(random.integers(_MOST + 1, 2**31))), _SAYS_COUNT
     ),
     "counts instead of a count": Kind(_drawn(count=lambda random: np.int32([1, 2])), "count"),
     "a count of another type": Kind(_drawn(count=lambda random: random.choice([2.0, 2.5])), "int32"),
@@ -184,7 +203,7 @@ class RequestsTest(absltest.TestCase):
             nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=2, width=2, blocks=0)
         )
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
-        serving.save(distribution, path, max_samples=_MOST)
+        serving.save(distribution, path, max_samples=_MOST, max_rows=_ROWS, max_pixels=_PIXELS)
         signatures = tf.saved_model.load(path).signatures
         random = np.random.default_rng(0)
         outcomes = {name: {"answered": 0, "refused": 0} for name in KINDS}
@@ -282,7 +301,8 @@ class EdgesTest(absltest.TestCase):
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
         serving.save(nvp.FlowDistribution(flow, _SHAPE), path)
         decode = tf.saved_model.load(path).signatures["decode"]
-        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "expected a row of latents, or none of at most"):
+        message = r"expected at most 16384 pixels of latents \(max_pixels\), got.*268435456"
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, message):
             decode(latents=tf.zeros([0, 2**14, 2**14, 1]))
 
 

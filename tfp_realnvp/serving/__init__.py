@@ -1,13 +1,15 @@
 """A model for machines that have TensorFlow and nothing of ours, and the way back."""
 
-from tfp_realnvp.serving.export import WEIGHTS_DTYPES, describe, publish, save, versions
+from tfp_realnvp.serving.description import ExportError, describe
+from tfp_realnvp.serving.export import WEIGHTS_DTYPES, publish, save, versions
 from tfp_realnvp.serving.litert import save_litert
 from tfp_realnvp.serving.load import load, version_path
-from tfp_realnvp.serving.signatures import INVALID_ROWS, Settings
+from tfp_realnvp.serving.settings import INVALID_ROWS, Settings
 
 __all__ = [
     "INVALID_ROWS",
     "WEIGHTS_DTYPES",
+    "ExportError",
     "Settings",
     "describe",
     "load",

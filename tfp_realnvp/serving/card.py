@@ -9,7 +9,7 @@ import shutil
 import tensorflow as tf
 
 from tfp_realnvp import paths
-from tfp_realnvp.serving.export import describe
+from tfp_realnvp.serving.description import describe
 
 # What may be said of a set in a sentence, by its TFDS name; others are to be added to the card by hand.
 _DATA = {

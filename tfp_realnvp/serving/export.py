@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
-import json
 import os
 import pathlib
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import fingerprint_pb2
 
 from tfp_realnvp import paths, storage
 from tfp_realnvp.bijectors.precision import inference_precision
@@ -22,13 +23,13 @@ from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows import FlowDistribution, split_orders
 from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.serving import warm_up
+from tfp_realnvp.serving.description import DESCRIPTION, EXTRA
 from tfp_realnvp.serving.saved_flow import SavedFlow
-from tfp_realnvp.serving.signatures import Served, Settings, levels_of
+from tfp_realnvp.serving.settings import Settings
+from tfp_realnvp.serving.signatures import Served
+from tfp_realnvp.serving.structure import levels_of
 
 WEIGHTS_DTYPES = ("float32", "bfloat16")
-# Of the folder that TensorFlow leaves to others.
-_EXTRA = "assets.extra"
-_DESCRIPTION = "tfp_realnvp.json"
 # Of two exports of one flow: while one is written, its networks run on folded weights.
 _LOCK = threading.Lock()
 
@@ -65,9 +66,9 @@ def save(
     image for each row of it and has no count. Vectors are called `vectors`, and have neither bits/dim nor pixels.
 
     A request that has no answer is an `InvalidArgumentError` that says what was expected and what came: pixels outside
-    the support or NaN, a count below 1 or above `max_samples`, a shape or a label that does not fit. With
-    `invalid_rows="minus_inf"`, `log_prob` says -inf of such a row instead and answers the others, for a server that
-    puts requests of strangers into one batch.
+    the support or NaN, a count below 1 or above `max_samples`, more than `max_rows` rows, a shape or a label that does
+    not fit. With `invalid_rows="minus_inf"`, `log_prob` says -inf of such a row instead and answers the others, for a
+    server that puts requests of strangers into one batch.
 
     Batch norm uses its moving statistics; it and weight norm are folded into the kernels of residual networks here,
     once. Every weight is stored once, and training's state not. Gradients with respect to events pass through what
@@ -81,7 +82,8 @@ def save(
       weights_dtype: of the kernels of residual networks in the file: "bfloat16" halves it. They are cast at each call,
         and the arithmetic stays as it is.
       metadata: what else to write into `assets.extra/tfp_realnvp.json`, such as the name of the data.
-      **settings: of `tfp_realnvp.serving.Settings`: max_samples, noise_seed, context_size, labels, invalid_rows.
+      **settings: of `tfp_realnvp.serving.Settings`: max_samples, max_rows, max_pixels, noise_seed, context_size,
+        labels, invalid_rows.
 
     Raises:
       FileExistsError: when there is something at `path`.
@@ -180,6 +182,8 @@ def _written(
     for variable in distribution.variables:
         if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
             raise ValueError(f"expected finite weights, got {variable.name} with a number that is not finite")
+    if settings.max_pixels is not None and shape.rank != 3:
+        raise ValueError(f"expected images for max_pixels, got vectors of shape {shape}")
     levels = levels_of(distribution)
     description = {
         **(metadata or {}),
@@ -199,7 +203,7 @@ def _written(
         # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
         # a folded one is there, and none twice.
         functions = [served.forward, served.inverse, *served.signatures.values()]
-        read = [variable for function in functions for variable in function.get_concrete_function().graph.variables]
+        read = [variable for function in functions for variable in _variables(function.get_concrete_function().graph)]
         served.weights = list({id(variable): variable for variable in read}.values())
         if levels is not None:
             served.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
@@ -208,11 +212,26 @@ def _written(
         # for a version, which is a number.
         model = stack.enter_context(storage.unfinished(parent)) / "model"
         tf.saved_model.save(served, str(model), served.signatures)
-        extra = model / _EXTRA
+        _make_fingerprint_repeatable(model / "fingerprint.pb")
+        extra = model / EXTRA
         extra.mkdir()
-        (extra / _DESCRIPTION).write_text(storage.to_json(description, indent=2) + "\n")
+        (extra / DESCRIPTION).write_text(storage.to_json(description, indent=2) + "\n")
         warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
         yield model
+
+
+def _variables(graph: tf.Graph) -> list[tf.Variable]:
+    """What a graph reads, in the order in which it does; the graph itself keeps a set."""
+    places = {id(tensor): place for place, tensor in enumerate(graph.external_captures)}
+    return sorted(graph.variables, key=lambda variable: places[id(variable.handle)])
+
+
+def _make_fingerprint_repeatable(file: pathlib.Path) -> None:
+    """Gives the fingerprint an identifier that follows from the model, so that equal exports are equal files."""
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(file.read_bytes())
+    hashes = f"{fingerprint.saved_model_checksum} {fingerprint.checkpoint_hash}"
+    fingerprint.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, hashes))
+    file.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
 def _local(path: str | os.PathLike) -> pathlib.Path:
@@ -244,15 +263,3 @@ def named_versions(folder: str | os.PathLike) -> dict[int, str]:
     """The versions of a model that a folder holds, with the names of their folders, such as 7 and 0007."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {int(name): name for name in names if name.isdecimal()}
-
-
-def describe(path: str | os.PathLike) -> dict[str, Any]:
-    """What an export says of itself: event_shape, levels, what was given as metadata.
-
-    Raises:
-      FileNotFoundError: when there is no export of this package at `path`.
-    """
-    file = paths.local(path) / _EXTRA / _DESCRIPTION
-    if not file.is_file():
-        raise FileNotFoundError(f"expected an export of tfp_realnvp with {_EXTRA}/{_DESCRIPTION} in {path}, found none")
-    return json.loads(file.read_text())

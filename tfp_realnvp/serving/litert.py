@@ -9,7 +9,7 @@ import tempfile
 import tensorflow as tf
 
 from tfp_realnvp import paths
-from tfp_realnvp.serving.export import describe
+from tfp_realnvp.serving.description import describe
 
 
 def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size: int = 1) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_realnvp import paths
 from tfp_realnvp.flows import FlowDistribution
-from tfp_realnvp.serving.export import describe, named_versions
+from tfp_realnvp.serving.description import DESCRIPTION, EXTRA, ExportError, describe
+from tfp_realnvp.serving.export import named_versions
 from tfp_realnvp.serving.saved_flow import SavedFlow
 
 
@@ -27,6 +29,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
 
     Raises:
       FileNotFoundError: when there is no export of this package.
+      ExportError: when it is not whole, or its description was changed; the message names the file.
 
     #### Examples
 
@@ -39,7 +42,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     path = version_path(path)
     description = describe(path)
     with paths.plain(path) as plain:
-        module = tf.saved_model.load(plain)
+        module = _module(path, plain, description)
     flow = SavedFlow(
         module,
         event_ndims=len(description["event_shape"]),
@@ -50,6 +53,33 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     return FlowDistribution(
         flow, description["event_shape"], dtype=description["dtype"], validate_args=validate_args
     )
+
+
+def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
+    """What TensorFlow loads from `plain`, the same folder, which must be what the description says."""
+    prefix = path / "variables" / "variables"
+    graph, index, weights = path / "saved_model.pb", f"{prefix}.index", f"{prefix}.data-00000-of-00001"
+    for file in (graph, index, weights):
+        if not os.path.isfile(file):
+            raise ExportError(f"expected a whole export in {path}, found no {file}: copy it again")
+    try:
+        reader = tf.train.load_checkpoint(os.path.join(plain, "variables", "variables"))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
+        raise ExportError(f"expected whole variables, got a damaged {index} or {weights}: copy it again") from error
+    try:
+        module = tf.saved_model.load(plain)
+        events = module.forward.concrete_functions[0].structured_input_signature[0][0]
+    except Exception as error:  # A graph that ends early fails anywhere in TensorFlow.
+        raise ExportError(f"expected a whole model, got a damaged {graph}: copy the export again") from error
+    given = [*events.shape[1:]], events.dtype.name
+    if given != (description["event_shape"], description["dtype"]):
+        raise ExportError(
+            f"expected event_shape {given[0]} and dtype {given[1]}, as in the model, in {path / EXTRA / DESCRIPTION}, "
+            f"got {description['event_shape']} and {description['dtype']}: copy the export again"
+        )
+    return module
 
 
 def version_path(path: str | os.PathLike) -> pathlib.Path:

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import DequantizedLogit, dequantize
+from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.flows import FlowDistribution
-
-INVALID_ROWS = ("refuse", "minus_inf")
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How an export answers.
-
-    Attributes:
-      max_samples: the most events that a call of `sample` draws, for a count is all that a request has to say to
-        fill a server's memory.
-      noise_seed: of the dequantisation of integer images.
-      context_size: size of the context of a conditional flow, or None.
-      labels: number of classes of a flow whose context is a class in one-hot coding, or None.
-      invalid_rows: what `log_prob` does with a row that has no density, such as pixels outside the support: "refuse"
-        the request, or give that row "minus_inf" and all others their answer.
-    """
-
-    max_samples: int = 1024
-    noise_seed: int = 0
-    context_size: int | None = None
-    labels: int | None = None
-    invalid_rows: str = "refuse"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_samples < 2**31:
-            raise ValueError(f"expected max_samples in 1 ... {2**31 - 1}, got {self.max_samples}")
-        if self.context_size is not None and self.labels is not None:
-            raise ValueError("expected a context_size or a number of labels, got both")
-        for name in ("context_size", "labels"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
-        if self.invalid_rows not in INVALID_ROWS:
-            raise ValueError(f"expected invalid_rows to be one of {', '.join(INVALID_ROWS)}, got {self.invalid_rows!r}")
+from tfp_realnvp.serving.settings import Settings
+from tfp_realnvp.serving.structure import least_side, levels_of
 
 
 class Served(tf.Module):
@@ -65,7 +32,10 @@ class Served(tf.Module):
         self._levels = levels_of(distribution)
         self._has_integers = self._is_image and self._levels is not None and self._levels <= 256
         self._event_shape = event_shape
-        self._multiple = _least_side(distribution) if self._is_image else 1
+        self._multiple = least_side(distribution) if self._is_image else 1
+        # Of vectors, a row has no pixels.
+        pixels = math.prod(event_shape[:2]) if self._is_image else 0
+        self._max_pixels = settings.max_pixels or settings.max_rows * pixels
         self._latent_shape = [None, None, event_shape[-1]] if self._is_image else event_shape
         size = settings.context_size or settings.labels
         dtype = distribution.dtype
@@ -166,6 +136,8 @@ class Served(tf.Module):
     def _of_integers(self, answer: Callable, images: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
         """The answer for integer images, with noise that is a function of a row alone."""
         images = tf.ensure_shape(images, [None, *self._event_shape])
+        with tf.control_dependencies([self._check_rows(images)]):
+            images = tf.identity(images)
         levels = self._levels
         highest = tf.reduce_max(tf.cast(images, tf.int32), axis=[1, 2, 3])
         has_levels = highest < levels
@@ -179,18 +151,23 @@ class Served(tf.Module):
     def _decode(self, latents: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
         latents = tf.ensure_shape(latents, [None, *self._latent_shape])
         _assert(tf.reduce_all(tf.math.is_finite(latents)), "expected finite latents, got", latents)
-        checks = []
+        checks = [self._check_rows(latents)]
         if self._is_image:
             sides, multiple = tf.shape(latents)[1:3], self._multiple
             is_fit = tf.reduce_all((sides % multiple == 0) & (sides > 0))
-            checks = [_assert(is_fit, f"expected a height and width that are multiples of {multiple}, got", sides)]
-            # A flow evaluates a row where there is none, and no row says nothing of how much memory there is for one.
-            most = self._event_shape[:2]
-            is_small = (tf.shape(latents)[0] > 0) | tf.reduce_all(sides <= most)
-            checks.append(_assert(is_small, f"expected a row of latents, or none of at most {most}, got", sides))
+            checks.append(_assert(is_fit, f"expected a height and width that are multiples of {multiple}, got", sides))
+            # A flow evaluates a row where there is none.
+            sizes, most = tf.shape(latents, tf.int64), self._max_pixels
+            pixels = tf.maximum(sizes[0], 1) * sizes[1] * sizes[2]
+            expected = f"expected at most {most} pixels of latents (max_pixels), got"
+            checks.append(_assert(pixels <= most, expected, pixels))
         with tf.control_dependencies(checks):  # Or the flow would fail first, in words of its own.
             z = tf.cast(tf.identity(latents), self._distribution.dtype)
         return self._events(z, condition)
+
+    def _check_rows(self, rows: tf.Tensor) -> tf.Operation:
+        count, most = tf.shape(rows)[0], self._settings.max_rows
+        return _assert(count <= most, f"expected at most {most} rows (max_rows), got", count)
 
     def _sample(self, count: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._drawn(tf.ensure_shape(count, []), seed, temperature, ())
@@ -203,7 +180,7 @@ class Served(tf.Module):
     ) -> dict[str, tf.Tensor]:
         most = self._settings.max_samples
         what = "a number of rows" if condition else "a count"
-        checks = [_assert((count >= 1) & (count <= most), f"expected {what} in 1 ... {most}, got", count)]
+        checks = [_assert((count >= 1) & (count <= most), f"expected {what} in 1 ... {most} (max_samples), got", count)]
         temperature = tf.ensure_shape(temperature, [])
         is_temperature = tf.math.is_finite(temperature) & (temperature >= 0)
         checks += [_assert(is_temperature, "expected a temperature of 0 or more, got", temperature)]
@@ -217,7 +194,9 @@ class Served(tf.Module):
         self, events: tf.Tensor, condition: Sequence[tf.Tensor]
     ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Latents and log-dets of each row, and whether it has a context."""
-        x = tf.cast(tf.ensure_shape(events, [None, *self._event_shape]), self._distribution.dtype)
+        events = tf.ensure_shape(events, [None, *self._event_shape])
+        with tf.control_dependencies([self._check_rows(events)]):  # Before a flow needs memory for them.
+            x = tf.cast(tf.identity(events), self._distribution.dtype)
         context, has_context = self._context(condition, tf.shape(x)[0])
         return self.forward(x, *context), has_context
 
@@ -276,26 +255,6 @@ def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
         (images, seeds),
         fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
     )
-
-
-def levels_of(distribution: FlowDistribution) -> int | None:
-    """The number of levels of a pixel, of a flow that begins with them."""
-    flow = distribution.flow
-    levels = [part.levels for part in (flow, *flow.submodules) if isinstance(part, DequantizedLogit)]
-    return levels[0] if levels else None
-
-
-def _least_side(distribution: FlowDistribution) -> int:
-    """The height and width whose multiples the flow takes."""
-    height, width, channels = distribution.event_shape.as_list()
-    side = 1
-    while side < min(height, width):
-        try:
-            distribution.flow.inverse_event_shape([side, side, channels])
-            return side
-        except ValueError:
-            side *= 2
-    return side
 
 
 def _of_rows(

@@ -1,0 +1,47 @@
+"""What an export states about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from tfp_realnvp import paths
+
+# Of the folder that TensorFlow leaves to others.
+EXTRA = "assets.extra"
+DESCRIPTION = "tfp_realnvp.json"
+
+_KINDS = {"event_shape": list, "levels": int | None, "dtype": str, "context_size": int | None, "labels": int | None}
+
+
+class ExportError(ValueError):
+    """An export that is not whole, or not as it was written."""
+
+
+def describe(path: str | os.PathLike) -> dict[str, Any]:
+    """The description of an export: event_shape, levels, settings, and what was given as metadata.
+
+    Raises:
+      FileNotFoundError: when there is no export of this package at `path`.
+      ExportError: when its description cannot be read.
+    """
+    path = paths.local(path)
+    file = path / EXTRA / DESCRIPTION
+    if not file.is_file():
+        if (path / "saved_model.pb").is_file():
+            raise ExportError(f"expected an export of tfp_realnvp in {path}, found no {file}: copy it again")
+        raise FileNotFoundError(f"expected an export of tfp_realnvp with {EXTRA}/{DESCRIPTION} in {path}, found none")
+    try:
+        about = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ExportError(f"expected JSON in {file}, got {error}: copy the export again") from error
+    about = about if isinstance(about, dict) else {}
+    for name, kind in _KINDS.items():
+        if name not in about or not isinstance(about[name], kind):
+            given = repr(about[name]) if name in about else "none"
+            raise ExportError(f"expected {name} in {file}, got {given}: copy the export again")
+    shape = about["event_shape"]
+    if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ExportError(f"expected an event_shape of positive integers in {file}, got {shape}: copy the export again")
+    return about

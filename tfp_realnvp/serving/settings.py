@@ -1,0 +1,46 @@
+"""How an export answers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+INVALID_ROWS = ("refuse", "minus_inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How an export answers.
+
+    Attributes:
+      max_samples: upper limit on the events that a request of `sample` draws; without it one request could exhaust the
+        server's memory.
+      max_rows: upper limit on the rows of a request of every other signature.
+      max_pixels: upper limit on the pixels of a request of `decode`, rows times height times width; by default those
+        of `max_rows` images of the model's size. None for vectors.
+      noise_seed: of the dequantisation of integer images.
+      context_size: size of the context of a conditional flow, or None.
+      labels: number of classes of a flow whose context is a class in one-hot coding, or None.
+      invalid_rows: what `log_prob` does with a row that has no density, such as pixels outside the support: "refuse"
+        the request, or give that row "minus_inf" and all others their answer.
+    """
+
+    max_samples: int = 1024
+    max_rows: int = 1024
+    max_pixels: int | None = None
+    noise_seed: int = 0
+    context_size: int | None = None
+    labels: int | None = None
+    invalid_rows: str = "refuse"
+
+    def __post_init__(self) -> None:
+        for name in ("max_samples", "max_rows", "max_pixels"):
+            most = getattr(self, name)
+            if most is not None and not 1 <= most < 2**31:
+                raise ValueError(f"expected {name} in 1 ... {2**31 - 1}, got {most}")
+        if self.context_size is not None and self.labels is not None:
+            raise ValueError("expected a context_size or a number of labels, got both")
+        for name in ("context_size", "labels"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
+        if self.invalid_rows not in INVALID_ROWS:
+            raise ValueError(f"expected invalid_rows to be one of {', '.join(INVALID_ROWS)}, got {self.invalid_rows!r}")

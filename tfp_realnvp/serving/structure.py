@@ -1,0 +1,26 @@
+"""What an export needs to know of a flow's layers."""
+
+from __future__ import annotations
+
+from tfp_realnvp.bijectors import DequantizedLogit
+from tfp_realnvp.flows import FlowDistribution
+
+
+def levels_of(distribution: FlowDistribution) -> int | None:
+    """The number of levels of a pixel, of a flow that begins with them."""
+    flow = distribution.flow
+    levels = [part.levels for part in (flow, *flow.submodules) if isinstance(part, DequantizedLogit)]
+    return levels[0] if levels else None
+
+
+def least_side(distribution: FlowDistribution) -> int:
+    """The height and width whose multiples the flow takes."""
+    height, width, channels = distribution.event_shape.as_list()
+    side = 1
+    while side < min(height, width):
+        try:
+            distribution.flow.inverse_event_shape([side, side, channels])
+            return side
+        except ValueError:
+            side *= 2
+    return side
