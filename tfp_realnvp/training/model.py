@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.bijectors.variables import as_keras_variable, learned_layers, variables_of
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
+from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
 from tfp_realnvp.training.batches import unpacked, weighted
@@ -75,8 +76,8 @@ class FlowModel(DensityModel):
 
     Raises:
       TypeError: when the distribution is not a `FlowDistribution`.
-      ValueError: when the distribution has no variable, as that of an export, whose networks are folded; when the
-        dequantizer is another shape's.
+      ValueError: when there is no variable to train, as in an export, whose networks are folded; when the dequantizer
+        is another shape's.
 
     #### Examples
 
@@ -100,12 +101,8 @@ class FlowModel(DensityModel):
         seed: int = 0,
         name: str = "flow_model",
     ):
-        if not isinstance(distribution, FlowDistribution):
-            raise TypeError(
-                f"expected a FlowDistribution, such as nvp.real_nvp returns, got {type(distribution).__name__}; "
-                "nvp.FlowDistribution(nvp.bijectors.Chain(bijectors), event_shape) makes one of bijectors"
-            )
-        if not distribution.variables:
+        distribution = flow_distribution(distribution)
+        if not distribution.variables and dequantizer is None:
             raise ValueError(
                 "expected a distribution with variables to train, got one without: what nvp.load returns has folded "
                 "networks; train the flow that was exported, from a checkpoint of its run"
