@@ -56,6 +56,13 @@ class HalfPrecisionTest(parameterized.TestCase):
             self.assertEqual(set(dtypes), {policy.removeprefix("mixed_") if training else "float32"})
             dtypes.clear()
 
+    @parameterized.parameters("bfloat16", "float16")
+    def test_weights_in_half_precision_are_refused(self, dtype):
+        expected = f"weights in float32 or float64, got the dtype policy {dtype}: mixed_{dtype} computes in half"
+        for setting in ("dtype", "dtype_policy"):
+            with self.assertRaisesRegex(ValueError, expected):
+                nvp.maf(event_shape=2, **{setting: dtype})
+
     def test_passes_at_once_leave_the_policies_as_they_were(self):
         distribution = _glow("mixed_bfloat16")
         network = registry.parts(distribution.flow, nvp.bijectors.Coupling)[0].conditioner

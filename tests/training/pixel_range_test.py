@@ -1,4 +1,4 @@
-"""Float images whose bits/dim would mean nothing are warned of."""
+"""Data whose densities would mean nothing are warned of."""
 
 import warnings
 from unittest import mock
@@ -64,6 +64,21 @@ class PixelRangeTest(parameterized.TestCase):
                 with self.assertWarnsRegex(UserWarning, r"values in \[0, 1\] only") as caught:
                     getattr(model, name)(_PIXELS / 255, batch_size=8, verbose=0)
             self.assertEqual((caught.filename, keras_own.call_args.kwargs), (__file__, dict(batch_size=8, verbose=0)))
+
+    def test_fit_warns_of_constant_columns_under_batch_norm(self):
+        distribution = nvp.maf(event_shape=2, layers=2, hidden=(2,), batch_norm=True)
+        model = nvp.FlowModel(distribution)
+        first = distribution.flow.bijectors[1]
+        with mock.patch.object(keras.Model, "fit"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                model.fit(_PIXELS)
+            first.moving_variance.assign([1.0, 1e-6])
+            with self.assertWarnsRegex(
+                UserWarning, r"expected data that vary, got channel 1 of batch_norm_0 .* 1e-06, far below .* 0\.0001: "
+            ) as caught:
+                model.fit(_PIXELS)
+        self.assertEqual(caught.filename, __file__)
 
 
 if __name__ == "__main__":

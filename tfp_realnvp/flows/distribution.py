@@ -38,7 +38,8 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
       the graph is built or, where their shape is not known then, when it runs.
     * `log_prob` is -inf, with a gradient of 0, where an event has no density: it holds a NaN, an infinity or a number
       beyond 2^-12 of the largest of the dtype, lies outside the support, or its latent or density overflows. It is
-      never NaN or +inf. Under `validate_args` a NaN or an infinity is an error.
+      never NaN or +inf. Gradients through a latent that overflows are not finite. Under `validate_args` a NaN or an
+      infinity is an error.
     * `experimental_sample_and_log_prob` of pixels gives the density of the sample as it was rounded, from another
       forward pass: a logit far from 0 lies on the last number before the edge of the support.
 

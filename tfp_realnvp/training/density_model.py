@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.batches import separated, without_none
+from tfp_realnvp.training.constant_channels import warn_of_constant_channels
 from tfp_realnvp.training.pixel_range import warn_of_scaled_pixels
 
 
@@ -65,7 +66,7 @@ class DensityModel(keras.Model):
         )
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`; warns of float images that are no pixels of the flow's levels.
+        """As `keras.Model.fit`; warns of float images that are no pixels of the flow's levels, and of constant columns.
 
         Args:
           x: events, a pair `(events, context)`, or a data set of batches.
@@ -84,7 +85,9 @@ class DensityModel(keras.Model):
                 kwargs["validation_data"] = (*separated(events, None, weight), weight)
             case tf.data.Dataset() as batches:
                 kwargs["validation_data"] = without_none(batches)
-        return super().fit(*separated(x, y, kwargs.get("sample_weight")), *args, **kwargs)
+        history = super().fit(*separated(x, y, kwargs.get("sample_weight")), *args, **kwargs)
+        warn_of_constant_channels(self.distribution)
+        return history
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, with the same warning; `x`, `y` and `sample_weight` as in `fit`."""
