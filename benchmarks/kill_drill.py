@@ -3,9 +3,10 @@
     python -m benchmarks.kill_drill --kills=50
 
 Trains a tiny flow on digits with `--deterministic` to its end, then again and again in other folders, each time under a
-few SIGKILLs at moments that are drawn from `--seed`, uniform over the time that the first run took: while the program
-starts, steps, writes checkpoints, evaluates, writes results and exports. After each kill the same command is started
-again; after the last one in a folder it runs to its end. Then these must equal those of the first run, bit for bit:
+few SIGKILLs at moments that are drawn from `--kill_seed`, uniform over the time that the first run took: while the
+program starts, steps, writes checkpoints, evaluates, writes results and exports. After each kill the same command is
+started again; after the last one in a folder it runs to its end. Then these must equal those of the first run, bit for
+bit:
 
 - every tensor of the last and of the best checkpoint, and of the SavedModel,
 - the lines of metrics.jsonl without their times, and results.json, config.json without the command, samples.png,
@@ -121,8 +122,6 @@ def _state(folder: pathlib.Path) -> dict[str, Any]:
         of_checkpoint = index.relative_to(folder)
         names = sorted(set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"})
         tensors = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
-        if "saved_model" in of_checkpoint.parts:  # Whose weights are numbered, in no particular order.
-            tensors = {f"weight {i}": content for i, content in enumerate(sorted(tensors.values()))}
         state |= {f"{of_checkpoint}: {name}": content for name, content in tensors.items()}
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     state["the names of files"] = [name for name in files if not name.startswith("tensorboard/")]

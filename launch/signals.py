@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -18,6 +19,16 @@ def heed() -> None:
 def leave_to_system() -> None:
     """What is left is Python's own end, which a signal may cut short without a traceback."""
     _handle(signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def left_to_system() -> Iterator[None]:
+    """A context in which a signal ends the process although no Python runs, since TensorFlow waits for something."""
+    leave_to_system()
+    try:
+        yield
+    finally:
+        heed()
 
 
 def _handle(handler) -> None:

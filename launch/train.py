@@ -227,7 +227,7 @@ def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
         except run.UsageError:
             if not (run.output_dir() / "config.json").exists():
                 raise
-            table = run.open_table(run.DATASET.value)  # `claim` refuses other columns, and says what to do.
+            table = run.open_table(run.DATASET.value)  # `open_run` refuses other columns, and says what to do.
         given.setdefault("flip", False)
         return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
     if run.DATASET.value in (None, preset.dataset) and not _CONDITIONAL.value:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import run
+from launch import run, signals
 from tfp_realnvp import data, training
 
 # What workers may differ in; `model` and `versions` are compared by their entries.
@@ -25,7 +25,8 @@ def connected(name: str) -> tf.distribute.Strategy:
       UsageError: if there is no such strategy here, or TF_CONFIG is wrong.
     """
     try:
-        return training.strategy(name)
+        with signals.left_to_system():  # It waits for the other workers.
+            return training.strategy(name)
     except ValueError as error:
         raise run.UsageError(str(error)) from error
 

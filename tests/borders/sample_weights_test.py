@@ -129,6 +129,7 @@ class SampleWeightsTest(parameterized.TestCase):
             ValueError,
             r"^expected one sample weight for each event, of shape \[n\], got shape \(8, 2\)$",
         ),
+        (lambda model: model.fit((p for p in [(_X,)]), sample_weight=_W), ValueError, "weights should be included"),
         (lambda model: model.test_on_batch({"x": _X}), TypeError, "got a dict$"),
         (lambda model: model.test_on_batch((_X, _CONTEXT, _W)), ValueError, "no other context beside it, got 3 parts$"),
         (lambda model: model.test_on_batch((_X, _CONTEXT), _CONTEXT), ValueError, "got 2 parts and a context$"),

@@ -57,6 +57,10 @@ def _decoding(number):
     _signal_in(source, "decode", number)
 
 
+def _waiting_for_workers(number):
+    _signal_in(training, "strategy", number)
+
+
 def _exporting(number):
     _signal_in(serving.export.warm_up, "write", number)
 
@@ -99,6 +103,11 @@ class SignalsTest(parameterized.TestCase):
         result = programs.run("sample", *flags, before=functools.partial(_decoding, signal.SIGHUP))
         self._assert_ends(result, signal.SIGHUP, "^stopped by SIGHUP$")
         self.assertEmpty(list(self.folder.iterdir()))
+
+    def test_a_worker_that_waits_is_ended_by_the_system(self):
+        # TensorFlow waits, and lets no Python run.
+        result = programs.run("train", before=functools.partial(_waiting_for_workers, signal.SIGINT))
+        self.assertEqual(result.status, -signal.SIGINT, result.errors)
 
     def test_an_export_leaves_nothing(self):
         flags = (f"--output_dir={programs.trained()[0]}", f"--export_dir={self.folder}")

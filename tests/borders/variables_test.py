@@ -234,6 +234,12 @@ class RefusedTest(parameterized.TestCase):
             "ModelCheckpoint: save_weights_only=True",
         ),
         (lambda model: model.compile(loss="mse"), ValueError, "^expected no loss: the loss is the mean of -log p"),
+        (lambda model: model.compile(keras.optimizers.SGD(loss_scale_factor=8.0)), ValueError, "without a loss scale"),
+        (
+            lambda model: model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())),
+            ValueError,
+            "without a loss scale",
+        ),
         (lambda model: model.compile("sgd", metrics=["mae"]), ValueError, "^expected no metrics"),
     )
     def test_what_keras_cannot_do(self, call, error, message):

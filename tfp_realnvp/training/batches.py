@@ -50,8 +50,8 @@ def separated(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
     """
     if y is None and isinstance(x, (tuple, list)) and len(x) == 2:
         x, y = x
-    is_dataset = hasattr(x, "element_spec")  # Which has its weights in it: Keras refuses others.
-    if y is None and weight is not None and not is_dataset:
+    # Data sets and generators have no shape, and their weights in them: Keras refuses others.
+    if y is None and weight is not None and hasattr(x, "shape"):
         y = np.zeros([len(x), 0], np.float32)
     return without_none(x), y
 

@@ -46,12 +46,13 @@ class DensityModel(keras.Model):
         """As `keras.Model.compile`, with defaults for flows.
 
         Args:
-          optimizer: Adam with a learning rate of 1e-3 by default.
+          optimizer: Adam with a learning rate of 1e-3 by default; one that scales no loss.
           jit_compile: whether to compile the step with XLA; see `compiles_by_default`.
           **kwargs: of `keras.Model.compile`, without a loss or metrics.
 
         Raises:
-          ValueError: for a loss or metrics, which compare predictions with targets.
+          ValueError: for a loss or metrics, which compare predictions with targets; for an optimizer that takes the
+            gradients for those of a scaled loss.
         """
         given = [name for name in ("loss", "loss_weights", "metrics", "weighted_metrics") if kwargs.get(name)]
         if given:
@@ -64,6 +65,12 @@ class DensityModel(keras.Model):
             jit_compile=compiles_by_default() if jit_compile is None else jit_compile,
             **kwargs,
         )
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if scales or self.optimizer.loss_scale_factor is not None:
+            raise ValueError(
+                "expected an optimizer without a loss scale, by which it would divide gradients: where networks compute"
+                " in float16, the model scales its loss itself"
+            )
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`; warns of float images that are no pixels of the flow's levels, and of constant columns.
