@@ -190,6 +190,9 @@ class FlowDistributionTest(parameterized.TestCase):
                 distribution.sample(shape)
             with self.assertRaisesRegex(ValueError, "expected a sample shape of integers of 0 or more, got"):
                 distribution.experimental_sample_and_log_prob(shape)
+        # Some sizes known when the graph runs.
+        sample = tf.function(lambda x: distribution.sample([tf.shape(x)[0], 2]))
+        self.assertEqual(sample(tf.zeros([3])).shape[:2], [3, 2])
 
     @parameterized.parameters("real_nvp_one_scale", "real_nvp_vector_context")
     def test_copies_have_weights_of_their_own(self, name):

@@ -180,7 +180,8 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
         self, sample_shape: Any, seed: Any, context: Any
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Draws of the base, and a context for each."""
-        shape = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else np.asarray(sample_shape)
+        has_tensors = any(tf.is_tensor(size) for size in tf.nest.flatten(sample_shape))
+        shape = tf.get_static_value(tf.convert_to_tensor(sample_shape)) if has_tensors else np.asarray(sample_shape)
         if shape is not None and shape.size and (shape.dtype.kind not in "iu" or np.min(shape) < 0):
             raise ValueError(f"expected a sample shape of integers of 0 or more, got {sample_shape!r}")
         z = self.distribution.sample(sample_shape, seed=seed)
