@@ -143,6 +143,13 @@ class EveryVariableTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "^expected a distribution with variables to train, got one without"):
             nvp.FlowModel(nvp.load(path))
 
+    def test_a_keras_model_calls_them(self):
+        distribution = nvp.FlowDistribution(nvb.Chain(self.distribution.flow.bijectors[2:4]), (4,))
+        x = keras.Input((4,))
+        model = keras.Model(x, nvp.FlowModel(distribution)(x))
+        self.assertLen(model.trainable_variables, 6)
+        np.testing.assert_allclose(model(self.vectors), distribution.log_prob(self.vectors), rtol=1e-5)
+
     def assertNotAllClose(self, actual, other, rtol, atol, msg):
         self.assertFalse(np.allclose(actual, other, rtol, atol), f"{msg}: {actual} is close to {other}")
 

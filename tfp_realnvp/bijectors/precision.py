@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.variables import keras_parts
+from tfp_realnvp.bijectors.variables import found_keras_parts
 
 _HALF = ("float16", "bfloat16")
 _keeps_half = contextvars.ContextVar("keeps_half", default=False)
@@ -64,7 +64,7 @@ def inference_precision(conditioner: Callable[..., tf.Tensor]) -> Iterator[None]
     if _keeps_half.get():
         yield
         return
-    layers = [part for part in keras_parts(conditioner) if isinstance(part, keras.layers.Layer)]
+    layers = [part for part in found_keras_parts(conditioner) if isinstance(part, keras.layers.Layer)]
     layers = dict.fromkeys(within for layer in layers for within in layer._flatten_layers())
     with _LOCK:
         parts = [part for part in layers if part in _lent or _is_mixed(part.dtype_policy)]

@@ -51,12 +51,19 @@ def keras_parts(conditioner: Any) -> tuple[KerasPart, ...]:
     Those are a Keras layer itself, or what a `tf.Module` with Keras layers in its attributes holds, its `tf.Variable`s
     included. A `tf.Module` without Keras layers has none: TFP and checkpoints see what is in it.
     """
+    parts = found_keras_parts(conditioner)
+    if parts and isinstance(conditioner, tf.Module):
+        return (*parts, *map(as_keras_variable, conditioner.variables))
+    return parts
+
+
+def found_keras_parts(conditioner: Any) -> tuple[KerasPart, ...]:
+    """As `keras_parts`, but for the `tf.Variable`s of a `tf.Module`."""
     if isinstance(conditioner, KerasPart):
         return (conditioner,)
     if not isinstance(conditioner, tf.Module):
         return ()
-    parts = tuple(conditioner._flatten(predicate=lambda part: isinstance(part, KerasPart)))
-    return (*parts, *map(as_keras_variable, conditioner.variables)) if parts else ()
+    return tuple(conditioner._flatten(predicate=lambda part: isinstance(part, KerasPart)))
 
 
 def as_keras_variable(variable: tf.Variable) -> keras.Variable:
