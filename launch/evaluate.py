@@ -35,6 +35,8 @@ def main() -> None:
     is_run = source.SAVED_MODEL.value is None
     if not is_run and _DEQUANTIZATION.value == "variational":
         raise run.UsageError("expected a run's --output_dir for --dequantization=variational, got an exported model")
+    if not is_run and run.OUTPUT_DIR.present:
+        raise run.UsageError("expected one model to evaluate, got --output_dir and --saved_model")
     images, distribution, dequantizer = _of_run() if is_run else _of_export()
     batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
     if len(images.shape) == 1:

@@ -51,7 +51,7 @@ _LITERT = arguments.DEFINE_path(
 
 def main() -> None:
     if _CARD.value:
-        _check_finished()
+        _check_card()
     preset, config = run.trained_preset(), run.trained_config()
     distribution = run.trained_distribution(preset)
     try:
@@ -83,10 +83,14 @@ def main() -> None:
             print(f"Wrote {file}")
 
 
-def _check_finished() -> None:
+def _check_card() -> None:
     missing = [name for name in card.SOURCES if not (run.output_dir() / name).is_file()]
     if missing:
         raise run.UsageError(f"expected a run that is finished for a card, found no {missing[0]} in {run.output_dir()}")
+    folder = pathlib.Path(_EXPORT_DIR.value)
+    found = [name for name in card.FILES if (folder / name).exists()]
+    if found and not serving.versions(folder):
+        raise run.UsageError(f"expected a model's folder or a new one for a card, got {folder} with another {found[0]}")
 
 
 if __name__ == "__main__":

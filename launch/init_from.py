@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfp_realnvp as nvp
 from launch import arguments, run
-from tfp_realnvp import data, paths, presets, training
+from tfp_realnvp import data, paths, training
 
 FOLDER = arguments.DEFINE_path(
     "init_from",
@@ -44,7 +44,7 @@ def origin() -> dict[str, Any]:
         step = int(reader.get_tensor(counted[0])) if counted else int(path.rpartition("-")[2])
     before = config.get("init_from", {})
     kept = {name: config.get(name) for name in ("command", "commit", "uncommitted_changes", "machine")}
-    images = step * config["model"]["batch_size"] + before.get("images", 0)
+    images = step * run.preset_of(config, FOLDER.value).batch_size + before.get("images", 0)
     return {"init_from": {**kept, "images": images, "init_from": before}}
 
 
@@ -60,10 +60,10 @@ def read_weights(
     """
     if FOLDER.value is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
         return
-    model, path = training.read_config(FOLDER.value)["model"], training.latest(FOLDER.value)
-    is_uniform = model.get("dequantization", presets.Preset.dequantization) == "uniform"
-    training.restore(distribution, path, None if is_uniform else dequantizer)
+    config, path = training.read_config(FOLDER.value), training.latest(FOLDER.value)
+    preset = run.preset_of(config, FOLDER.value)
+    training.restore(distribution, path, None if preset.dequantization == "uniform" else dequantizer)
     print(f"Begins with {path}")
     if isinstance(given, data.VectorData):
         print("Vectors are standardised as they were there")
-    run.warn_of_other_files(given, model["dataset"], model.get("files"))
+    run.warn_of_other_files(given, preset.dataset, config["model"].get("files"))

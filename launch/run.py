@@ -8,7 +8,7 @@ import inspect
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -85,11 +85,16 @@ def trained_preset() -> presets.Preset:
     config = trained_config()
     if flags.FLAGS["preset"].present and config["preset"] != PRESET.value:
         raise UsageError(f"expected a run of preset {PRESET.value} in {output_dir()}, got one of {config['preset']}")
+    return preset_of(config, output_dir())
+
+
+def preset_of(config: Mapping[str, Any], folder: str | pathlib.Path) -> presets.Preset:
+    """The settings in the config of a run in a folder."""
     try:
         presets.get(config["preset"])
         return presets.of_settings(config["model"])
     except ValueError as error:
-        raise UsageError(f"expected a run's config.json in {output_dir()}, got another: {error}") from error
+        raise UsageError(f"expected a run's config.json in {folder}, got another: {error}") from error
 
 
 def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None = None) -> FlowDistribution:

@@ -64,6 +64,8 @@ def open_model() -> Source:
         model = run.trained_config()["model"]
         kept = [model.get("files"), model.get("columns")]
         return Source(distribution, preset.dataset, preset.levels, preset.classes, *kept, run.output_dir())
+    if run.PRESET.present:
+        raise run.UsageError("expected --preset for a run's --output_dir, got one beside --saved_model")
     try:
         version = serving.version_path(SAVED_MODEL.value)
         about = serving.describe(version)

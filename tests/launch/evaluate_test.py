@@ -57,12 +57,19 @@ class EvaluateTest(parameterized.TestCase):
         self.assertIn(f"{images:,} images", line)
 
 
-class SavedModelTest(absltest.TestCase):
+class SavedModelTest(parameterized.TestCase):
     def test_no_export(self):
         folder = self.enter_context(tempfile.TemporaryDirectory())
         self.assertStartsWith(
             programs.run("evaluate", f"--saved_model={folder}").error, "expected an export of tfp_realnvp with"
         )
+
+    @parameterized.parameters(
+        ("--output_dir=run", "expected one model to evaluate, got --output_dir and --saved_model"),
+        ("--preset=mnist", "expected --preset for a run's --output_dir, got one beside --saved_model"),
+    )
+    def test_a_flag_that_an_export_has_no_use_for(self, flag, message):
+        self.assertEqual(programs.run("evaluate", f"--saved_model={programs.digits()}", flag).error, message)
 
 
 class RefusalsTest(absltest.TestCase):

@@ -86,6 +86,15 @@ class ExportTest(absltest.TestCase):
             self.assertStartsWith(error, "expected a run that is finished for a card, found no results.json")
         self.assertFalse(self.model.exists())
 
+    def test_a_card_is_written_over_nothing_but_a_card(self):
+        self.model.mkdir(parents=True)
+        (self.model / "README.md").write_text("mine")
+        error = self._export(f"--export_dir={self.model}", "--card").error
+        self.assertEqual(
+            error, f"expected a model's folder or a new one for a card, got {self.model} with another README.md"
+        )
+        self.assertEqual([path.name for path in self.model.iterdir()], ["README.md"])
+
     def test_where_to_must_be_said(self):
         result = self._export()
         self.assertIn("Flag --export_dir must have a value other than None.", result.error)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
-import shutil
 
 import tensorflow as tf
 
-from tfp_realnvp import paths
+from tfp_realnvp import paths, storage
 from tfp_realnvp.serving.description import describe
 
 # What may be said of a set in a sentence, by its TFDS name; others are to be added to the card by hand.
@@ -23,6 +22,7 @@ _DATA = {
 
 # What a card is made from, of a run's folder.
 SOURCES = ("config.json", "results.json", "samples.png")
+FILES = ("README.md", "samples.png")
 
 
 def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> list[pathlib.Path]:
@@ -33,10 +33,10 @@ def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> lis
       version: an export in it, `NAME/VERSION`.
       run: the folder of the training that made it, with all `SOURCES`.
     """
-    card, picture = folder / "README.md", folder / "samples.png"
-    shutil.copyfile(run / "samples.png", picture)
+    card, picture = (folder / name for name in FILES)
+    storage.write(picture, (run / "samples.png").read_bytes())
     config, results = (json.loads((run / name).read_text()) for name in SOURCES[:2])
-    card.write_text(_text(folder.name, version, config, results))
+    storage.write(card, _text(folder.name, version, config, results))
     return [card, picture]
 
 
@@ -51,7 +51,8 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
     title, ours = next(iter(results.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows = [
-        f"| {what} | {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} |" for what, row in results.items()
+        f"| {what} | {_number(row['bits_per_dim'])} +- {_number(row['standard_error'])} |"
+        for what, row in results.items()
     ]
     height, width, channels = about["event_shape"]
     changes = ", with changes that were not committed" if config.get("uncommitted_changes") else ""
@@ -102,6 +103,10 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "",
         ]
     )
+
+
+def _number(figure: float | None) -> str:
+    return "not finite" if figure is None else f"{figure:.4f}"
 
 
 def signature_table(version: pathlib.Path) -> list[str]:

@@ -12,8 +12,8 @@ from tfp_realnvp import paths, storage
 from tfp_realnvp.training.checkpoint import CheckpointError
 
 CONFIG = "config.json"
-# The entries of a config that programs read; runs have all of them, and need these.
-_ENTRIES = {"preset": str, "model": dict, "epochs": int, "versions": dict, "command": list}
+# The entries of a config that programs read, and those that they need.
+_ENTRIES = {"preset": str, "model": dict, "epochs": int, "versions": dict, "command": list, "init_from": dict}
 _NEEDED = ("preset", "model")
 _WORDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 _WORDS |= {int: "a number", float: "a number"}
