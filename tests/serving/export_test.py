@@ -349,6 +349,8 @@ class ExportTest(parameterized.TestCase):
             (dict(weights_dtype="bfloat16"), "expected a flow with residual networks .* bfloat16 kernels, got none"),
             (dict(max_samples=0), r"expected max_samples in 1 \.\.\. 2147483647, got 0"),
             (dict(max_rows=0), r"expected max_rows in 1 \.\.\. 2147483647, got 0"),
+            (dict(max_rows=None), r"expected max_rows in 1 \.\.\. 2147483647, got None"),
+            (dict(max_pixels=1.5), r"expected max_pixels in 1 \.\.\. 2147483647, got 1.5"),
             (dict(labels=0), "expected labels of 1 or more, got 0"),
             (dict(labels=2, context_size=3), "expected a context_size or a number of labels, got both"),
             (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),

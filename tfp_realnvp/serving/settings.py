@@ -35,7 +35,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("max_samples", "max_rows", "max_pixels"):
             most = getattr(self, name)
-            if most is not None and not 1 <= most < 2**31:
+            is_default = most is None and name == "max_pixels"
+            if not is_default and not (type(most) is int and 1 <= most < 2**31):
                 raise ValueError(f"expected {name} in 1 ... {2**31 - 1}, got {most}")
         if self.context_size is not None and self.labels is not None:
             raise ValueError("expected a context_size or a number of labels, got both")
