@@ -146,6 +146,20 @@ class ReplacingTest(_Test):
             self.assertEqual(self._files(), {"written/inner": "old"})
         self.assertEqual(os.listdir(self.folder), ["written"])
 
+    def test_a_signal_before_the_new_folder_is_in_its_place(self):
+        self._write_folder("old")
+        rename, calls = pathlib.Path.rename, []
+
+        def signalled(path, target):
+            calls.append(target)
+            if len(calls) == 2:
+                raise SystemExit(143)
+            return rename(path, target)
+
+        with self.assertRaises(SystemExit), mock.patch.object(pathlib.Path, "rename", signalled):
+            self._write_folder("new")
+        self.assertEqual(self._files(), {"written/inner": "old"})
+
     def test_a_folder_is_not_replaced_by_a_file(self):
         self._write_folder("old")
         with self.assertRaisesRegex(OSError, "cannot be written: Is a directory"):

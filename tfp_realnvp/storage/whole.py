@@ -113,9 +113,9 @@ def _rename(part: pathlib.Path, path: pathlib.Path) -> None:
     path.rename(before)
     try:
         part.rename(path)
-    except OSError:
-        before.rename(path)
-        raise
+    finally:
+        if not path.exists():  # After an error, or a signal that ends the program.
+            before.rename(path)
 
 
 class WriteError(OSError):

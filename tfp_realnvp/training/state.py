@@ -49,7 +49,7 @@ class TrainingState:
         self.epoch = tf.Variable(0, dtype=tf.int64)
         self.batch = tf.Variable(0, dtype=tf.int64)
         self.best_loss = tf.Variable(float("inf"))
-        self.skipped_steps = 0  # Those the loop has told of.
+        self.skipped_steps = 0  # Those that the loop has warned of.
         # A metric's own variables are spread over the replicas, and reading them takes all workers.
         self._loss_sums = [tf.Variable(v.numpy()) for v in model.loss_metric.variables]
         self._model = model
