@@ -223,6 +223,14 @@ class MetricsTest(_Test):
         metrics_log.MetricsLog(self.path, 3).write(3, loss=1.0)
         self.assertEqual([(line["step"], line["loss"]) for line in self._lines()], [(1, 3.0), (2, 2.0), (3, 1.0)])
 
+    @parameterized.parameters('{"iteration": 3}', '{"step": "3", "time": 1}', '{"step": 900, "loss": 1}', "[3]")
+    def test_the_file_of_something_else(self, text):
+        self.path.write_text(text)
+        message = f"expected a run's file or none at {self.path}, got another: choose another folder"
+        with self.assertRaisesRegex(training.CheckpointError, message):
+            metrics_log.MetricsLog(self.path, 0)
+        self.assertEqual((self.path.read_text(), training.read_metrics(self.path)), (text, []))
+
     def test_a_kill_at_any_byte_of_a_line(self):
         log = metrics_log.MetricsLog(self.path, 0)
         log.write(1, loss=3.0)

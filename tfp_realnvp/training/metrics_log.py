@@ -18,14 +18,18 @@ _T = TypeVar("_T")
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     """The lines of a `metrics.jsonl`, without what a killed process left of one; of one step, the last."""
-    lines = {}
+    return list({line["step"]: line for line in _read(path) if _is_ours(line)}.values())
+
+
+def _read(path: pathlib.Path) -> Iterator[Any]:
+    """What the lines of a file hold that are JSON."""
     for text in path.read_text(errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-            lines[int(line["step"])] = line
-        except (ValueError, KeyError, TypeError):
-            continue
-    return list(lines.values())
+        with contextlib.suppress(ValueError):
+            yield json.loads(text)
+
+
+def _is_ours(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("step"), int) and isinstance(line.get("time"), float | int)
 
 
 class MetricsLog:
@@ -38,7 +42,7 @@ class MetricsLog:
       step: the step from which the run goes on.
 
     Raises:
-      CheckpointError: when it cannot be written.
+      CheckpointError: when it cannot be written, or holds lines that are no run's.
     """
 
     def __init__(self, path: pathlib.Path | None, step: int):
@@ -46,6 +50,8 @@ class MetricsLog:
         self._step, self._start = None, 0  # Of the last line.
         if path is None or not path.exists():
             return
+        if not all(map(_is_ours, _read(path))):
+            raise CheckpointError(f"expected a run's file or none at {path}, got another: choose another folder")
         lines = [line for line in read_metrics(path) if line["step"] <= step]
         texts = [f"{storage.to_json(line)}\n" for line in lines]
         content = "".join(texts).encode()
