@@ -74,7 +74,8 @@ def train(
     Raises:
       NonFiniteError: when one step too many was skipped, or the weights are not finite when they are to be saved; it
         names the step and the tensor. The last good checkpoint stays.
-      CheckpointError: when a checkpoint cannot be read or written, or another process is at work in `output_dir`.
+      CheckpointError: when a checkpoint cannot be read or written, another process is at work in `output_dir`, or its
+        metrics.jsonl is no run's.
       InterruptedTraining: after one of these signals.
     """
     strategy = model.distribute_strategy
