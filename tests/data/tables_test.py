@@ -262,10 +262,8 @@ class CSVTest(in_folder.InFolderTest):
     def test_no_file(self):
         for name in ("csv:table.csv", "npz:table.csv", "npz:table.csv:wine", "npy:table.csv"):
             self.assertEqual(self.message(data.DataNotFoundError, name), "there is no file table.csv")
-        for path in (300 * "x", "loop"):
-            pathlib.Path("loop").unlink(missing_ok=True)
-            os.symlink("loop", "loop")
-            self.assertEqual(self.message(data.DataNotFoundError, f"csv:{path}"), f"there is no file {path}")
+        os.symlink("loop", "loop")
+        self.assertEqual(self.message(data.DataNotFoundError, "csv:loop"), "there is no file loop")
 
     def test_a_folder(self):
         self.assertEqual(self.message(data.DataNotFoundError, "csv:."), "expected a file, got the folder .")

@@ -127,7 +127,7 @@ class ImagesTest(parameterized.TestCase):
         (dict(event_shape=(12, 12, 3), scales=4), r"multiples of 8, got \(12, 12, 3\)"),
         (dict(scales=0), "expected at least one scale, got 0"),
         (dict(event_shape=(8, 8)), r"\(height, width, channels\) or \(size,\), got \(8, 8\)"),
-        (dict(event_shape=()), r"\(height, width, channels\) or \(size,\), got \(\)"),
+        (dict(event_shape=()), r"an event shape of positive integers, such as .* got \(\)"),
         (dict(form="scale_only"), "expected form to be"),
         (dict(normalization="group"), "expected normalization to be one of"),
         (dict(levels=1), "expected at least 2 levels"),
@@ -175,7 +175,8 @@ class VectorsTest(parameterized.TestCase):
 
     @parameterized.parameters(0, 1)
     def test_too_short_vectors_are_refused(self, size):
-        with self.assertRaisesRegex(ValueError, rf"of at least 2 entries, got \({size},\)"):
+        expected = "of positive integers" if size == 0 else r"of at least 2 entries, got \(1,\)"
+        with self.assertRaisesRegex(ValueError, expected):
             nvp.real_nvp(event_shape=[size])
 
 

@@ -108,7 +108,7 @@ class VectorsTest(parameterized.TestCase):
 
     @parameterized.parameters(
         (("--flow=glow", "--layers=2"), "glow takes no --layers"),
-        (("--flow=maf",), "maf: expected an event shape (size,) of at least 2 entries, got (8, 8, 1)"),
+        (("--flow=maf",), "maf: expected an event shape (size,) of vectors, got (8, 8, 1)"),
         (("--flow=maf", "--backprop=remat"), "maf takes no --backprop"),
         (("--flow=maf", "--width=8"), "maf takes no --width"),
         (("--flow=glow", "--rho=0.9"), "glow takes no --rho"),

@@ -85,7 +85,7 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
                 "data"
             )
         dtype = tf.as_dtype(dtype)
-        latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape_of(event_shape)))
+        latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape_of(event_shape, scalars=True)))
         base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
         super().__init__(
             base,

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 
-def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape) -> tuple[int, ...]:
+def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape, *, scalars: bool = False) -> tuple[int, ...]:
     """An event shape as a tuple; one integer is the size of a vector.
+
+    Args:
+      event_shape: as a user wrote it.
+      scalars: whether `()`, the shape of a number, is one.
 
     Raises:
       ValueError: unless all sizes are positive integers.
@@ -21,8 +25,8 @@ def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape) -> tuple[i
             # Of a `tf.TensorShape`, an unknown rank or size is an error here, too.
             shape = tuple(operator.index(size) for size in event_shape)
         except (TypeError, ValueError):
-            shape = ()
-    if not shape or min(shape) < 1:
+            shape = (0,)
+    if min(shape, default=int(scalars)) < 1:
         raise ValueError(
             f"expected an event shape of positive integers, such as (6,) or (32, 32, 3), got {event_shape!r}"
         )
