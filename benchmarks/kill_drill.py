@@ -120,7 +120,9 @@ def _state(folder: pathlib.Path) -> dict[str, Any]:
     for index in sorted(folder.rglob("*.index")):
         reader = tf.train.load_checkpoint(str(index.with_suffix("")))
         of_checkpoint = index.relative_to(folder)
-        names = sorted(set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"})
+        # The counter is of what one process saved: names of files go by the step, not by it.
+        bookkeeping = {"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"}
+        names = sorted(set(reader.get_variable_to_shape_map()) - bookkeeping)
         tensors = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
         state |= {f"{of_checkpoint}: {name}": content for name, content in tensors.items()}
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
