@@ -11,18 +11,15 @@ deviation of the differences between seeds, by the root of their number: with th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib
 import json
 import math
 import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-from unittest import mock
 
 import keras
 import matplotlib.figure
@@ -34,11 +31,7 @@ import tfp_realnvp as nvp
 from benchmarks import interleaved
 from launch import machine
 from tfp_realnvp import presets, training
-from tfp_realnvp.bijectors import Squeeze
-from tfp_realnvp.conditioners import weight_norm_conv
 
-# The package's attribute of that name is the function.
-_real_nvp_module = importlib.import_module("tfp_realnvp.flows.real_nvp")
 tfd = tfp.distributions
 
 _RESULTS = pathlib.Path(__file__).parent / "results"
@@ -176,52 +169,56 @@ def result_of(job: dict[str, Any], images: nvp.data.ImageData) -> dict[str, Any]
     keras.utils.set_random_seed(job["seed"])
     keras.backend.clear_session()
     recipe = dataclasses.replace(_BASE, **job["settings"])
-    with _squeezes(job["squeeze"]):
-        shape = dict(event_shape=images.shape, levels=images.levels)
-        distribution = dataclasses.replace(recipe, **shape).build(form=job["form"])
-    with contextlib.nullcontext() if job["weight_norm"] else without_weight_norm(distribution):
-        model = nvp.FlowModel(
-            distribution, levels=images.levels, l2=recipe.l2, clip_norm=recipe.clip_norm, seed=job["seed"]
-        )
-        model.compile(training.Adam(recipe.learning_rate))
-        epochs = math.ceil(job["images"] / images.num_examples("train"))
-        for epoch in range(epochs):
-            batches = images.training_batches(recipe.batch_size, seed=job["seed"], epoch=epoch, flip=recipe.flip)
-            left = job["images"] - epoch * images.num_examples("train")
-            model.fit(batches.take(left // recipe.batch_size), verbose=0)
-        some = images.evaluation_batches("test", 100).take(math.ceil(job["test"] / 100))
-        found = nvp.evaluate(distribution, some, levels=images.levels)
+    options: dict[str, Any] = {"form": job["form"]}
+    if job["squeeze"] is not None:
+        options |= dict(squeeze=job["squeeze"], coupling_squeeze=job["squeeze"])
+    if not job["weight_norm"]:
+        options["conditioner"] = plain
+    distribution = dataclasses.replace(recipe, event_shape=images.shape, levels=images.levels).build(**options)
+    model = nvp.FlowModel(
+        distribution, levels=images.levels, l2=recipe.l2, clip_norm=recipe.clip_norm, seed=job["seed"]
+    )
+    model.compile(training.Adam(recipe.learning_rate))
+    epochs = math.ceil(job["images"] / images.num_examples("train"))
+    for epoch in range(epochs):
+        batches = images.training_batches(recipe.batch_size, seed=job["seed"], epoch=epoch, flip=recipe.flip)
+        left = job["images"] - epoch * images.num_examples("train")
+        model.fit(batches.take(left // recipe.batch_size), verbose=0)
+    some = images.evaluation_batches("test", 100).take(math.ceil(job["test"] / 100))
+    found = nvp.evaluate(distribution, some, levels=images.levels)
     return dict(bits_per_dim=found.bits_per_dim, standard_error=found.standard_error)
 
 
-@contextlib.contextmanager
-def _squeezes(order: str | None) -> Iterator[None]:
-    """Within it, flows are built with squeezes of that order alone."""
-    if order is None:
-        yield
-        return
-    with mock.patch.object(_real_nvp_module, "Squeeze", lambda _: Squeeze(order)):
-        yield
+class PlainResidualNetwork(nvp.conditioners.ResidualNetwork):
+    """The same network whose kernels are variables themselves: they start as they were, and then move freely."""
 
-
-@contextlib.contextmanager
-def without_weight_norm(distribution: nvp.FlowDistribution) -> Iterator[None]:
-    """Within it, kernels are variables themselves: they start as they were, and then move freely."""
-    networks = [part.conditioner for part in distribution.submodules if isinstance(part, nvp.bijectors.AffineCoupling)]
-    for network in networks:
-        layers = [layer for layer in network._flatten_layers() if isinstance(layer, nvp.conditioners.WeightNormConv2D)]
-        for layer, (kernel, *_) in zip(layers, weight_norm_conv.weights_of(layers)):
+    def build(self, input_shape):
+        super().build(input_shape)
+        layers = [layer for layer in self._flatten_layers() if isinstance(layer, nvp.conditioners.WeightNormConv2D)]
+        for layer in layers:
+            kernel = super()._weights({})[layer.name][0]
             layer.direction.assign(tf.cast(kernel, layer.direction.dtype))
             if layer.magnitude is not None:
                 layer.magnitude.assign(tf.ones_like(layer.magnitude))
                 layer.magnitude.trainable = False
 
-    # Those of the batch norm that inference folds into them are factors still.
-    def scaled(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]) -> list[tf.Tensor]:
-        return [direction * magnitude for direction, magnitude in zip(directions, magnitudes)]
+    def _weights(self, affine):
+        weights = super()._weights(affine)
+        for name, (kernel, *bias) in weights.items():
+            layer = next(layer for layer in self._flatten_layers() if layer.name == name)
+            # The scale of the batch norm that inference folds into a kernel is a factor still.
+            scale, _ = affine.get(name, (1.0, None))
+            weights[name] = [tf.cast(scale * layer.direction.value, kernel.dtype), *bias]
+        return weights
 
-    with mock.patch.object(weight_norm_conv, "_normalize", scaled):
-        yield
+
+def plain(mask: nvp.bijectors.Mask, channels: int, outputs: int) -> PlainResidualNetwork:
+    """A conditioner of the base's size without weight norm; `real_nvp` doubles the width where it halves the sides."""
+    is_checkerboard = isinstance(mask, nvp.bijectors.Checkerboard)
+    width = _BASE.width * channels // (_BASE.event_shape[-1] * (1 if is_checkerboard else 2))
+    network = PlainResidualNetwork(outputs=outputs, width=width, blocks=_BASE.blocks, mask_channel=is_checkerboard)
+    network.build((None, None, None, mask.kept_size(channels)))
+    return network
 
 
 def _of(variant: Variant, rows: Sequence[dict[str, Any]]) -> dict[int, float]:

@@ -30,7 +30,7 @@ import tfp_realnvp as nvp
 from benchmarks import interleaved
 from benchmarks.interleaved import Candidate, Result
 from tfp_realnvp import presets, training
-from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, Split
+from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Coupling, Split
 
 _TOLERANCE = 1e-3
 # Of a `ResidualNetwork`.
@@ -184,9 +184,9 @@ def _weights(flow: Bijector) -> Iterator[tuple[str, np.ndarray]]:
         if isinstance(layer, BatchNorm):
             yield f"{number}/moving_mean", layer.moving_mean.numpy()
             yield f"{number}/moving_variance", layer.moving_variance.numpy()
-        elif isinstance(layer, AffineCoupling):
+        elif isinstance(layer, Coupling):
             number += 1
-            yield f"{number}/gain", layer.gain.numpy()
+            yield f"{number}/gain", layer.transformer.gain.numpy()
             network = layer.conditioner
             for name in _PARTS:
                 part = getattr(network, name)

@@ -22,8 +22,9 @@ import tfp_realnvp as nvp
 from benchmarks import interleaved, step
 from benchmarks.interleaved import Candidate, Result, Work
 from tfp_realnvp import training
-from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Chain, Checkerboard, DequantizedLogit
+from tfp_realnvp.bijectors import BatchNorm, Chain, Checkerboard, Coupling, DequantizedLogit
 from tfp_realnvp.conditioners import ResidualNetwork
+from tfp_realnvp.transformers import Affine
 
 _EVENT_SHAPE = (32, 32, 3)
 _WIDTH, _BLOCKS = 8, 1
@@ -149,7 +150,7 @@ def _flow(couplings: int, backprop: str) -> nvp.FlowDistribution:
         network = ResidualNetwork(outputs=outputs, width=_WIDTH, blocks=_BLOCKS, mask_channel=True, name=f"network_{i}")
         network.build((None, None, None, mask.kept_size(channels)))
         layers += [
-            AffineCoupling(network, mask, form="shift_first", initial_gain=0.0, name=f"coupling_{i}"),
+            Coupling(Affine("shift_first", initial_gain=0.0), network, mask, name=f"coupling_{i}"),
             BatchNorm(channels, mask=mask, name=f"batch_norm_{i}"),
         ]
     return nvp.FlowDistribution(Chain(layers, backprop=backprop), _EVENT_SHAPE)

@@ -27,7 +27,7 @@ import tfp_realnvp as nvp
 from benchmarks import interleaved
 from benchmarks.interleaved import Candidate, Result, Work
 from tfp_realnvp import presets, training
-from tfp_realnvp.bijectors import AffineCoupling, Checkerboard
+from tfp_realnvp.bijectors import Checkerboard, Coupling
 
 _BACKPROP = ("store", "remat", "invert")
 _COMPILERS = ("graph", "xla")
@@ -242,7 +242,7 @@ def _networks(
     """Each coupling's network, with the shape of its input."""
     shapes_and_networks = []
     height, width, _ = recipe.event_shape
-    for coupling in (m for m in distribution.flow.submodules if isinstance(m, AffineCoupling)):
+    for coupling in (m for m in distribution.flow.submodules if isinstance(m, Coupling)):
         scale = int(coupling.name.split("_")[1])
         factor = 2**scale * (1 if isinstance(coupling.mask, Checkerboard) else 2)
         channels = coupling.conditioner.conv_in.direction.shape[2]

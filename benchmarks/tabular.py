@@ -49,7 +49,7 @@ _ROOT = pathlib.Path(__file__).parent.parent
 _RESULTS = pathlib.Path(__file__).parent / "results"
 
 SETS = ("wine_red", "wine_white", "parkinsons", "california", "bsds300_patches")
-FLOWS = ("real_nvp", "maf", "spline_coupling")
+FLOWS = ("real_nvp", "maf", "nsf")
 LIBRARIES = ("ours", "nflows", "normflows", "zuko")
 _PEERS = LIBRARIES[1:]
 
@@ -63,8 +63,8 @@ _THREADS = 2  # Of a process whose speed is measured; a peer in training has one
 
 # What the speed is measured at: the layout, and how many calls make a round of each function.
 _SPEED = {
-    "d = 6": (dict(size=6, layers=5, hidden=[256, 256], bins=8, bound=5.0), 20),
-    "d = 43": (dict(size=43, layers=10, hidden=[512, 512], bins=8, bound=5.0), 4),
+    "d = 6": (dict(size=6, layers=5, hidden_units=[256, 256], bins=8, bound=5.0), 20),
+    "d = 43": (dict(size=43, layers=10, hidden_units=[512, 512], bins=8, bound=5.0), 4),
 }
 _SPEED_BATCH = 512
 _FUNCTIONS = {"training_step": "training steps/s", "log_prob": "log_prob rows/s", "sample": "sample rows/s"}
@@ -83,7 +83,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 256, "Rows in a training step.", lower_bound=1)
     flags.DEFINE_float("learning_rate", 1e-3, "Of the first step.")
     flags.DEFINE_integer("layers", 5, "Couplings, or autoregressive layers.", lower_bound=1)
-    flags.DEFINE_list("hidden", ["128", "128"], "Hidden sizes of each network.")
+    flags.DEFINE_list("hidden_units", ["128", "128"], "Hidden sizes of each network.")
     flags.DEFINE_integer("bins", 8, "Pieces of a spline.", lower_bound=2)
     flags.DEFINE_float("bound", 5.0, "Where splines end.")
     flags.DEFINE_bool("run", True, "Whether to run what is missing.")
@@ -170,7 +170,7 @@ def _jobs() -> Iterator[dict[str, Any]]:
         batch_size=values.batch_size,
         learning_rate=values.learning_rate,
         layers=values.layers,
-        hidden=[int(size) for size in values.hidden],
+        hidden_units=[int(size) for size in values.hidden_units],
         bins=values.bins,
         bound=values.bound,
     )
@@ -357,23 +357,23 @@ def learner(job: dict[str, Any], torch_python: str) -> Iterator[Ours | Remote]:
 
 def layout_of(job: dict[str, Any], size: int) -> dict[str, Any]:
     """What a flow is made of."""
-    return dict(size=size, layers=job["layers"], hidden=job["hidden"], bins=job["bins"], bound=job["bound"])
+    return dict(size=size, layers=job["layers"], hidden_units=job["hidden_units"], bins=job["bins"], bound=job["bound"])
 
 
 def build(flow: str, layout: dict[str, Any]) -> nvp.FlowDistribution:
     """Ours of that layout, made of what all libraries have: splines get no linear maps and no first normalisation."""
-    shared = dict(event_shape=[layout["size"]], hidden=layout["hidden"])
+    shared = dict(event_shape=[layout["size"]], hidden_units=layout["hidden_units"])
     if flow == "real_nvp":
         return nvp.real_nvp(couplings=layout["layers"], **shared)
     if flow == "maf":
         return nvp.maf(layers=layout["layers"], **shared)
     splines = dict(couplings=layout["layers"], bins=layout["bins"], bound=layout["bound"])
-    return nvp.spline_coupling(act_norm=False, linear=False, **splines, **shared)
+    return nvp.nsf(norm=None, mix="alternate", **splines, **shared)
 
 
 def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> list[str]:
     values = flags.FLAGS
-    hidden = "x".join(values.hidden)
+    hidden = "x".join(values.hidden_units)
     about = (
         f"Test log-likelihood in nats, of the weights that were best on the validation rows, after {values.steps:,} "
         f"steps of {values.batch_size} rows (every {values.validate_every}th validated), Adam at "
@@ -604,7 +604,7 @@ def _tfb_real_nvp(layout: dict[str, Any]) -> tuple[tfd.Distribution, list[tf_ker
             bijectors.append(tfb.Permute([*range(first, size), *range(first)]))
         network = tf_keras.Sequential(
             [
-                *(tf_keras.layers.Dense(units, "relu") for units in layout["hidden"]),
+                *(tf_keras.layers.Dense(units, "relu") for units in layout["hidden_units"]),
                 tf_keras.layers.Dense(2 * (size - first), kernel_initializer="zeros"),
             ]
         )

@@ -60,14 +60,14 @@ class Nflows(nn.Module):
 
     def __init__(self, flow: str, size: int, layers: int, hidden: Sequence[int], bins: int, bound: float):
         super().__init__()
-        network = functools.partial(Network, hidden=hidden)
+        network = functools.partial(Network, hidden_units=hidden)
         transforms = []
         for i in range(layers):
             changed = (torch.arange(size) % 2 != i % 2).int()
             if flow == "real_nvp":
                 coupling = nflows.transforms.AffineCouplingTransform(changed, network)
                 transforms.append(nflows.transforms.InverseTransform(coupling))
-            elif flow == "spline_coupling":
+            elif flow == "nsf":
                 spline = nflows.transforms.PiecewiseRationalQuadraticCouplingTransform
                 transforms.append(spline(changed, network, num_bins=bins, tails="linear", tail_bound=bound))
             else:
@@ -105,7 +105,7 @@ class Normflows(nn.Module):
         fast_density: bool = True,
     ):
         super().__init__()
-        network = functools.partial(Network, hidden=hidden)
+        network = functools.partial(Network, hidden_units=hidden)
         first = size - size // 2
         # In the order data meets them.
         flows = [_permutation([*range(0, size, 2), *range(1, size, 2)])] if flow == "real_nvp" else []
@@ -115,7 +115,7 @@ class Normflows(nn.Module):
                     flows.append(normflows.flows.Permute(size, mode="swap"))
                 sizes = [first, *hidden, 2 * (size - first)]
                 flows.append(normflows.flows.AffineCouplingBlock(normflows.nets.MLP(sizes, init_zeros=True)))
-            elif flow == "spline_coupling":
+            elif flow == "nsf":
                 changed = (torch.arange(size) % 2 != i % 2).int()
                 spline = normflows.flows.neural_spline.coupling.PiecewiseRationalQuadraticCoupling
                 layer = spline(changed, network, num_bins=bins, tails="linear", tail_bound=bound)
@@ -158,7 +158,7 @@ class Zuko(nn.Module):
         shared = dict(transforms=layers, hidden_features=hidden)
         if flow == "real_nvp":
             self.flow = zuko.flows.RealNVP(size, **shared)
-        elif flow == "spline_coupling":
+        elif flow == "nsf":
             self.flow = zuko.flows.NICE(
                 size,
                 univariate=functools.partial(zuko.transforms.MonotonicRQSTransform, bound=bound),

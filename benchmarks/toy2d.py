@@ -135,14 +135,14 @@ class Recipe:
 
 
 RECIPES = {
-    "real_nvp": Recipe(dict(couplings=12, hidden=(64, 64)), 4e-3),
-    "nice": Recipe(dict(couplings=8, hidden=(64, 64)), 4e-3),
-    "spline_coupling": Recipe(dict(couplings=4, hidden=(64, 64)), 4e-3),
-    "glow": Recipe(dict(steps=12, hidden=(64, 64)), 4e-3),
-    "flowpp": Recipe(dict(couplings=4, hidden=(64, 64)), 4e-3),
-    "maf": Recipe(dict(layers=8, hidden=(64, 64)), 4e-3),
-    "iaf": Recipe(dict(layers=8, hidden=(64, 64)), 4e-3),
-    "naf": Recipe(dict(layers=4, hidden=(64, 64)), 4e-3),
+    "real_nvp": Recipe(dict(couplings=12, hidden_units=(64, 64)), 4e-3),
+    "nice": Recipe(dict(couplings=8, hidden_units=(64, 64)), 4e-3),
+    "nsf": Recipe(dict(couplings=4, hidden_units=(64, 64)), 4e-3),
+    "glow": Recipe(dict(steps=12, hidden_units=(64, 64)), 4e-3),
+    "flowpp": Recipe(dict(couplings=4, hidden_units=(64, 64)), 4e-3),
+    "maf": Recipe(dict(layers=8, hidden_units=(64, 64)), 4e-3),
+    "iaf": Recipe(dict(layers=8, hidden_units=(64, 64)), 4e-3),
+    "naf": Recipe(dict(layers=4, hidden_units=(64, 64)), 4e-3),
     # Few parameters, which bear larger steps.
     "planar": Recipe(dict(layers=32), 3e-2),
     "radial": Recipe(dict(layers=32), 3e-2),

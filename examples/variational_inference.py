@@ -154,8 +154,8 @@ SURROGATES = {
     "mean field": mean_field,
     # `sampling`: the closed form goes from latents to samples, which is all that training asks for.
     "planar": lambda: nvp.planar(event_shape=(_SIZE,), layers=16, sampling=True),
-    "real_nvp": lambda: nvp.real_nvp(event_shape=(_SIZE,), couplings=6, hidden=(64, 64)),
-    "iaf": lambda: nvp.iaf(event_shape=(_SIZE,), layers=3, hidden=(64, 64)),
+    "real_nvp": lambda: nvp.real_nvp(event_shape=(_SIZE,), couplings=6, hidden_units=(64, 64)),
+    "iaf": lambda: nvp.iaf(event_shape=(_SIZE,), layers=3, hidden_units=(64, 64)),
 }
 
 _PER_STEP = 64  # Samples of a training step.

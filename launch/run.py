@@ -158,7 +158,7 @@ def build(
       given: what it is to be trained on; vectors say how they are standardised.
       **kwargs: of the factory; what it does not take is an error.
     """
-    takes = inspect.signature(presets.FLOWS[preset.flow]).parameters
+    takes = preset.options
     _check_flags(preset, takes)
     if unknown := [name for name in kwargs if name not in takes]:
         raise UsageError(f"{preset.flow} takes no --{', --'.join(unknown)}")
@@ -178,14 +178,12 @@ def _check_flags(preset: presets.Preset, takes: Collection[str]) -> None:
     """Refuses a flag that this flow, or a flow over this kind of events, would not use."""
     of_flows = {name for factory in presets.FLOWS.values() for name in inspect.signature(factory).parameters}
     of_flows.remove("seed")  # A program draws more than weights with it.
-    kind, others = ("vectors", presets.FOR_IMAGES) if len(preset.event_shape) == 1 else ("images", presets.FOR_VECTORS)
+    kind = "vectors" if len(preset.event_shape) == 1 else "images"
     for name in sorted(flags.FLAGS):
         flag = flags.FLAGS[name]
         if not flag.present or flag.value == flag.default:
             continue
-        if name in of_flows and name not in takes:
-            raise UsageError(f"{preset.flow} takes no --{name}")
-        if name in others:
+        if (name in of_flows and name not in takes) or (kind == "vectors" and name in presets.FOR_IMAGES):
             raise UsageError(f"{preset.flow} takes no --{name} for {kind}")
 
 

@@ -69,9 +69,9 @@ _OVERRIDES = {
     "layers": flags.DEFINE_integer("layers", None, "Layers of maf, iaf, naf, planar, radial.", lower_bound=1),
     "couplings": flags.DEFINE_integer("couplings", None, "Couplings of a flow over vectors.", lower_bound=1),
     "steps": flags.DEFINE_integer("steps", None, "Steps of glow at each scale.", lower_bound=1),
-    "hidden": flags.DEFINE_list("hidden", None, "Hidden sizes of the networks of vectors, such as 256,256."),
+    "hidden_units": flags.DEFINE_list("hidden_units", None, "Hidden layers of the networks of vectors, as 256,256."),
     "components": flags.DEFINE_integer("components", None, "Components of flowpp's and naf's mixtures.", lower_bound=1),
-    "bins": flags.DEFINE_integer("bins", None, "Bins of the splines of spline_coupling.", lower_bound=2),
+    "bins": flags.DEFINE_integer("bins", None, "Bins of the splines of nsf.", lower_bound=2),
     "rho": flags.DEFINE_float("rho", None, "Running average of the flow's batch norm, for small batches.", 0, 1),
     "dtype_policy": flags.DEFINE_enum(
         "dtype_policy", None, presets.DTYPE_POLICIES, "Of the networks in training steps; all else is float32."
@@ -206,11 +206,12 @@ def _describe(preset: presets.Preset) -> None:
 def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
     """The preset with what the flags override; another data set brings its own shape and levels."""
     given = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
-    if "hidden" in given:
+    if "hidden_units" in given:
         try:
-            given["hidden"] = tuple(int(size) for size in given["hidden"])
+            given["hidden_units"] = tuple(int(size) for size in given["hidden_units"])
         except ValueError:
-            raise run.UsageError(f"expected --hidden to be sizes such as 256,256, got {given['hidden']}") from None
+            sizes = given["hidden_units"]
+            raise run.UsageError(f"expected --hidden_units to be sizes such as 256,256, got {sizes}") from None
     preset = presets.get(run.PRESET.value)
     if given.get("flow", preset.flow) != preset.flow:
         given.setdefault("scales", None)  # Of another flow they mean other things: its default.

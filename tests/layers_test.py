@@ -1,4 +1,7 @@
-"""Imports go down only: launch -> training, evaluation, serving -> flows, data -> bijectors, conditioners, storage."""
+"""Imports go down only: launch -> training, evaluation, serving -> flows, data -> bijectors -> transformers.
+
+Beside bijectors stand conditioners and storage.
+"""
 
 import ast
 import pathlib
@@ -9,10 +12,11 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp
 
 _PATHS = {"paths"}  # A file below all rooms that read or write.
-_BOTTOM = {"bijectors", "conditioners", "storage"}
+_BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
 _MIDDLE = {"flows", "data"}
 _BELOW = {
     **{room: set() for room in _BOTTOM},
+    "bijectors": {"transformers"},
     **{room: _BOTTOM | _PATHS for room in _MIDDLE},
     **{room: _MIDDLE | _BOTTOM | _PATHS for room in ("training", "evaluation", "serving")},
 }

@@ -21,6 +21,7 @@ import tensorflow_probability as tfp
 import tfp_realnvp as nvp
 
 nvb = nvp.bijectors
+nvt = nvp.transformers
 
 _IMAGE = (4, 4, 2)
 _VECTOR = (5,)
@@ -161,60 +162,58 @@ def _conditioner(
         )
         network.build((None, None, None, mask.kept_size(size)))
     else:
-        network = nvp.conditioners.MLP(hidden=(6,), **kwargs)
+        network = nvp.conditioners.MLP(hidden_units=(6,), **kwargs)
         network.build((None, mask.kept_size(size)))
     return network
 
 
-def _coupling(mask: nvb.Mask, size: int, dtype: str, policy: str, **kwargs: Any) -> nvb.Bijector:
-    context_size = kwargs.pop("context_size", None)
-    conditioner = _conditioner(mask, size, policy, context_size)
-    return nvb.AffineCoupling(conditioner, mask, dtype=dtype, **kwargs)
+def _coupling(
+    mask: nvb.Mask,
+    size: int,
+    dtype: str,
+    policy: str,
+    *,
+    transformer: Callable[[], nvt.Transformer] = nvt.Affine,
+    context_size: int | None = None,
+) -> nvb.Coupling:
+    scalar_map = transformer()
+    conditioner = _conditioner(mask, size, policy, context_size, per_entry=scalar_map.outputs)
+    return nvb.Coupling(scalar_map, conditioner, mask, dtype=dtype)
 
 
 def _coupling_entry(
-    name: str,
-    mask: nvb.Mask,
-    event_shape: tuple[int, ...],
-    context_size: int | None = None,
-    **kwargs: Any,
+    name: str, mask: nvb.Mask, event_shape: tuple[int, ...], context_size: int | None = None, **kwargs: Any
 ) -> Entry:
     def make(dtype: str, policy: str) -> nvb.Bijector:
         return _coupling(mask, event_shape[-1], dtype, policy, context_size=context_size, **kwargs)
 
-    return Entry(
-        f"affine_coupling_{name}", make, event_shape, context_size=context_size, has_networks=True
-    )
+    return Entry(f"coupling_{name}", make, event_shape, context_size=context_size, has_networks=True)
 
 
-def _additive_coupling(dtype: str, policy: str) -> nvb.Bijector:
-    mask = nvb.ChannelHalves("first")
-    return nvb.AdditiveCoupling(_conditioner(mask, 2, policy, per_entry=1), mask)
+def _autoregressive_entry(
+    name: str, transformer: Callable[[], nvt.Transformer], size: int, context_size: int | None = None
+) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        scalar_map = transformer()
+        network = nvp.conditioners.MaskedMLP(
+            outputs_per_entry=scalar_map.outputs, hidden_units=(6, 7), context_size=context_size, dtype=policy
+        )
+        network.build((None, size))
+        return nvb.Autoregressive(scalar_map, network, size, dtype=dtype)
+
+    settings = dict(context_size=context_size, has_networks=True, inverse_evaluations=size)
+    return Entry(f"autoregressive_{name}", make, (size,), **settings)
 
 
-def _spline_coupling(dtype: str, policy: str) -> nvb.Bijector:
-    mask = nvb.Alternating(0)
-    # Splines of some of the events, and for others their ends.
-    return nvb.SplineCoupling(_conditioner(mask, 5, policy, per_entry=11), mask, bins=4, bound=1.5)
+_scale_first = functools.partial(nvt.Affine, "scale_first")
+_shift_first = functools.partial(nvt.Affine, "shift_first")
+# Splines of some of the events, and for others their ends.
+_spline = functools.partial(nvt.RationalQuadraticSpline, bins=4, bound=1.5)
+_deep_sigmoidal = functools.partial(nvt.Sigmoidal, 3, depth=2)
 
 
-def _logistic_mixture_coupling(dtype: str, policy: str, mask: nvb.Mask, size: int) -> nvb.Bijector:
-    conditioner = _conditioner(mask, size, policy, per_entry=2 + 3 * 2)
-    return nvb.LogisticMixtureCoupling(conditioner, mask, components=2, dtype=dtype)
-
-
-def _neural_autoregressive(dtype: str, policy: str, context_size: int | None = None) -> nvb.Bijector:
-    network = nvp.conditioners.MaskedMLP(
-        outputs_per_entry=3 * 3 * 2, hidden=(6, 7), context_size=context_size, dtype=policy
-    )
-    network.build((None, 4))
-    return nvb.NeuralAutoregressive(network, 4, components=3, depth=2)
-
-
-def _autoregressive(dtype: str, policy: str, context_size: int | None = None) -> nvb.Bijector:
-    network = nvp.conditioners.MaskedMLP(hidden=(6, 7), context_size=context_size, dtype=policy)
-    network.build((None, 5))
-    return nvb.MaskedAutoregressive(network, 5, dtype=dtype)
+def _mixture() -> nvt.Transformer:
+    return nvt.Compose(nvt.Sigmoidal(2), nvt.Affine())
 
 
 def _batch_norm_entry(
@@ -277,67 +276,38 @@ def _split(dtype: str, policy: str) -> nvb.Bijector:
 
 
 BIJECTORS = (
-    _coupling_entry("checkerboard_0", nvb.Checkerboard(0), _IMAGE, form="scale_first"),
-    _coupling_entry("checkerboard_1", nvb.Checkerboard(1), _IMAGE, form="shift_first"),
-    _coupling_entry("channels_first", nvb.ChannelHalves("first"), _IMAGE, form="shift_first"),
-    _coupling_entry(
-        "channels_second_odd", nvb.ChannelHalves("second"), (4, 2, 3), form="scale_first"
-    ),
-    _coupling_entry("halves_first", nvb.Halves("first"), _VECTOR, form="scale_first"),
-    _coupling_entry("halves_second", nvb.Halves("second"), _VECTOR, form="shift_first"),
-    _coupling_entry("alternating_0", nvb.Alternating(0), _VECTOR, form="scale_first"),
-    _coupling_entry("alternating_1", nvb.Alternating(1), _VECTOR, form="shift_first"),
+    _coupling_entry("checkerboard_0", nvb.Checkerboard(0), _IMAGE, transformer=_scale_first),
+    _coupling_entry("checkerboard_1", nvb.Checkerboard(1), _IMAGE, transformer=_shift_first),
+    _coupling_entry("channels_first", nvb.ChannelHalves("first"), _IMAGE, transformer=_shift_first),
+    _coupling_entry("channels_second_odd", nvb.ChannelHalves("second"), (4, 2, 3), transformer=_scale_first),
+    _coupling_entry("halves_first", nvb.Halves("first"), _VECTOR, transformer=_scale_first),
+    _coupling_entry("alternating_0", nvb.Alternating(0), _VECTOR, transformer=_scale_first),
+    _coupling_entry("alternating_1", nvb.Alternating(1), (3,), transformer=_shift_first),
     _coupling_entry("image_context", nvb.Checkerboard(1), _IMAGE, context_size=3),
     _coupling_entry("vector_context", nvb.Alternating(0), _VECTOR, context_size=2),
+    _coupling_entry("shift", nvb.ChannelHalves("first"), _IMAGE, transformer=nvt.Shift),
+    _coupling_entry("spline", nvb.Alternating(0), _VECTOR, transformer=_spline),
+    _coupling_entry("sigmoidal", nvb.Halves("second"), (2,), transformer=_deep_sigmoidal),
+    _coupling_entry("mixture_image", nvb.Checkerboard(1), _IMAGE, transformer=_mixture),
+    _coupling_entry("mixture_vector", nvb.Alternating(0), (3,), transformer=_mixture),
     Entry(
-        "affine_coupling_callable",
-        lambda dtype, policy: nvb.AffineCoupling(
-            Affine(3, 4, dtype), nvb.Alternating(0), dtype=dtype
-        ),
+        "coupling_callable",
+        lambda dtype, policy: nvb.Coupling(nvt.Affine(), Affine(3, 4, dtype), nvb.Alternating(0), dtype=dtype),
         _VECTOR,
     ),
+    _autoregressive_entry("affine", nvt.Affine, 5),
+    _autoregressive_entry("spline", _spline, 3),
+    _autoregressive_entry("sigmoidal", _deep_sigmoidal, 2),
     _batch_norm_entry("vector", _VECTOR),
     _batch_norm_entry("image", _IMAGE),
     _batch_norm_entry("checkerboard", _IMAGE, nvb.Checkerboard(1)),
     _batch_norm_entry("channels_rho", (4, 2, 3), nvb.ChannelHalves("first"), rho=0.9),
     _batch_norm_entry("alternating", _VECTOR, nvb.Alternating(1)),
-    Entry("additive_coupling", _additive_coupling, _IMAGE, has_networks=True),
-    Entry("spline_coupling", _spline_coupling, _VECTOR, has_networks=True),
     Entry("act_norm_image", lambda dtype, policy: nvb.ActNorm(2, event_ndims=3, dtype=dtype), _IMAGE),
     Entry("act_norm_vector", lambda dtype, policy: nvb.ActNorm(5, dtype=dtype), _VECTOR),
     Entry("invertible_linear_lu", lambda dtype, policy: nvb.InvertibleLinear(2, event_ndims=3, dtype=dtype), _IMAGE),
     Entry(
         "invertible_linear_full", lambda dtype, policy: nvb.InvertibleLinear(5, form="full", dtype=dtype), _VECTOR
-    ),
-    Entry("masked_autoregressive", _autoregressive, _VECTOR, has_networks=True, inverse_evaluations=5),
-    Entry(
-        "masked_autoregressive_context",
-        functools.partial(_autoregressive, context_size=2),
-        _VECTOR,
-        context_size=2,
-        has_networks=True,
-        inverse_evaluations=5,
-    ),
-    Entry(
-        "logistic_mixture_coupling_image",
-        functools.partial(_logistic_mixture_coupling, mask=nvb.Checkerboard(1), size=2),
-        _IMAGE,
-        has_networks=True,
-    ),
-    Entry(
-        "logistic_mixture_coupling_vector",
-        functools.partial(_logistic_mixture_coupling, mask=nvb.Alternating(0), size=5),
-        _VECTOR,
-        has_networks=True,
-    ),
-    Entry("neural_autoregressive", _neural_autoregressive, (4,), has_networks=True, inverse_evaluations=4),
-    Entry(
-        "neural_autoregressive_context",
-        functools.partial(_neural_autoregressive, context_size=2),
-        (4,),
-        context_size=2,
-        has_networks=True,
-        inverse_evaluations=4,
     ),
     Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
@@ -364,7 +334,7 @@ BIJECTORS = (
 
 def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry:
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
-        small = dict(width=3, blocks=1) if len(event_shape) == 3 else dict(couplings=4, hidden=(6,))
+        small = dict(width=3, blocks=1) if len(event_shape) == 3 else dict(couplings=4, hidden_units=(6,))
         return nvp.real_nvp(
             event_shape=event_shape, dtype=dtype, dtype_policy=policy, **{**small, **settings}
         )
@@ -384,10 +354,10 @@ def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), *
     has_networks = factory not in ("planar", "radial")
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
-        count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "spline_coupling": "couplings"}
+        count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "nsf": "couplings"}
         small = {count.get(factory, "layers"): 3}
         if has_networks:
-            small |= dict(dtype_policy=policy, hidden=(6,))
+            small |= dict(dtype_policy=policy, hidden_units=(6,))
         return getattr(nvp, factory)(event_shape=event_shape, dtype=dtype, **{**small, **settings})
 
     return Entry(
@@ -419,7 +389,7 @@ def _image_flow(factory: str, name: str, event_shape: tuple[int, ...], **setting
 
 
 def _standardized(dtype: str, policy: str) -> nvp.FlowDistribution:
-    flow = nvp.nice(event_shape=(3,), couplings=2, hidden=(6,), dtype=dtype, dtype_policy=policy)
+    flow = nvp.nice(event_shape=(3,), couplings=2, hidden_units=(6,), dtype=dtype, dtype_policy=policy)
     return nvp.standardized(flow, mean=[1, 2, 3], std=[0.5, 1, 2])
 
 
@@ -428,30 +398,62 @@ def _dequantizer(dtype: str, policy: str) -> nvp.Dequantizer:
     return nvp.dequantizer(dtype=dtype, dtype_policy=policy, **small)
 
 
+def _mixture_base(size: int, dtype: str) -> tfp.distributions.Distribution:
+    """A mixture of two Gaussians, all of it learned."""
+    tfd = tfp.distributions
+    locs = tf.Variable(tf.random.stateless_normal([2, size], (0, 0), dtype=dtype), name="locs")
+    components = tfd.MultivariateNormalDiag(locs, tf.ones([2, size], dtype))
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=tf.Variable(tf.zeros([2], dtype), name="logits")), components)
+
+
+def _with_base(factory: str, size: int, **settings: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvp.FlowDistribution:
+        small = dict(event_shape=(size,), hidden_units=(6,), dtype=dtype, dtype_policy=policy)
+        return getattr(nvp, factory)(base=_mixture_base(size, dtype), **small, **settings)
+
+    inverse_evaluations = size if factory == "autoregressive_flow" else 1
+    return Entry(
+        f"{factory}_base", make, (size,), factory=factory, has_networks=True, inverse_evaluations=inverse_evaluations
+    )
+
+
+def _multiscale(dtype: str, policy: str) -> nvp.FlowDistribution:
+    def layers(scale: int, channels: int, is_last: bool) -> list[nvb.Bijector]:
+        return [
+            nvb.ActNorm(channels, event_ndims=3, dtype=dtype),
+            _coupling(nvb.Checkerboard(scale % 2), channels, dtype, policy, transformer=_mixture),
+        ]
+
+    return nvp.multiscale(event_shape=(4, 4, 1), layers=layers, scales=2, squeeze="position_major", dtype=dtype)
+
+
 FLOWS = (
+    _with_base("coupling_flow", 2, couplings=2),
+    _with_base("autoregressive_flow", 2, layers=1, transformer=_spline),
+    Entry("multiscale", _multiscale, (4, 4, 1), levels=256, factory="multiscale", has_networks=True),
     _real_nvp("two_scales", (4, 4, 2), scales=2),
     _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),
     _real_nvp("one_scale", (3, 4, 1), levels=None, rho=0.9),
     _real_nvp("no_skips", (2, 4, 1), levels=17, alpha=0.01, form="scale_first", use_skips=False),
-    _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, batch_norm=False),
+    _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, norm=None),
     _real_nvp("no_norm", (4, 2, 3), width=4, normalization="none"),
     _real_nvp("remat", (4, 2, 1), levels=None, backprop="remat"),
     _real_nvp("invert", (4, 2, 1), levels=None, backprop="invert"),
-    _real_nvp("vector", (6,), batch_norm=True),
+    _real_nvp("vector", (6,), norm="batch"),
     _real_nvp("odd_vector", (5,), couplings=3, form="shift_first"),
     _real_nvp("pair", (2,)),
     _real_nvp("vector_context", (3,), context_size=2),
     _vector_flow("nice", "vector"),
     _vector_flow("nice", "odd_context", (5,), context_size=2, backprop="invert"),
     # With random linear maps between them splines invert to 1e-13 in float64, and to 1e-3 in float32.
-    _vector_flow("spline_coupling", "vector", bins=4, linear=False),
-    _vector_flow("spline_coupling", "context", (3,), context_size=2, bins=3, linear=False, act_norm=False),
-    _vector_flow("maf", "vector", batch_norm=True),
+    _vector_flow("nsf", "vector", bins=4, mix="alternate"),
+    _vector_flow("nsf", "context", (3,), context_size=2, bins=3, mix="alternate", norm=None),
+    _vector_flow("maf", "vector", norm="batch"),
     _vector_flow("maf", "context", (3,), context_size=2),
     _vector_flow("iaf", "vector"),
     _vector_flow("iaf", "context", (3,), context_size=2),
-    _vector_flow("naf", "vector", components=2),
-    _vector_flow("naf", "context", (3,), components=2, depth=2, context_size=2, act_norm=False),
+    _vector_flow("naf", "vector", (3,), layers=2, components=2),
+    _vector_flow("naf", "context", (2,), layers=1, components=2, depth=2, context_size=2, norm=None),
     _image_flow("glow", "image", (4, 4, 1), steps=1, scales=2, context_size=2),
     _image_flow("glow", "one_scale", (4, 2, 1), steps=1, scales=1, levels=None, linear_form="full", backprop="invert"),
     _vector_flow("glow", "vector"),

@@ -23,7 +23,7 @@ _NEEDS_TORCH = unittest.skipUnless(
 
 def _job(**changes: object) -> dict:
     job = dict(set="wine_red", flow="real_nvp", library="ours", seed=0, steps=4, validate_every=2, batch_size=8)
-    return job | dict(learning_rate=1e-2, layers=2, hidden=[8, 8], bins=4, bound=5.0) | changes
+    return job | dict(learning_rate=1e-2, layers=2, hidden_units=[8, 8], bins=4, bound=5.0) | changes
 
 
 def _write_tables(folder: str) -> None:

@@ -51,9 +51,9 @@ class ActNormTest(absltest.TestCase):
             ActNorm(2).forward(tf.zeros([1, 3]))
 
     def _flow(self):
-        conditioner = nvp.conditioners.MLP(outputs=4, hidden=(4,), dtype="float64")
+        conditioner = nvp.conditioners.MLP(outputs=4, hidden_units=(4,), dtype="float64")
         conditioner.build([None, 2])
-        coupling = nvp.bijectors.AffineCoupling(conditioner, Alternating(0), dtype="float64")
+        coupling = nvp.bijectors.Coupling(nvp.transformers.Affine(), conditioner, Alternating(0), dtype="float64")
         return nvp.FlowDistribution(Chain([ActNorm(4, dtype="float64"), coupling]), [4], dtype=tf.float64)
 
     def test_a_training_step_sets_it_once(self):

@@ -14,7 +14,7 @@ import tfp_realnvp as nvp
 from tests import registry
 from tests.training import processes
 
-nvb, tfb = nvp.bijectors, tfp.bijectors
+nvb, nvt, tfb = nvp.bijectors, nvp.transformers, tfp.bijectors
 
 _MODES = ("remat", "invert")
 _FLOWS = ("real_nvp_two_scales", "real_nvp_one_scale", "real_nvp_layer_norm", "real_nvp_vector")
@@ -146,7 +146,7 @@ class LastCouplingsTest(_Test):
             self.assertEqual(set(counts), {1})
             tape.gradient(loss, x)
         self.assertEqual(sorted(counts), [1, 1] + [2] * (len(counts) - 2))
-        names = [coupling.name for coupling in registry.parts(distribution, nvb.AffineCoupling)]
+        names = [coupling.name for coupling in registry.parts(distribution, nvb.Coupling)]
         last = sorted(name for name in names if "channel" not in name)[-2:]
         self.assertEqual([name for name, count in zip(names, counts) if count == 1], last)
 
@@ -181,7 +181,9 @@ class BackpropTest(_Test):
     @parameterized.product(mode=_MODES, wrap=("eager", "graph"))
     def test_dropout_drops_the_same_again(self, mode, wrap):
         def make():
-            return [nvb.AffineCoupling(_built(_Dropout(2)), nvb.Alternating(i), dtype="float64") for i in (0, 1)]
+            dropouts = [_built(_Dropout(2)), _built(_Dropout(2))]
+            masks = [nvb.Alternating(i) for i in (0, 1)]
+            return [nvb.Coupling(nvt.Affine(), d, m, dtype="float64") for d, m in zip(dropouts, masks)]
 
         x = tf.random.stateless_normal([8, 4], (1, 0), dtype=tf.float64)
         self.assert_same_as_store(lambda: [registry.randomize(nvb.Chain(make()))], mode, x, None, True, _WRAPS[wrap])
@@ -192,7 +194,7 @@ class BackpropTest(_Test):
         x = tf.random.stateless_normal([4, 5], (1, 0), dtype=tf.float64)
 
         def make():
-            coupling = registry.BY_NAME["affine_coupling_alternating_0"].bijector("float64")
+            coupling = registry.BY_NAME["coupling_alternating_0"].bijector("float64")
             return [coupling, tfb.SinhArcsinh(tf.constant(0.3, tf.float64)), coupling]
 
         self.assert_same_as_store(make, mode, x)
@@ -232,7 +234,7 @@ class BackpropTest(_Test):
             made.append(weakref.ref(hidden))
             return tf.concat([tf.sin(hidden), hidden], -1)
 
-        chain = nvb.Chain([nvb.AffineCoupling(conditioner, nvb.Alternating(0))] * 2, backprop=mode)
+        chain = nvb.Chain([nvb.Coupling(nvp.transformers.Affine(), conditioner, nvb.Alternating(0))] * 2, backprop=mode)
         x = tf.ones([1, 4])
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -274,7 +276,7 @@ class BackpropTest(_Test):
                 return tf.concat([hidden, hidden], -1)
 
         names = ["a", "b", "c", "d"]
-        couplings = [nvb.AffineCoupling(Conditioner(n), nvb.Alternating(i % 2)) for i, n in enumerate(names)]
+        couplings = [nvb.Coupling(nvt.Affine(), Conditioner(n), nvb.Alternating(i % 2)) for i, n in enumerate(names)]
         chain = nvb.Chain(couplings, backprop=mode)
 
         @tf.function
@@ -299,7 +301,7 @@ class BackpropTest(_Test):
             self.assertIn(f"gradient_of_weight_{later}", before)
 
     def test_xla_does_not_merge_the_two_evaluations(self):
-        entries = [registry.BY_NAME[f"affine_coupling_checkerboard_{parity}"] for parity in (0, 1)]
+        entries = [registry.BY_NAME[f"coupling_checkerboard_{parity}"] for parity in (0, 1)]
         chain = nvb.Chain([entry.bijector() for entry in entries])
 
         def gradients(x):

@@ -5,7 +5,8 @@ import tensorflow_probability as tfp
 from absl.testing import absltest
 
 from tests import registry
-from tfp_realnvp.bijectors import AffineCoupling, Alternating, BatchNorm, Bijector, Chain, Split
+from tfp_realnvp import transformers
+from tfp_realnvp.bijectors import Alternating, BatchNorm, Bijector, Chain, Coupling, Split
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import MLP
 
@@ -99,15 +100,15 @@ class BijectorTest(absltest.TestCase):
         self.assertEmpty(module.trainable_variables)
 
     def test_learned_layers_come_once(self):
-        conditioner = MLP(outputs=2, hidden=(3,))
+        conditioner = MLP(outputs=2, hidden_units=(3,))
         conditioner.build([None, 1])
-        couplings = [AffineCoupling(conditioner, Alternating(0)) for _ in range(2)]
+        couplings = [Coupling(transformers.Affine(), conditioner, Alternating(0)) for _ in range(2)]
         norm = BatchNorm(2)
         flow = Chain([couplings[0], tfb.Invert(norm), couplings[1]])
         layers = {id(layer) for layer in learned_layers(flow)}
         expected = [
             conditioner,
-            *(c.gain for c in couplings),
+            *(c.transformer.gain for c in couplings),
             norm.moving_mean,
             norm.moving_variance,
         ]
@@ -117,9 +118,9 @@ class BijectorTest(absltest.TestCase):
 
     def test_shared_conditioners_with_their_own_gains(self):
         # To TFP both have the same constructor arguments, and TFP's cache goes by them.
-        conditioner = registry.randomize(_built(MLP(outputs=2, hidden=(3,))))
-        couplings = [AffineCoupling(conditioner, Alternating(0)) for _ in range(2)]
-        couplings[0].gain.assign(0.5)
+        conditioner = registry.randomize(_built(MLP(outputs=2, hidden_units=(3,))))
+        couplings = [Coupling(transformers.Affine(), conditioner, Alternating(0)) for _ in range(2)]
+        couplings[0].transformer.gain.assign(0.5)
         x = tf.ones([1, 2])
         outputs = [coupling.forward(x) for coupling in couplings]
         self.assertNotEqual(outputs[0][0, 1], outputs[1][0, 1])

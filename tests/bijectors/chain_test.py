@@ -4,11 +4,12 @@ import tensorflow_probability as tfp
 from absl.testing import absltest
 
 from tests import registry
+from tfp_realnvp import transformers
 from tfp_realnvp.bijectors import (
-    AffineCoupling,
     Alternating,
     BatchNorm,
     Chain,
+    Coupling,
     DequantizedLogit,
     Squeeze,
 )
@@ -43,7 +44,7 @@ class ChainTest(absltest.TestCase):
         self.assertEqual(chain.forward_log_det_jacobian(tf.identity(x), event_ndims=1).shape, [1])
 
     def test_is_tfps_chain_the_other_way_round(self):
-        first, second = tfb.SinhArcsinh(0.3), registry.built("affine_coupling_alternating_0")
+        first, second = tfb.SinhArcsinh(0.3), registry.built("coupling_alternating_0")
         x = tf.random.stateless_normal([4, 5], (1, 0))
         theirs = tfb.Chain([second, first])
         z, log_det = Chain([first, second]).forward_and_log_det(x)
@@ -78,7 +79,7 @@ class ChainTest(absltest.TestCase):
 
     def test_a_layer_may_occur_twice(self):
         # Once forth and once back, as a squeeze and its unsqueeze: nothing is left.
-        coupling = registry.built("affine_coupling_alternating_0")
+        coupling = registry.built("coupling_alternating_0")
         chain = Chain([coupling, tfb.Invert(coupling)])
         x = tf.random.stateless_normal([4, 5], (1, 0))
         z, log_det = chain.forward_and_log_det(x)
@@ -103,10 +104,10 @@ class ChainTest(absltest.TestCase):
 
     def test_tfp_variables_train(self):
         shift = tf.Variable([1.0, 2.0])
-        coupling = AffineCoupling(lambda kept: tf.concat([kept, kept], -1), Alternating(0))
+        coupling = Coupling(transformers.Affine(), lambda kept: tf.concat([kept, kept], -1), Alternating(0))
         chain = Chain([tfb.Shift(shift), coupling])
         self.assertEqual(
-            {id(v) for v in chain.trainable_variables}, {id(shift), id(coupling.gain.value)}
+            {id(v) for v in chain.trainable_variables}, {id(shift), id(coupling.transformer.gain.value)}
         )
 
 

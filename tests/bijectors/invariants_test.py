@@ -157,7 +157,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
         held = [value for part in registry.parts(bijector, tfb.Bijector) for value in vars(part).values()]
         variables = [v for v in held if isinstance(v, (keras.Variable, tf.Variable))]
         for layer in held:
-            if isinstance(layer, keras.layers.Layer):
+            if isinstance(layer, (keras.layers.Layer, nvp.transformers.Transformer)):
                 variables += layer.variables
             elif isinstance(layer, registry.Affine):
                 variables.append(layer.kernel)

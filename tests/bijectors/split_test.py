@@ -21,7 +21,7 @@ class SplitTest(absltest.TestCase):
             np.testing.assert_allclose(log_det, expected_log_det, rtol=1e-6)
 
     def test_context_goes_on(self):
-        entry = registry.BY_NAME["affine_coupling_image_context"]
+        entry = registry.BY_NAME["coupling_image_context"]
         flow = registry.built(entry.name)
         x, context = entry.events([2]), entry.context([2])
         z = Split(flow).forward(tf.concat([x, x], -1), context=context)

@@ -106,7 +106,8 @@ class ProgramsTest(absltest.TestCase):
     def test_a_table_that_changes_under_a_run(self):
         folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
         table, trained = folder / "table.csv", folder / "run"
-        flags = ("--flow=nice", "--hidden=2", "--batch_size=16", "--epochs=1", "--verbose=0", "--require_margin=-1e9")
+        flags = ("--flow=nice", "--hidden_units=2", "--batch_size=16", "--epochs=1", "--verbose=0")
+        flags += ("--require_margin=-1e9",)
         begin = (*flags, f"--dataset=csv:{table}", f"--output_dir={trained}")
         _write(table)
         result = programs.run("train", *begin)

@@ -1,8 +1,8 @@
 """Flags, help and versions: what a program lists, and what it says of a flag that is wrong or does nothing."""
 
 import contextlib
-import inspect
 import io
+import itertools
 import pathlib
 import tempfile
 
@@ -11,11 +11,11 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp as nvp
 from launch import __main__, arguments
 from tests.launch import programs
-from tfp_realnvp.flows import presets
+from tfp_realnvp.flows.compositions import options_of
 
 # A value of each setting that can be told from another by the summary of a small flow.
-_SMALL = dict(scales=1, width=2, blocks=0, couplings=2, hidden=(2,), steps=2, components=2, rho=0.5)
-_OTHER = dict(scales=2, width=3, blocks=1, couplings=3, hidden=(3,), steps=3, components=3, rho=0.6)
+_SMALL = dict(scales=1, width=2, blocks=0, couplings=2, hidden_units=(2,), steps=2, components=2, rho=0.5)
+_OTHER = dict(scales=2, width=3, blocks=1, couplings=3, hidden_units=(3,), steps=3, components=3, rho=0.6)
 
 
 def _output_of(function, *args):
@@ -75,16 +75,21 @@ class RefusalsTest(parameterized.TestCase):
             error = programs.run("train", f"--dataset=csv:{table}", "--header=no", "--width=8", "--describe").error
         self.assertEqual(error, "real_nvp takes no --width for vectors")
 
-    def test_what_does_nothing(self):
-        # Of the settings that a factory takes, these alone change no flow over events of the other kind.
-        for shape, others in (((2,), presets.FOR_IMAGES), ((8, 8, 1), presets.FOR_VECTORS)):
-            for factory in (nvp.real_nvp, nvp.glow, nvp.flowpp):
-                takes = inspect.signature(factory).parameters
-                small = {name: value for name, value in _SMALL.items() if name in takes}
-                before = nvp.summary(factory(event_shape=shape, **small))
-                for name in small:
-                    after = nvp.summary(factory(event_shape=shape, **{**small, name: _OTHER[name]}))
-                    self.assertEqual(after == before, name in others, f"{factory.__name__} {shape} {name}")
+    def test_every_option_does_something_or_is_refused(self):
+        for shape, factory in itertools.product(((2,), (8, 8, 1)), (nvp.real_nvp, nvp.glow, nvp.flowpp)):
+            takes = options_of(factory, len(shape))
+            small = {name: value for name, value in _SMALL.items() if name in takes}
+            if "rho" in small:
+                small["norm"] = "batch"
+            before = nvp.summary(factory(event_shape=shape, **small))
+            for name in _SMALL:
+                with self.subTest(f"{factory.__name__} {shape} {name}"):
+                    if name in takes:
+                        after = nvp.summary(factory(event_shape=shape, **{**small, name: _OTHER[name]}))
+                        self.assertNotEqual(after, before)
+                    else:
+                        with self.assertRaises((TypeError, ValueError)):
+                            factory(event_shape=shape, **small, **{name: _OTHER[name]})
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class DamagedExportsTest(parameterized.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        nvp.save(nvp.nice(event_shape=3, couplings=1, hidden=(4,)), cls.folder / "whole")
+        nvp.save(nvp.nice(event_shape=3, couplings=1, hidden_units=(4,)), cls.folder / "whole")
 
     def _damaged(self, file, change):
         path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "1"

@@ -52,7 +52,7 @@ class HalfPrecisionTest(parameterized.TestCase):
         dtypes = []
         coupling.conditioner.activation = lambda x: dtypes.append(x.dtype.name) or tf.nn.relu(x)
         for training in (True, False):
-            coupling._parameters_of(tf.zeros([2, 2, 2, 4]), None, training)
+            coupling._raw(tf.zeros([2, 2, 2, 4]), None, training)
             self.assertEqual(set(dtypes), {policy.removeprefix("mixed_") if training else "float32"})
             dtypes.clear()
 

@@ -73,8 +73,8 @@ class PackageTest(parameterized.TestCase):
         self.assertEqual(checkpoint.value.numpy().decode(), str(folder))
 
     def test_weights_and_exports(self):
-        flow = nvp.nice(event_shape=(2,), couplings=1, hidden=(2,))
-        other = nvp.nice(event_shape=(2,), couplings=1, hidden=(2,))
+        flow = nvp.nice(event_shape=(2,), couplings=1, hidden_units=(2,))
+        other = nvp.nice(event_shape=(2,), couplings=1, hidden_units=(2,))
         for variable in flow.trainable_variables:
             variable.assign(tf.random.stateless_normal(variable.shape, (0, 1)))
         path = tf.train.Checkpoint(distribution=flow).save(str(self.folder / "ckpt[1]"))

@@ -19,7 +19,7 @@ _CONTEXT = np.random.default_rng(0).normal(size=[8, 2]).astype(np.float32)
 
 @functools.cache
 def _model(rate=0.0, context_size=None, labels=None):
-    distribution = nvp.real_nvp(event_shape=(4,), couplings=2, hidden=(4,), context_size=context_size)
+    distribution = nvp.real_nvp(event_shape=(4,), couplings=2, hidden_units=(4,), context_size=context_size)
     model = nvp.FlowModel(registry.randomize(distribution), labels=labels, clip_norm=None)
     model.compile(keras.optimizers.SGD(rate), run_eagerly=True)
     return model

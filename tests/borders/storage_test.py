@@ -191,7 +191,7 @@ class SettingsTest(parameterized.TestCase):
         (dict(width="32"), "expected width to be int, got '32'"),
         (dict(width=True), "expected width to be int, got True"),
         (dict(flip=1), "expected flip to be bool, got 1"),
-        (dict(hidden=[1, "2"]), r"expected hidden to be tuple\[int, ...\] | None, got \(1, '2'\)"),
+        (dict(hidden_units=[1, "2"]), r"expected hidden to be tuple\[int, ...\] | None, got \(1, '2'\)"),
         (dict(flow="realnvp"), "expected flow to be one of real_nvp, glow, .*, got 'realnvp'"),
         (dict(dataset=...), "expected a setting 'dataset', got none"),
     )

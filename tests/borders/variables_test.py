@@ -48,8 +48,8 @@ def _parts():
     """A layer for each kind of owner of variables, and how many it has to train."""
     yield tfb.Scale(tf.Variable(0.9, name="factor")), 1
     yield tfb.Shift(tf.Variable([0.1, 0.0, 0.2, 0.3], trainable=False)), 0
-    yield nvb.AffineCoupling(_Network(), nvb.Alternating(0)), 2  # The coupling's own gain, too.
-    yield nvb.AffineCoupling(_WithDense(), nvb.Alternating(1)), 4
+    yield nvb.Coupling(nvp.transformers.Affine(), _Network(), nvb.Alternating(0)), 2  # The coupling's own gain, too.
+    yield nvb.Coupling(nvp.transformers.Affine(), _WithDense(), nvb.Alternating(1)), 4
     network = tfb.AutoregressiveNetwork(params=2, hidden_units=[3], event_shape=[4])
     yield tfb.Invert(tfb.MaskedAutoregressiveFlow(network)), 4
     yield nvb.BatchNorm(4), 0
@@ -217,7 +217,7 @@ class RefusedTest(parameterized.TestCase):
     def test_a_network_that_nothing_sees(self):
         hidden = keras.layers.Dense(4)
         hidden.build((None, 2))
-        flow = nvb.Chain([nvb.AffineCoupling(lambda x: hidden(x), nvb.Alternating(0))])
+        flow = nvb.Chain([nvb.Coupling(nvp.transformers.Affine(), lambda x: hidden(x), nvb.Alternating(0))])
         model = _model(nvp.FlowDistribution(flow, (4,)))
         with self.assertRaisesRegex(ValueError, "^expected a loss of the distribution's .*: .*kernel.*, .*bias"):
             model.train_on_batch(small.vectors(4))

@@ -9,9 +9,9 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 
-_NICE = nvp.nice(event_shape=3, couplings=2, hidden=(4,))
-_MAF = nvp.maf(event_shape=3, layers=2, hidden=(4,))
-_CONDITIONAL = nvp.real_nvp(event_shape=3, couplings=2, hidden=(4,), context_size=2)
+_NICE = nvp.nice(event_shape=3, couplings=2, hidden_units=(4,))
+_MAF = nvp.maf(event_shape=3, layers=2, hidden_units=(4,))
+_CONDITIONAL = nvp.real_nvp(event_shape=3, couplings=2, hidden_units=(4,), context_size=2)
 _IMAGES = nvp.real_nvp(event_shape=(4, 4, 1), scales=1, width=2, blocks=0)
 _UNKNOWN = [tf.TensorSpec([None, None])]
 

@@ -18,7 +18,7 @@ from tests.launch import programs
 from tests.training import processes
 from tfp_realnvp import training
 
-_TABLE = ("--flow=maf", "--layers=1", "--hidden=4")
+_TABLE = ("--flow=maf", "--layers=1", "--hidden_units=4")
 _IMAGES = ("--flow=glow", "--steps=1", "--scales=1", "--width=2", "--blocks=0")
 
 

@@ -8,7 +8,7 @@ from tfp_realnvp.conditioners import MLP
 
 
 def _built(size=3, **kwargs):
-    mlp = MLP(**{"outputs": 4, "hidden": (6, 5), **kwargs})
+    mlp = MLP(**{"outputs": 4, "hidden_units": (6, 5), **kwargs})
     mlp.build((None, size))
     return mlp
 
@@ -31,10 +31,10 @@ class MLPTest(parameterized.TestCase):
         )
 
     def test_no_hidden_layers(self):
-        self.assertEqual(_built(hidden=()).count_params(), 3 * 4 + 4)
+        self.assertEqual(_built(hidden_units=()).count_params(), 3 * 4 + 4)
 
     def test_hidden_layers_start_uniform_biases_too(self):
-        mlp = _built(size=4, hidden=(64, 64), context_size=5)
+        mlp = _built(size=4, hidden_units=(64, 64), context_size=5)
         for dense, inputs in zip(mlp.denses, (9, 64)):
             for weights in (dense.kernel, dense.bias):
                 extent = np.max(np.abs(weights.numpy())) * inputs**0.5
@@ -73,7 +73,7 @@ class MLPTest(parameterized.TestCase):
 
     @parameterized.parameters(
         dict(activation="gelu", context_size=2),
-        dict(hidden=[8], zero_output=False, dtype="mixed_bfloat16", name="named"),
+        dict(hidden_units=[8], zero_output=False, dtype="mixed_bfloat16", name="named"),
     )
     def test_config_round_trip(self, **kwargs):
         mlp = MLP(outputs=4, **kwargs)

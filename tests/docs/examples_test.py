@@ -57,7 +57,7 @@ _GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
     "docs/vectors.md": lambda: {"train": _table(8), "validation": _table(2), "test": _table(2)},
     "tfp_realnvp.training.model.FlowModel": lambda: {"images": _images(64, (8, 8, 1), 17)},
     "tfp_realnvp.training.average.WeightAverage": lambda: {
-        "distribution": nvp.maf(event_shape=(2,), layers=1, hidden=(4,)),
+        "distribution": nvp.maf(event_shape=(2,), layers=1, hidden_units=(4,)),
         "step": tf.constant(0),
         "x": tf.zeros([1, 2]),
     },
@@ -130,7 +130,7 @@ def _run(block: str, namespace: dict[str, Any]) -> list[str]:
 
 def _small_real_nvp(*, event_shape: tuple[int, ...], **settings: Any) -> nvp.FlowDistribution:
     """`nvp.real_nvp` with other defaults: narrow and shallow, for tracing takes the time."""
-    small = dict(scales=1, width=4, blocks=0) if len(event_shape) == 3 else dict(couplings=2, hidden=(8,))
+    small = dict(scales=1, width=4, blocks=0) if len(event_shape) == 3 else dict(couplings=2, hidden_units=(8,))
     return _REAL_NVP(event_shape=event_shape, **{**small, **settings})
 
 

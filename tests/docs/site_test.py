@@ -14,7 +14,7 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp as nvp
 
 _ROOT = pathlib.Path(__file__).parents[2]
-_ROOMS = ("bijectors", "conditioners", "data", "evaluation", "flows", "serving", "storage", "training")
+_ROOMS = ("bijectors", "conditioners", "data", "evaluation", "flows", "serving", "storage", "training", "transformers")
 _MISSING = importlib.util.find_spec("material") is None or importlib.util.find_spec("mkdocstrings_handlers") is None
 
 

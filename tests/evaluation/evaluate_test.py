@@ -31,7 +31,7 @@ def _flow() -> nvp.FlowDistribution:
     network.build((None, None, None, 2))
     layers = [
         nvp.bijectors.DequantizedLogit(),
-        nvp.bijectors.AffineCoupling(network, mask),
+        nvp.bijectors.Coupling(nvp.transformers.Affine(), network, mask),
         nvp.bijectors.BatchNorm(1, mask=mask),
     ]
     flow = nvp.FlowDistribution(nvp.bijectors.Chain(layers), _SHAPE)

@@ -40,7 +40,7 @@ class DrawLatentsTest(parameterized.TestCase):
         for given in (dict(count=0), dict(factor=0), dict(temperature=-1.0), dict(temperature=np.nan)):
             with self.assertRaisesRegex(ValueError, "at least 1 and a finite temperature of at least 0"):
                 evaluation.draw_latents(distribution, **{"count": 1, **given})
-        vectors = nvp.real_nvp(event_shape=(4,), couplings=1, hidden=(4,))
+        vectors = nvp.real_nvp(event_shape=(4,), couplings=1, hidden_units=(4,))
         self.assertEqual(evaluation.draw_latents(vectors, 2).shape, (2, 4))
         with self.assertRaisesRegex(ValueError, "expected images for a factor of 2, got vectors"):
             evaluation.draw_latents(vectors, 2, factor=2)

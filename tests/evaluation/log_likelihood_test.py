@@ -22,7 +22,7 @@ class LogLikelihoodTest(absltest.TestCase):
 
     def test_nothing_is_refused(self):
         with self.assertRaisesRegex(ValueError, "expected at least one vector to evaluate on, got none"):
-            evaluation.log_likelihood(nvp.nice(event_shape=(2,), hidden=(2,)), [])
+            evaluation.log_likelihood(nvp.nice(event_shape=(2,), hidden_units=(2,)), [])
 
     def test_gaussian_is_that_of_the_training_rows(self):
         random = np.random.default_rng(1)

@@ -75,49 +75,49 @@ class _Density:
 class RealNVPTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.real_nvp(event_shape=[2], couplings=6, hidden=(32, 32))
+        return nvp.real_nvp(event_shape=[2], couplings=6, hidden_units=(32, 32))
 
 
 class NICETest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.nice(event_shape=[2], hidden=(32, 32))
+        return nvp.nice(event_shape=[2], hidden_units=(32, 32))
 
 
-class SplineCouplingTest(_Density, absltest.TestCase):
+class SplineTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.spline_coupling(event_shape=[2], couplings=4, hidden=(32,), bound=5.0)
+        return nvp.nsf(event_shape=[2], couplings=4, hidden_units=(32,), bound=5.0)
 
 
 class MAFTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.maf(event_shape=[2], hidden=(32, 32))
+        return nvp.maf(event_shape=[2], hidden_units=(32, 32))
 
 
 class IAFTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.iaf(event_shape=[2], layers=4, hidden=(32, 32))
+        return nvp.iaf(event_shape=[2], layers=4, hidden_units=(32, 32))
 
 
 class NAFTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.naf(event_shape=[2], layers=2, hidden=(32,), components=4)
+        return nvp.naf(event_shape=[2], layers=2, hidden_units=(32,), components=4)
 
 
 class GlowTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.glow(event_shape=[2], steps=6, hidden=(32,))
+        return nvp.glow(event_shape=[2], steps=6, hidden_units=(32,))
 
 
 class FlowPPTest(_Density, absltest.TestCase):
     @staticmethod
     def make():
-        return nvp.flowpp(event_shape=[2], couplings=4, hidden=(32,), components=4)
+        return nvp.flowpp(event_shape=[2], couplings=4, hidden_units=(32,), components=4)
 
 
 class PlanarTest(_Density, absltest.TestCase):

@@ -361,7 +361,7 @@ class FlowDistributionTest(parameterized.TestCase):
 
     @parameterized.named_parameters(("eager", lambda function: function), ("graph", tf.function))
     def test_outside_the_support_of_a_bijector_of_tfp_there_is_no_density(self, wrap):
-        coupling = registry.built("affine_coupling_alternating_0")
+        coupling = registry.built("coupling_alternating_0")
         flow = nvp.bijectors.Chain([tfb.Invert(tfb.Softplus()), coupling])
         distribution = nvp.FlowDistribution(flow, [5])
         x = tf.constant([[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, -2.0, 3.0, 4.0, 5.0]])
@@ -396,7 +396,7 @@ class FlowDistributionTest(parameterized.TestCase):
 
     def test_new_weights_count_at_once(self):
         distribution = _PAIR.build()
-        gain = registry.parts(distribution, nvp.bijectors.AffineCoupling)[0].gain
+        gain = registry.parts(distribution, nvp.bijectors.Coupling)[0].transformer.gain
         x = distribution.sample(3, seed=1)
         for events in (x, tf.constant([[0.5, -1.0]]), tf.Variable([[0.5, -1.0]])):
             results = []
@@ -452,7 +452,7 @@ class FlowDistributionTest(parameterized.TestCase):
             def call(self, inputs):
                 return distribution.log_prob(inputs)
 
-        distribution = nvp.real_nvp(event_shape=[2], couplings=1, hidden=(3,), batch_norm=True)
+        distribution = nvp.real_nvp(event_shape=[2], couplings=1, hidden_units=(3,), norm="batch")
         (norm,) = registry.parts(distribution, nvp.bijectors.BatchNorm)
         x = 1 + tf.random.stateless_normal([8, 2], (1, 0))
         distribution.log_prob(x)
@@ -481,7 +481,7 @@ class FlowDistributionTest(parameterized.TestCase):
 
     def test_variational_inference(self):
         target = tfd.MultivariateNormalDiag([1.0, -1.0], [2.0, 0.5])
-        surrogate = nvp.real_nvp(event_shape=[2], couplings=4, hidden=(8,))
+        surrogate = nvp.real_nvp(event_shape=[2], couplings=4, hidden_units=(8,))
         losses = tfp.vi.fit_surrogate_posterior(
             target.log_prob,
             surrogate,

@@ -34,7 +34,7 @@ def _couplings_and_final_tensor(distribution):
     while splits := [layer for layer in flow.bijectors if isinstance(layer, bijectors.Split)]:
         height, width, channels = shape
         flow, shape = splits[0].flow, (height // 2, width // 2, 2 * channels)
-    return len(registry.parts(distribution, bijectors.AffineCoupling)), shape
+    return len(registry.parts(distribution, bijectors.Coupling)), shape
 
 
 def _architecture(preset):
@@ -73,8 +73,8 @@ class PresetsTest(parameterized.TestCase):
         self.assertEqual((preset.published_nats, preset.batch_size), (nats, 100))
         distribution = preset.build()
         self.assertEqual(distribution.event_shape, [size])
-        layers = registry.parts(distribution, bijectors.MaskedAutoregressive)
-        self.assertEqual([layer.conditioner.hidden for layer in layers], [(hidden, hidden)] * 5)
+        layers = registry.parts(distribution, bijectors.Autoregressive)
+        self.assertEqual([layer.conditioner.hidden_units for layer in layers], [(hidden, hidden)] * 5)
         self.assertEqual(distribution.log_prob(np.zeros([2, size], np.float32)).shape, [2])
 
     def test_all_are_known_here(self):
@@ -86,7 +86,7 @@ class PresetsTest(parameterized.TestCase):
 
     def test_keywords_override(self):
         distribution = presets.digits.build(scales=1, width=2, blocks=0, rho=0.5, name="mine")
-        self.assertLen(registry.parts(distribution, bijectors.AffineCoupling), 4)
+        self.assertLen(registry.parts(distribution, bijectors.Coupling), 4)
         self.assertEqual({n.rho for n in registry.parts(distribution, bijectors.BatchNorm)}, {0.5})
         self.assertEqual(distribution.name, "mine")
 

@@ -20,7 +20,7 @@ def _words(flow):
     """The layers of a flow in a word each, a split's in a list of their own."""
     words = []
     for layer in flow.bijectors:
-        if isinstance(layer, nvb.AffineCoupling):
+        if isinstance(layer, nvb.Coupling):
             mask = layer.mask
             words.append(mask.keep if isinstance(mask, nvb.ChannelHalves) else mask.parity)
         elif isinstance(layer, nvb.Split):
@@ -47,8 +47,8 @@ class ImagesTest(parameterized.TestCase):
             ]
 
         expected = ["DequantizedLogit", *scale(scale([1, 0, 1, 0]))]
-        self.assertEqual(_words(_image(batch_norm=False).flow), expected)
-        self.assertEqual(_words(_image(batch_norm=False, levels=None).flow), expected[1:])
+        self.assertEqual(_words(_image(norm=None).flow), expected)
+        self.assertEqual(_words(_image(norm=None, levels=None).flow), expected[1:])
         self.assertEqual(
             _words(_image(scales=1).flow),
             [
@@ -58,7 +58,7 @@ class ImagesTest(parameterized.TestCase):
         )
 
     def test_couplings(self):
-        couplings = registry.parts(_image(), nvb.AffineCoupling)
+        couplings = registry.parts(_image(), nvb.Coupling)
         self.assertLen(couplings, 6 * (3 - 1) + 4)
         for coupling in couplings:
             scale = int(coupling.name.split("_")[1])
@@ -68,8 +68,8 @@ class ImagesTest(parameterized.TestCase):
             )
             self.assertEqual(coupling.conditioner.mask_channel, is_checkerboard)
             # As the release starts them.
-            self.assertEqual(coupling.gain.numpy(), 0.0 if is_checkerboard else 1.0)
-            self.assertEqual(coupling.form, "shift_first")
+            self.assertEqual(coupling.transformer.gain.numpy(), 0.0 if is_checkerboard else 1.0)
+            self.assertEqual(coupling.transformer.form, "shift_first")
 
     def test_batch_norm_is_over_the_changed_part_of_the_coupling_before(self):
         flow = _image(rho=0.5).flow
@@ -92,7 +92,7 @@ class ImagesTest(parameterized.TestCase):
         ((5, 8, 1), 1),
     )
     def test_scales_by_default(self, event_shape, expected):
-        flow = nvp.real_nvp(event_shape=event_shape, width=1, blocks=0, batch_norm=False).flow
+        flow = nvp.real_nvp(event_shape=event_shape, width=1, blocks=0, norm=None).flow
         scales = 1
         while splits := [layer for layer in flow.bijectors if isinstance(layer, nvb.Split)]:
             (split,) = splits
@@ -148,15 +148,15 @@ class ImagesTest(parameterized.TestCase):
 
 class VectorsTest(parameterized.TestCase):
     def test_couplings(self):
-        distribution = nvp.real_nvp(event_shape=[5], couplings=3, hidden=(4, 6), activation="tanh")
+        distribution = nvp.real_nvp(event_shape=[5], couplings=3, hidden_units=(4, 6), activation="tanh")
         order, *couplings = distribution.flow.bijectors
         # The couplings alternate between the even and the odd entries of the data.
         np.testing.assert_array_equal(order.forward(tf.range(5.0)), [1, 3, 0, 2, 4])
         self.assertEqual([coupling.mask.keep for coupling in couplings], ["second", "first", "second"])
         for coupling in couplings:
-            self.assertEqual(coupling.form, "scale_first")
-            self.assertEqual(coupling.gain.numpy(), 2.0)
-            self.assertEqual(coupling.conditioner.hidden, (4, 6))
+            self.assertEqual(coupling.transformer.form, "scale_first")
+            self.assertEqual(coupling.transformer.gain.numpy(), 2.0)
+            self.assertEqual(coupling.conditioner.hidden_units, (4, 6))
             self.assertIs(coupling.conditioner.activation, keras.activations.tanh)
 
     def test_starts_as_the_identity_but_for_the_order(self):
@@ -181,16 +181,9 @@ class VectorsTest(parameterized.TestCase):
 
 
 class DtypesTest(parameterized.TestCase):
-    @parameterized.parameters(((2, 2, 2),), ((4,),))
-    def test_dtype_is_that_of_flow_and_networks(self, event_shape):
-        distribution = nvp.real_nvp(
-            event_shape=event_shape,
-            width=2,
-            blocks=1,
-            hidden=(3,),
-            batch_norm=True,
-            dtype="float64",
-        )
+    @parameterized.parameters(((2, 2, 2), dict(width=2, blocks=1)), ((4,), dict(hidden_units=(3,), norm="batch")))
+    def test_dtype_is_that_of_flow_and_networks(self, event_shape, settings):
+        distribution = nvp.real_nvp(event_shape=event_shape, dtype="float64", **settings)
         self.assertEqual({v.dtype for v in distribution.variables}, {tf.float64})
         x = distribution.sample(3, seed=1)
         self.assertEqual((x.dtype, distribution.log_prob(x).dtype), (tf.float64, tf.float64))
@@ -199,15 +192,15 @@ class DtypesTest(parameterized.TestCase):
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy("mixed_bfloat16")
         self.addCleanup(keras.config.set_dtype_policy, before)
-        by_default = nvp.real_nvp(event_shape=[4], hidden=(3,))
-        named = nvp.real_nvp(event_shape=[4], hidden=(3,), dtype_policy="mixed_float16")
+        by_default = nvp.real_nvp(event_shape=[4], hidden_units=(3,))
+        named = nvp.real_nvp(event_shape=[4], hidden_units=(3,), dtype_policy="mixed_float16")
         for distribution, compute_dtype in ((by_default, "bfloat16"), (named, "float16")):
             coupling = distribution.flow.bijectors[1]
             self.assertEqual(coupling.conditioner.compute_dtype, compute_dtype)
             self.assertEqual({v.dtype for v in distribution.variables}, {tf.float32})
             self.assertEqual(distribution.log_prob(tf.zeros([1, 4])).dtype, tf.float32)
         # A double flow is double throughout, unless told otherwise.
-        double = nvp.real_nvp(event_shape=[4], hidden=(3,), dtype="float64")
+        double = nvp.real_nvp(event_shape=[4], hidden_units=(3,), dtype="float64")
         self.assertEqual(double.flow.bijectors[1].conditioner.compute_dtype, "float64")
 
 

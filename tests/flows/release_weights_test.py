@@ -111,7 +111,7 @@ class LoadReleaseWeightsTest(parameterized.TestCase):
             network.convs_2[1].direction, weights["scale_0/coupling_0/resnet/block_1/out/weights"]
         )
 
-    @parameterized.parameters(dict(scales=1), dict(scales=1, batch_norm=False))
+    @parameterized.parameters(dict(scales=1), dict(scales=1, norm=None))
     def test_another_architecture_is_refused(self, **settings):
         with self.assertRaisesRegex(ValueError, "expected"):
             nvp.load_release_weights(_flow(**settings), _WEIGHTS)

@@ -28,7 +28,7 @@ class SplitOrdersTest(parameterized.TestCase):
         self.assertEqual(split_orders(distribution.flow), expected)
 
     def test_of_vectors_there_are_none(self):
-        self.assertEqual(split_orders(nvp.real_nvp(event_shape=(4,), couplings=2, hidden=(4,)).flow), ())
+        self.assertEqual(split_orders(nvp.real_nvp(event_shape=(4,), couplings=2, hidden_units=(4,)).flow), ())
 
     def test_refuses_other_structures(self):
         squeeze, split = nvb.Squeeze("diagonal"), nvb.Split(_norms(2))

@@ -19,18 +19,18 @@ class SummaryTest(absltest.TestCase):
             event_shape=(4, 4, 1), scales=2, width=2, blocks=1, levels=17, rho=0.5
         )
         channel = [
-            "AffineCoupling channels, first half kept, ResidualNetwork 1 blocks x 4 2x2x4 531",
+            "Coupling channels, first half kept: affine, ResidualNetwork 1 blocks x 4 2x2x4 531",
             "BatchNorm rho=0.5 2x2x4",
         ]
         self.assertEqual(
             _rows(distribution),
             [
                 "DequantizedLogit 17 levels, alpha=0.05 4x4x1",
-                "AffineCoupling checkerboard 1, ResidualNetwork 1 blocks x 2 4x4x1 164",
+                "Coupling checkerboard 1: affine, ResidualNetwork 1 blocks x 2 4x4x1 164",
                 "BatchNorm rho=0.5 4x4x1",
-                "AffineCoupling checkerboard 0, ResidualNetwork 1 blocks x 2 4x4x1 164",
+                "Coupling checkerboard 0: affine, ResidualNetwork 1 blocks x 2 4x4x1 164",
                 "BatchNorm rho=0.5 4x4x1",
-                "AffineCoupling checkerboard 1, ResidualNetwork 1 blocks x 2 4x4x1 164",
+                "Coupling checkerboard 1: affine, ResidualNetwork 1 blocks x 2 4x4x1 164",
                 "BatchNorm rho=0.5 4x4x1",
                 "Squeeze channel_major 2x2x4",
                 *channel,
@@ -44,7 +44,7 @@ class SummaryTest(absltest.TestCase):
                     row
                     for parity in (1, 0, 1, 0)
                     for row in (
-                        f"AffineCoupling checkerboard {parity}, "
+                        f"Coupling checkerboard {parity}: affine, "
                         "ResidualNetwork 1 blocks x 4 2x2x2 567",
                         "BatchNorm rho=0.5 2x2x2",
                     )
@@ -56,7 +56,7 @@ class SummaryTest(absltest.TestCase):
     def test_the_parameters_add_up(self):
         distribution = nvp.real_nvp(event_shape=(4, 4, 1), scales=2, width=2, blocks=1)
         rows = [row.split() for row in _rows(distribution)]
-        total = sum(int(row[-1].replace(",", "")) for row in rows if "AffineCoupling" in row)
+        total = sum(int(row[-1].replace(",", "")) for row in rows if "Coupling" in row)
         self.assertEqual(total, nvp.trainable_parameters(distribution))
         self.assertEqual(
             nvp.summary(distribution).splitlines()[-1], f"{total:,} trainable parameters"
@@ -71,24 +71,24 @@ class SummaryTest(absltest.TestCase):
         self.assertLen({len(line) for line in lines}, 1)
 
     def test_other_layers(self):
-        affine = nvb.AffineCoupling(lambda kept: tf.concat([kept, kept], -1), nvb.Alternating(0))
+        affine = nvb.Coupling(nvp.transformers.Affine(), lambda kept: tf.concat([kept, kept], -1), nvb.Alternating(0))
         flow = nvb.Chain(
             [affine, nvb.Chain([nvb.BatchNorm(2)]), tfp.bijectors.Scale(tf.Variable([2.0, 3.0]))]
         )
         self.assertEqual(
             _rows(nvp.FlowDistribution(flow, [2])),
-            ["AffineCoupling alternating 0, callable 2 1", "BatchNorm 2", "scale 2 2"],
+            ["Coupling alternating 0: affine, callable 2 1", "BatchNorm 2", "scale 2 2"],
         )
 
     def test_a_vector_flow(self):
-        distribution = nvp.real_nvp(event_shape=[3], couplings=2, hidden=(4,))
+        distribution = nvp.real_nvp(event_shape=[3], couplings=2, hidden_units=(4,))
         # To one changed entry from two kept, and to two from one.
         self.assertEqual(
             _rows(distribution),
             [
                 "odd_entries_first 3",
-                "AffineCoupling second half kept, MLP 3 23",
-                "AffineCoupling first half kept, MLP 3 29",
+                "Coupling second half kept: affine, MLP 3 23",
+                "Coupling first half kept: affine, MLP 3 29",
             ],
         )
 

@@ -11,7 +11,7 @@ import tfp_realnvp as nvp
 from tests import registry
 
 nvb = nvp.bijectors
-_FACTORIES = (nvp.nice, nvp.spline_coupling, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial)
+_FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial)
 
 
 class VectorFlowsTest(parameterized.TestCase):
@@ -26,32 +26,32 @@ class VectorFlowsTest(parameterized.TestCase):
 
     @parameterized.parameters(*_FACTORIES)
     def test_one_entry(self, factory):
-        if factory in (nvp.nice, nvp.spline_coupling):
+        if factory in (nvp.nice, nvp.nsf):
             with self.assertRaisesRegex(ValueError, r"\(size,\) of at least 2 entries, got \(1,\)"):
                 factory(event_shape=1)
             return
-        networks = {} if factory in (nvp.planar, nvp.radial) else {"hidden": (4,)}
+        networks = {} if factory in (nvp.planar, nvp.radial) else {"hidden_units": (4,)}
         distribution = registry.randomize(factory(event_shape=1, layers=2, dtype="float64", **networks))
         self.assertEqual(distribution.event_shape, (1,))
         x = np.linspace(-30, 30, 20001)
         self.assertAlmostEqual(np.trapezoid(distribution.prob(x[:, np.newaxis]), x), 1, delta=2e-3)
 
     def test_one_entry_depends_on_its_context(self):
-        distribution = registry.randomize(nvp.maf(event_shape=1, layers=1, hidden=(4,), context_size=2))
+        distribution = registry.randomize(nvp.maf(event_shape=1, layers=1, hidden_units=(4,), context_size=2))
         of_contexts = distribution.log_prob([0.3], context=[[0.0, 1.0], [1.0, 0.0]])
         self.assertGreater(abs(of_contexts[0] - of_contexts[1]), 1e-3)
 
-    @parameterized.parameters(nvp.nice, nvp.spline_coupling)
+    @parameterized.parameters(nvp.nice, nvp.nsf)
     def test_couplings_start_as_the_identity_but_for_the_order(self, factory):
-        settings = {} if factory is nvp.nice else {"linear": False}
-        distribution = factory(event_shape=(4,), hidden=(8,), **settings)
+        settings = {} if factory is nvp.nice else {"mix": "alternate"}
+        distribution = factory(event_shape=(4,), hidden_units=(8,), **settings)
         x = tf.random.stateless_normal([5, 4], (0, 0))
         np.testing.assert_allclose(distribution.flow.forward(x), x.numpy()[:, [1, 3, 0, 2]], atol=1e-5)
 
     def test_a_spline_flow_mixes_with_linear_maps(self):
-        distribution = nvp.spline_coupling(event_shape=(4,), couplings=3, hidden=(8,))
+        distribution = nvp.nsf(event_shape=(4,), couplings=3, hidden_units=(8,))
         kinds = [type(layer) for layer in distribution.flow.bijectors]
-        self.assertEqual(kinds, [nvb.ActNorm, *[nvb.InvertibleLinear, nvb.SplineCoupling] * 3])
+        self.assertEqual(kinds, [nvb.ActNorm, *[nvb.InvertibleLinear, nvb.Coupling] * 3])
         # Each map is another rotation.
         x = tf.eye(4)
         first, second = (distribution.flow.bijectors[i].forward(x) for i in (1, 3))
@@ -59,7 +59,7 @@ class VectorFlowsTest(parameterized.TestCase):
 
     @parameterized.parameters((nvp.maf, 1, 5), (nvp.iaf, 5, 1))
     def test_which_way_is_one_evaluation(self, factory, of_log_prob, of_sample):
-        distribution = factory(event_shape=(5,), layers=2, hidden=(6,))
+        distribution = factory(event_shape=(5,), layers=2, hidden_units=(6,))
         for function, expected in (
             (lambda: distribution.log_prob(tf.ones([2, 5])), of_log_prob),
             (lambda: distribution.sample(2, seed=1), of_sample),
@@ -69,8 +69,8 @@ class VectorFlowsTest(parameterized.TestCase):
                 self.assertEqual(counts, [expected] * 2)
 
     def test_the_order_turns_around_between_autoregressive_layers(self):
-        kinds = [type(layer).__name__ for layer in nvp.maf(event_shape=(3,), layers=2, batch_norm=True).flow.bijectors]
-        self.assertEqual(kinds, ["MaskedAutoregressive", "BatchNorm", "Permute", "MaskedAutoregressive", "BatchNorm"])
+        kinds = [type(layer).__name__ for layer in nvp.maf(event_shape=(3,), layers=2, norm="batch").flow.bijectors]
+        self.assertEqual(kinds, ["Autoregressive", "BatchNorm", "Permute", "Autoregressive", "BatchNorm"])
 
     @parameterized.parameters(nvp.planar, nvp.radial)
     def test_sampling_turns_every_layer_around(self, factory):
@@ -87,7 +87,7 @@ class VectorFlowsTest(parameterized.TestCase):
         np.testing.assert_allclose(density.flow.forward(x), z, rtol=1e-5, atol=1e-5)
 
     def test_standardized_is_the_flow_in_other_units(self):
-        flow = registry.randomize(nvp.nice(event_shape=(2,), couplings=2, hidden=(4,)))
+        flow = registry.randomize(nvp.nice(event_shape=(2,), couplings=2, hidden_units=(4,)))
         mean, std = np.array([1000.0, -3.0]), np.array([20.0, 0.5])
         distribution = nvp.standardized(flow, mean, std)
         z = tf.random.stateless_normal([5, 2], (0, 0))
@@ -102,8 +102,8 @@ class VectorFlowsTest(parameterized.TestCase):
     def test_they_are_served(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         for factory in _FACTORIES:
-            small = {"couplings": 2} if factory in (nvp.nice, nvp.spline_coupling) else {"layers": 2}
-            small |= {} if factory in (nvp.planar, nvp.radial) else {"hidden": (4,)}
+            small = {"couplings": 2} if factory in (nvp.nice, nvp.nsf) else {"layers": 2}
+            small |= {} if factory in (nvp.planar, nvp.radial) else {"hidden_units": (4,)}
             distribution = registry.randomize(factory(event_shape=(3,), **small))
             path = nvp.publish(distribution, f"{folder}/{factory.__name__}")
             x = distribution.sample(4, seed=1)

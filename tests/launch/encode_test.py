@@ -42,7 +42,7 @@ class EncodeTest(pictures.PicturesTest):
         self.assertEqual(found["latents"].shape, found["images"].shape)
 
     def test_vectors(self):
-        distribution = nvp.real_nvp(event_shape=(4,), couplings=1, hidden=(4,))
+        distribution = nvp.real_nvp(event_shape=(4,), couplings=1, hidden_units=(4,))
         model, rows = self.folder / "vectors", self.folder / "rows.npy"
         nvp.save(distribution, model)
         np.save(rows, np.random.default_rng(0).normal(size=[40, 4]))

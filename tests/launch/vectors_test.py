@@ -26,14 +26,14 @@ class VectorsTest(parameterized.TestCase):
         cls.folder.mkdir(exist_ok=True)
         cls.csv, cls.trained = cls.folder / "table.csv", cls.folder / "run"
         np.savetxt(cls.csv, _table(), delimiter=",", header="length,weight", comments="")
-        flags = ("--flow=spline_coupling", "--couplings=3", "--hidden=16", "--learning_rate=0.01", "--epochs=8")
+        flags = ("--flow=nsf", "--couplings=3", "--hidden_units=16", "--learning_rate=0.01", "--epochs=8")
         cls.flags = (*flags, f"--dataset=csv:{cls.csv}", f"--output_dir={cls.trained}", "--verbose=0")
         cls.result = programs.run("train", *cls.flags)
 
     def test_it_beats_a_gaussian(self):
         self.assertEqual(self.result.status, 0, self.result.errors)
         results = json.loads((self.trained / "results.json").read_text())
-        self.assertGreater(results["spline_coupling"]["nats"], results["full-covariance Gaussian"]["nats"] + 0.2)
+        self.assertGreater(results["nsf"]["nats"], results["full-covariance Gaussian"]["nats"] + 0.2)
         self.assertIn("nats over the Gaussian", self.result.output)
         sizes = "(324 train, 36 validation, 40 test)"
         self.assertIn(f": 400 rows {sizes}, 2 columns (length, weight)\n", self.result.output)
@@ -72,7 +72,7 @@ class VectorsTest(parameterized.TestCase):
         self.assertTrue(np.all(np.isfinite(loaded.log_prob(_table().astype(np.float32)))))
 
     def test_evaluate_says_the_same(self):
-        nats = json.loads((self.trained / "results.json").read_text())["spline_coupling"]["nats"]
+        nats = json.loads((self.trained / "results.json").read_text())["nsf"]["nats"]
         result = programs.run("evaluate", f"--output_dir={self.trained}")
         self.assertIn(f"test: {nats:.4f} +- ", result.output)
 
@@ -96,7 +96,7 @@ class VectorsTest(parameterized.TestCase):
         result = programs.run("report", f"--output_dir={self.trained}")
         self.assertEqual(result.status, 0, result.errors)
         page = (self.trained / "report.html").read_text()
-        nats = json.loads((self.trained / "results.json").read_text())["spline_coupling"]["nats"]
+        nats = json.loads((self.trained / "results.json").read_text())["nsf"]["nats"]
         for part in ("Test log-likelihood, nats", f"{nats:.4f}", "more is better", "Timing"):
             self.assertIn(part, page)
 
@@ -107,12 +107,12 @@ class VectorsTest(parameterized.TestCase):
         self.assertEqual((lines[0], np.loadtxt(lines[1:], delimiter=",").shape), ("length,weight", (7, 2)))
 
     @parameterized.parameters(
-        (("--flow=glow", "--layers=2"), "glow takes no --layers"),
+        (("--flow=glow", "--layers=2"), "glow takes no --layers for images"),
         (("--flow=maf",), "maf: expected an event shape (size,) of vectors, got (8, 8, 1)"),
-        (("--flow=maf", "--backprop=remat"), "maf takes no --backprop"),
-        (("--flow=maf", "--width=8"), "maf takes no --width"),
-        (("--flow=glow", "--rho=0.9"), "glow takes no --rho"),
-        (("--hidden=a,b",), "expected --hidden to be sizes such as 256,256, got ['a', 'b']"),
+        (("--flow=maf", "--backprop=remat"), "maf takes no --backprop for images"),
+        (("--flow=maf", "--width=8"), "maf takes no --width for images"),
+        (("--flow=glow", "--rho=0.9"), "glow takes no --rho for images"),
+        (("--hidden_units=a,b",), "expected --hidden_units to be sizes such as 256,256, got ['a', 'b']"),
         (("--dataset=csv:nowhere.csv",), "there is no file nowhere.csv"),
         (("--header=yes",), "expected a CSV file, --dataset=csv:FILE, for --header, got digits"),
     )
@@ -124,7 +124,7 @@ class VectorsTest(parameterized.TestCase):
         (self.folder / "power").mkdir(exist_ok=True)
         np.save(self.folder / "power" / "data.npy", np.random.default_rng(0).normal(size=(205, 8)))
         flags = ("--preset=power", f"--data_dir={self.folder}", f"--output_dir={self.folder / 'power_run'}")
-        result = programs.run("train", *flags, "--hidden=8", "--layers=2", "--epochs=1", "--verbose=0")
+        result = programs.run("train", *flags, "--hidden_units=8", "--layers=2", "--epochs=1", "--verbose=0")
         self.assertEqual(result.status, 0, result.errors)
         self.assertRegex(result.output, r"MAF as published +0\.14\n")
         self.assertIn("power test: ", programs.run("evaluate", *flags).output)

@@ -233,14 +233,14 @@ class ExportTest(parameterized.TestCase):
         prefix = os.path.join(self.path, "variables", "variables")
         saved = dict(tf.train.list_variables(prefix))
         found = [shape for name, shape in saved.items() if name.startswith("weights/")]
-        couplings = registry.parts(self.distribution, nvp.bijectors.AffineCoupling)
+        couplings = registry.parts(self.distribution, nvp.bijectors.Coupling)
         norms = registry.parts(self.distribution, nvp.bijectors.BatchNorm)
         expected = [list(v.shape) for norm in norms for v in norm.variables]
         for coupling in couplings:
             network = coupling.conditioner
             left = [v for norm in (network.norm_in, *network.norms_1) for v in norm.variables]
             folded = [weight for weights in network.folded().values() for weight in weights]
-            expected += [list(v.shape) for v in (coupling.gain, *left, *folded)]
+            expected += [list(v.shape) for v in (coupling.transformer.gain, *left, *folded)]
         self.assertCountEqual(found, expected)
         self.assertLess(len(found), len(self.distribution.variables))
         # The rest is the graph of objects, some 120 bytes for each variable.
@@ -428,7 +428,7 @@ class ConditionalTest(absltest.TestCase):
 
 class VectorsTest(absltest.TestCase):
     def test_are_served_too(self):
-        distribution = registry.randomize(nvp.real_nvp(event_shape=(3,), couplings=2, hidden=(4,)))
+        distribution = registry.randomize(nvp.real_nvp(event_shape=(3,), couplings=2, hidden_units=(4,)))
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
         serving.save(distribution, path)
         signatures = tf.saved_model.load(path).signatures

@@ -19,7 +19,7 @@ def _every_layer():
     nvb = nvp.bijectors
     checkerboard, norm, channels = (
         registry.BY_NAME[name].bijector()
-        for name in ("affine_coupling_checkerboard_1", "batch_norm_checkerboard", "affine_coupling_channels_first")
+        for name in ("coupling_checkerboard_1", "batch_norm_checkerboard", "coupling_channels_first")
     )
     layers = [nvb.DequantizedLogit(17), checkerboard, norm, nvb.Squeeze("channel_major")]
     layers += [nvb.Split(nvb.BatchNorm(4)), tfp.bijectors.Invert(nvb.Squeeze("diagonal")), channels]
@@ -54,14 +54,14 @@ class LiteRTTest(absltest.TestCase):
         self.assertCountEqual([path.name for path in self.folder.iterdir()], ["1", "model.tflite"])
 
     def test_vectors(self):
-        distribution = registry.randomize(nvp.real_nvp(event_shape=(3,), couplings=2, hidden=(4,)))
+        distribution = registry.randomize(nvp.real_nvp(event_shape=(3,), couplings=2, hidden_units=(4,)))
         interpreter = self._interpreter(distribution)
         vectors = distribution.sample(1, seed=(0, 1)).numpy()
         log_prob = interpreter.get_signature_runner("log_prob")(vectors=vectors)["log_prob"]
         np.testing.assert_allclose(log_prob, distribution.log_prob(vectors), rtol=1e-4)
 
     def test_refuses_a_conditional_flow(self):
-        distribution = nvp.real_nvp(event_shape=(3,), couplings=1, hidden=(4,), context_size=2)
+        distribution = nvp.real_nvp(event_shape=(3,), couplings=1, hidden_units=(4,), context_size=2)
         serving.save(distribution, self.folder / "1", context_size=2)
         with self.assertRaisesRegex(ValueError, "expected a flow that takes no context, got a conditional one"):
             serving.save_litert(self.folder / "1", self.folder / "model.tflite")

@@ -110,7 +110,8 @@ class LoadTest(absltest.TestCase):
 
     def test_double_precision(self):
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
-        distribution = registry.randomize(nvp.real_nvp(event_shape=(3,), couplings=2, hidden=(4,), dtype="float64"))
+        flow = nvp.real_nvp(event_shape=(3,), couplings=2, hidden_units=(4,), dtype="float64")
+        distribution = registry.randomize(flow)
         serving.save(distribution, path)
         loaded = nvp.load(path)
         x = distribution.sample(4, seed=1)

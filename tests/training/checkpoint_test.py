@@ -70,12 +70,12 @@ class FolderTest(parameterized.TestCase):
 
     def test_a_run_from_before_a_setting_had_its_default(self):
         _open(self.folder, _CONFIG)
-        defaults = {"blocks": 2, "width": 99, "hidden": (3,), "notes": "of no model"}
-        _open(self.folder, _other(blocks=2, hidden=(3,)), defaults)
+        defaults = {"blocks": 2, "width": 99, "hidden_units": (3,), "notes": "of no model"}
+        _open(self.folder, _other(blocks=2, hidden_units=(3,)), defaults)
         with self._error(
             f"{self.folder} holds another model's run, with blocks=2 (here 4): choose another --output_dir"
         ):
-            _open(self.folder, _other(blocks=4, hidden=(3,)), defaults)
+            _open(self.folder, _other(blocks=4, hidden_units=(3,)), defaults)
 
     def test_checkpoints_of_nobody_knows_what_are_left_alone(self):
         (self.folder / "checkpoints").mkdir(parents=True)
@@ -133,9 +133,9 @@ class RestoreTest(parameterized.TestCase):
 
     @parameterized.parameters(
         lambda: small.image_flow(scales=2),
-        lambda: small.image_flow(normalization="layer", batch_norm=False),
-        lambda: small.vector_flow(hidden=(3, 4, 5)),
-        lambda: small.vector_flow(context_size=2, batch_norm=False),
+        lambda: small.image_flow(normalization="layer", norm=None),
+        lambda: small.vector_flow(hidden_units=(3, 4, 5)),
+        lambda: small.vector_flow(context_size=2, norm=None),
     )
     def test_every_variable_comes_back(self, make):
         saved, other = make(), make()
@@ -162,7 +162,7 @@ class RestoreTest(parameterized.TestCase):
         ("blocks", dict(blocks=2)),
         ("no_blocks", dict(blocks=0)),
         ("scales", dict(scales=2)),
-        ("batch_norm", dict(batch_norm=False)),
+        ("batch_norm", dict(norm=None)),
         ("normalization", dict(normalization="layer")),
         ("skips", dict(use_skips=False)),
         ("channels", dict(event_shape=(4, 4, 3))),
@@ -172,8 +172,8 @@ class RestoreTest(parameterized.TestCase):
 
     @parameterized.named_parameters(
         ("couplings", dict(couplings=3)),
-        ("hidden_layers", dict(hidden=(4, 4))),
-        ("hidden_sizes", dict(hidden=(5,))),
+        ("hidden_layers", dict(hidden_units=(4, 4))),
+        ("hidden_sizes", dict(hidden_units=(5,))),
         ("lengths", dict(event_shape=(5,))),
         ("contexts", dict(context_size=1)),
     )

@@ -131,7 +131,7 @@ class TrainTest(parameterized.TestCase):
         self.assertEqual(int(model.optimizer.iterations), 2 * _BATCHES)
 
     def test_the_loss_of_an_epoch_is_that_of_the_epoch(self):
-        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.0))
+        model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(0.0))
         events = small.vectors(32)
         history = _train(model, events, events[:5], epochs=2)
         expected = -np.mean(model.distribution.log_prob(events))
@@ -141,7 +141,7 @@ class TrainTest(parameterized.TestCase):
 
     def test_early_stopping(self):
         # No rate and no moving statistics: no epoch is better than the first.
-        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.0))
+        model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(0.0))
         stop = keras.callbacks.EarlyStopping("val_loss", patience=2)
         recorder = _Recorder()
         events = small.vectors(32)
@@ -154,7 +154,7 @@ class TrainTest(parameterized.TestCase):
         folder = self.enter_context(tempfile.TemporaryDirectory())
         for patience, epochs in ((2, 3), (2, 0), (3, 1)):
             # The third has more patience.
-            model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.0))
+            model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(0.0))
             stop = keras.callbacks.EarlyStopping("val_loss", patience=patience)
             history = _train(model, events, events, epochs=9, callbacks=[stop], output_dir=folder)
             self.assertLen(history.get("loss", []), epochs)
@@ -239,7 +239,7 @@ class CheckpointsTest(parameterized.TestCase):
 
     def _train_to_biases(self, biases, epochs):
         """Trains at a rate of 0; before each epoch the last bias gets the value that is given for it."""
-        distribution = small.vector_flow(batch_norm=False)
+        distribution = small.vector_flow(norm=None)
         bias = distribution.flow.bijectors[-1].conditioner.dense_out.bias
 
         def assign(epoch, logs):
@@ -251,7 +251,7 @@ class CheckpointsTest(parameterized.TestCase):
         return self._train(model, validation=self.events, epochs=epochs, callbacks=[callback])["val_loss"]
 
     def _best_bias(self):
-        distribution = small.vector_flow(batch_norm=False)
+        distribution = small.vector_flow(norm=None)
         training.restore(distribution, training.latest(self.folder))
         return distribution.flow.bijectors[-1].conditioner.dense_out.bias[0]
 
@@ -270,12 +270,12 @@ class CheckpointsTest(parameterized.TestCase):
         self._train_to_biases([10.0, np.nan], epochs=1)
         events = self.events.copy()
         events[0, 0] = np.nan
-        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.0))
+        model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(0.0))
         history = self._train(model, validation=events, epochs=2)
         self.assertFalse(np.isfinite(history["val_loss"][0]))
         self.assertEqual(self._best_bias(), 10)
 
-    @parameterized.parameters(dict(hidden=(5,)), dict(couplings=3), dict(couplings=1), dict(hidden=(4, 4)))
+    @parameterized.parameters(dict(hidden_units=(5,)), dict(couplings=3), dict(couplings=1), dict(hidden_units=(4, 4)))
     def test_the_folder_of_another_model_is_refused(self, **settings):
         self._train(_model(small.vector_flow()))
         files = {path: path.read_bytes() for path in pathlib.Path(self.folder).rglob("*") if path.is_file()}
@@ -362,7 +362,7 @@ class ScheduleTest(absltest.TestCase):
     def test_a_plateau_is_remembered_over_an_interruption(self):
         # No rate and no moving statistics: no epoch is better than the first.
         def run(folder, epochs):
-            model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(1e-30))
+            model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(1e-30))
             plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=3, min_lr=0.0)
             events = small.vectors(32)
             _train(model, events, events, epochs=epochs, output_dir=folder, callbacks=[plateau])
@@ -437,7 +437,7 @@ def _log_scales(value):
         dense = coupling.conditioner.dense_out
         dense.kernel.assign(tf.zeros_like(dense.kernel))
         dense.bias.assign([0.0, 0.0, 9.0, 9.0])  # tanh(9) is 1.
-        coupling.gain.assign(value)
+        coupling.transformer.gain.assign(value)
 
     return breaks
 
@@ -521,16 +521,16 @@ class NonFiniteTest(parameterized.TestCase):
     def test_a_gradient(self):
         # The square of such an entry is no float32, so that the gradient's norm is infinite and the loss is not.
         with self._error("^step 0: not finite: .*gradient"):
-            _train(_model(small.vector_flow(batch_norm=False)), small.vectors(32) * np.float32(1e12))
+            _train(_model(small.vector_flow(norm=None)), small.vectors(32) * np.float32(1e12))
 
     def test_a_flow_that_is_no_chain(self):
-        network = nvp.conditioners.MLP(outputs=4, hidden=(3,))
+        network = nvp.conditioners.MLP(outputs=4, hidden_units=(3,))
         network.build((None, 2))
-        coupling = nvb.AffineCoupling(network, nvb.Alternating(0), name="alone")
-        coupling.gain.assign(np.nan)
+        coupling = nvb.Coupling(nvp.transformers.Affine(), network, nvb.Alternating(0), name="alone")
+        coupling.transformer.gain.assign(np.nan)
         with self._error("^step 0: not finite: the variable alone_gain"):
             _train(_model(nvp.FlowDistribution(coupling, (4,))), small.vectors(32))
-        coupling.gain.assign(1e4)
+        coupling.transformer.gain.assign(1e4)
         network.dense_out.bias.assign([0.0, 0.0, 9.0, 9.0])
         with self._error("^step 0: not finite: the output of alone "):
             _train(_model(nvp.FlowDistribution(coupling, (4,))), small.vectors(32))
@@ -542,7 +542,7 @@ class NonFiniteTest(parameterized.TestCase):
         weight = coupling.conditioner.conv_out.bias
         start = weight.numpy()
         weight.assign([0.0, 0.0, 9.0, 9.0])
-        coupling.gain.assign(1e4)
+        coupling.transformer.gain.assign(1e4)
         self.assertStartsWith(
             non_finite.first_non_finite(model, events, model.noise_seed(0)), "the output of scale_1_checkerboard_2 "
         )

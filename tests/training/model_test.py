@@ -30,7 +30,7 @@ def _model(distribution, optimizer=None, **settings):
 
 def _without_batch_norm(**settings):
     """An image flow of which training and inference are the same function."""
-    return small.image_flow(batch_norm=False, normalization="none", **settings)
+    return small.image_flow(norm=None, normalization="none", **settings)
 
 
 def _update(model, events):
@@ -107,8 +107,8 @@ class FlowModelTest(parameterized.TestCase):
         distribution = small.image_flow(scales=2, dtype="float64")
         model = _model(distribution, keras.optimizers.SGD(1.0), clip_norm=None)
         self.assertEqual(model.l2, 5e-5)
-        couplings = [m for m in distribution.submodules if isinstance(m, nvb.AffineCoupling)]
-        gains = {c.name: c.gain for c in couplings}
+        couplings = [m for m in distribution.submodules if isinstance(m, nvb.Coupling)]
+        gains = {c.name: c.transformer.gain for c in couplings}
         penalised = {id(gain) for name, gain in gains.items() if "checkerboard" in name}
         self.assertLen(penalised, 7)
         self.assertLen(gains, 10)
@@ -174,7 +174,7 @@ class FlowModelTest(parameterized.TestCase):
 
     @parameterized.parameters(
         lambda: small.image_flow(scales=2),
-        lambda: small.image_flow(normalization="layer", batch_norm=False),
+        lambda: small.image_flow(normalization="layer", norm=None),
         small.vector_flow,
     )
     def test_keras_and_tfp_see_the_same_variables(self, make):
@@ -190,9 +190,9 @@ class FlowModelTest(parameterized.TestCase):
         )
 
     def test_a_layer_shared_by_two_couplings_is_counted_once(self):
-        network = nvp.conditioners.MLP(outputs=4, hidden=(3,))
+        network = nvp.conditioners.MLP(outputs=4, hidden_units=(3,))
         network.build((None, 2))
-        flow = nvb.Chain([nvb.AffineCoupling(network, nvb.Alternating(i)) for i in (0, 1)])
+        flow = nvb.Chain([nvb.Coupling(nvp.transformers.Affine(), network, nvb.Alternating(i)) for i in (0, 1)])
         model = training.FlowModel(nvp.FlowDistribution(flow, (4,)))
         self.assertLen(model.trainable_variables, 4 + 2)
         self.assertLen(_update(_model(nvp.FlowDistribution(flow, (4,))), small.vectors(3)), 4 + 2)
@@ -203,9 +203,9 @@ class FlowModelTest(parameterized.TestCase):
                 super().build(input_shape)
                 self.spare = self.add_weight(name="spare", shape=(3,), initializer="ones")
 
-        network = WithSpare(outputs=4, hidden=(3,))
+        network = WithSpare(outputs=4, hidden_units=(3,))
         network.build((None, 2))
-        flow = registry.randomize(nvb.AffineCoupling(network, nvb.Alternating(0)))
+        flow = registry.randomize(nvb.Coupling(nvp.transformers.Affine(), network, nvb.Alternating(0)))
         model = _model(nvp.FlowDistribution(flow, (4,)), keras.optimizers.SGD(0.1))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras tells of it.
@@ -297,7 +297,7 @@ class NonFiniteStepTest(parameterized.TestCase):
         self._assert_nothing_learned(model, self.images)
 
     def test_nor_does_a_gradient_that_is_not_finite(self):
-        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(0.1))
+        model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(0.1))
         # Squares of entries this large overflow in the gradient's norm, not in the loss.
         events = self.vectors * np.float32(1e12)
         self.assertTrue(np.all(np.isfinite(model(tf.constant(events)))))
@@ -325,7 +325,7 @@ class NonFiniteStepTest(parameterized.TestCase):
         model = _model(distribution, training.Adam(0.1), average_decay=0.9)
         step = tf.function(model.train_step) if in_graph else model.train_step
         step(tf.constant(self.images))
-        gain = next(m for m in distribution.submodules if m.name == "channels").gain
+        gain = next(m for m in distribution.submodules if m.name == "channels").transformer.gain
         value = gain.numpy()
         gain.assign(1e30)
         variables = [*distribution.variables, *model.average.averages]
@@ -368,7 +368,7 @@ class NonFiniteStepTest(parameterized.TestCase):
         self.assertFalse(os.path.exists(path))
 
     def test_the_gradients_norm_is_told(self):
-        model = _model(small.vector_flow(batch_norm=False), keras.optimizers.SGD(1.0), l2=0.0, clip_norm=None)
+        model = _model(small.vector_flow(norm=None), keras.optimizers.SGD(1.0), l2=0.0, clip_norm=None)
         changes = _update(model, self.vectors)
         norm = math.sqrt(sum(np.sum(np.square(change)) for change in changes))
         np.testing.assert_allclose(model.last_gradient_norm.value, norm, rtol=1e-3)
@@ -378,12 +378,12 @@ class LossScaleTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
         self.vectors = tf.constant(small.vectors(5))
-        distribution = small.vector_flow(batch_norm=False, dtype_policy="mixed_float16")
+        distribution = small.vector_flow(norm=None, dtype_policy="mixed_float16")
         self.model = _model(distribution, keras.optimizers.SGD(0.5), clip_norm=None)
 
     def test_float16_alone_has_one(self):
         for policy in ("float32", "mixed_bfloat16"):
-            self.assertIsNone(_model(small.vector_flow(batch_norm=False, dtype_policy=policy)).loss_scale)
+            self.assertIsNone(_model(small.vector_flow(norm=None, dtype_policy=policy)).loss_scale)
         self.assertEqual(self.model.loss_scale.value, 2.0**15)
         self.assertLen(self.model.counters, 3)
 
@@ -479,7 +479,7 @@ class FitTest(absltest.TestCase):
         # Vectors of one class lie apart from those of the other: told it, a flow knows where.
         labels = np.arange(64) % 2
         vectors = small.vectors(64) + 6 * labels[:, np.newaxis].astype(np.float32)
-        distribution = nvp.real_nvp(event_shape=vectors.shape[1:], couplings=4, hidden=(8,), context_size=2)
+        distribution = nvp.real_nvp(event_shape=vectors.shape[1:], couplings=4, hidden_units=(8,), context_size=2)
         model = training.FlowModel(distribution, labels=2)
         model.compile(training.Adam(0.02))
         data = tf.data.Dataset.from_tensor_slices((vectors, labels)).batch(16)
@@ -489,7 +489,7 @@ class FitTest(absltest.TestCase):
         self.assertGreater(model.evaluate(swapped, verbose=0, return_dict=True)["loss"], right + 1)
 
     def test_labels_are_one_hot_vectors(self):
-        distribution = nvp.real_nvp(event_shape=(3,), couplings=2, hidden=(4,), context_size=2)
+        distribution = nvp.real_nvp(event_shape=(3,), couplings=2, hidden_units=(4,), context_size=2)
         registry.randomize(distribution)
         x, context = tf.ones([2, 3]), tf.constant([[0.0, 1.0], [1.0, 0.0]])
         expected = distribution.log_prob(x, context=context)
@@ -513,7 +513,7 @@ class FitTest(absltest.TestCase):
 
 class DtypeTest(parameterized.TestCase):
     def test_float64_stays_float64(self):
-        distribution = small.vector_flow(dtype="float64", batch_norm=False)
+        distribution = small.vector_flow(dtype="float64", norm=None)
         events = small.vectors(5).astype(np.float64) / 3
         log_probs = training.FlowModel(distribution)(tf.constant(events))
         np.testing.assert_allclose(log_probs, distribution.log_prob(events), rtol=1e-13)
@@ -522,7 +522,7 @@ class DtypeTest(parameterized.TestCase):
     def test_a_mixed_policy_is_for_networks_alone(self, policy):
         self.addCleanup(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_dtype_policy(policy)
-        distribution = small.vector_flow(batch_norm=False)
+        distribution = small.vector_flow(norm=None)
         events = small.vectors(5)
         model = _model(distribution, keras.optimizers.SGD(0.5), clip_norm=None)
         np.testing.assert_allclose(model(tf.constant(events)), distribution.log_prob(events), rtol=1e-5)

@@ -54,7 +54,7 @@ class PixelRangeTest(parameterized.TestCase):
             warnings.simplefilter("error")
             warn_of_scaled_pixels(_PIXELS / 255, _flow(levels=2))
             warn_of_scaled_pixels(
-                np.random.default_rng(0).uniform(size=[9, 2]), nvp.nice(event_shape=(2,), hidden=(2,))
+                np.random.default_rng(0).uniform(size=[9, 2]), nvp.nice(event_shape=(2,), hidden_units=(2,))
             )
 
     def test_fit_and_evaluate_warn(self):
@@ -66,7 +66,7 @@ class PixelRangeTest(parameterized.TestCase):
             self.assertEqual((caught.filename, keras_own.call_args.kwargs), (__file__, dict(batch_size=8, verbose=0)))
 
     def test_fit_warns_of_constant_columns_under_batch_norm(self):
-        distribution = nvp.maf(event_shape=2, layers=2, hidden=(2,), batch_norm=True)
+        distribution = nvp.maf(event_shape=2, layers=2, hidden_units=(2,), norm="batch")
         model = nvp.FlowModel(distribution)
         first = distribution.flow.bijectors[1]
         with mock.patch.object(keras.Model, "fit"):

@@ -41,7 +41,7 @@ def two_couplings(
             name=f"{name}_network",
         )
         network.build((None, None, None, mask.kept_size(channels)))
-        coupling = nvb.AffineCoupling(network, mask, form="shift_first", dtype=dtype, name=name)
+        coupling = nvb.Coupling(nvp.transformers.Affine(form="shift_first"), network, mask, dtype=dtype, name=name)
         if normalization == "none":
             return [coupling]
         return [coupling, nvb.BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{name}_batch_norm")]
@@ -54,7 +54,7 @@ def two_couplings(
 
 def vector_flow(**settings: Any) -> nvp.FlowDistribution:
     """A flow over vectors of 4 entries, its weights random."""
-    defaults = dict(event_shape=(4,), couplings=2, hidden=(4,), batch_norm=True)
+    defaults = dict(event_shape=(4,), couplings=2, hidden_units=(4,), norm="batch")
     return registry.randomize(nvp.real_nvp(**{**defaults, **settings}))
 
 

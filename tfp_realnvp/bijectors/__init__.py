@@ -1,8 +1,6 @@
 """Invertible maps, one in a file; mathematics only. Forward is from data to latent."""
 
 from tfp_realnvp.bijectors.act_norm import ActNorm
-from tfp_realnvp.bijectors.additive_coupling import AdditiveCoupling
-from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.autoregressive import Autoregressive
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.bijector import Bijector
@@ -10,22 +8,16 @@ from tfp_realnvp.bijectors.chain import Chain
 from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.dequantized_logit import DequantizedLogit, dequantize
 from tfp_realnvp.bijectors.invertible_linear import InvertibleLinear
-from tfp_realnvp.bijectors.logistic_mixture_coupling import LogisticMixtureCoupling
-from tfp_realnvp.bijectors.masked_autoregressive import MaskedAutoregressive
-from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Halves, Mask
-from tfp_realnvp.bijectors.neural_autoregressive import NeuralAutoregressive
+from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Halves, Mask, Preceding
 from tfp_realnvp.bijectors.planar import Planar
 from tfp_realnvp.bijectors.precision import half_precision_inference
 from tfp_realnvp.bijectors.radial import Radial
-from tfp_realnvp.bijectors.spline_coupling import SplineCoupling
 from tfp_realnvp.bijectors.split import Split
 from tfp_realnvp.bijectors.squeeze import Squeeze
 from tfp_realnvp.bijectors.standardize import Standardize
 
 __all__ = [
     "ActNorm",
-    "AdditiveCoupling",
-    "AffineCoupling",
     "Alternating",
     "Autoregressive",
     "BatchNorm",
@@ -37,13 +29,10 @@ __all__ = [
     "DequantizedLogit",
     "Halves",
     "InvertibleLinear",
-    "LogisticMixtureCoupling",
     "Mask",
-    "MaskedAutoregressive",
-    "NeuralAutoregressive",
     "Planar",
+    "Preceding",
     "Radial",
-    "SplineCoupling",
     "Split",
     "Squeeze",
     "Standardize",

@@ -90,10 +90,14 @@ class Backward:
         self._latest = [dx]
         if contexts:
             self.context_gradient = self._sum(self.context_gradient, rest.pop(0))
-        for variable, gradient in zip(variables, rest, strict=True):
+        self.add(variables, rest)
+        return dx
+
+    def add(self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]) -> None:
+        """Adds gradients of variables to what earlier calls gave."""
+        for variable, gradient in zip(variables, gradients, strict=True):
             key = id(variable.handle)
             self._variable_gradients[key] = self._sum(self._variable_gradients.get(key), gradient)
-        return dx
 
     def gradient_of(self, variable: tf.Variable) -> tf.Tensor | None:
         """The gradient of a variable, or None when no layer depends on it."""

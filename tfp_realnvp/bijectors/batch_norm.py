@@ -89,6 +89,9 @@ class BatchNorm(Bijector):
             name=name,
         )
 
+    def describe(self):
+        return "BatchNorm" if self.rho is None else f"BatchNorm rho={self.rho}"
+
     def _changed(self, x: tf.Tensor) -> tf.Tensor:
         changed = self.mask.changed(x)
         if changed.shape[-1] != self.channels:

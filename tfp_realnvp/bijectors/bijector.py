@@ -141,6 +141,10 @@ class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
         value = value if isinstance(value, str) else np.asarray(value, dtype)
         return self._no_dependency(keras.Variable(value, dtype=dtype, autocast=False, name=name, **kwargs))
 
+    def describe(self) -> str:
+        """The bijector and its settings in a few words, for `summary`."""
+        return self.name
+
     @abc.abstractmethod
     def _forward_and_log_det(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
@@ -200,14 +204,16 @@ class Bijector(FollowsKeras, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
         x = tf.convert_to_tensor(x)
         self._forward_event_shape(self._event_shape_of(x))
         pass_fn = functools.partial(self._forward_and_log_det, training=is_training())
-        return with_one_batch_axis(pass_fn, x, self.forward_min_event_ndims, context)
+        with tf.name_scope("forward"):  # Keras opens a scope of a layer's name, which must not be a graph's first.
+            return with_one_batch_axis(pass_fn, x, self.forward_min_event_ndims, context)
 
     def inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|` from one evaluation; see `forward_and_log_det`."""
         z = tf.convert_to_tensor(z)
         self._inverse_event_shape(self._event_shape_of(z))
         pass_fn = functools.partial(self._inverse_and_log_det, training=is_training())
-        return with_one_batch_axis(pass_fn, z, self.inverse_min_event_ndims, context)
+        with tf.name_scope("inverse"):
+            return with_one_batch_axis(pass_fn, z, self.inverse_min_event_ndims, context)
 
     def _event_shape_of(self, x: tf.Tensor) -> tf.TensorShape:
         event_ndims = self.forward_min_event_ndims

@@ -128,6 +128,9 @@ class DequantizedLogit(Bijector):
         self.alpha = alpha
         super().__init__(event_ndims=0, parameters=parameters, validate_args=validate_args, name=name)
 
+    def describe(self):
+        return f"DequantizedLogit {self.levels} levels, alpha={self.alpha}"
+
     def _support(self, dtype: tf.DType) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest number of `dtype` inside the open support."""
         dtype = dtype.as_numpy_dtype

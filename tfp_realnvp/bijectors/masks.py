@@ -196,7 +196,7 @@ class Alternating(Mask):
 
 @dataclasses.dataclass(frozen=True)
 class Everything(Mask):
-    """Changes every entry and keeps none: what a bijector without a mask acts on."""
+    """Changes every entry and keeps none: the mask of a bijector that has no other."""
 
     event_ndims: ClassVar[int] = 1
 
@@ -217,6 +217,23 @@ class Everything(Mask):
 
     def kept_size(self, size: int) -> int:
         return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Preceding(Everything):
+    """Changes every entry of a vector, each with parameters computed from the entries before it.
+
+    A conditioner reads the whole vector, and must see to the order itself, as `MaskedMLP` does.
+    """
+
+    def __str__(self) -> str:
+        return "preceding entries"
+
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    def kept_size(self, size: int) -> int:
+        return size
 
 
 def _check_parity(parity: int) -> None:

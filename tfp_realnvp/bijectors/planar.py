@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
-from tfp_realnvp.bijectors.bisection import inverse_by_bisection
+from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
 # Of |w|^2.
 _LEAST_SQUARE = 1e-6

@@ -46,6 +46,9 @@ class Split(Bijector):
         self.flow = flow
         super().__init__(event_ndims=3, parameters=parameters, validate_args=validate_args, name=name)
 
+    def describe(self):
+        return "Split: the first half goes on"
+
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         height, width, channels = tf.TensorShape(shape).as_list()
         if (channels or 0) % 2:

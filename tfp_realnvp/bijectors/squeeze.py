@@ -51,6 +51,9 @@ class Squeeze(Bijector):
         self.order = order
         super().__init__(event_ndims=3, parameters=parameters, validate_args=validate_args, name=name)
 
+    def describe(self):
+        return f"Squeeze {self.order}"
+
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         height, width, channels = tf.TensorShape(shape).as_list()
         if (height or 0) % 2 or (width or 0) % 2:

@@ -15,7 +15,7 @@ from tfp_realnvp.conditioners.mlp import uniform_by_inputs
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class MaskedMLP(keras.layers.Layer):
-    """Dense layers of which what is said of entry i depends on the entries before it alone.
+    """A dense network whose output for entry i depends only on entries before i (MADE).
 
         h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
 
@@ -24,15 +24,15 @@ class MaskedMLP(keras.layers.Layer):
     depends on the context. Hidden layers start as those of `MLP`.
 
     Args:
-      outputs_per_entry: how many numbers there are for each entry.
-      hidden: sizes of the hidden layers.
+      outputs_per_entry: how many numbers there are for each entry; the first of all entries come first.
+      hidden_units: sizes of the hidden layers.
       activation: name of a Keras activation, or a callable.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
       zero_output: whether the last layer starts at zero.
       **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last layer, and so the output, stays in the
         variables' dtype.
 
-    Shapes: `[batch, size]` to `[batch, size, outputs_per_entry]`; context `[batch, context_size]`.
+    Shapes: `[batch, size]` to `[batch, outputs_per_entry * size]`; context `[batch, context_size]`.
 
     Raises:
       ValueError: for a context where none or another is expected.
@@ -47,7 +47,7 @@ class MaskedMLP(keras.layers.Layer):
         self,
         *,
         outputs_per_entry: int = 2,
-        hidden: Sequence[int] = (256, 256),
+        hidden_units: Sequence[int] = (256, 256),
         activation: str = "relu",
         context_size: int | None = None,
         zero_output: bool = True,
@@ -55,7 +55,7 @@ class MaskedMLP(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.outputs_per_entry = outputs_per_entry
-        self.hidden = tuple(hidden)
+        self.hidden_units = tuple(hidden_units)
         self.activation = keras.activations.get(activation)
         self.context_size = context_size
         self.zero_output = zero_output
@@ -65,9 +65,9 @@ class MaskedMLP(keras.layers.Layer):
         degrees = [np.arange(1, size + 1)]
         # Of one entry, whose output depends on the context alone, hidden units have degree 0.
         lowest = min(1, size - 1)
-        degrees += [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden]
+        degrees += [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
         masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
-        outputs = np.repeat(degrees[0], self.outputs_per_entry)
+        outputs = np.tile(degrees[0], self.outputs_per_entry)
         masks.append(degrees[-1][:, np.newaxis] < outputs)
         self._masks = [mask.astype(np.float32) for mask in masks]
         self.kernels, self.biases = [], []
@@ -96,16 +96,16 @@ class MaskedMLP(keras.layers.Layer):
             if i == 0 and context is not None:
                 hidden += tf.matmul(tf.cast(context, dtype), tf.cast(self.context_kernel.value, dtype))
             hidden = hidden if is_last else self.activation(hidden)
-        return tf.reshape(hidden, tf.concat([tf.shape(inputs), [self.outputs_per_entry]], 0))
+        return hidden
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
-        return (*input_shape, self.outputs_per_entry)
+        return (*input_shape[:-1], self.outputs_per_entry * input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "outputs_per_entry": self.outputs_per_entry,
-            "hidden": self.hidden,
+            "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
             "context_size": self.context_size,
             "zero_output": self.zero_output,

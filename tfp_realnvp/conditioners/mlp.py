@@ -29,7 +29,7 @@ class MLP(keras.layers.Layer):
 
     Args:
       outputs: size of the last axis of the output.
-      hidden: sizes of the hidden layers.
+      hidden_units: sizes of the hidden layers.
       activation: name of a Keras activation, or a callable.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
       zero_output: whether the last layer starts at zero, so that a coupling starts as the identity.
@@ -46,7 +46,7 @@ class MLP(keras.layers.Layer):
         self,
         *,
         outputs: int,
-        hidden: Sequence[int] = (256, 256),
+        hidden_units: Sequence[int] = (256, 256),
         activation: str = "relu",
         context_size: int | None = None,
         zero_output: bool = True,
@@ -54,13 +54,13 @@ class MLP(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.outputs = outputs
-        self.hidden = tuple(hidden)
+        self.hidden_units = tuple(hidden_units)
         self.activation = keras.activations.get(activation)
         self.context_size = context_size
         self.zero_output = zero_output
         self.denses = [
             keras.layers.Dense(size, self.activation, dtype=self.dtype_policy, name=f"dense_{i}")
-            for i, size in enumerate(self.hidden)
+            for i, size in enumerate(self.hidden_units)
         ]
         self.dense_out = keras.layers.Dense(
             outputs,
@@ -91,7 +91,7 @@ class MLP(keras.layers.Layer):
         return {
             **super().get_config(),
             "outputs": self.outputs,
-            "hidden": self.hidden,
+            "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
             "context_size": self.context_size,
             "zero_output": self.zero_output,

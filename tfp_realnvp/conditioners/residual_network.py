@@ -100,6 +100,10 @@ class ResidualNetwork(keras.layers.Layer):
         self.norm_out = self._norm("norm_out")
         self.conv_out = self._conv(1, "conv_out", filters=outputs, dtype=self.variable_dtype)
 
+    def describe(self) -> str:
+        """The network in a few words, for `summary`."""
+        return f"ResidualNetwork {self.blocks} blocks x {self.width}"
+
     def _conv(self, kernel_size: int, name: str, filters: int | None = None, **kwargs: Any) -> WeightNormConv2D:
         kwargs = {"dtype": self.dtype_policy, **kwargs}
         return WeightNormConv2D(filters or self.width, kernel_size, name=name, **kwargs)

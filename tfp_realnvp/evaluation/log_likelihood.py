@@ -59,7 +59,7 @@ def log_likelihood(
     #### Examples
 
     ```python
-    distribution = nvp.maf(event_shape=(2,), layers=2, hidden=(8,))
+    distribution = nvp.maf(event_shape=(2,), layers=2, hidden_units=(8,))
     print(log_likelihood(distribution, [np.zeros([10, 2], np.float32)]))
     ```
     """

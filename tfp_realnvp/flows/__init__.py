@@ -1,39 +1,45 @@
 """Factories that return a distribution."""
 
 from tfp_realnvp.flows import presets
+from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow
+from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
 from tfp_realnvp.flows.glow import glow
 from tfp_realnvp.flows.maf import iaf, maf
+from tfp_realnvp.flows.multiscale import multiscale
 from tfp_realnvp.flows.naf import naf
 from tfp_realnvp.flows.nice import nice
+from tfp_realnvp.flows.nsf import nsf
 from tfp_realnvp.flows.planar import planar
 from tfp_realnvp.flows.radial import radial
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights
 from tfp_realnvp.flows.scales import scale_of_latents, split_orders
-from tfp_realnvp.flows.spline_coupling import spline_coupling
 from tfp_realnvp.flows.standardized import standardized
 from tfp_realnvp.flows.summary import summary, trainable_parameters
 
 __all__ = [
     "Dequantizer",
     "FlowDistribution",
+    "autoregressive_flow",
+    "coupling_flow",
     "dequantizer",
     "flowpp",
     "glow",
     "iaf",
     "load_release_weights",
     "maf",
+    "multiscale",
     "naf",
     "nice",
+    "nsf",
     "planar",
     "presets",
     "radial",
     "real_nvp",
     "scale_of_latents",
-    "spline_coupling",
     "split_orders",
     "standardized",
     "summary",

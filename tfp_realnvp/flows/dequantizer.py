@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import AffineCoupling, Chain, Checkerboard
+from tfp_realnvp.bijectors import Chain, Checkerboard, Coupling
 from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.event_shapes import event_shape_of
-from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import networks_policy
+from tfp_realnvp.flows.event_shapes import image_of
+from tfp_realnvp.flows.networks import networks_policy, residual
+from tfp_realnvp.transformers import Affine
 
 
 class Dequantizer(FlowDistribution):
@@ -143,21 +143,15 @@ def dequantizer(
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
     ICML 2019. arXiv 1902.00275.
     """
-    shape = event_shape_of(event_shape)
-    if len(shape) != 3:
-        raise ValueError(f"expected an event shape (height, width, channels), got {shape}")
+    shape = image_of(event_shape)
     flow_name = name or "dequantizer"
-    network = Networks(
-        dtype_policy=networks_policy(dtype, dtype_policy),
-        context_size=shape[-1],
-        activation=activation,
-        blocks=blocks,
-        normalization=normalization,
-    )
+    of_network = dict(width=width, blocks=blocks, normalization=normalization, activation=activation)
+    of_network |= dict(context_size=shape[-1], dtype=networks_policy(dtype, dtype_policy))
     layers = [tfp.bijectors.Invert(tfp.bijectors.NormalCDF(), name="probit")]
     for i in range(couplings):
-        mask, per_entry = Checkerboard(parity=i % 2), AffineCoupling.parameters_per_entry
-        conditioner = network(mask, shape[-1], per_entry, width=width, name=f"{flow_name}_{i}_network")
-        conditioner.conv_out.magnitude.assign(tf.zeros_like(conditioner.conv_out.magnitude))
-        layers.append(AffineCoupling(conditioner, mask, dtype=dtype, name=f"{flow_name}_{i}"))
+        mask, affine = Checkerboard(parity=i % 2), Affine()
+        outputs = affine.outputs * mask.changed_size(shape[-1])
+        network = residual(mask, shape[-1], outputs, name=f"{flow_name}_{i}_network", **of_network)
+        network.conv_out.magnitude.assign(tf.zeros_like(network.conv_out.magnitude))
+        layers.append(Coupling(affine, network, mask, dtype=dtype, name=f"{flow_name}_{i}"))
     return Dequantizer(Chain(layers, name=flow_name), shape, levels=levels, dtype=dtype, name=name)

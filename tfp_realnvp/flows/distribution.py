@@ -1,4 +1,4 @@
-"""The distribution a flow makes of a Gaussian."""
+"""The distribution that a flow makes of a base distribution."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TransformedDistribution = tfd.TransformedDistribution.__bases__[0]
 
 
 class FlowDistribution(FollowsKeras, _TransformedDistribution):
-    """The distribution of `x` when `z = flow(x)` is standard normal.
+    """The distribution of `x` when `z = flow(x)` has a base distribution, a standard normal by default.
 
-        log p(x) = log N(flow(x); 0, I) + log|det d flow/dx|
-        sample:  x = flow^{-1}(z),  z ~ N(0, I)
+        log p(x) = log base(flow(x)) + log|det d flow/dx|
+        sample:  x = flow^{-1}(z),  z ~ base
 
     A `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`. It adds to TFP's:
 
@@ -46,6 +46,8 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
     Args:
       flow: a bijector from data to latent.
       event_shape: shape of one event of data; one integer is the size of a vector.
+      base: distribution of the latent, of its shape, without a batch shape, and of this dtype; standard normal by
+        default. What it learns must be `tf.Variable`s, which train with the flow.
       dtype: of events.
       validate_args: whether to refuse events that are not finite.
       name: the distribution's name; by default the flow's. A joint distribution takes a name that was given for that
@@ -72,6 +74,7 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
         flow: Bijector,
         event_shape: Any,
         *,
+        base: tfd.Distribution | None = None,
         dtype: Any = tf.float32,
         validate_args: bool = False,
         name: str | None = None,
@@ -86,7 +89,14 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
             )
         dtype = tf.as_dtype(dtype)
         latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape_of(event_shape, scalars=True)))
-        base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
+        has_default_base = base is None
+        if has_default_base:
+            base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
+        if base.event_shape != latent_shape or base.batch_shape.rank != 0 or base.dtype != dtype:
+            raise ValueError(
+                f"expected a base of event shape {latent_shape}, no batch shape and dtype {dtype.name}, got event "
+                f"shape {base.event_shape}, batch shape {base.batch_shape} and dtype {base.dtype.name}"
+            )
         super().__init__(
             base,
             tfp.bijectors.Invert(flow),
@@ -96,6 +106,8 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
             name=name or flow.name,
         )
         self.flow = flow
+        # Whether latents are standard normal: then they have a temperature, and an image's may have any size.
+        self.has_default_base = has_default_base
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Otherwise copies would be made attribute by attribute, and TFP makes no distribution without arguments.

@@ -47,9 +47,17 @@ def size_of(event_shape: int | Sequence[int], least: int = 2) -> int:
     return shape[0]
 
 
-def image_or_vector(event_shape: int | Sequence[int]) -> tuple[int, ...]:
-    """An event shape that must be that of an image or of a vector, as a tuple."""
+def image_of(event_shape: Sequence[int]) -> tuple[int, int, int]:
+    """An event shape that must be that of an image, as a tuple."""
+    shape = event_shape_of(event_shape)
+    if len(shape) != 3:
+        raise ValueError(f"expected an event shape (height, width, channels), got {shape}")
+    return shape
+
+
+def is_image(event_shape: int | Sequence[int]) -> bool:
+    """Whether an event shape is that of an image and not of a vector; it must be one of them."""
     shape = event_shape_of(event_shape)
     if len(shape) not in (1, 3):
         raise ValueError(f"expected an event shape (height, width, channels) or (size,), got {shape}")
-    return shape
+    return len(shape) == 3

@@ -2,81 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
-import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import (
-    ActNorm,
-    AffineCoupling,
-    Bijector,
-    Chain,
-    ChannelHalves,
-    DequantizedLogit,
-    InvertibleLinear,
-    Split,
-    Squeeze,
-)
+from tfp_realnvp.bijectors import ActNorm, Bijector, ChannelHalves, Coupling, InvertibleLinear
+from tfp_realnvp.flows.compositions import composition_of
+from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
-from tfp_realnvp.flows.event_shapes import image_or_vector, size_of
-from tfp_realnvp.flows.images import scales_of
-from tfp_realnvp.flows.networks import Networks
-from tfp_realnvp.flows.vectors import half, networks_policy
+from tfp_realnvp.flows.event_shapes import is_image
+from tfp_realnvp.flows.multiscale import multiscale
+from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, conditioner_maker, networks_policy
+from tfp_realnvp.transformers import Affine
+
+_affine = functools.partial(Affine, "shift_first")
 
 
-def glow(
+@composition_of(multiscale, sets="layers squeeze_first")
+def _glow_of_images(
     *,
     event_shape: int | Sequence[int],
+    transformer: MakeTransformer = _affine,
+    conditioner: str | MakeConditioner = "residual",
     steps: int = 8,
-    linear_form: str = "lu",
-    # Images.
-    scales: int | None = None,
     width: int = 32,
     blocks: int = 2,
     normalization: str = "batch",
-    levels: int | None = 256,
-    alpha: float = 0.05,
-    # Vectors.
-    hidden: Sequence[int] = (256, 256),
-    # Both.
     activation: str = "relu",
+    linear_form: str = "lu",
+    squeeze: str = "channel_major",
     context_size: int | None = None,
-    backprop: str = "store",
     dtype: str = "float32",
     dtype_policy: str | keras.DTypePolicy | None = None,
-    validate_args: bool = False,
     seed: int = 0,
-    name: str | None = None,
+    **options: Any,
 ) -> FlowDistribution:
+    make_conditioner = conditioner_maker(
+        conditioner,
+        event_ndims=3,
+        width=width,
+        blocks=blocks,
+        normalization=normalization,
+        activation=activation,
+        context_size=context_size,
+        dtype=networks_policy(dtype, dtype_policy),
+    )
+    mask = ChannelHalves("first")
+
+    def layers(scale: int, channels: int, is_last: bool) -> list[Bijector]:
+        own: list[Bijector] = []
+        for i in range(steps):
+            step, of_images = f"scale_{scale}_step_{i}", dict(event_ndims=3, dtype=dtype)
+            scalar_map = transformer()
+            outputs = scalar_map.outputs * mask.changed_size(channels)
+            network = make_conditioner(mask, channels, outputs, name=f"{step}_network")
+            rotation = dict(form=linear_form, seed=seed + scale * steps + i, **of_images)
+            own += [
+                ActNorm(channels, name=f"{step}_act_norm", **of_images),
+                InvertibleLinear(channels, name=f"{step}_linear", **rotation),
+                Coupling(scalar_map, network, mask, dtype=dtype, name=f"{step}_coupling"),
+            ]
+        return own
+
+    return multiscale(
+        event_shape=event_shape, layers=layers, squeeze=squeeze, squeeze_first=True, dtype=dtype, **options
+    )
+
+
+@composition_of(coupling_flow, sets="couplings mix norm rho")
+def _glow_of_vectors(
+    *,
+    event_shape: int | Sequence[int],
+    transformer: MakeTransformer = _affine,
+    steps: int = 8,
+    **options: Any,
+) -> FlowDistribution:
+    return coupling_flow(
+        event_shape=event_shape, transformer=transformer, couplings=steps, mix="linear", norm="act", **options
+    )
+
+
+@composition_of(_glow_of_images, _glow_of_vectors, sets="flow_name")
+def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
     """Glow: steps of an `ActNorm`, an `InvertibleLinear` and an affine coupling of channel halves.
 
     Images `[height, width, channels]`: pixels in [0, levels) go through `DequantizedLogit`; each scale squeezes, takes
     its steps, and lets half of the channels go on to the next. The latent has the image's shape. Vectors `[size]`:
-    steps with alternating masks and an MLP each.
+    such steps, with an MLP each.
 
-    Ours differs from the paper's in three things: the logit of Real NVP comes first, scales are bounded by `tanh`, and
-    couplings read residual networks, as those of `real_nvp`, in place of three wide convolutions.
+    Ours differs from the paper's in three things: the logit of Real NVP comes first, log-scales are bounded by `tanh`,
+    and conditioners are residual networks in place of three wide convolutions.
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      steps: steps at each scale, or on a vector.
-      linear_form: of `InvertibleLinear`: "lu" or "full".
-      scales: number of scales, each with a squeeze; by default, halved until a side is at most 4 or odd.
-      width: channels of the networks.
-      blocks: residual blocks of each network.
-      normalization: inside residual networks: "batch", "layer" or "none".
-      levels: number of levels of a pixel, or None for real-valued images, which get no preprocessing.
-      alpha: of the preprocessing.
-      hidden: hidden sizes of an MLP.
-      activation: of the networks.
-      context_size: size of the context of a conditional flow.
-      backprop: of `Chain`, how much memory training takes.
-      dtype: of the flow and its log-dets.
-      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
-      validate_args: whether to assert at run time that events lie in the support.
-      seed: of the linear maps' first rotations.
-      name: the distribution's name; by default its flow's, which joint distributions do not use.
+      **options: for images those of `multiscale`, but for `layers` and `squeeze_first`; for vectors those of
+        `coupling_flow`, but for `couplings`, `mix`, `norm` and `rho`; and these.
+
+        * transformer: of the couplings, `Affine` by default; see `coupling_flow`.
+        * conditioner: "residual" for images, "mlp" for vectors, or a function of a mask, the number of channels and the
+          size of the output's last axis, which returns a built Keras layer.
+        * steps: steps at each scale, or on a vector.
+        * width: channels of residual networks.
+        * blocks: residual blocks of each.
+        * normalization: inside residual networks: "batch", "layer" or "none".
+        * activation: of the networks.
+        * linear_form: of `InvertibleLinear`: "lu" or "full".
+        * context_size: size of the context of a conditional flow.
+        * dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+        * seed: of the linear maps' first rotations.
 
     Returns:
       A `FlowDistribution`.
@@ -96,57 +131,5 @@ def glow(
 
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
     """
-    event_shape = image_or_vector(event_shape)
-    is_image = len(event_shape) == 3
-    network = Networks(
-        dtype_policy=networks_policy(dtype, dtype_policy),
-        context_size=context_size,
-        activation=activation,
-        hidden=hidden,
-        blocks=blocks,
-        normalization=normalization,
-    )
-
-    def steps_of(channels: int, prefix: str, seed: int) -> list[Bijector]:
-        layers = []
-        for i in range(steps):
-            mask = ChannelHalves("first") if is_image else half(i)
-            step, ndims = f"{prefix}step_{i}", len(event_shape)
-            conditioner = network(
-                mask, channels, AffineCoupling.parameters_per_entry, width=width, name=f"{step}_network"
-            )
-            layers += [
-                ActNorm(channels, event_ndims=ndims, dtype=dtype, name=f"{step}_act_norm"),
-                InvertibleLinear(
-                    channels, event_ndims=ndims, form=linear_form, seed=seed + i, dtype=dtype, name=f"{step}_linear"
-                ),
-                AffineCoupling(conditioner, mask, form="shift_first", dtype=dtype, name=f"{step}_coupling"),
-            ]
-        return layers
-
-    if is_image:
-        scales = scales_of(event_shape, scales, squeezes_last=True)
-        layers = _image_layers(steps_of, event_shape[-1], scales, steps, seed)
-        if levels is not None:
-            layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
-    else:
-        layers = steps_of(size_of(event_shape), "", seed)
-    flow = Chain(layers, backprop=backprop, name=name or "glow")
-    return FlowDistribution(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
-
-
-def _image_layers(
-    steps_of: Callable[[int, str, int], list[Bijector]],
-    channels: int,
-    scales: int,
-    steps: int,
-    seed: int,
-    scale: int = 0,
-) -> list[tfp.bijectors.Bijector]:
-    """The layers of this scale, the coarser scales within them."""
-    squeeze = Squeeze("channel_major")
-    layers = [squeeze, *steps_of(4 * channels, f"scale_{scale}_", seed + scale * steps)]
-    if scale < scales - 1:
-        rest = _image_layers(steps_of, 2 * channels, scales, steps, seed, scale + 1)
-        layers.append(Split(Chain(rest, name=f"scale_{scale + 1}")))
-    return [*layers, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
+    flow = _glow_of_images if is_image(event_shape) else _glow_of_vectors
+    return flow(event_shape=event_shape, flow_name="glow", **options)

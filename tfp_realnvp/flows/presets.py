@@ -11,11 +11,12 @@ of 5e-5 on weight-norm magnitudes and checkerboard gains. Neither says how long 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
+from tfp_realnvp.flows.compositions import options_of
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
@@ -23,21 +24,20 @@ from tfp_realnvp.flows.glow import glow
 from tfp_realnvp.flows.maf import iaf, maf
 from tfp_realnvp.flows.naf import naf
 from tfp_realnvp.flows.nice import nice
+from tfp_realnvp.flows.nsf import nsf
 from tfp_realnvp.flows.planar import planar
 from tfp_realnvp.flows.radial import radial
 from tfp_realnvp.flows.real_nvp import real_nvp
-from tfp_realnvp.flows.spline_coupling import spline_coupling
 
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 DEQUANTIZATIONS = ("uniform", "variational")
 SCHEDULES = ("constant", "cosine", "plateau")
 FLOWS = {
     factory.__name__: factory
-    for factory in (real_nvp, glow, flowpp, spline_coupling, nice, maf, iaf, naf, planar, radial)
+    for factory in (real_nvp, glow, flowpp, nsf, nice, maf, iaf, naf, planar, radial)
 }
-# Settings that do nothing for events of the other kind, though a factory of flows over both takes them.
-FOR_IMAGES = ("scales", "width", "blocks", "rho", "l2", "flip", "sample_every")
-FOR_VECTORS = ("couplings", "hidden")
+# Settings of training that do nothing for vectors.
+FOR_IMAGES = ("l2", "flip", "sample_every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Preset:
       layers: of the factories that have it; None for its default. So are those that follow.
       couplings: number of couplings on vectors.
       steps: steps of Glow at each scale.
-      hidden: hidden sizes of the networks of vectors.
+      hidden_units: sizes of the hidden layers of networks of vectors.
       components: of mixtures.
       bins: of splines.
       dequantization: of integer images: "uniform", or "variational" by a `dequantizer` of this width and these blocks.
@@ -103,7 +103,7 @@ class Preset:
     layers: int | None = None
     couplings: int | None = None
     steps: int | None = None
-    hidden: tuple[int, ...] | None = None
+    hidden_units: tuple[int, ...] | None = None
     components: int | None = None
     bins: int | None = None
     dequantization: str = "uniform"
@@ -111,9 +111,14 @@ class Preset:
     published_nats: float | None = None
     notes: str = ""
 
+    @property
+    def options(self) -> Collection[str]:
+        """The keywords of the factory for events of this kind."""
+        return options_of(FLOWS[self.flow], len(self.event_shape))
+
     def build(self, **kwargs: Any) -> FlowDistribution:
         """The flow, untrained; keywords go to the factory and override. What it does not take is left out."""
-        takes = inspect.signature(FLOWS[self.flow]).parameters
+        takes = self.options
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name in takes}
         given = {name: value for name, value in settings.items() if value is not None}
         if self.classes is not None:
@@ -233,7 +238,7 @@ _maf = Preset(
     event_shape=(6,),
     flow="maf",
     layers=5,
-    hidden=(100, 100),
+    hidden_units=(100, 100),
     batch_size=100,
     learning_rate=1e-4,
     published_nats=0.14,
@@ -244,17 +249,21 @@ _maf = Preset(
 power = dataclasses.replace(_maf, epochs=30)
 gas = dataclasses.replace(_maf, dataset="gas", event_shape=(8,), epochs=60, published_nats=9.07)
 hepmass = dataclasses.replace(
-    _maf, dataset="hepmass", event_shape=(21,), hidden=(512, 512), published_nats=-17.70
+    _maf, dataset="hepmass", event_shape=(21,), hidden_units=(512, 512), published_nats=-17.70
 )
 miniboone = dataclasses.replace(
-    _maf, dataset="miniboone", event_shape=(43,), hidden=(512, 512), epochs=200, published_nats=-11.75
+    _maf, dataset="miniboone", event_shape=(43,), hidden_units=(512, 512), epochs=200, published_nats=-11.75
 )
 bsds300 = dataclasses.replace(
-    _maf, dataset="bsds300", event_shape=(63,), hidden=(512, 512), epochs=50, published_nats=155.69
+    _maf, dataset="bsds300", event_shape=(63,), hidden_units=(512, 512), epochs=50, published_nats=155.69
 )
 
 NAMES = tuple(name for name, value in list(globals().items()) if isinstance(value, Preset) and not name.startswith("_"))
 IMAGE_NAMES = tuple(name for name in NAMES if len(globals()[name].event_shape) == 3)
+
+
+# Names of settings in the config.json of older runs.
+_RENAMED = {"hidden": "hidden_units"}
 
 
 def of_settings(model: dict[str, Any]) -> Preset:
@@ -263,9 +272,12 @@ def of_settings(model: dict[str, Any]) -> Preset:
     Raises:
       ValueError: for a setting that is missing or that no preset could have.
     """
+    model = {_RENAMED.get(name, name): value for name, value in model.items()}
     settings = {field.name: model[field.name] for field in dataclasses.fields(Preset) if field.name in model}
-    tuples = {name: tuple(settings[name]) for name in ("event_shape", "hidden") if isinstance(settings.get(name), list)}
-    settings |= tuples
+    if settings.get("flow") == "spline_coupling":
+        settings["flow"] = "nsf"
+    lists = [name for name in ("event_shape", "hidden_units") if isinstance(settings.get(name), list)]
+    settings |= {name: tuple(settings[name]) for name in lists}
     if missing := [name for name in ("dataset", "event_shape") if name not in settings]:
         raise ValueError(f"expected a setting {missing[0]!r}, got none")
     hints = typing.get_type_hints(Preset)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Bijector, Chain, Checkerboard, Split
+from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Checkerboard, Coupling, Split
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
 
@@ -47,11 +47,11 @@ def _named_variables(flow: Bijector, scale: int = 0) -> Iterator[tuple[str, kera
     for layer in flow.bijectors:
         if isinstance(layer, Split) and isinstance(layer.flow, Chain):
             yield from _named_variables(layer.flow, scale + 1)
-        elif isinstance(layer, AffineCoupling):
+        elif isinstance(layer, Coupling):
             is_checkerboard = isinstance(layer.mask, Checkerboard)
             prefix = f"scale_{scale}/coupling_{checkerboards if is_checkerboard else 4 + channels}"
             checkerboards, channels = checkerboards + is_checkerboard, channels + (not is_checkerboard)
-            yield f"{prefix}/{'rescaling_scale' if is_checkerboard else 'scale'}", layer.gain
+            yield f"{prefix}/{'rescaling_scale' if is_checkerboard else 'scale'}", layer.transformer.gain
             yield from _network_variables(prefix, layer.conditioner)
         elif isinstance(layer, BatchNorm):
             yield f"{prefix}/bn_out/mean", layer.moving_mean

@@ -36,6 +36,7 @@ def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Seq
     return FlowDistribution(
         Chain(layers, backprop=flow.backprop, name=flow.name),
         distribution.event_shape,
+        base=distribution.parameters["base"],
         dtype=dtype,
         validate_args=distribution.validate_args,
         name=distribution.parameters["name"],

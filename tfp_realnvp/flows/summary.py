@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 
-import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Coupling, DequantizedLogit, Split, Squeeze
-from tfp_realnvp.conditioners import ResidualNetwork
+from tfp_realnvp.bijectors import Bijector, Chain, Split
 from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
-_NAME_WIDTH, _SHAPE_WIDTH = 72, 12
+_NAME_WIDTH, _SHAPE_WIDTH = 76, 12
 
 
 def trainable_parameters(distribution: FlowDistribution) -> int:
@@ -65,19 +63,8 @@ def _rows(bijector: tfp.bijectors.Bijector, shape: tf.TensorShape, indent: int) 
 
 def describe(bijector: tfp.bijectors.Bijector) -> str:
     """One bijector in a few words."""
-    if isinstance(bijector, Coupling):
-        network = bijector.conditioner
-        kind = network.__class__.__name__ if isinstance(network, keras.layers.Layer) else "callable"
-        size = f" {network.blocks} blocks x {network.width}" if isinstance(network, ResidualNetwork) else ""
-        return f"{type(bijector).__name__} {bijector.mask}, {kind}{size}"
-    if isinstance(bijector, BatchNorm):
-        return f"BatchNorm{'' if bijector.rho is None else f' rho={bijector.rho}'}"
-    if isinstance(bijector, DequantizedLogit):
-        return f"DequantizedLogit {bijector.levels} levels, alpha={bijector.alpha}"
-    if isinstance(bijector, Squeeze):
-        return f"Squeeze {bijector.order}"
-    if isinstance(bijector, Split):
-        return "Split: the first half goes on"
+    if isinstance(bijector, Bijector):
+        return bijector.describe()
     if isinstance(getattr(bijector, "bijector", None), Bijector):
         return f"Inverse of {describe(bijector.bijector)}"
     return bijector.name

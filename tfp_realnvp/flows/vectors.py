@@ -2,31 +2,9 @@
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Halves
-
-
-def networks_policy(
-    dtype: str, dtype_policy: str | keras.DTypePolicy | None
-) -> str | keras.DTypePolicy:
-    """The dtype policy of the networks of a flow: what was asked for, or what goes with the flow's dtype.
-
-    Raises:
-      ValueError: for weights in half precision, which small steps of training would leave as they are.
-    """
-    if dtype_policy is None:
-        dtype = tf.as_dtype(dtype).name
-        dtype_policy = keras.config.dtype_policy() if dtype == "float32" else dtype
-    policy = keras.dtype_policies.get(dtype_policy)
-    if policy.variable_dtype in ("float16", "bfloat16"):
-        raise ValueError(
-            f"expected networks with weights in float32 or float64, got the dtype policy {policy.name}: "
-            f"mixed_{policy.variable_dtype} computes in half precision and keeps weights in float32"
-        )
-    return dtype_policy
 
 
 def reverse(size: int) -> tfp.bijectors.Bijector:

@@ -182,6 +182,8 @@ def _written(
     for variable in distribution.variables:
         if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
             raise ValueError(f"expected finite weights, got {variable.name} with a number that is not finite")
+        if variable.name.startswith("_"):  # As Keras names a layer of a class that does; TensorFlow saves none.
+            raise ValueError(f"expected a name that begins with a letter, got {variable.name}: name that Keras layer")
     if settings.max_pixels is not None and shape.rank != 3:
         raise ValueError(f"expected images for max_pixels, got vectors of shape {shape}")
     levels = levels_of(distribution)
@@ -203,6 +205,7 @@ def _written(
         # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
         # a folded one is there, and none twice.
         functions = [served.forward, served.inverse, *served.signatures.values()]
+        functions += [getattr(served, name) for name in ("base_log_prob", "base_sample") if hasattr(served, name)]
         read = [variable for function in functions for variable in _variables(function.get_concrete_function().graph)]
         served.weights = list({id(variable): variable for variable in read}.values())
         if levels is not None:

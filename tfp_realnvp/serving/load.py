@@ -12,6 +12,7 @@ from tfp_realnvp import paths
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving.description import DESCRIPTION, EXTRA, ExportError, describe
 from tfp_realnvp.serving.export import named_versions
+from tfp_realnvp.serving.saved_base import SavedBase
 from tfp_realnvp.serving.saved_flow import SavedFlow
 
 
@@ -50,9 +51,9 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
         rounds_samples=description["levels"] is not None,
         split_orders=description.get("split_orders"),
     )
-    return FlowDistribution(
-        flow, description["event_shape"], dtype=description["dtype"], validate_args=validate_args
-    )
+    shape, dtype = description["event_shape"], description["dtype"]
+    base = SavedBase(module, shape, dtype=dtype) if hasattr(module, "base_log_prob") else None
+    return FlowDistribution(flow, shape, base=base, dtype=dtype, validate_args=validate_args)
 
 
 def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:

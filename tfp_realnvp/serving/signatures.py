@@ -20,6 +20,7 @@ class Served(tf.Module):
     Attributes:
       forward: data `[n, *event_shape]` (and context) to latents and `log|det|`, without a check.
       inverse: latents (and context) to data and `log|det|`, for images of any height and width that the flow takes.
+      base_log_prob, base_sample: of a flow with a base of its own, the log-density of latents, and draws.
       signatures: by name, what a server offers: these two with checks, in float32.
     """
 
@@ -44,6 +45,14 @@ class Served(tf.Module):
         latents = tf.TensorSpec([None, *self._latent_shape], dtype, name="z")
         self.forward = _function(self._forward, [data, *contexts])
         self.inverse = _function(self._inverse, [latents, *contexts])
+        if not distribution.has_default_base:
+            # The latent of a flow with a base of its own has one size: the base's.
+            z = tf.TensorSpec([None, *distribution.distribution.event_shape], dtype, name="z")
+            count, seed = tf.TensorSpec([], tf.int32, name="count"), tf.TensorSpec([2], tf.int32, name="seed")
+            self.base_log_prob = _function(distribution.distribution.log_prob, [z])
+            self.base_sample = _function(
+                lambda count, seed: distribution.distribution.sample(count, seed), [count, seed]
+            )
         self.signatures = self._no_dependency(self._named_signatures())
 
     def _forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -184,6 +193,8 @@ class Served(tf.Module):
         temperature = tf.ensure_shape(temperature, [])
         is_temperature = tf.math.is_finite(temperature) & (temperature >= 0)
         checks += [_assert(is_temperature, "expected a temperature of 0 or more, got", temperature)]
+        if not self._distribution.has_default_base:
+            checks += [_assert(temperature == 1, "expected a temperature of 1 for a base of its own, got", temperature)]
         with tf.control_dependencies(checks):
             count = tf.identity(count)
         z = self._distribution.distribution.sample(count, seed=tf.ensure_shape(seed, [2]))

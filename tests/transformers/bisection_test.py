@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
-from tfp_realnvp.bijectors.bisection import inverse_by_bisection
-from tfp_realnvp.bijectors.logistic_mixture import components_of, inverse_mixture_logit, mixture_logit
+from tfp_realnvp.transformers.bisection import inverse_by_bisection
+from tfp_realnvp.transformers.logistic_mixture import components_of, inverse_mixture_logit, mixture_logit
 
 
 class BisectionTest(parameterized.TestCase):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.bisection import inverse_by_bisection
+from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
 # log s lies between minus this and this: neither a scale nor its inverse overflows, whatever a network says.
 _MOST_LOG_SCALE = 5.0

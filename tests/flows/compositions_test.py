@@ -1,0 +1,141 @@
+"""Every transformer in couplings and autoregressive layers, by our conditioner and a user's, over two bases."""
+
+import itertools
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tests import registry
+
+nvt = nvp.transformers
+tfd = tfp.distributions
+
+_SIZE = 3
+_TRANSFORMERS = {
+    "affine": nvt.Affine,
+    "shift": nvt.Shift,
+    "spline": lambda: nvt.RationalQuadraticSpline(bins=3),
+    "sigmoidal": lambda: nvt.Sigmoidal(2),
+    "compose": lambda: nvt.Compose(nvt.Sigmoidal(2), nvt.Affine()),
+}
+
+
+class Attention(keras.layers.Layer):
+    """Entries that attend to one another, or to those before them."""
+
+    def __init__(self, size: int, outputs: int, is_causal: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.size, self.is_causal = size, is_causal
+        self.embed = keras.layers.Dense(4, activation="tanh", dtype=self.dtype_policy)
+        self.attend = keras.layers.MultiHeadAttention(1, 4, dtype=self.dtype_policy)
+        # With causal attention, the same numbers for each entry; otherwise all from all.
+        self.out = keras.layers.Dense(outputs // size if is_causal else outputs, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        self.embed.build((None, self.size, 1 + self.size))
+        self.attend.build((None, self.size, 4), (None, self.size, 4))
+        self.out.build((None, self.size, 4) if self.is_causal else (None, 4 * self.size))
+
+    def call(self, inputs):
+        # What stands before the first entry is 0.
+        entries = tf.pad(inputs[:, :-1], [[0, 0], [1, 0]]) if self.is_causal else inputs
+        positions = tf.tile(tf.eye(self.size, dtype=inputs.dtype)[tf.newaxis], [tf.shape(inputs)[0], 1, 1])
+        hidden = self.embed(tf.concat([entries[..., tf.newaxis], positions], -1))
+        hidden += self.attend(hidden, hidden, use_causal_mask=self.is_causal)
+        if not self.is_causal:
+            return self.out(tf.reshape(hidden, [-1, 4 * self.size]))
+        # The first number of all entries, then the second, and so on.
+        per_entry = tf.linalg.matrix_transpose(self.out(hidden))
+        return tf.reshape(per_entry, [-1, per_entry.shape[1] * self.size])
+
+
+def _attention(dtype):
+    def make(mask, channels, outputs):
+        is_causal = isinstance(mask, nvp.bijectors.Preceding)
+        layer = Attention(mask.kept_size(channels), outputs, is_causal, dtype=dtype)
+        layer.build((None, mask.kept_size(channels)))
+        return layer
+
+    return make
+
+
+def _mixture(dtype):
+    locs = tf.Variable(np.array([[-1.0] * _SIZE, [1.0] * _SIZE], dtype), name="locs")
+    logits = tf.Variable(np.zeros(2, dtype), name="logits")
+    components = tfd.MultivariateNormalDiag(locs, tf.ones([2, _SIZE], dtype))
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+
+def _flow(factory, transformer, conditioner, base, dtype="float32"):
+    keras.utils.set_random_seed(0)
+    count = {"couplings": 2} if factory is nvp.coupling_flow else {"layers": 1}
+    return factory(
+        event_shape=(_SIZE,),
+        transformer=_TRANSFORMERS[transformer],
+        conditioner="mlp" if conditioner == "mlp" else _attention(dtype),
+        base=None if base == "normal" else _mixture(dtype),
+        hidden_units=(4,),
+        dtype=dtype,
+        **count,
+    )
+
+
+_FACTORIES = {"coupling": nvp.coupling_flow, "autoregressive": nvp.autoregressive_flow}
+_ALL = [
+    ("_".join(names), _FACTORIES[names[0]], *names[1:])
+    for names in itertools.product(_FACTORIES, _TRANSFORMERS, ("mlp", "attention"), ("normal", "mixture"))
+]
+
+
+# Saving one of each transformer and structure takes half a minute; all conditioners and bases are among them.
+_SAVED = [_ALL[4 * i + i % 4] for i in range(len(_ALL) // 4)]
+
+
+class CompositionsTest(parameterized.TestCase):
+    @parameterized.named_parameters(*_ALL)
+    def test_log_prob_is_that_of_the_base_and_the_jacobian(self, *setting):
+        distribution = registry.randomize(_flow(*setting, dtype="float64"))
+        x = tf.random.stateless_normal([4, _SIZE], (1, 0), dtype=tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            z = distribution.flow.forward(x)
+        log_det = tf.linalg.slogdet(tape.batch_jacobian(z, x))[1]
+        expected = distribution.distribution.log_prob(z) + log_det
+        np.testing.assert_allclose(distribution.log_prob(x), expected, rtol=1e-8)
+        np.testing.assert_allclose(distribution.flow.inverse(tf.identity(z)), x, atol=1e-8)
+        self.assertEqual(distribution.sample(2, seed=1).shape, [2, _SIZE])
+
+    @parameterized.named_parameters(*_ALL)
+    def test_trains(self, *setting):
+        distribution = _flow(*setting)
+        events = tf.random.stateless_normal([64, _SIZE], (1, 0)) * [0.5, 1.0, 0.5] + [2.0, 0.0, -1.0]
+        before = tf.reduce_mean(distribution.log_prob(events))
+        model = nvp.FlowModel(distribution)
+        model.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
+        model.fit(events, batch_size=32, epochs=3, verbose=0)
+        self.assertGreater(tf.reduce_mean(distribution.log_prob(events)), before)
+
+    @parameterized.named_parameters(*_SAVED)
+    def test_comes_back_from_a_saved_model(self, *setting):
+        distribution = registry.randomize(_flow(*setting))
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        loaded = nvp.load(nvp.publish(distribution, folder))
+        events = tf.random.stateless_normal([8, _SIZE], (1, 0))
+        np.testing.assert_allclose(loaded.log_prob(events), distribution.log_prob(events), rtol=1e-4, atol=1e-4)
+        self.assertEqual(loaded.sample(3, seed=1).shape, [3, _SIZE])
+
+    def test_a_name_that_tensorflow_cannot_save_is_refused(self):
+        layer = keras.layers.Dense(2, name="_hidden")
+        layer.build((None, 1))
+        coupling = nvp.bijectors.Coupling(nvt.Affine(), layer, nvp.bijectors.Halves("first"))
+        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(ValueError, "got _hidden/kernel"):
+            nvp.save(nvp.FlowDistribution(coupling, [2]), f"{folder}/1")
+
+
+if __name__ == "__main__":
+    absltest.main()

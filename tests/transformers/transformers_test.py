@@ -1,0 +1,130 @@
+"""Each transformer with parameters whose results are known."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+from tfp_realnvp import transformers
+from tfp_realnvp.transformers.logistic_mixture import components_of, mixture_logit
+
+
+def _of(transformer, raw, x):
+    """A transformer, its dtype float32, and what it makes of each of some numbers with the same parameters."""
+    transformer.build("float32", "a")
+    raw = tf.tile(tf.constant(raw, tf.float32)[tf.newaxis, :, tf.newaxis], [1, 1, len(x)])
+    x = tf.constant([x], tf.float32)
+    z, log_slope = transformer.forward(x, raw)
+    back, inverse_log_slope = transformer.inverse(z, raw)
+    return z[0].numpy(), log_slope[0].numpy(), back[0].numpy(), inverse_log_slope[0].numpy()
+
+
+class AffineTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("scale_first", 3.0 * np.exp(0.5 * np.tanh(0.7)) + 2.0),
+        ("shift_first", (3.0 + 2.0) * np.exp(0.5 * np.tanh(0.7))),
+    )
+    def test_forms(self, form, expected):
+        results = _of(transformers.Affine(form, initial_gain=0.5), [2.0, 0.7], [3.0])
+        log_slope = 0.5 * np.tanh(0.7)
+        np.testing.assert_allclose(results, [[expected], [log_slope], [3.0], [-log_slope]], rtol=1e-6)
+
+    @parameterized.parameters(-1e30, 1e30)
+    def test_the_log_scale_is_bounded_by_the_gain(self, raw_log_scale):
+        z, log_slope, *_ = _of(transformers.Affine(initial_gain=2.0), [0.0, raw_log_scale], [1.0])
+        np.testing.assert_allclose(log_slope, [2 * np.sign(raw_log_scale)])
+        np.testing.assert_allclose(z, [np.exp(2 * np.sign(raw_log_scale))], rtol=1e-6)
+
+    def test_a_gain_of_zero_is_a_mere_shift(self):
+        z, log_slope, *_ = _of(transformers.Affine(initial_gain=0.0), [2.0, 5.0], [1.0])
+        np.testing.assert_array_equal(z, [3.0])
+        np.testing.assert_array_equal(log_slope, [0.0])
+
+    def test_unknown_form_is_refused(self):
+        with self.assertRaisesRegex(ValueError, 'expected form to be "scale_first" or "shift_first"'):
+            transformers.Affine("scale")
+
+
+class ShiftTest(absltest.TestCase):
+    def test_shifts(self):
+        np.testing.assert_array_equal(_of(transformers.Shift(), [2.0], [1.0, 5.0]), [[3, 7], [0, 0], [1, 5], [0, 0]])
+
+
+class RationalQuadraticSplineTest(parameterized.TestCase):
+    def test_zeros_are_the_identity(self):
+        x = np.linspace(-3, 3, 50)
+        z, log_slope, *_ = _of(transformers.RationalQuadraticSpline(bins=4, bound=2.0), [0.0] * 11, x)
+        np.testing.assert_allclose(z, x, atol=1e-6)
+        np.testing.assert_allclose(log_slope, 0, atol=1e-5)
+
+    def test_beyond_the_bound_nothing_moves(self):
+        raw, x = np.random.default_rng(0).normal(size=11), [2.5, -7.0, 2.0, 1.0]
+        z, log_slope, *_ = _of(transformers.RationalQuadraticSpline(bins=4, bound=2.0), raw, x)
+        np.testing.assert_array_equal(z[:2], x[:2])
+        np.testing.assert_array_equal(log_slope[:2], 0)
+        np.testing.assert_allclose(z[2], x[2], atol=1e-5)
+        self.assertGreater(np.abs(z[3] - x[3]), 0.01)
+
+    def test_increases_everywhere(self):
+        raw, x = 2 * np.random.default_rng(1).normal(size=23), np.linspace(-4, 4, 100_000)
+        z, log_slope, *_ = _of(transformers.RationalQuadraticSpline(), raw, x)
+        self.assertGreaterEqual(np.min(np.diff(z)), 0)
+        # The integral of the slope is the whole way.
+        self.assertAlmostEqual(float(np.mean(np.exp(log_slope)) * 8), 8, delta=0.05)
+
+    def test_the_inverse_of_steep_splines_is_that_of_float64(self):
+        random, spline = np.random.default_rng(0), transformers.RationalQuadraticSpline()
+        raw, z = 10 * random.normal(size=[20_000, 23, 1]), random.uniform(-3, 3, [20_000, 1])
+        single = tf.constant(raw, tf.float32), tf.constant(z, tf.float32)
+        x, log_slope = spline.inverse(single[1], single[0])
+        exact, exact_log_slope = spline.inverse(tf.constant(z), tf.constant(raw))
+        np.testing.assert_allclose(x, exact, atol=0.01)
+        np.testing.assert_allclose(log_slope, exact_log_slope, atol=0.02)
+        # In flat stretches, where many x have the same z.
+        flat = spline.inverse(spline.forward(single[1], single[0])[0], single[0])[0]
+        self.assertTrue(np.isfinite(flat).all())
+
+    @parameterized.parameters((dict(bins=1), "expected 2 to 500 bins, got 1"), (dict(bound=0), "positive bound, got 0"))
+    def test_unknown_settings_are_refused(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            transformers.RationalQuadraticSpline(**settings)
+
+
+class SigmoidalTest(parameterized.TestCase):
+    def test_one_component_is_affine(self):
+        # One component: (x - m) / s, of raw logit, mean and log-scale; a single one starts at 0.
+        z, log_slope, *_ = _of(transformers.Sigmoidal(1), [0.3, 2.0, 0.5], [3.0])
+        log_scale = 5 * np.tanh(0.5 / 5)
+        np.testing.assert_allclose(z, [(3.0 - 2.0) * np.exp(-log_scale)], rtol=1e-5)
+        np.testing.assert_allclose(log_slope, [-log_scale], rtol=1e-5)
+
+    def test_slopes_far_out_are_those_of_float64(self):
+        random = np.random.default_rng(0)
+        raw = random.normal(size=[200, 24]).astype(np.float32)
+        x = (random.normal(size=200) * 10 ** random.uniform(0, 9, 200)).astype(np.float32)
+        y, log_slope = mixture_logit(tf.constant(x), components_of(tf.constant(raw)))
+        wide = mixture_logit(tf.constant(x, tf.float64), components_of(tf.constant(raw, tf.float64)))
+        np.testing.assert_allclose(y, wide[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(log_slope, wide[1], rtol=1e-5, atol=1e-5)
+
+    @parameterized.parameters((0, 1), (1, 0))
+    def test_nothing_to_compute_with_is_refused(self, components, depth):
+        with self.assertRaisesRegex(ValueError, f"got {components} and {depth}"):
+            transformers.Sigmoidal(components, depth=depth)
+
+
+class ComposeTest(absltest.TestCase):
+    def test_applies_from_first_to_last(self):
+        both = transformers.Compose(transformers.Shift(), transformers.Affine())
+        self.assertEqual(both.outputs, 3)
+        z, log_slope, back, _ = _of(both, [1.0, 10.0, 0.2], [2.0])
+        np.testing.assert_allclose(z, [(2 + 1) * np.exp(np.tanh(0.2)) + 10], rtol=1e-6)
+        np.testing.assert_allclose(log_slope, [np.tanh(0.2)], rtol=1e-6)
+        np.testing.assert_allclose(back, [2.0], rtol=1e-5)
+        self.assertLen(both.variables, 1)
+
+    def test_by_default_it_is_flowpps(self):
+        self.assertEqual(str(transformers.Compose()), "8 sigmoids, then affine")
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,33 @@
+"""The additive transformer of NICE."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfp_realnvp.transformers.transformer import Transformer
+
+
+class Shift(Transformer):
+    """Shifts, with `t` from the conditioner.
+
+        forward:  z = x + t
+        inverse:  x = z - t
+        log dz/dx = 0
+
+    It keeps volumes: a flow of these alone needs a layer that scales, such as `ActNorm`.
+
+    #### References
+
+    Dinh, Krueger, Bengio. NICE: non-linear independent components estimation. ICLR workshop 2015. arXiv 1410.8516.
+    """
+
+    outputs = 1
+
+    def forward(self, x, raw):
+        return x + raw[..., 0, :], tf.zeros_like(x)
+
+    def inverse(self, z, raw):
+        return z - raw[..., 0, :], tf.zeros_like(z)
+
+    def __str__(self):
+        return "shift"

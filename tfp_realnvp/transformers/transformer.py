@@ -1,0 +1,74 @@
+"""The base class of transformers."""
+
+from __future__ import annotations
+
+import abc
+
+import keras
+import tensorflow as tf
+
+
+class Transformer(abc.ABC):
+    """An increasing map of one number, `z = f(x; raw)`, with parameters from a conditioner.
+
+        forward(x, raw) -> f(x), log f'(x)
+        inverse(z, raw) -> f^{-1}(z), log of its derivative at z
+
+    A `Coupling` or an `Autoregressive` layer applies it to every entry that it changes. What the conditioner returns
+    arrives as `raw`, any real numbers `[batch, ..., outputs, entries]`: row k holds the k-th number of all entries. A
+    subclass constrains them, sets `outputs`, and writes the two methods.
+
+    Attributes:
+      outputs: how many numbers it takes for each entry.
+      variables: the Keras variables that it learns itself, made by `build`.
+
+    #### Examples
+
+    ```python
+    class Scale(nvp.transformers.Transformer):
+        outputs = 1
+
+        def forward(self, x, raw):
+            log_scale = tf.tanh(raw[..., 0, :])
+            return x * tf.exp(log_scale), log_scale
+
+        def inverse(self, z, raw):
+            log_scale = tf.tanh(raw[..., 0, :])
+            return z * tf.exp(-log_scale), -log_scale
+
+    flow = nvp.coupling_flow(event_shape=(4,), transformer=Scale)
+    ```
+
+    #### References
+
+    Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan. Normalizing flows for probabilistic modeling and
+    inference. JMLR 2021. arXiv 1912.02762. Section 3.1.
+    """
+
+    outputs: int
+    variables: tuple[keras.Variable, ...] = ()
+
+    def build(self, dtype: str, name: str) -> None:  # noqa: B027, most learn nothing themselves.
+        """Makes the variables, if there are any; the layer that owns the transformer calls it.
+
+        Args:
+          dtype: of the flow.
+          name: of the layer.
+        """
+
+    @abc.abstractmethod
+    def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `f(x)` and `log f'(x)` of each entry.
+
+        Args:
+          x: `[batch, ..., entries]`.
+          raw: `[batch, ..., outputs, entries]`.
+        """
+
+    @abc.abstractmethod
+    def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `f^{-1}(z)` and the log of its derivative at each entry; see `forward`."""
+
+    def __str__(self) -> str:
+        """The transformer and its settings in a few words."""
+        return type(self).__name__
