@@ -28,7 +28,7 @@ _WRAPS = {
 def _two_replicas():
     """Asserts that the modes are one another's on two devices; in a process of its own, which makes them."""
     processes.set_cpus(2)
-    # A chain of one coupling and one norm, both of which "remat" would store.
+    # A chain of one coupling and one norm; "remat" would store both.
     nvb.Chain._first_stored = lambda chain: len(chain.bijectors)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     expected, *results = (_of_two_replicas(strategy, backprop) for backprop in nvb.backprop.MODES)

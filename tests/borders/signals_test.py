@@ -1,4 +1,4 @@
-"""What SIGINT, SIGTERM and SIGHUP do to a program, wherever they reach it."""
+"""What SIGINT, SIGTERM and SIGHUP do to a program, at any moment."""
 
 import functools
 import os

@@ -20,7 +20,7 @@ _JITTER = 1e-9
 
 
 class NoBaselineError(ValueError):
-    """Data of which there is no such baseline; the message says why."""
+    """The data have no such baseline; the message says why."""
 
 
 def histogram_bits_per_dim(

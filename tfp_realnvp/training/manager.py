@@ -1,4 +1,4 @@
-"""Keeps the newest checkpoints of a folder, whatever its name."""
+"""Keeps the newest checkpoints of a folder of any name."""
 
 from __future__ import annotations
 

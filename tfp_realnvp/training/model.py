@@ -41,7 +41,7 @@ class FlowModel(DensityModel):
     are.
 
     A batch is one of events, or a pair `(events, context)` for a conditional flow: with `labels`, the context is an
-    integer for each event, of which the flow sees a one-hot vector; without, vectors of its `context_size`. With
+    integer for each event, and the flow sees its one-hot vector; without, vectors of its `context_size`. With
     sample weights it is `(events, context, weights)`, where the context may be None. As in Keras, the weighted sum is
     divided by the number of events and not by the sum of the weights: weights of mean 1 keep the unit.
 
