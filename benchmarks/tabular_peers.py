@@ -35,12 +35,12 @@ _ROWS_AT_ONCE = 5_000
 class Network(nn.Sequential):
     """An MLP that is called as nflows and normflows call theirs, with a context that is None here."""
 
-    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int]):
-        sizes = [inputs, *hidden]
+    def __init__(self, inputs: int, outputs: int, hidden_units: Sequence[int]):
+        sizes = [inputs, *hidden_units]
         layers = [layer for pair in zip(sizes, sizes[1:]) for layer in (nn.Linear(*pair), nn.ReLU())]
         super().__init__(*layers, _zeros(nn.Linear(sizes[-1], outputs)))
         # Both libraries look for it, and divide the raw widths and heights of a spline by its root.
-        self.hidden_features = hidden[-1]
+        self.hidden_features = hidden_units[-1]
 
     def forward(self, x: Tensor, context: None = None) -> Tensor:
         return super().forward(x)
@@ -58,9 +58,9 @@ class Nflows(nn.Module):
     The scale of its affine coupling is at most 1.001, so that data could only be spread out: it is turned around.
     """
 
-    def __init__(self, flow: str, size: int, layers: int, hidden: Sequence[int], bins: int, bound: float):
+    def __init__(self, flow: str, size: int, layers: int, hidden_units: Sequence[int], bins: int, bound: float):
         super().__init__()
-        network = functools.partial(Network, hidden_units=hidden)
+        network = functools.partial(Network, hidden_units=hidden_units)
         transforms = []
         for i in range(layers):
             changed = (torch.arange(size) % 2 != i % 2).int()
@@ -73,7 +73,7 @@ class Nflows(nn.Module):
             else:
                 if i:
                     transforms.append(nflows.transforms.ReversePermutation(size))
-                layer = nflows.transforms.MaskedAffineAutoregressiveTransform(size, **_made(hidden))
+                layer = nflows.transforms.MaskedAffineAutoregressiveTransform(size, **_made(hidden_units))
                 _zeros(layer.autoregressive_net.final_layer)
                 transforms.append(layer)
         base = nflows.distributions.StandardNormal([size])
@@ -99,13 +99,13 @@ class Normflows(nn.Module):
         flow: str,
         size: int,
         layers: int,
-        hidden: Sequence[int],
+        hidden_units: Sequence[int],
         bins: int,
         bound: float,
         fast_density: bool = True,
     ):
         super().__init__()
-        network = functools.partial(Network, hidden_units=hidden)
+        network = functools.partial(Network, hidden_units=hidden_units)
         first = size - size // 2
         # In the order data meets them.
         flows = [_permutation([*range(0, size, 2), *range(1, size, 2)])] if flow == "real_nvp" else []
@@ -113,7 +113,7 @@ class Normflows(nn.Module):
             if flow == "real_nvp":
                 if i:
                     flows.append(normflows.flows.Permute(size, mode="swap"))
-                sizes = [first, *hidden, 2 * (size - first)]
+                sizes = [first, *hidden_units, 2 * (size - first)]
                 flows.append(normflows.flows.AffineCouplingBlock(normflows.nets.MLP(sizes, init_zeros=True)))
             elif flow == "nsf":
                 changed = (torch.arange(size) % 2 != i % 2).int()
@@ -123,7 +123,7 @@ class Normflows(nn.Module):
             else:
                 if i:
                     flows.append(_permutation(range(size)[::-1]))
-                layer = normflows.flows.MaskedAffineAutoregressive(size, **_made(hidden))
+                layer = normflows.flows.MaskedAffineAutoregressive(size, **_made(hidden_units))
                 _zeros(layer.autoregressive_net.final_layer)
                 flows.append(normflows.flows.Reverse(layer) if fast_density else layer)
         base = normflows.distributions.DiagGaussian(size, trainable=False)
@@ -144,18 +144,18 @@ def _permutation(order: Sequence[int]) -> normflows.flows.Permute:
     return layer
 
 
-def _made(hidden: Sequence[int]) -> dict[str, Any]:
-    if len(set(hidden)) != 1:
-        raise ValueError(f"expected hidden layers of one size, as nflows and normflows have, got {hidden}")
-    return dict(hidden_features=hidden[0], num_blocks=len(hidden) - 1, use_residual_blocks=False)
+def _made(hidden_units: Sequence[int]) -> dict[str, Any]:
+    if len(set(hidden_units)) != 1:
+        raise ValueError(f"expected hidden layers of one size, as nflows and normflows have, got {hidden_units}")
+    return dict(hidden_features=hidden_units[0], num_blocks=len(hidden_units) - 1, use_residual_blocks=False)
 
 
 class Zuko(nn.Module):
     """A flow of zuko."""
 
-    def __init__(self, flow: str, size: int, layers: int, hidden: Sequence[int], bins: int, bound: float):
+    def __init__(self, flow: str, size: int, layers: int, hidden_units: Sequence[int], bins: int, bound: float):
         super().__init__()
-        shared = dict(transforms=layers, hidden_features=hidden)
+        shared = dict(transforms=layers, hidden_features=hidden_units)
         if flow == "real_nvp":
             self.flow = zuko.flows.RealNVP(size, **shared)
         elif flow == "nsf":
