@@ -68,6 +68,7 @@ def _exporting(number):
 class SignalsTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
+        programs.take_signals()
         self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
 
     def _assert_ends(self, result, number, *lines):

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pathlib
 import runpy
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -63,11 +64,19 @@ def _main(
     for stream, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
     os.environ.update(environment)
+    take_signals()
     sys.argv = [program, *flags]
     if before is not None:
         before()
     module = program if "." in program else f"launch.{program}"
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def take_signals() -> None:
+    """Takes the signals that who started the tests may ignore: a shell does so for what it starts in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @functools.cache
