@@ -108,16 +108,15 @@ class CompositionsTest(parameterized.TestCase):
         expected = distribution.distribution.log_prob(z) + log_det
         np.testing.assert_allclose(distribution.log_prob(x), expected, rtol=1e-8)
         np.testing.assert_allclose(distribution.flow.inverse(tf.identity(z)), x, atol=1e-8)
-        self.assertEqual(distribution.sample(2, seed=1).shape, [2, _SIZE])
 
     @parameterized.named_parameters(*_ALL)
     def test_trains(self, *setting):
         distribution = _flow(*setting)
-        events = tf.random.stateless_normal([64, _SIZE], (1, 0)) * [0.5, 1.0, 0.5] + [2.0, 0.0, -1.0]
+        events = tf.random.stateless_normal([32, _SIZE], (1, 0)) * [0.5, 1.0, 0.5] + [2.0, 0.0, -1.0]
         before = tf.reduce_mean(distribution.log_prob(events))
         model = nvp.FlowModel(distribution)
         model.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
-        model.fit(events, batch_size=32, epochs=3, verbose=0)
+        model.fit(events, batch_size=32, epochs=2, verbose=0)
         self.assertGreater(tf.reduce_mean(distribution.log_prob(events)), before)
 
     @parameterized.named_parameters(*_SAVED)
