@@ -27,6 +27,7 @@ setup(
         "absl-py>=2,<3",
         "numpy>=2,<3",
         "h5py>=3,<4",  # BSDS300 comes in its format
+        "pyarrow>=25,<27",  # Reads CSV files
         "matplotlib>=3.10,<4",
         "tensorboard>=2.20,<3",
     ],

@@ -42,7 +42,7 @@ def pack(run: pathlib.Path, folder: pathlib.Path, size: int) -> list[pathlib.Pat
     preset = presets.of_settings(config["model"])
     if len(preset.event_shape) == 1:
         raise app.UsageError(f"expected a run of images, got one of vectors in {run}")
-    path = training.latest(run)
+    path = training.best_checkpoint(run)
     learned = dict(distribution=preset.build())
     if (dequantizer := preset.build_dequantizer()) is not None:
         learned["dequantizer"] = dequantizer

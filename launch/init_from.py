@@ -36,7 +36,7 @@ def origin() -> dict[str, Any]:
     """What the config of a run that begins says of where its weights come from, and of the images they have seen."""
     if FOLDER.value is None or (run.output_dir() / "config.json").exists():
         return {}
-    config, path = training.read_config(FOLDER.value), training.latest(FOLDER.value)
+    config, path = training.read_config(FOLDER.value), training.best_checkpoint(FOLDER.value)
     with paths.plain(path) as plain:
         reader = tf.train.load_checkpoint(plain)
         counted = [name for name in reader.get_variable_to_shape_map() if name.startswith("optimizer/_iterations/")]
@@ -60,7 +60,7 @@ def read_weights(
     """
     if FOLDER.value is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
         return
-    config, path = training.read_config(FOLDER.value), training.latest(FOLDER.value)
+    config, path = training.read_config(FOLDER.value), training.best_checkpoint(FOLDER.value)
     preset = run.preset_of(config, FOLDER.value)
     training.restore(distribution, path, None if preset.dequantization == "uniform" else dequantizer)
     print(f"Begins with {path}")

@@ -104,7 +104,7 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
       preset: the settings of the run.
       dequantizer: of `preset.build_dequantizer()`, which gets its weights, too.
     """
-    path = training.latest(output_dir())
+    path = training.best_checkpoint(output_dir())
     distribution = build(preset)
     training.restore(distribution, path, dequantizer)
     print(f"Read {path}")

@@ -17,7 +17,7 @@ from tfp_realnvp import presets, training
 def _weights(run):
     preset = presets.of_settings(training.read_config(run)["model"])
     distribution, dequantizer = preset.build(), preset.build_dequantizer()
-    training.restore(distribution, training.latest(run), dequantizer)
+    training.restore(distribution, training.best_checkpoint(run), dequantizer)
     return [variable for part in (distribution, dequantizer) if part is not None for variable in part.variables]
 
 

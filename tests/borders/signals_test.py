@@ -96,7 +96,7 @@ class SignalsTest(parameterized.TestCase):
             f"^stopped by {name} {where}; the last good checkpoint is .*; to go on: "
             rf"python -m launch\.train .*--output_dir={re.escape(str(folder))} --epochs=2 --checkpoint_every=3 --v.*$",
         )
-        self.assertTrue(training.latest(folder))
+        self.assertTrue(training.best_checkpoint(folder))
         self.assertFalse((folder / "results.json").exists())
 
     def test_a_program_that_reads_ends_in_one_line(self):

@@ -129,7 +129,7 @@ class EveryVariableTest(parameterized.TestCase):
         resumed = _distribution()
         _assert_equal(train(resumed, 1), once)  # Nothing is left to do: the state is read.
         average = _distribution()
-        training.restore(average, training.latest(self.folder))
+        training.restore(average, training.best_checkpoint(self.folder))
         of_average = [v for v in average.variables if v.dtype.is_floating]
         _assert_equal(small.values(of_average), once[len(average.variables) :])
 

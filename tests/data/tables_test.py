@@ -200,7 +200,7 @@ class CSVTest(in_folder.InFolderTest):
         ("latin1_below", b"1,2\n" * 9999 + b"1,\xe9\n", ", line 10000: expected text in UTF-8, got byte 0xe9"),
         ("utf16", _lines().encode("utf-16"), ", line 1: expected text in UTF-8, got byte 0xff"),
         ("binary", b"\0\1\2,\3\4\n", ": expected a text file, got a binary one"),
-        ("other_digits", "1,2\n3,\u0664\n", ": could not convert string '\u0664' to float64 at row 1, column 2."),
+        ("other_digits", "1,2\n3,\u0664\n", ", line 2, column 2: expected a number, got '\u0664'"),
         ("endless_field", "a,b\n1," + 200_000 * "1", ", line 2: field larger than field limit (131072)"),
     )
     def test_error(self, text, message):

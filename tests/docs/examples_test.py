@@ -27,7 +27,6 @@ import tensorflow_probability as tfp
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
-from tfp_realnvp.data import digits
 
 matplotlib.use("agg")
 
@@ -160,9 +159,6 @@ class _InFolder(parameterized.TestCase):
         (folder / "wine.csv").write_text("\n".join(rows) + "\n")
         self.addCleanup(os.chdir, pathlib.Path.cwd())
         os.chdir(folder)
-        # The digits are written to TFDS's folder on first use, which would be the home of whoever runs the tests.
-        prepared = digits.prepared
-        self.enter_context(mock.patch.object(digits, "prepared", lambda data_dir: prepared(data_dir or "tfds")))
         # What is not said in a block is small here.
         self.enter_context(mock.patch.object(nvp, "real_nvp", _small_real_nvp))
 

@@ -5,14 +5,12 @@ import json
 import os
 import pathlib
 import tempfile
-from unittest import mock
 
 import matplotlib
 from absl.testing import absltest, parameterized
 from matplotlib import pyplot
 
 import examples
-from tfp_realnvp.data import digits
 
 matplotlib.use("agg")
 
@@ -45,8 +43,6 @@ class NotebooksTest(parameterized.TestCase):
     def test_runs(self, name):
         self.addCleanup(os.chdir, pathlib.Path.cwd())
         os.chdir(self.enter_context(tempfile.TemporaryDirectory()))
-        prepared = digits.prepared  # Which would write to the home of whoever runs the tests.
-        self.enter_context(mock.patch.object(digits, "prepared", lambda data_dir: prepared(data_dir or "tfds")))
         self.addCleanup(pyplot.close, "all")
         first, *rest = ["".join(cell["source"]) for cell in _cells(name) if cell["cell_type"] == "code"]
         namespace = {"__name__": name}

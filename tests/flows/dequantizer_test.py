@@ -154,9 +154,9 @@ class DequantizerTest(absltest.TestCase):
                 verbose=0,
             )
             other_flow, other = built()
-            nvp.training.restore(other_flow, nvp.training.latest(path), other)
+            nvp.training.restore(other_flow, nvp.training.best_checkpoint(path), other)
             alone, _ = built()
-            nvp.training.restore(alone, nvp.training.latest(path))
+            nvp.training.restore(alone, nvp.training.best_checkpoint(path))
             # Beside the weights `last` has the averages, which are read in their place.
             last_flow, last = built()
             nvp.training.restore(last_flow, tf.train.latest_checkpoint(f"{path}/checkpoints/last"), last)

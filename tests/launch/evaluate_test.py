@@ -26,7 +26,7 @@ class EvaluateTest(parameterized.TestCase):
         """The last line, that of the result."""
         result = _evaluate(self.trained, *flags)
         self.assertEqual(result.status, 0, result.errors)
-        self.assertIn(f"Read {training.latest(self.trained)}\n", result.output)
+        self.assertIn(f"Read {training.best_checkpoint(self.trained)}\n", result.output)
         return result.output.splitlines()[-1]
 
     def _bits_per_dim(self, *flags):

@@ -46,7 +46,7 @@ class SampleTest(absltest.TestCase):
         name, _, pixels = self._sample("--count=3", "--batch_size=2", "--columns=3")
         self.assertEqual(name, "samples-0-batch_size-2-columns-3-count-3.png")
         flow = nvp.real_nvp(event_shape=(8, 8, 1), scales=1, width=2, blocks=0, levels=17)
-        training.restore(flow, training.latest(self.folder))
+        training.restore(flow, training.best_checkpoint(self.folder))
         samples = tf.concat([flow.sample(2, seed=(0, batch)) for batch in (0, 1)], 0)[:3].numpy()
         levels = np.clip(np.floor(samples), 0, 16)
         drawn = np.stack([pixels[:64:8, 66 * i : 66 * i + 64 : 8] for i in range(3)])

@@ -87,7 +87,7 @@ class TrainTest(_Test):
 
     def test_the_figure_is_that_of_the_best_checkpoint(self):
         flow = _tiny_flow()
-        path = training.latest(self.trained)
+        path = training.best_checkpoint(self.trained)
         self.assertIn(f"Read {path}\n", self.result.output)
         training.restore(flow, path)
         images = nvp.data.load("digits", programs.scratch() / "data")
@@ -116,7 +116,7 @@ class TrainTest(_Test):
         self.assertAlmostEqual(results["Real NVP"]["bits_per_dim"], table["Real NVP"][0], 4)
         self.assertNotEqual((folder / "samples.png").read_bytes(), (self.trained / "samples.png").read_bytes())
         flow = _tiny_flow()
-        training.restore(flow, training.latest(folder))
+        training.restore(flow, training.best_checkpoint(folder))
         self._assert_saved_model_is(folder / "saved_model", flow)
 
     def test_all_that_a_recipe_may_have(self):
@@ -137,7 +137,7 @@ class TrainTest(_Test):
         self.assertNotEmpty(list((self.folder / "tensorboard").rglob("*.xplane.pb")))
         # The average, which the best checkpoint has, is what was evaluated.
         flow = _tiny_flow()
-        training.restore(flow, training.latest(self.folder))
+        training.restore(flow, training.best_checkpoint(self.folder))
         self._assert_saved_model_is(self.folder / "saved_model", flow)
 
     def test_a_batch_that_cannot_be_shared(self):
@@ -178,11 +178,11 @@ class InitFromTest(_Test):
         super().setUpClass()
         cls.source = programs.trained()[0]
         cls.flow = _tiny_flow()
-        training.restore(cls.flow, training.latest(cls.source))
+        training.restore(cls.flow, training.best_checkpoint(cls.source))
 
     def _assert_weights_are_the_sources(self):
         flow = _tiny_flow()
-        training.restore(flow, training.latest(self.folder))
+        training.restore(flow, training.best_checkpoint(self.folder))
         for ours, theirs in zip(flow.trainable_variables, self.flow.trainable_variables, strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
@@ -192,7 +192,7 @@ class InitFromTest(_Test):
         # Nothing is learned at a rate of 0; the average of the weights begins with them, too.
         flags = (f"--init_from={source}", "--learning_rate=0", "--ema=0.5")
         result = programs.train(self.folder, *flags, "--epochs=1")
-        self.assertIn(f"Begins with {training.latest(source)}\n", result.output, result.errors)
+        self.assertIn(f"Begins with {training.best_checkpoint(source)}\n", result.output, result.errors)
         self._assert_weights_are_the_sources()
         config = json.loads((self.folder / "config.json").read_text())
         self.assertEqual(config["model"]["init_from"], "source")
@@ -213,7 +213,7 @@ class InitFromTest(_Test):
         self._assert_weights_are_the_sources()
 
     def test_what_cannot_be_begun_with_is_refused(self):
-        path = training.latest(self.source)
+        path = training.best_checkpoint(self.source)
         for source, message in (
             (self.folder, f"expected a run's folder with a config.json, found none in {self.folder}"),
             (self.source, f"{path} is of another architecture: expected "),

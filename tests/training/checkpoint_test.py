@@ -92,7 +92,7 @@ class FolderTest(parameterized.TestCase):
         with self._error(f"expected a run's folder with a config.json, found none in {self.folder}"):
             training.read_config(self.folder)
         with self._error(f"expected a run's folder with checkpoints, found none in {self.folder}"):
-            training.latest(self.folder)
+            training.best_checkpoint(self.folder)
         self.assertFalse(self.folder.exists())
 
     @parameterized.parameters('{"hidden_size": 768}', "[1, 2]", "not JSON", "")
@@ -113,7 +113,7 @@ class FolderTest(parameterized.TestCase):
             manager = tf.train.CheckpointManager(checkpoint, str(prefix), max_to_keep=2)
             for _ in range(2):
                 path = manager.save()
-            self.assertEqual(training.latest(self.folder), path)
+            self.assertEqual(training.best_checkpoint(self.folder), path)
             self.assertEqual(os.path.dirname(path), str(prefix))
 
 

@@ -252,7 +252,7 @@ class CheckpointsTest(parameterized.TestCase):
 
     def _best_bias(self):
         distribution = small.vector_flow(norm=None)
-        training.restore(distribution, training.latest(self.folder))
+        training.restore(distribution, training.best_checkpoint(self.folder))
         return distribution.flow.bijectors[-1].conditioner.dense_out.bias[0]
 
     def test_the_best_checkpoint_is_that_of_the_lowest_validation_loss(self):
@@ -455,7 +455,7 @@ class NonFiniteTest(parameterized.TestCase):
         path = tf.train.latest_checkpoint(os.path.join(self.folder, "checkpoints", "last"))
         self.assertEndsWith(str(error), f"; the last good checkpoint is {path}")
         distribution = make()
-        training.restore(distribution, training.latest(self.folder))
+        training.restore(distribution, training.best_checkpoint(self.folder))
         for variable in distribution.variables:
             self.assertTrue(np.all(np.isfinite(variable)), variable.name)
         model = _model(make())

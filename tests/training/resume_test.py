@@ -244,10 +244,10 @@ class TornTest(_Test):
     def test_the_best_is_read_whole_or_not_at_all(self):
         validation = tf.data.Dataset.from_tensors(small.vectors(8))
         _fit(self.folder, 2, validation_batches=validation)
-        self.assertEqual(pathlib.Path(training.latest(self.folder)).parent.name, "best")
+        self.assertEqual(pathlib.Path(training.best_checkpoint(self.folder)).parent.name, "best")
         for path in (self.folder / "checkpoints" / "best").glob("*.data*"):
             os.truncate(path, 10)
-        self.assertEqual(pathlib.Path(training.latest(self.folder)).parent.name, "last")
+        self.assertEqual(pathlib.Path(training.best_checkpoint(self.folder)).parent.name, "last")
 
 
 class DiskTest(_Test):

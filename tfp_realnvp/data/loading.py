@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from tfp_realnvp import paths
 from tfp_realnvp.data import digits, image_folder, sets
 from tfp_realnvp.data.pipeline import ImageData
-from tfp_realnvp.data.records import TFDSRecords, tfds_warnings_silenced
+from tfp_realnvp.data.records import Records, TFDSRecords, tfds_warnings_silenced
 
 _NAME = re.compile(r"\w+(/[\w.\-]+)?(:[\d.]+)?")  # set, configuration, version
 
@@ -43,8 +43,7 @@ def load(
       name: one of `names()` or another TFDS image set: "mnist", "lsun/tower", "cifar10:3.0.2"; or
         `folder:PATH`, relative to the working directory.
       data_dir: TFDS directory that has the set; TFDS's own by default (`$TFDS_DATA_DIR`, or
-        ~/tensorflow_datasets). It is only read, but for "digits", which is written to it on first
-        use if it may be written to.
+        ~/tensorflow_datasets). It is only read. "digits" does not need it.
       image_size: side in pixels of square images to resize and crop to instead: the shorter side
         is resized, antialiased, then the centre is cropped. CelebA keeps its box and LSUN
         its margin of half the size.
@@ -79,12 +78,13 @@ def load(
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
         return _folder(name, path, image_size, labels)
+    if name == "digits":
+        classes = digits.CLASSES if labels else None
+        return _images(name, sets.RECIPES[name], image_size, digits.SHAPE, classes, digits.read_digits(labels))
     builder = _builder(name, data_dir)
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     recipe = sets.RECIPES.get(name, sets.Recipe())
-    if image_size is not None:
-        recipe = recipe.resized(image_size)
-    shape = _shape(name, builder.info.features, recipe)
+    shape = _shape(name, builder.info.features, recipe if image_size is None else recipe.resized(image_size))
     classes = _classes(name, builder.info.features) if labels else None
     if not builder.is_prepared():
         where = data_dir or builder.data_dir_root
@@ -95,13 +95,22 @@ def load(
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
     if "train" not in sizes:
         raise ValueError(f"{name}: expected a split 'train', got {', '.join(sorted(sizes))}")
+    records = TFDSRecords(builder, sets.plan_splits(sizes), labels)
+    return _images(name, recipe, image_size, shape, classes, records)
+
+
+def _images(
+    name: str,
+    recipe: sets.Recipe,
+    image_size: int | None,
+    shape: tuple[int, int, int],
+    classes: int | None,
+    records: Records,
+) -> ImageData:
+    if image_size is not None:
+        recipe, shape = recipe.resized(image_size), (image_size, image_size, shape[-1])
     return ImageData(
-        name=name,
-        shape=shape,
-        levels=recipe.levels,
-        classes=classes,
-        _records=TFDSRecords(builder, sets.plan_splits(sizes), labels),
-        _recipe=recipe,
+        name=name, shape=shape, levels=recipe.levels, classes=classes, _records=records, _recipe=recipe
     )
 
 
@@ -114,15 +123,10 @@ def _folder(name: str, path: str, image_size: int | None, labels: bool) -> Image
     if not folder.is_dir():
         raise DataNotFoundError(f"expected a folder of PNG files, got the file {folder}")
     records, shape = image_folder.read_folder(folder, any_size=image_size is not None)
-    recipe = sets.Recipe()
-    if image_size is not None:
-        recipe, shape = recipe.resized(image_size), (image_size, image_size, shape[-1])
-    return ImageData(name=name, shape=shape, levels=recipe.levels, classes=None, _records=records, _recipe=recipe)
+    return _images(name, sets.Recipe(), image_size, shape, None, records)
 
 
 def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
-    if name == "digits":
-        return digits.prepared(data_dir)
     if not _NAME.fullmatch(name):  # TFDS would look in the network for "huggingface:mnist".
         raise _unknown(name, data_dir)
     try:

@@ -2,7 +2,7 @@
 
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
-from tfp_realnvp.training.checkpoint import CheckpointError, latest, restore
+from tfp_realnvp.training.checkpoint import CheckpointError, best_checkpoint, restore
 from tfp_realnvp.training.density_model import compiles_by_default
 from tfp_realnvp.training.folder import open_run, read_config
 from tfp_realnvp.training.loop import train
@@ -23,10 +23,10 @@ __all__ = [
     "STRATEGIES",
     "WarmUp",
     "WeightAverage",
+    "best_checkpoint",
     "compiles_by_default",
     "gather",
     "is_chief",
-    "latest",
     "leave_together",
     "number_of_workers",
     "open_run",

@@ -82,7 +82,7 @@ def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> Non
         storage.write(folder / "checkpoint", "\n".join(lines) + "\n")
 
 
-def latest(run_dir: str | pathlib.Path) -> str:
+def best_checkpoint(run_dir: str | pathlib.Path) -> str:
     """The best checkpoint of a run's folder, or the last where there is no whole one that was the best.
 
     Raises:
@@ -104,7 +104,7 @@ def restore(
 
     Args:
       distribution: of the architecture that was saved.
-      path: a checkpoint, as `latest` gives.
+      path: a checkpoint, as `best_checkpoint` returns.
       dequantizer: what the distribution was trained with, where its weights are wanted, too.
 
     Raises:
