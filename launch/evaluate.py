@@ -50,7 +50,7 @@ def main() -> None:
         distribution,
         batches,
         levels=images.levels,
-        labels=images.classes,
+        classes=images.classes,
         dequantizer=dequantizer,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,

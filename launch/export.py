@@ -64,7 +64,7 @@ def main() -> None:
             max_rows=_MAX_ROWS.value,
             max_pixels=_MAX_PIXELS.value,
             invalid_rows=_INVALID_ROWS.value,
-            labels=preset.classes,
+            classes=preset.classes,
             metadata={
                 "dataset": preset.dataset,
                 **{name: config["model"].get(name) for name in ("files", "columns")},

@@ -52,7 +52,7 @@ def _of_images(
             distribution,
             batches["test"],
             levels=levels,
-            labels=preset.classes,
+            classes=preset.classes,
             dequantizer=dequantizer,
             seed=run.SEED.value,
             jit_compile=run.jit_compile(),
@@ -126,7 +126,7 @@ def _write(
     metadata = {"dataset": given.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
     metadata |= run.identity(given)
     with storage.replacing(folder / "saved_model") as path:
-        serving.save(distribution, path, labels=preset.classes, metadata=metadata)
+        serving.save(distribution, path, classes=preset.classes, metadata=metadata)
     print("\nWrote:")
     written = ("results.json", "config.json", "metrics.jsonl", "checkpoints", "tensorboard")
     for name in (samples, *written, "saved_model"):

@@ -74,7 +74,7 @@ def open_model() -> Source:
     except (FileNotFoundError, serving.ExportError) as error:
         raise run.UsageError(str(error)) from error
     folder = pathlib.Path(run.OUTPUT_DIR.value or ".")
-    saved = [about.get("dataset"), about["levels"], about.get("labels"), about.get("files"), about.get("columns")]
+    saved = [about.get("dataset"), about["levels"], about["classes"], about.get("files"), about.get("columns")]
     model = Source(distribution, *saved, folder)
     if len(model.shape) == 3 and model.levels is None:
         raise run.UsageError(f"expected a model of pixels with levels, got one of real-valued images in {version}")

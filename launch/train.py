@@ -277,7 +277,7 @@ def _model(
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
-        labels=preset.classes,
+        classes=preset.classes,
         dequantizer=dequantizer,
         l2=preset.l2,
         clip_norm=preset.clip_norm,

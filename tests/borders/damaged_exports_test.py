@@ -70,7 +70,7 @@ class DamagedExportsTest(parameterized.TestCase):
         (_ABOUT, _edited(event_shape=[-3]), "expected an event_shape of positive integers in"),
         (_ABOUT, _edited(event_shape=[4]), "expected event_shape [3] and dtype float32, as in the model, in"),
         (_ABOUT, _edited(dtype="float64"), "expected event_shape [3] and dtype float32, as in the model, in"),
-        (_ABOUT, _edited(labels="ten"), "expected labels in"),
+        (_ABOUT, _edited(classes="ten"), "expected classes in"),
     )
     def test_the_file_is_named(self, file, change, message):
         path = self._damaged(file, change)

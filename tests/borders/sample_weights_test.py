@@ -18,9 +18,9 @@ _CONTEXT = np.random.default_rng(0).normal(size=[8, 2]).astype(np.float32)
 
 
 @functools.cache
-def _model(rate=0.0, context_size=None, labels=None):
+def _model(rate=0.0, context_size=None, classes=None):
     distribution = nvp.real_nvp(event_shape=(4,), couplings=2, hidden_units=(4,), context_size=context_size)
-    model = nvp.FlowModel(registry.randomize(distribution), labels=labels, clip_norm=None)
+    model = nvp.FlowModel(registry.randomize(distribution), classes=classes, clip_norm=None)
     model.compile(keras.optimizers.SGD(rate), run_eagerly=True)
     return model
 
@@ -116,14 +116,14 @@ class SampleWeightsTest(parameterized.TestCase):
 
     def test_weights_of_classes(self):
         labels = np.arange(8) % 2
-        model = _model(context_size=2, labels=2)
+        model = _model(context_size=2, classes=2)
         log_prob = model.distribution.log_prob(_X, context=np.eye(2, dtype=np.float32)[labels])
         expected = -np.mean(np.where(labels, 3, 1) * log_prob)
         history = model.fit(_X, labels, class_weight={0: 1.0, 1: 3.0}, **_KERAS).history
         self.assertAlmostEqual(history["loss"][0], expected, places=4)
 
     @parameterized.parameters(
-        (lambda model: model.fit(_X, class_weight={0: 1.0}), ValueError, "^expected no class_weight without labels"),
+        (lambda model: model.fit(_X, class_weight={0: 1.0}), ValueError, "^expected no class_weight without classes"),
         (
             lambda model: model.test_on_batch(_X, sample_weight=np.ones([8, 2])),
             ValueError,

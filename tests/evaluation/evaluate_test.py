@@ -185,10 +185,10 @@ class EvaluateTest(parameterized.TestCase):
         images = np.random.default_rng(0).integers(17, size=[5, 2, 2, 1], dtype=np.uint8)
         labels = np.array([0, 2, 1, 1, 0], np.int32)
         batches = [(images[:3], labels[:3]), (images[3:], labels[3:])]
-        result = evaluation.evaluate(distribution, batches, levels=17, labels=3, seed=4)
+        result = evaluation.evaluate(distribution, batches, levels=17, classes=3, seed=4)
         for wrong in (3, -1):
             with self.assertRaisesRegex(ValueError, rf"labels in 0 \.\.\. 2, got ({wrong} \.\.\. 2|0 \.\.\. {wrong})"):
-                evaluation.evaluate(distribution, [(images[:3], np.array([0, 2, wrong]))], levels=17, labels=3)
+                evaluation.evaluate(distribution, [(images[:3], np.array([0, 2, wrong]))], levels=17, classes=3)
         bits = []
         for number, (some, theirs) in enumerate(batches):
             seed = tf.random.experimental.stateless_fold_in([4, number], 0)

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -351,8 +353,8 @@ class ExportTest(parameterized.TestCase):
             (dict(max_rows=0), r"expected max_rows in 1 \.\.\. 2147483647, got 0"),
             (dict(max_rows=None), r"expected max_rows in 1 \.\.\. 2147483647, got None"),
             (dict(max_pixels=1.5), r"expected max_pixels in 1 \.\.\. 2147483647, got 1.5"),
-            (dict(labels=0), "expected labels of 1 or more, got 0"),
-            (dict(labels=2, context_size=3), "expected a context_size or a number of labels, got both"),
+            (dict(classes=0), "expected classes of 1 or more, got 0"),
+            (dict(classes=2, context_size=3), "expected a context_size or classes, got both"),
             (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),
         ):
             with self.assertRaisesRegex(ValueError, message):
@@ -371,9 +373,16 @@ class ConditionalTest(absltest.TestCase):
             nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=4, blocks=1, context_size=3)
         )
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
-        serving.save(cls.distribution, os.path.join(cls.folder, "labels"), labels=3)
+        serving.save(cls.distribution, os.path.join(cls.folder, "labels"), classes=3)
         serving.save(cls.distribution, os.path.join(cls.folder, "context"), context_size=3)
         cls.labels, cls.one_hot = tf.constant([2, 0]), tf.one_hot([2, 0], 3)
+
+    def test_classes_were_called_labels(self):
+        folder = shutil.copytree(os.path.join(self.folder, "labels"), os.path.join(self.folder, "before"))
+        file = pathlib.Path(folder, "assets.extra", "tfp_realnvp.json")
+        file.write_text(file.read_text().replace('"classes"', '"labels"'))
+        self.assertEqual(serving.describe(folder), serving.describe(os.path.join(self.folder, "labels")))
+        self.assertEqual(nvp.load(folder).flow.context_size, 3)
 
     def test_answers_for_each_row(self):
         seed = tf.constant([0, 1])

@@ -17,6 +17,7 @@ import tfp_realnvp as nvp
 from tests import registry
 from tests.training import small
 from tfp_realnvp import training
+from tfp_realnvp.training.regularization import regularization
 
 nvb = nvp.bijectors
 
@@ -106,7 +107,6 @@ class FlowModelTest(parameterized.TestCase):
     def test_l2_is_on_magnitudes_and_checkerboard_gains(self):
         distribution = small.image_flow(scales=2, dtype="float64")
         model = _model(distribution, keras.optimizers.SGD(1.0), clip_norm=None)
-        self.assertEqual(model.l2, 5e-5)
         couplings = [m for m in distribution.submodules if isinstance(m, nvb.Coupling)]
         gains = {c.name: c.transformer.gain for c in couplings}
         penalised = {id(gain) for name, gain in gains.items() if "checkerboard" in name}
@@ -123,7 +123,9 @@ class FlowModelTest(parameterized.TestCase):
             return _update(model, images), float(model.get_metrics_result()["loss"])
 
         with_l2, loss_with_l2 = changes()
-        model.l2 = 0.0
+        self.assertLen([v for v in model.trainable_variables if v.regularizer is not None], len(penalised))
+        for variable in model.trainable_variables:
+            variable.regularizer = None
         without_l2, loss = changes()
         self.assertEqual(loss_with_l2, loss)  # What is reported is the likelihood alone.
         for variable, one, other, value in zip(
@@ -132,6 +134,29 @@ class FlowModelTest(parameterized.TestCase):
             value = value - other  # As it was before the step.
             expected = -2 * 5e-5 * value if id(variable) in penalised else np.zeros_like(value)
             self.assertAllClose(one - other, expected, atol=1e-10, rtol=1e-6, msg=variable.path)
+
+    def test_the_l2_term_is_that_of_the_authors_in_one_operation(self):
+        model = nvp.FlowModel(small.image_flow(scales=2), l2=0.1)
+        variables = [v for v in model.trainable_variables if v.regularizer is not None]
+        (penalty,) = regularization(model.trainable_variables)
+        expected = 2 * 0.1 * sum(tf.nn.l2_loss(v.value) for v in variables)
+        self.assertAllClose(penalty, expected, rtol=1e-6)
+        self.assertAllClose(tf.add_n(model.losses), expected, rtol=1e-6)  # As Keras adds them up.
+
+    def test_regularizers_of_a_conditioner_are_in_the_objective(self):
+        def dense(kernel_regularizer=None, activity_regularizer=None):
+            layer = keras.layers.Dense(2, kernel_regularizer=kernel_regularizer, name="dense")
+            layer.activity_regularizer = keras.regularizers.get(activity_regularizer)
+            layer.build((None, 1))
+            layer.set_weights([np.ones([1, 2], np.float32), np.zeros(2, np.float32)])
+            coupling = nvb.Coupling(nvp.transformers.Affine(), layer, nvb.Alternating(parity=0))
+            model = _model(nvp.FlowDistribution(coupling, (2,)), keras.optimizers.SGD(1.0), clip_norm=None)
+            return dict(zip([v.path for v in model.trainable_variables], _update(model, np.ones([3, 2], np.float32))))
+
+        plain, weights = dense(), dense(kernel_regularizer="l2")
+        self.assertAllClose(weights["dense/kernel"] - plain["dense/kernel"], np.full([1, 2], -0.02), atol=1e-6)
+        activity = dense(activity_regularizer="l2")
+        self.assertGreater(np.min(np.abs(activity["dense/kernel"] - plain["dense/kernel"])), 1e-3)
 
     def test_the_gradient_is_clipped_by_its_global_norm(self):
         images = small.images(5)
@@ -480,7 +505,7 @@ class FitTest(absltest.TestCase):
         labels = np.arange(64) % 2
         vectors = small.vectors(64) + 6 * labels[:, np.newaxis].astype(np.float32)
         distribution = nvp.real_nvp(event_shape=vectors.shape[1:], couplings=4, hidden_units=(8,), context_size=2)
-        model = training.FlowModel(distribution, labels=2)
+        model = training.FlowModel(distribution, classes=2)
         model.compile(training.Adam(0.02))
         data = tf.data.Dataset.from_tensor_slices((vectors, labels)).batch(16)
         model.fit(data, epochs=15, verbose=0)
@@ -493,7 +518,7 @@ class FitTest(absltest.TestCase):
         registry.randomize(distribution)
         x, context = tf.ones([2, 3]), tf.constant([[0.0, 1.0], [1.0, 0.0]])
         expected = distribution.log_prob(x, context=context)
-        told = training.FlowModel(distribution, labels=2)(x, tf.constant([1, 0]))
+        told = training.FlowModel(distribution, classes=2)(x, tf.constant([1, 0]))
         np.testing.assert_allclose(told, expected, rtol=1e-6)
         np.testing.assert_allclose(training.FlowModel(distribution)(x, context), expected, rtol=1e-6)
 

@@ -19,7 +19,7 @@ def evaluate(
     batches: tf.data.Dataset | Iterable[np.ndarray],
     *,
     levels: int = 256,
-    labels: int | None = None,
+    classes: int | None = None,
     dequantizer: Dequantizer | None = None,
     importance_samples: int = 1,
     seed: int = 0,
@@ -45,9 +45,9 @@ def evaluate(
       distribution: a distribution over images with pixels in [0, levels), its preprocessing within,
         as from `real_nvp`.
       batches: of integers `[batch, *event_shape]`, most often uint8; sizes may differ, the last
-        batch may be smaller. Each is read once. With `labels`, pairs of these and of integers `[batch]`.
+        batch may be smaller. Each is read once. With `classes`, pairs of these and of labels `[batch]`.
       levels: number of levels of a pixel.
-      labels: number of classes, for a flow that is told each image's class.
+      classes: number of classes, for a flow that is conditioned on each image's label.
       dequantizer: the flow over the noise that the distribution was trained with; None for uniform noise.
       importance_samples: K, the number of noise samples for each image.
       seed: of the noise.
@@ -80,7 +80,7 @@ def evaluate(
         raise ValueError(f"expected at least one importance sample, got {importance_samples}")
     event_shape = tuple(distribution.event_shape)
     dtype = distribution.dtype
-    contexts = [] if labels is None else [tf.TensorSpec([None, labels], dtype)]
+    contexts = [] if classes is None else [tf.TensorSpec([None, classes], dtype)]
     # Drawn outside the compiled function: XLA's random numbers are others.
     noises = [] if dequantizer is None else [tf.TensorSpec([None, *event_shape], dtype)]
 
@@ -110,10 +110,10 @@ def evaluate(
     bits: list[np.ndarray] = []
     for number, batch in enumerate(batches):
         context = []
-        if labels is not None:
-            batch, classes = batch
-            _check_labels(np.asarray(classes), labels)
-            context = [tf.one_hot(classes, labels, dtype=dtype)]
+        if classes is not None:
+            batch, labels = batch
+            _check_labels(np.asarray(labels), classes)
+            context = [tf.one_hot(labels, classes, dtype=dtype)]
         images = checked_images(batch, levels, event_shape)
         log_probs = []
         for sample in range(importance_samples):

@@ -12,7 +12,7 @@ from tfp_realnvp import paths
 EXTRA = "assets.extra"
 DESCRIPTION = "tfp_realnvp.json"
 
-_KINDS = {"event_shape": list, "levels": int | None, "dtype": str, "context_size": int | None, "labels": int | None}
+_KINDS = {"event_shape": list, "levels": int | None, "dtype": str, "context_size": int | None, "classes": int | None}
 
 
 class ExportError(ValueError):
@@ -37,6 +37,8 @@ def describe(path: str | os.PathLike) -> dict[str, Any]:
     except ValueError as error:
         raise ExportError(f"expected JSON in {file}, got {error}: copy the export again") from error
     about = about if isinstance(about, dict) else {}
+    if "labels" in about:  # What earlier versions called the number of classes.
+        about["classes"] = about.pop("labels")
     for name, kind in _KINDS.items():
         if name not in about or not isinstance(about[name], kind):
             given = repr(about[name]) if name in about else "none"

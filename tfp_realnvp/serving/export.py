@@ -83,7 +83,7 @@ def save(
         and the arithmetic stays as it is.
       metadata: what else to write into `assets.extra/tfp_realnvp.json`, such as the name of the data.
       **settings: of `tfp_realnvp.serving.Settings`: max_samples, max_rows, max_pixels, noise_seed, context_size,
-        labels, invalid_rows.
+        classes, invalid_rows.
 
     Raises:
       FileExistsError: when there is something at `path`.

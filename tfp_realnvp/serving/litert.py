@@ -41,7 +41,7 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
     """
     path, file = paths.local(path), paths.local(file)
     about = describe(path)
-    if about["context_size"] or about["labels"]:
+    if about["context_size"] or about["classes"]:
         raise ValueError(f"expected a flow that takes no context, got a conditional one in {path}")
     event_shape = about["event_shape"]
     events = "images" if len(event_shape) == 3 else "vectors"

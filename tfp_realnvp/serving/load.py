@@ -21,7 +21,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
 
     `log_prob`, `sample`, `event_shape`, `flow` and the rest are those of any `FlowDistribution`: it can stand in
     another `tfd.TransformedDistribution`, in a `tf.data` map, in a `tf.function`, and has a gradient with respect to
-    events. What its signatures refuse has here a `log_prob` of -inf, as everywhere in TFP. Of an export with `labels`,
+    events. What its signatures refuse has here a `log_prob` of -inf, as everywhere in TFP. Of an export with `classes`,
     the context is a label in one-hot coding.
 
     Args:
@@ -47,7 +47,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     flow = SavedFlow(
         module,
         event_ndims=len(description["event_shape"]),
-        context_size=description["context_size"] or description["labels"],
+        context_size=description["context_size"] or description["classes"],
         rounds_samples=description["levels"] is not None,
         split_orders=description.get("split_orders"),
     )

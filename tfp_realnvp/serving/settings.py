@@ -19,7 +19,7 @@ class Settings:
         of `max_rows` images of the model's size. None for vectors.
       noise_seed: of the dequantisation of integer images.
       context_size: size of the context of a conditional flow, or None.
-      labels: number of classes of a flow whose context is a class in one-hot coding, or None.
+      classes: number of classes of a flow whose context is a label in one-hot coding, or None.
       invalid_rows: what `log_prob` does with a row that has no density, such as pixels outside the support: "refuse"
         the request, or give that row "minus_inf" and all others their answer.
     """
@@ -29,7 +29,7 @@ class Settings:
     max_pixels: int | None = None
     noise_seed: int = 0
     context_size: int | None = None
-    labels: int | None = None
+    classes: int | None = None
     invalid_rows: str = "refuse"
 
     def __post_init__(self) -> None:
@@ -38,9 +38,9 @@ class Settings:
             is_default = most is None and name == "max_pixels"
             if not is_default and not (type(most) is int and 1 <= most < 2**31):
                 raise ValueError(f"expected {name} in 1 ... {2**31 - 1}, got {most}")
-        if self.context_size is not None and self.labels is not None:
-            raise ValueError("expected a context_size or a number of labels, got both")
-        for name in ("context_size", "labels"):
+        if self.context_size is not None and self.classes is not None:
+            raise ValueError("expected a context_size or classes, got both")
+        for name in ("context_size", "classes"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
         if self.invalid_rows not in INVALID_ROWS:

@@ -38,7 +38,7 @@ class Served(tf.Module):
         pixels = math.prod(event_shape[:2]) if self._is_image else 0
         self._max_pixels = settings.max_pixels or settings.max_rows * pixels
         self._latent_shape = [None, None, event_shape[-1]] if self._is_image else event_shape
-        size = settings.context_size or settings.labels
+        size = settings.context_size or settings.classes
         dtype = distribution.dtype
         contexts = [tf.TensorSpec([None, size], dtype, name="context")] if size else []
         data = tf.TensorSpec([None, *event_shape], dtype, name="x")
@@ -83,7 +83,7 @@ class Served(tf.Module):
         return named
 
     def _condition_specs(self) -> list[tf.TensorSpec]:
-        if self._settings.labels is not None:
+        if self._settings.classes is not None:
             return [tf.TensorSpec([None], tf.int32, name="labels")]
         if self._settings.context_size is not None:
             return [tf.TensorSpec([None, self._settings.context_size], tf.float32, name="context")]
@@ -231,20 +231,20 @@ class Served(tf.Module):
         if not condition:
             return [], tf.fill([count], True)
         (given,) = condition
-        labels, dtype = self._settings.labels, self._distribution.dtype
-        given = tf.ensure_shape(given, [None] if labels else [None, self._settings.context_size])
-        name = "labels" if labels else "context rows"
+        classes, dtype = self._settings.classes, self._distribution.dtype
+        given = tf.ensure_shape(given, [None] if classes else [None, self._settings.context_size])
+        name = "labels" if classes else "context rows"
         _assert(tf.shape(given)[0] == count, f"expected as many {name} as rows, got", tf.shape(given)[0], "and", count)
-        if labels:
+        if classes:
             # Of another label, zeros.
-            return [tf.one_hot(given, labels, dtype=dtype)], (given >= 0) & (given < labels)
+            return [tf.one_hot(given, classes, dtype=dtype)], (given >= 0) & (given < classes)
         is_finite = _each_finite(given)
         return [tf.cast(tf.where(is_finite[:, tf.newaxis], given, 0.0), dtype)], is_finite
 
     def _refuse_context_unless(self, is_valid: tf.Tensor, condition: Sequence[tf.Tensor]) -> None:
         if condition:
-            labels = self._settings.labels
-            expected = f"labels in 0 ... {labels - 1}" if labels else "a finite context"
+            classes = self._settings.classes
+            expected = f"labels in 0 ... {classes - 1}" if classes else "a finite context"
             _assert(tf.reduce_all(is_valid), f"expected {expected}, got", *condition)
 
     def _refuse_unless(self, is_valid: tf.Tensor, events: tf.Tensor) -> None:

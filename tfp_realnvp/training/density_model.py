@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.bijectors import dequantize
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
+from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.training.adam import Adam
-from tfp_realnvp.training.batches import separated, without_none
+from tfp_realnvp.training.batches import separated, unpacked, weighted, without_none
 from tfp_realnvp.training.constant_channels import warn_of_constant_channels
 from tfp_realnvp.training.pixel_range import warn_of_scaled_pixels
 
@@ -26,15 +29,140 @@ def compiles_by_default() -> bool:
 
 
 class DensityModel(keras.Model):
-    """A Keras model whose `y` is a context: `compile` takes no loss, `fit` weights without targets.
+    """The density of a batch's events as a Keras model, whose `y` is a context.
 
-    Attributes:
-      distribution: whose density it is.
-      labels: number of classes, where the context is a class; None otherwise.
+        loss = -mean over the batch of w log p(x)
+
+    `compile` takes no loss, and `fit` weights without targets.
+
+    Args:
+      distribution: a flow.
+      levels: number of levels of a pixel.
+      classes: number of classes, where the context of an event is its class; None otherwise.
+      dequantizer: a flow over the noise of integer images; None for uniform noise.
+      seed: of the dequantisation.
+      name: the model's name.
     """
 
-    distribution: FlowDistribution
-    labels: int | None
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        *,
+        levels: int,
+        classes: int | None,
+        dequantizer: Dequantizer | None,
+        seed: int,
+        name: str,
+    ):
+        distribution = flow_distribution(distribution)
+        # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
+        super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
+        if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
+            levels,
+            distribution.event_shape,
+            distribution.dtype,
+        ):
+            raise ValueError(
+                f"expected a dequantizer of {levels} levels, shape {distribution.event_shape} and "
+                f"{distribution.dtype.name}, got one of {dequantizer.levels}, {dequantizer.event_shape} and "
+                f"{dequantizer.dtype.name}"
+            )
+        self.distribution = distribution
+        self.dequantizer = dequantizer
+        self.levels = levels
+        self.classes = classes
+        self.seed = seed
+        self.loss_metric = keras.metrics.Mean(name="loss")
+
+    @property
+    def dimensions(self) -> int:
+        """Entries of an event, the D of bits/dim."""
+        return math.prod(self.distribution.event_shape)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self.loss_metric]
+
+    def call(
+        self,
+        events: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+        seed: tf.Tensor = (0, 0),
+        part: int | tf.Tensor = 0,
+        parts: int = 1,
+    ) -> tf.Tensor:
+        """The log-density of each event in nats; of integers after dequantisation, what bounds their log-probability.
+
+        Args:
+          events: `[batch, *event_shape]`, integers or real numbers.
+          context: what a conditional flow is told.
+          training: as in Keras.
+          seed: of the dequantisation.
+          part: which of the equal parts of a batch the events are, see `dequantize`.
+          parts: how many there are.
+        """
+        given = {} if context is None else {"context": self.context_of(context)}
+        x, log_q = self.dequantized(events, seed, (part, parts))
+        log_prob = self.distribution.log_prob(x, **given)
+        return log_prob if log_q is None else log_prob - log_q
+
+    def context_of(self, given: tf.Tensor) -> tf.Tensor:
+        """What the flow is told, of labels or of vectors."""
+        if self.classes is None:
+            return tf.cast(given, self.distribution.dtype)
+        return tf.one_hot(given, self.classes, dtype=self.distribution.dtype)
+
+    def dequantized(
+        self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Events as real numbers, and the log-density of their noise where that is not 0.
+
+        Integers get the noise of their place in the batch that all replicas share.
+        """
+        if not events.dtype.is_integer:
+            return tf.cast(events, self.distribution.dtype), None
+        (index, count), replica = part, tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
+            count *= replica.num_replicas_in_sync
+        part = (index, count)
+        if self.dequantizer is not None:
+            return self.dequantizer.dequantize(
+                events, self.dequantizer.latent_noise(events, seed=seed, part=part)
+            )
+        return dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part), None
+
+    def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Evaluates a batch; returns the running means."""
+        log_prob = self.log_prob_of(events, training=False, seed=self.noise_seed(-1))
+        self.loss_metric.update_state(-log_prob)
+        return DensityModel.get_metrics_result(self)  # Without what a subclass reports of training.
+
+    def predict_step(self, events: tf.Tensor) -> tf.Tensor:
+        events, context, _ = unpacked(events)
+        return self(events, context, training=False, seed=self.noise_seed(-1))
+
+    def log_prob_of(
+        self, batch: Any, *, training: bool, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+    ) -> tf.Tensor:
+        """The log-density of each event of a batch, times its sample weight where it has one."""
+        events, context, weight = unpacked(batch)
+        log_prob = self(events, context, training=training, seed=seed, part=part[0], parts=part[1])
+        return weighted(log_prob, weight)
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        loss = self.loss_metric.result()
+        # Keras says 0 where nothing was counted.
+        loss = tf.where(self.loss_metric.count > 0, loss, tf.constant(math.nan, loss.dtype))
+        logs = {"loss": loss}
+        if self.distribution.event_shape.rank == 3:
+            logs["bits_per_dim"] = loss / (self.dimensions * math.log(2))
+        return logs
+
+    def noise_seed(self, step: Any) -> tf.Tensor:
+        """The seed of the dequantisation at a step."""
+        return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
 
     def compile(
         self,
@@ -79,14 +207,14 @@ class DensityModel(keras.Model):
           x: events, a pair `(events, context)`, or a data set of batches.
           y: the context of a conditional flow.
           *args: as in Keras.
-          **kwargs: as in Keras. `sample_weight` is one weight for each event; `class_weight` needs `labels`.
+          **kwargs: as in Keras. `sample_weight` is one weight for each event; `class_weight` needs `classes`.
 
         Raises:
-          ValueError: for a `class_weight` without `labels`.
+          ValueError: for a `class_weight` without `classes`.
         """
         warn_of_scaled_pixels(x, self.distribution)
-        if kwargs.get("class_weight") is not None and self.labels is None:
-            raise ValueError("expected no class_weight without labels; sample_weight gives each event a weight")
+        if kwargs.get("class_weight") is not None and self.classes is None:
+            raise ValueError("expected no class_weight without classes; sample_weight gives each event a weight")
         match kwargs.get("validation_data"):
             case (events, None, weight) if weight is not None:
                 kwargs["validation_data"] = (*separated(events, None, weight), weight)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.bijectors.variables import as_keras_variable, learned_layers, variables_of
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
-from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
-from tfp_realnvp.training.batches import unpacked, weighted
+from tfp_realnvp.training.batches import unpacked
 from tfp_realnvp.training.density_model import DensityModel
 from tfp_realnvp.training.gradients import check_all_are_known, gradients_or_zeros
-from tfp_realnvp.training.l2 import l2_term
+from tfp_realnvp.training.regularization import regularization, set_l2
 
 # Steps without an overflow after which a float16 model's loss is scaled up again, as in Keras's `LossScaleOptimizer`.
 _LOSS_SCALE_PERIOD = 2_000
@@ -29,21 +24,23 @@ class FlowModel(DensityModel):
     """Maximum likelihood of a flow, as a Keras model.
 
         loss = -mean over the batch of w log p(x),      in nats for each event; w = 1 without sample weights
-        objective = loss + l2 * (squares of weight-norm magnitudes and of checkerboard couplings' gains)
+        objective = loss + penalties of the variables' regularizers
         x = image + u,  u uniform on [0, 1),          where the data are integers
 
-    With a `dequantizer` q the noise is its own, and `log p(x)` gives way to `log p(image + u) - log q(u | image)`. The
-    L2 term leaves it alone.
+    The model gives weight-norm magnitudes and checkerboard couplings' gains an L2 regularizer, as in the authors'
+    program; a Keras layer of your own may bring others (`kernel_regularizer=`).
+
+    With a `dequantizer` q the noise is its own, and `log p(x)` gives way to `log p(image + u) - log q(u | image)`.
 
     Integer images are dequantised inside the step, with noise that is a function of the seed, of
     `optimizer.iterations` and of an image's place in the batch: a resumed run draws what the interrupted one would
     have drawn, and devices that share a batch draw what one would. Data that are floats already are taken as they
     are.
 
-    A batch is one of events, or a pair `(events, context)` for a conditional flow: with `labels`, the context is an
-    integer for each event, and the flow sees its one-hot vector; without, vectors of its `context_size`. With
-    sample weights it is `(events, context, weights)`, where the context may be None. As in Keras, the weighted sum is
-    divided by the number of events and not by the sum of the weights: weights of mean 1 keep the unit.
+    A batch is one of events, or a pair `(events, context)` for a conditional flow: with `classes`, the context is each
+    event's label, an integer below it, which the flow sees as a one-hot vector; without, vectors of its `context_size`.
+    With sample weights it is `(events, context, weights)`, where the context may be None. As in Keras, the weighted sum
+    is divided by the number of events and not by the sum of the weights: weights of mean 1 keep the unit.
 
     Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
     are `loss`, for images `bits_per_dim = loss / (D log 2)`, and `skipped_steps`, counted since the model was made.
@@ -66,8 +63,8 @@ class FlowModel(DensityModel):
     Args:
       distribution: what a flow factory returned.
       levels: number of levels of a pixel, see `dequantize`.
-      labels: number of classes, for a flow of that `context_size` that is told each event's class.
-      l2: weight of the L2 term, 5e-5 in the authors' program.
+      classes: number of classes, for a flow of that `context_size` that is conditioned on each event's label.
+      l2: weight of these L2 regularizers, 5e-5 in the authors' program; 0 for none.
       clip_norm: largest global norm of the gradient, or None.
       dequantizer: a flow over the noise of integer images, see `tfp_realnvp.dequantizer`; None for uniform noise.
       average_decay: of a moving average of all weights, kept in `average`; None for no average.
@@ -93,7 +90,7 @@ class FlowModel(DensityModel):
         distribution: FlowDistribution,
         *,
         levels: int = 256,
-        labels: int | None = None,
+        classes: int | None = None,
         l2: float = 5e-5,
         clip_norm: float | None = 100.0,
         dequantizer: Dequantizer | None = None,
@@ -101,40 +98,24 @@ class FlowModel(DensityModel):
         seed: int = 0,
         name: str = "flow_model",
     ):
-        distribution = flow_distribution(distribution)
-        if not distribution.variables and dequantizer is None:
+        super().__init__(
+            distribution, levels=levels, classes=classes, dequantizer=dequantizer, seed=seed, name=name
+        )
+        if not self.distribution.variables and dequantizer is None:
             raise ValueError(
                 "expected a distribution with variables to train, got one without: what nvp.load returns has folded "
                 "networks; train the flow that was exported, from a checkpoint of its run"
             )
-        # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
-        super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
-        if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
-            levels,
-            distribution.event_shape,
-            distribution.dtype,
-        ):
-            raise ValueError(
-                f"expected a dequantizer of {levels} levels, shape {distribution.event_shape} and "
-                f"{distribution.dtype.name}, got one of {dequantizer.levels}, {dequantizer.event_shape} and "
-                f"{dequantizer.dtype.name}"
-            )
-        self.distribution = distribution
-        self.dequantizer = dequantizer
-        self.levels = levels
-        self.labels = labels
-        self.l2 = l2
+        set_l2(self.distribution, l2)
         self.clip_norm = clip_norm
-        self.seed = seed
         # Keras sees Keras layers and variables that are its attributes, and nothing of a distribution.
-        layers, variables = learned_layers(distribution.flow), [*distribution.variables]
+        layers, variables = learned_layers(self.distribution.flow), [*self.distribution.variables]
         if dequantizer is not None:
             layers += learned_layers(dequantizer.flow)
             variables += dequantizer.variables
         of_keras = {id(variable.value) for variable in variables_of(layers)}
         self.learned_layers = layers + [as_keras_variable(v) for v in variables if id(v) not in of_keras]
         self.average = None if average_decay is None else WeightAverage(variables, average_decay)
-        self.loss_metric = keras.metrics.Mean(name="loss")
 
         def counter(value: float, dtype: str, name: str) -> keras.Variable:
             # All replicas write the same, each for itself.
@@ -149,69 +130,13 @@ class FlowModel(DensityModel):
         self._accumulators = None
         self.built = True
 
-    @property
-    def dimensions(self) -> int:
-        """Entries of an event, the D of bits/dim."""
-        return math.prod(self.distribution.event_shape)
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_metric]
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        return super().get_metrics_result() | {"skipped_steps": tf.identity(self.skipped_steps.value)}
 
     @property
     def counters(self) -> list[keras.Variable]:
         """What a step counts beside the optimizer's iterations, and a run that goes on must know."""
         return [v for v in (self.skipped_steps, self.loss_scale, self.steps_at_loss_scale) if v is not None]
-
-    def call(
-        self,
-        events: tf.Tensor,
-        context: tf.Tensor | None = None,
-        training: bool | None = None,
-        seed: tf.Tensor = (0, 0),
-        part: int | tf.Tensor = 0,
-        parts: int = 1,
-    ) -> tf.Tensor:
-        """The log-density of each event in nats; of integers after dequantisation, what bounds their log-probability.
-
-        Args:
-          events: `[batch, *event_shape]`, integers or real numbers.
-          context: what a conditional flow is told.
-          training: as in Keras.
-          seed: of the dequantisation.
-          part: which of the equal parts of a batch the events are, see `dequantize`.
-          parts: how many there are.
-        """
-        given = {} if context is None else {"context": self.context_of(context)}
-        x, log_q = self.dequantized(events, seed, (part, parts))
-        log_prob = self.distribution.log_prob(x, **given)
-        return log_prob if log_q is None else log_prob - log_q
-
-    def context_of(self, given: tf.Tensor) -> tf.Tensor:
-        """What the flow is told, of labels or of vectors."""
-        if self.labels is None:
-            return tf.cast(given, self.distribution.dtype)
-        return tf.one_hot(given, self.labels, dtype=self.distribution.dtype)
-
-    def dequantized(
-        self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Events as real numbers, and the log-density of their noise where that is not 0.
-
-        Integers get the noise of their place in the batch that all replicas share.
-        """
-        if not events.dtype.is_integer:
-            return tf.cast(events, self.distribution.dtype), None
-        (index, count), replica = part, tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
-            count *= replica.num_replicas_in_sync
-        part = (index, count)
-        if self.dequantizer is not None:
-            return self.dequantizer.dequantize(
-                events, self.dequantizer.latent_noise(events, seed=seed, part=part)
-            )
-        return dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part), None
 
     def train_step(self, events: tf.Tensor, parts: int = 1) -> dict[str, tf.Tensor]:
         """One step of gradient descent on a batch; returns the running means of this epoch.
@@ -293,7 +218,8 @@ class FlowModel(DensityModel):
         # Assignments wait in the scope until it is known whether the step is finite.
         with keras.StatelessScope(collect_losses=True) as scope, tf.GradientTape() as tape:
             loss = -tf.reduce_mean(self.log_prob_of(events, training=True, seed=seed, part=part))
-            objective = tf.add_n([loss, self._l2_term(), *self.losses])
+            penalties = [*regularization(self.trainable_variables), *scope.losses]
+            objective = tf.add_n([loss, *(tf.cast(penalty, loss.dtype) for penalty in penalties)])
             scaled = objective if self.loss_scale is None else objective * self.loss_scale.value
         check_all_are_known(tape, self.variables)
         gradients = gradients_or_zeros(tape, scaled, self.trainable_variables)
@@ -323,41 +249,6 @@ class FlowModel(DensityModel):
         number = tf.cast(tf.shape(unpacked(events)[0])[0], loss.dtype)
         nothing = tf.zeros_like(loss)
         self.loss_metric.update_state(tf.where(counts, loss, nothing), tf.where(counts, number, nothing))
-
-    def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Evaluates a batch; returns the running means."""
-        log_prob = self.log_prob_of(events, training=False, seed=self.noise_seed(-1))
-        self.loss_metric.update_state(-log_prob)
-        return {name: value for name, value in self.get_metrics_result().items() if name != "skipped_steps"}
-
-    def predict_step(self, events: tf.Tensor) -> tf.Tensor:
-        events, context, _ = unpacked(events)
-        return self(events, context, training=False, seed=self.noise_seed(-1))
-
-    def log_prob_of(
-        self, batch: Any, *, training: bool, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
-    ) -> tf.Tensor:
-        """The log-density of each event of a batch, times its sample weight where it has one."""
-        events, context, weight = unpacked(batch)
-        log_prob = self(events, context, training=training, seed=seed, part=part[0], parts=part[1])
-        return weighted(log_prob, weight)
-
-    def get_metrics_result(self) -> dict[str, tf.Tensor]:
-        loss = self.loss_metric.result()
-        # Keras says 0 where nothing was counted.
-        loss = tf.where(self.loss_metric.count > 0, loss, tf.constant(math.nan, loss.dtype))
-        logs = {"loss": loss, "skipped_steps": tf.identity(self.skipped_steps.value)}
-        if self.distribution.event_shape.rank == 3:
-            logs["bits_per_dim"] = loss / (self.dimensions * math.log(2))
-        return logs
-
-    def _l2_term(self) -> tf.Tensor:
-        return l2_term(self.distribution, self.l2)
-
-    def noise_seed(self, step: Any) -> tf.Tensor:
-        """The seed of the dequantisation at a step."""
-        return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-
 
 def _computes_in_half(layer: keras.layers.Layer | keras.Variable) -> bool:
     return isinstance(layer, keras.layers.Layer) and layer.compute_dtype == "float16"

@@ -1,0 +1,48 @@
+"""What the regularizers of Keras variables add to the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.bijectors import Checkerboard, Coupling
+from tfp_realnvp.bijectors.variables import learned_layers, variables_of
+from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.transformers import Affine
+
+# Sums over entries, of many tensors as of one.
+_SUMS = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
+
+
+def set_l2(distribution: FlowDistribution, l2: float) -> None:
+    """Regularizes what the authors' program does: weight-norm magnitudes, and the gains of checkerboard couplings.
+
+    Args:
+      distribution: a flow, whose other variables keep their regularizers.
+      l2: the weight of the squares; 0 for no regularizer.
+    """
+    regularizer = keras.regularizers.L2(l2) if l2 else None
+    for variable in variables_of(learned_layers(distribution.flow)):
+        if variable.name == "magnitude":
+            variable.regularizer = regularizer
+    for coupling in distribution.submodules:
+        if isinstance(coupling, Coupling) and isinstance(coupling.mask, Checkerboard):
+            if isinstance(coupling.transformer, Affine):
+                coupling.transformer.gain.regularizer = regularizer
+
+
+def regularization(variables: Iterable[keras.Variable]) -> list[tf.Tensor]:
+    """The penalties of all variables; one for those that share a sum, which saves a few hundred operations."""
+    penalties, shared = [], {}
+    for variable in variables:
+        regularizer = variable.regularizer
+        if type(regularizer) in _SUMS:
+            shared.setdefault((regularizer, variable.dtype), []).append(variable.value)
+        elif regularizer is not None:
+            penalties.append(regularizer(variable.value))
+    for (regularizer, _), values in shared.items():
+        flat = [value if value.shape.rank == 1 else tf.reshape(value, [-1]) for value in values]
+        penalties.append(regularizer(tf.concat(flat, 0)))
+    return penalties
