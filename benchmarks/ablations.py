@@ -35,7 +35,7 @@ from tfp_realnvp import presets, training
 tfd = tfp.distributions
 
 _RESULTS = pathlib.Path(__file__).parent / "results"
-_BASE = dataclasses.replace(presets.cifar10_cpu, width=8, blocks=1)
+_BASE = presets.cifar10_cpu.replace(width=8, blocks=1)
 # What a row says of it, so that rows of another base are not taken for this one's.
 _FIELDS = ("dataset", "scales", "width", "blocks", "batch_size", "learning_rate", "l2", "clip_norm", "flip")
 
@@ -109,12 +109,14 @@ def main(_: list[str]) -> None:
     of_these = dict(base=_base(), images=values.images, test=values.test)
     rows = [row for row in read(file) if row.items() >= of_these.items()]
     draw(rows, output.with_suffix(".png"))
+    base = _base()
     about = (
-        f"Real NVP on CIFAR-10, width {_BASE.width}, {_BASE.blocks} residual block, {values.images:,} images seen, "
-        f"Adam at {_BASE.learning_rate:g}, constant; bits/dim of {values.test:,} test images, mean over seeds and the "
-        "deviation between them; the difference to the first of each, with its error. A difference is named where by "
-        "chance one comparison in twenty would show it: among so many the smallest may be none. The models are small "
-        f"and trained briefly: what holds for them need not for large ones. {', '.join({row['on'] for row in rows})}."
+        f"Real NVP on CIFAR-10, width {base['width']}, {base['blocks']} residual block, {values.images:,} images seen, "
+        f"Adam at {base['learning_rate']:g}, constant; bits/dim of {values.test:,} test images, mean over seeds and "
+        "the deviation between them; the difference to the first of each, with its error. A difference is named where "
+        "by chance one comparison in twenty would show it: among so many the smallest may be none. The models are "
+        "small and trained briefly: what holds for them need not for large ones. "
+        f"{', '.join({row['on'] for row in rows})}."
     )
     lines = interleaved.heading("benchmarks.ablations", about, machines={row["machine"] for row in rows})
     interleaved.publish([*lines, *table(rows), f"![Bits/dim of each variant]({output.stem}.png)"], values.output)
@@ -137,7 +139,8 @@ def job_of(variant: Variant, seed: int, images: int, test: int) -> dict[str, Any
 
 
 def _base() -> dict[str, Any]:
-    return {name: getattr(_BASE, name) for name in _FIELDS}
+    settings = _BASE.settings()
+    return {name: settings[name] for name in _FIELDS}
 
 
 def _settings(variant: Variant) -> dict[str, Any]:
@@ -168,13 +171,14 @@ def result_of(job: dict[str, Any], images: nvp.data.ImageData) -> dict[str, Any]
     """Trains and evaluates one."""
     keras.utils.set_random_seed(job["seed"])
     keras.backend.clear_session()
-    recipe = dataclasses.replace(_BASE, **job["settings"])
+    preset = _BASE.replace(**job["settings"])
+    recipe = preset.recipe
     options: dict[str, Any] = {"form": job["form"]}
     if job["squeeze"] is not None:
         options |= dict(squeeze=job["squeeze"], coupling_squeeze=job["squeeze"])
     if not job["weight_norm"]:
         options["conditioner"] = plain
-    distribution = dataclasses.replace(recipe, event_shape=images.shape, levels=images.levels).build(**options)
+    distribution = preset.replace(event_shape=images.shape, levels=images.levels).build(**options)
     model = nvp.FlowModel(
         distribution, levels=images.levels, l2=recipe.l2, clip_norm=recipe.clip_norm, seed=job["seed"]
     )
@@ -215,8 +219,9 @@ class PlainResidualNetwork(nvp.conditioners.ResidualNetwork):
 def plain(mask: nvp.bijectors.Mask, channels: int, outputs: int) -> PlainResidualNetwork:
     """A conditioner of the base's size without weight norm; `real_nvp` doubles the width where it halves the sides."""
     is_checkerboard = isinstance(mask, nvp.bijectors.Checkerboard)
-    width = _BASE.width * channels // (_BASE.event_shape[-1] * (1 if is_checkerboard else 2))
-    network = PlainResidualNetwork(outputs=outputs, width=width, blocks=_BASE.blocks, mask_channel=is_checkerboard)
+    first, blocks = _BASE.options["width"], _BASE.options["blocks"]
+    width = first * channels // (_BASE.event_shape[-1] * (1 if is_checkerboard else 2))
+    network = PlainResidualNetwork(outputs=outputs, width=width, blocks=blocks, mask_channel=is_checkerboard)
     network.build((None, None, None, mask.kept_size(channels)))
     return network
 

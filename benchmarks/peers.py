@@ -54,14 +54,14 @@ def main(_: list[str]) -> None:
         differences = check(values.torch_python)
         print("\n".join(f"{name}: relative difference {value:.1e}" for name, value in differences.items()))
         sys.exit(max(differences.values()) > _TOLERANCE)
-    recipe = presets.get(values.preset)
-    parameters = nvp.trainable_parameters(recipe.build())
+    preset = presets.get(values.preset)
+    parameters = nvp.trainable_parameters(preset.build())
     about = f"The `{values.preset}` preset, {parameters:,} trainable parameters in ours and in the port."
     lines = interleaved.heading("benchmarks.peers", about)
     # log_prob and sample in one group: their ratio is asked for.
-    results = interleaved.measure(_candidates("training_step", recipe, parameters), values.repeats)
+    results = interleaved.measure(_candidates("training_step", preset, parameters), values.repeats)
     results |= interleaved.measure(
-        [*_candidates("log_prob", recipe, parameters), *_candidates("sample", recipe, parameters)], values.repeats
+        [*_candidates("log_prob", preset, parameters), *_candidates("sample", preset, parameters)], values.repeats
     )
     for function in ("training_step", "log_prob", "sample"):
         lines += _table(function, results)
@@ -71,7 +71,7 @@ def main(_: list[str]) -> None:
     interleaved.publish(lines, values.output)
 
 
-def _candidates(function: str, recipe: presets.Preset, parameters: int) -> list[Candidate]:
+def _candidates(function: str, preset: presets.Preset, parameters: int) -> list[Candidate]:
     values = flags.FLAGS
     is_training = function == "training_step"
     batch_size = values.batch_size if is_training else values.inference_batch_size
@@ -83,8 +83,8 @@ def _candidates(function: str, recipe: presets.Preset, parameters: int) -> list[
         for kind, is_tuned in (("port", False), ("tuned port", True))
         for dtype, is_bfloat16 in (("float32", False), ("bfloat16 autocast", True))
     }
-    recipe_of_step = dict(learning_rate=recipe.learning_rate, l2=recipe.l2, clip_norm=recipe.clip_norm)
-    shared = dict(layout=_layout(recipe), parameters=parameters, **(recipe_of_step if is_training else {}))
+    recipe_of_step = {name: getattr(preset.recipe, name) for name in ("learning_rate", "l2", "clip_norm")}
+    shared = dict(layout=_layout(preset), parameters=parameters, **(recipe_of_step if is_training else {}))
     return [
         Candidate(
             f"{function}, {name}",
@@ -103,10 +103,10 @@ def _candidates(function: str, recipe: presets.Preset, parameters: int) -> list[
     ]
 
 
-def _layout(recipe: presets.Preset) -> dict[str, object]:
-    if recipe.levels != 256:
-        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {recipe.levels}")
-    return dict(event_shape=recipe.event_shape, width=recipe.width, blocks=recipe.blocks, scales=recipe.scales)
+def _layout(preset: presets.Preset) -> dict[str, object]:
+    if preset.levels != 256:
+        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {preset.levels}")
+    return dict(event_shape=preset.event_shape, **preset.options)
 
 
 def _table(function: str, results: dict[str, Result]) -> list[str]:
@@ -148,26 +148,26 @@ def _ratios(results: dict[str, Result]) -> list[str]:
 
 def check(torch_python: str) -> dict[str, float]:
     """How far the port is from ours with the same weights: log_prob, samples, the loss and its gradient in training."""
-    recipe = presets.Preset("none", event_shape=(8, 8, 3), scales=2, width=8, blocks=2)
-    distribution = recipe.build(dtype_policy="float32")
+    preset = presets.Preset("none", (8, 8, 3), options=dict(scales=2, width=8, blocks=2))
+    distribution = preset.build(dtype_policy="float32")
     generator = np.random.default_rng(0)
     for variable in distribution.variables:
         change = 0.2 * generator.normal(size=variable.shape)
         # A moving variance stays positive.
         variable.assign(variable * np.exp(change) if "variance" in variable.name else variable + change)
     weights = dict(_weights(distribution.flow))
-    pixels = generator.uniform(0, 256, [4, *recipe.event_shape]).astype(np.float32)
+    pixels = generator.uniform(0, 256, [4, *preset.event_shape]).astype(np.float32)
     latents = generator.normal(size=pixels.shape).astype(np.float32)
     arrays = dict(
-        layout=np.asarray(json.dumps(_layout(recipe))),
-        l2=np.asarray(recipe.l2),
+        layout=np.asarray(json.dumps(_layout(preset))),
+        l2=np.asarray(preset.recipe.l2),
         pixels=pixels,
         latents=latents,
         log_prob=distribution.log_prob(pixels).numpy(),
         sampled=distribution.flow.inverse(latents).numpy(),
     )
-    model = nvp.FlowModel(distribution, l2=recipe.l2, clip_norm=recipe.clip_norm)
-    model.compile(training.Adam(recipe.learning_rate))
+    model = nvp.FlowModel(distribution, l2=preset.recipe.l2, clip_norm=preset.recipe.clip_norm)
+    model.compile(training.Adam(preset.recipe.learning_rate))
     arrays["loss"] = tf.function(model.train_step)(tf.constant(pixels))["loss"].numpy()
     arrays["gradient_norm"] = model.last_gradient_norm.numpy()
     with tempfile.TemporaryDirectory() as folder:

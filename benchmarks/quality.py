@@ -162,7 +162,7 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
         "test": figures,
         "histogram": results["independent pixel histogram"]["bits_per_dim"],
         "parameters": sum(nvp.trainable_parameters(part) for part in learned if part is not None),
-        "images": lines[-1]["step"] * preset.batch_size + config.get("init_from", {}).get("images", 0),
+        "images": lines[-1]["step"] * preset.recipe.batch_size + config.get("init_from", {}).get("images", 0),
         "seconds": round(seconds(lines)[-1]),
         "versions": config["versions"],
         **parts[-1],

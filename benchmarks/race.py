@@ -65,10 +65,10 @@ def main(_: list[str]) -> None:
     values = flags.FLAGS
     output = pathlib.Path(values.output)
     points_file, picture = output.with_suffix(".jsonl"), output.with_suffix(".png")
-    recipe = presets.get(values.preset)
+    preset = presets.get(values.preset)
     points = [json.loads(line) for line in points_file.read_text().splitlines()] if points_file.exists() else []
     if values.run:
-        points = merged(points, run(recipe, [int(seed) for seed in values.seeds]))
+        points = merged(points, run(preset, [int(seed) for seed in values.seeds]))
         points_file.write_text("".join(json.dumps(point) + "\n" for point in points))
     # Of other settings, and from other machines, there may be points, too.
     points = [point for point in points if point["of"] == _settings()]
@@ -76,29 +76,29 @@ def main(_: list[str]) -> None:
     if not points:
         raise app.UsageError(f"expected points of {_settings()} in {points_file}, found none")
     about = (
-        f"The `{values.preset}` preset, batches of {recipe.batch_size}, for {values.seconds:g} s of training each, in "
-        f"turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images, between two turns on the "
-        "line between them."
+        f"The `{values.preset}` preset, batches of {preset.recipe.batch_size}, for {values.seconds:g} s of training "
+        f"each, in turns of {values.turn:g} s; bits/dim of {values.validation:,} validation images, between two turns "
+        "on the line between them."
     )
     lines = interleaved.heading("benchmarks.race", about, machines={points[-1]["machine"]})
     draw(points, picture)
     interleaved.publish([*lines, *table(points), f"![Bits/dim against time]({picture.name})"], values.output)
 
 
-def run(recipe: presets.Preset, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def run(preset: presets.Preset, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The points of the contestants that the flags name, with each seed."""
     names = flags.FLAGS.contestants or [*OURS, *PORTS]
     if unknown := sorted(set(names) - {*OURS, *PORTS}):
         raise app.UsageError(f"expected contestants among {'; '.join([*OURS, *PORTS])}, got {'; '.join(unknown)}")
-    if recipe.levels != 256:
-        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {recipe.levels}")
+    if preset.levels != 256:
+        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {preset.levels}")
     points = []
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "images.npz")
-        _write_images(recipe, path)
+        _write_images(preset, path)
         for seed in seeds:
             with contextlib.ExitStack() as stack:
-                contestants = {name: stack.enter_context(_contestant(name, recipe, path, seed)) for name in names}
+                contestants = {name: stack.enter_context(_contestant(name, preset, path, seed)) for name in names}
                 found = race(contestants, flags.FLAGS.seconds, flags.FLAGS.turn)
                 on = {name: contestant.library() for name, contestant in contestants.items()}
             of_all = {"of": _settings(), "seed": seed, "machine": machine.processor()}
@@ -121,8 +121,8 @@ def merged(before: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) ->
     return [point for point in before if run_of(point) not in anew] + list(found)
 
 
-def _write_images(recipe: presets.Preset, path: str) -> None:
-    images = nvp.data.load(recipe.dataset, flags.FLAGS.data_dir)
+def _write_images(preset: presets.Preset, path: str) -> None:
+    images = nvp.data.load(preset.dataset, flags.FLAGS.data_dir)
     parts = {
         split: np.concatenate([*images.evaluation_batches(split, 1000).as_numpy_iterator()])
         for split in ("train", "validation")
@@ -155,20 +155,20 @@ def race(contestants: dict[str, Any], seconds: float, turn: float) -> list[dict[
 class Ours:
     """A model of ours in training; `benchmarks.torch_race` has the same methods behind a pipe."""
 
-    def __init__(self, recipe: presets.Preset, dtype_policy: str, path: str, seed: int = 0):
+    def __init__(self, preset: presets.Preset, dtype_policy: str, path: str, seed: int = 0):
         keras.utils.set_random_seed(seed)
         with np.load(path) as file:
             self._validation = file["validation"]
-            self._batches = batches(file["train"], recipe.batch_size)
-        self._distribution = recipe.build(dtype_policy=dtype_policy)
+            self._batches = batches(file["train"], preset.recipe.batch_size)
+        self._distribution = preset.build(dtype_policy=dtype_policy)
         self._model = nvp.FlowModel(
-            self._distribution, levels=recipe.levels, l2=recipe.l2, clip_norm=recipe.clip_norm, seed=seed
+            self._distribution, levels=preset.levels, l2=preset.recipe.l2, clip_norm=preset.recipe.clip_norm, seed=seed
         )
-        self._model.compile(training.Adam(recipe.learning_rate))
+        self._model.compile(training.Adam(preset.recipe.learning_rate))
         self._model.optimizer.build(self._model.trainable_variables)
         self._step = tf.function(self._model.train_step, autograph=False, jit_compile=self._model.jit_compile)
         self._log_prob = tf.function(self._distribution.log_prob, reduce_retracing=True)
-        self._levels, self._images = recipe.levels, 0
+        self._levels, self._images = preset.levels, 0
         self._train_once()
 
     def _train_once(self) -> None:
@@ -222,19 +222,19 @@ class _Remote:
 
 
 @contextlib.contextmanager
-def _contestant(name: str, recipe: presets.Preset, path: str, seed: int) -> Iterator[Ours | _Remote]:
+def _contestant(name: str, preset: presets.Preset, path: str, seed: int) -> Iterator[Ours | _Remote]:
     if name in OURS:
-        yield Ours(recipe, OURS[name], path, seed)
+        yield Ours(preset, OURS[name], path, seed)
         return
-    layout = dict(event_shape=recipe.event_shape, width=recipe.width, blocks=recipe.blocks, scales=recipe.scales)
+    layout = dict(event_shape=preset.event_shape, **preset.options)
     settings = dict(
         layout=layout,
-        parameters=nvp.trainable_parameters(recipe.build()),
+        parameters=nvp.trainable_parameters(preset.build()),
         path=path,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        l2=recipe.l2,
-        clip_norm=recipe.clip_norm,
+        batch_size=preset.recipe.batch_size,
+        learning_rate=preset.recipe.learning_rate,
+        l2=preset.recipe.l2,
+        clip_norm=preset.recipe.clip_norm,
         seed=seed,
         **PORTS[name],
     )

@@ -115,10 +115,10 @@ def _row(name: str, result: Result, floor: Result, batch_size: int, more: Sequen
 def training_step(
     preset: str, batch_size: int, dtype_policy: str, backprop: str = "store", compiler: str = "graph"
 ) -> Work:
-    recipe = presets.get(preset)
-    distribution = recipe.build(dtype_policy=dtype_policy, backprop=backprop)
-    model = nvp.FlowModel(distribution, levels=recipe.levels, l2=recipe.l2, clip_norm=recipe.clip_norm)
-    return work_of_step(model, pixels(recipe, batch_size), compiler)
+    chosen = presets.get(preset)
+    distribution = chosen.build(dtype_policy=dtype_policy, backprop=backprop)
+    model = nvp.FlowModel(distribution, levels=chosen.levels, l2=chosen.recipe.l2, clip_norm=chosen.recipe.clip_norm)
+    return work_of_step(model, pixels(chosen, batch_size), compiler)
 
 
 def work_of_step(model: nvp.FlowModel, images: tf.Tensor, compiler: str) -> Work:
@@ -136,22 +136,22 @@ def work_of_step(model: nvp.FlowModel, images: tf.Tensor, compiler: str) -> Work
 
 def log_prob(preset: str, batch_size: int, dtype_policy: str, compiler: str = "graph", exported: bool = False) -> Work:
     """`tf.function(distribution.log_prob)`, or the signature of what `nvp.save` wrote; in the policy's precision."""
-    recipe = presets.get(preset)
-    events = tf.cast(pixels(recipe, batch_size), tf.float32) + 0.5
-    distribution = recipe.build(dtype_policy=dtype_policy)
+    chosen = presets.get(preset)
+    events = tf.cast(pixels(chosen, batch_size), tf.float32) + 0.5
+    distribution = chosen.build(dtype_policy=dtype_policy)
     if exported:
-        signature = _exported(distribution, recipe).signatures["log_prob"]
+        signature = _exported(distribution, chosen).signatures["log_prob"]
         return Work(lambda: signature(images=events)["log_prob"].numpy())
     function = tf.function(_in_policys_precision(distribution.log_prob), jit_compile=compiler == "xla")
     return Work(lambda: function(events).numpy())
 
 
 def sample(preset: str, batch_size: int, dtype_policy: str, compiler: str = "graph", exported: bool = False) -> Work:
-    recipe = presets.get(preset)
-    distribution = recipe.build(dtype_policy=dtype_policy)
+    chosen = presets.get(preset)
+    distribution = chosen.build(dtype_policy=dtype_policy)
     seed, one = tf.constant([0, 1]), tf.constant(1.0)
     if exported:
-        signature = _exported(distribution, recipe).signatures["sample"]
+        signature = _exported(distribution, chosen).signatures["sample"]
         return Work(lambda: signature(count=tf.constant(batch_size), seed=seed, temperature=one)["images"].numpy())
     draw = _in_policys_precision(lambda seed: distribution.sample(batch_size, seed=seed))
     function = tf.function(draw, jit_compile=compiler == "xla")
@@ -168,7 +168,7 @@ def _in_policys_precision(function: Callable[..., tf.Tensor]) -> Callable[..., t
     return call
 
 
-def _exported(distribution: nvp.FlowDistribution, recipe: presets.Preset) -> tf.Module:
+def _exported(distribution: nvp.FlowDistribution, chosen: presets.Preset) -> tf.Module:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model")
         nvp.save(distribution, path)
@@ -177,10 +177,10 @@ def _exported(distribution: nvp.FlowDistribution, recipe: presets.Preset) -> tf.
 
 def networks(preset: str, batch_size: int, dtype_policy: str) -> Work:
     """All residual networks on inputs of their shapes, in training mode, forward and backward."""
-    recipe = presets.get(preset)
+    chosen = presets.get(preset)
     inputs_and_networks = [
         (tf.random.normal([batch_size, *shape]), network)
-        for shape, network in _networks(recipe.build(dtype_policy=dtype_policy), recipe)
+        for shape, network in _networks(chosen.build(dtype_policy=dtype_policy), chosen)
     ]
 
     def gradients(inputs: tf.Tensor, network: Callable[..., tf.Tensor]) -> list[tf.Tensor]:
@@ -199,9 +199,9 @@ def networks(preset: str, batch_size: int, dtype_policy: str) -> Work:
 
 def bare_convolutions(preset: str, batch_size: int, dtype: str, backward: bool) -> Work:
     """The convolutions of all networks: forward, and if asked backward to inputs and kernels."""
-    recipe = presets.get(preset)
+    chosen = presets.get(preset)
     floors = []
-    for (height, width, _), network in _networks(recipe.build(), recipe):
+    for (height, width, _), network in _networks(chosen.build(), chosen):
         convolutions = (network.conv_in, *network.convs_1, *network.convs_2, *network.skips, network.conv_out)
         kernels = {layer.name: tf.Variable(tf.cast(0.01 * layer.direction, dtype)) for layer in convolutions}
         inputs = tf.random.normal([batch_size, height, width, kernels["conv_in"].shape[2]], dtype=dtype)
@@ -231,17 +231,17 @@ def bare_convolutions(preset: str, batch_size: int, dtype: str, backward: bool) 
     return Work(lambda: run().numpy(), gradient_bytes=_bytes(weights) if backward else 0)
 
 
-def pixels(recipe: presets.Preset, batch_size: int) -> tf.Tensor:
-    values = np.random.default_rng(0).integers(0, recipe.levels, [batch_size, *recipe.event_shape])
+def pixels(chosen: presets.Preset, batch_size: int) -> tf.Tensor:
+    values = np.random.default_rng(0).integers(0, chosen.levels, [batch_size, *chosen.event_shape])
     return tf.constant(values, tf.uint8)
 
 
 def _networks(
-    distribution: nvp.FlowDistribution, recipe: presets.Preset
+    distribution: nvp.FlowDistribution, chosen: presets.Preset
 ) -> list[tuple[tuple[int, int, int], nvp.conditioners.ResidualNetwork]]:
     """Each coupling's network, with the shape of its input."""
     shapes_and_networks = []
-    height, width, _ = recipe.event_shape
+    height, width, _ = chosen.event_shape
     for coupling in (m for m in distribution.flow.submodules if isinstance(m, Coupling)):
         scale = int(coupling.name.split("_")[1])
         factor = 2**scale * (1 if isinstance(coupling.mask, Checkerboard) else 2)

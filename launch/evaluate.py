@@ -15,8 +15,8 @@ import keras
 from absl import flags
 
 from launch import run, source
-from tfp_realnvp import data, evaluation
-from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
+from tfp_realnvp import data, evaluation, presets
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images in a batch.", lower_bound=1)

@@ -44,7 +44,7 @@ def origin() -> dict[str, Any]:
         step = int(reader.get_tensor(counted[0])) if counted else int(path.rpartition("-")[2])
     before = config.get("init_from", {})
     kept = {name: config.get(name) for name in ("command", "commit", "uncommitted_changes", "machine")}
-    images = step * run.preset_of(config, FOLDER.value).batch_size + before.get("images", 0)
+    images = step * run.preset_of(config, FOLDER.value).recipe.batch_size + before.get("images", 0)
     return {"init_from": {**kept, "images": images, "init_from": before}}
 
 
@@ -62,7 +62,7 @@ def read_weights(
         return
     config, path = training.read_config(FOLDER.value), training.best_checkpoint(FOLDER.value)
     preset = run.preset_of(config, FOLDER.value)
-    training.restore(distribution, path, None if preset.dequantization == "uniform" else dequantizer)
+    training.restore(distribution, path, None if preset.recipe.dequantization == "uniform" else dequantizer)
     print(f"Begins with {path}")
     if isinstance(given, data.VectorData):
         print("Vectors are standardised as they were there")

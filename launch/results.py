@@ -59,18 +59,18 @@ def _of_images(
         )
 
     if dequantizer is None:
-        ours = {_title(preset): evaluated(None)}
+        ours = {preset.title: evaluated(None)}
     else:
         ours = {
-            f"{_title(preset)}, variational dequantisation": evaluated(dequantizer),
-            f"{_title(preset)}, uniform dequantisation": evaluated(None),
+            f"{preset.title}, variational dequantisation": evaluated(dequantizer),
+            f"{preset.title}, uniform dequantisation": evaluated(None),
         }
     baselines = {
         "independent pixel histogram": evaluation.histogram_bits_per_dim(alone["train"], alone["test"], levels),
     }
     try:
         baselines["full-covariance Gaussian of the logits"] = evaluation.gaussian_bits_per_dim(
-            alone["train"], alone["test"], levels, alpha=preset.alpha, seed=run.SEED.value
+            alone["train"], alone["test"], levels, alpha=preset.all_options["alpha"], seed=run.SEED.value
         )
     except evaluation.NoBaselineError as error:
         print(f"Skipping the Gaussian baseline: {error}")
@@ -96,7 +96,7 @@ def _of_vectors(
     batches = {split: vectors.evaluation_batches(split, BATCH_SIZE) for split in ("train", "test")}
     print(f"Evaluating on {vectors.num_examples('test'):,} test vectors", flush=True)
     ours = evaluation.log_likelihood(distribution, batches["test"], jit_compile=run.jit_compile())
-    rows, margin = {_title(preset): ours}, None
+    rows, margin = {preset.title: ours}, None
     try:
         gaussian = evaluation.gaussian_log_likelihood(batches["train"], batches["test"])
         rows["full-covariance Gaussian"], margin = gaussian, ours.nats - gaussian.nats
@@ -137,14 +137,9 @@ def published(ours: presets.Preset, papers: presets.Preset) -> dict[str, float]:
     """The paper's figure by the name of its row, where a model has the paper's data and flow."""
     if (ours.dataset, ours.flow) != (papers.dataset, papers.flow):
         return {}
-    found = {"Real NVP as published": papers.published_bits_per_dim, "MAF as published": papers.published_nats}
-    return {name: figure for name, figure in found.items() if figure is not None}
+    return {} if papers.published is None else {f"{papers.title} as published": papers.published}
 
 
 def _print_published(preset: presets.Preset) -> None:
     for name, figure in published(preset, presets.get(run.PRESET.value)).items():
         print(f"{name:42}{figure:10.2f}")
-
-
-def _title(preset: presets.Preset) -> str:
-    return "Real NVP" if preset.flow == "real_nvp" else preset.flow

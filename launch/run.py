@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,8 +16,8 @@ from absl import app, flags, logging
 
 import tfp_realnvp as nvp
 from launch import arguments, signals
-from tfp_realnvp import data, paths, storage, training
-from tfp_realnvp.flows import Dequantizer, FlowDistribution, presets
+from tfp_realnvp import data, paths, presets, storage, training
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
 PRESET = flags.DEFINE_enum(
     "preset", "digits", presets.NAMES, "Data set, architecture and training recipe, see tfp_realnvp.presets."
@@ -156,16 +155,9 @@ def build(
     Args:
       preset: the settings.
       given: what it is to be trained on; vectors say how they are standardised.
-      **kwargs: of the factory; what it does not take is an error.
+      **kwargs: of the factory.
     """
-    takes = preset.options
-    _check_flags(preset, takes)
-    if unknown := [name for name in kwargs if name not in takes]:
-        raise UsageError(f"{preset.flow} takes no --{', --'.join(unknown)}")
-    try:
-        distribution = preset.build(**kwargs)
-    except ValueError as error:
-        raise UsageError(f"{preset.flow}: {error}") from error
+    distribution = built(lambda: preset.build(**kwargs), f"{preset.flow}: ")
     if len(preset.event_shape) == 1:
         # Where a checkpoint is read next, it brings its own.
         size = preset.event_shape[0]
@@ -174,17 +166,12 @@ def build(
     return distribution
 
 
-def _check_flags(preset: presets.Preset, takes: Collection[str]) -> None:
-    """Refuses a flag that this flow, or a flow over this kind of events, would not use."""
-    of_flows = {name for factory in presets.FLOWS.values() for name in inspect.signature(factory).parameters}
-    of_flows.remove("seed")  # A program draws more than weights with it.
-    kind = "vectors" if len(preset.event_shape) == 1 else "images"
-    for name in sorted(flags.FLAGS):
-        flag = flags.FLAGS[name]
-        if not flag.present or flag.value == flag.default:
-            continue
-        if (name in of_flows and name not in takes) or (kind == "vectors" and name in presets.FOR_IMAGES):
-            raise UsageError(f"{preset.flow} takes no --{name} for {kind}")
+def built(build: Callable[[], Any], prefix: str = "") -> Any:
+    """What a function builds of settings; what it refuses is a user's error."""
+    try:
+        return build()
+    except ValueError as error:
+        raise UsageError(f"{prefix}{error}") from error
 
 
 def load_data(preset: presets.Preset, columns: Sequence[str] | None = None) -> data.ImageData | data.VectorData:

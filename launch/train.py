@@ -36,7 +36,6 @@ samples.png, results.json and saved_model/.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import pathlib
 import time
 from typing import Any
@@ -46,67 +45,9 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import init_from, machine, results, run, workers
+from launch import init_from, machine, results, run, settings, workers
 from tfp_realnvp import data, evaluation, presets, training
 
-_OVERRIDES = {
-    "epochs": flags.DEFINE_integer(
-        "epochs", None, "Passes over the data in all, those of an interrupted run included.", lower_bound=1
-    ),
-    "batch_size": flags.DEFINE_integer(
-        "batch_size", None, "Images in a step, those of all devices together.", lower_bound=1
-    ),
-    "learning_rate": flags.DEFINE_float("learning_rate", None, "Learning rate of Adam.", lower_bound=0),
-    "l2": flags.DEFINE_float("l2", None, "Weight of the L2 term on weight-norm magnitudes and gains.", lower_bound=0),
-    "clip_norm": flags.DEFINE_float("clip_norm", None, "Largest global norm of the gradient.", lower_bound=0),
-    "flip": flags.DEFINE_bool("flip", None, "Whether to flip training images at random."),
-    "scales": flags.DEFINE_integer("scales", None, "Number of scales.", lower_bound=1),
-    "width": flags.DEFINE_integer("width", None, "Channels of the networks at the first scale.", lower_bound=1),
-    "blocks": flags.DEFINE_integer("blocks", None, "Residual blocks of each network.", lower_bound=0),
-    "flow": flags.DEFINE_enum(
-        "flow", None, list(presets.FLOWS), "The flow. Images: real_nvp, glow, flowpp. Vectors: any."
-    ),
-    "layers": flags.DEFINE_integer("layers", None, "Layers of maf, iaf, naf, planar, radial.", lower_bound=1),
-    "couplings": flags.DEFINE_integer("couplings", None, "Couplings of a flow over vectors.", lower_bound=1),
-    "steps": flags.DEFINE_integer("steps", None, "Steps of glow at each scale.", lower_bound=1),
-    "hidden_units": flags.DEFINE_list("hidden_units", None, "Hidden layers of the networks of vectors, as 256,256."),
-    "components": flags.DEFINE_integer("components", None, "Components of flowpp's and naf's mixtures.", lower_bound=1),
-    "bins": flags.DEFINE_integer("bins", None, "Bins of the splines of nsf.", lower_bound=2),
-    "rho": flags.DEFINE_float("rho", None, "Running average of the flow's batch norm, for small batches.", 0, 1),
-    "dtype_policy": flags.DEFINE_enum(
-        "dtype_policy", None, presets.DTYPE_POLICIES, "Of the networks in training steps; all else is float32."
-    ),
-    "schedule": flags.DEFINE_enum(
-        "schedule",
-        None,
-        presets.SCHEDULES,
-        "Of the learning rate: constant; cosine, down to 0 at the last step; or plateau, halved after 5 epochs without "
-        "a better validation loss.",
-    ),
-    "warmup_steps": flags.DEFINE_integer(
-        "warmup_steps", None, "Steps in which the learning rate rises from 0.", lower_bound=0
-    ),
-    "ema": flags.DEFINE_float(
-        "ema", None, "Decay of a moving average of the weights, such as 0.999, for evaluation and export.", 0, 1
-    ),
-    "dequantization": flags.DEFINE_enum(
-        "dequantization",
-        None,
-        presets.DEQUANTIZATIONS,
-        "The noise that makes real numbers of integer pixels: uniform, or variational, of a flow that learns beside "
-        "the model and tightens the bound.",
-    ),
-    "accumulation_steps": flags.DEFINE_integer(
-        "accumulation_steps",
-        None,
-        "Parts of a batch whose gradients are taken one after the other, which takes less memory. Batch norm takes its "
-        "moments from each part.",
-        lower_bound=1,
-    ),
-}
-_CONDITIONAL = flags.DEFINE_bool(
-    "conditional", False, "Tell every network the class of an image, of sets that have labels: p(image | label)."
-)
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and leave.")
 _STRATEGY = flags.DEFINE_enum(
     "strategy", "auto", training.STRATEGIES, "Which devices share the work, see docs/distributed.md."
@@ -145,7 +86,7 @@ _SHARED = (run.JIT_COMPILE, _DETERMINISTIC, _MAX_SKIPPED_STEPS, _LOG_EVERY, _CHE
 
 def main() -> None:
     if _DESCRIBE.value:
-        _describe(_preset_and_images()[0])
+        _describe(settings.preset_and_data()[0])
         return
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
@@ -157,7 +98,7 @@ def main() -> None:
 
 def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     with workers.ending_together(strategy):
-        preset, images = _preset_and_images()
+        preset, images = settings.preset_and_data()
         images = images or run.load_data(preset)
         _check_batch(preset, images, strategy)
     config = _config(preset, images)
@@ -166,7 +107,7 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
         # What all flows do, and not all have as an option.
         given = {} if _BACKPROP.value == "store" else {"backprop": _BACKPROP.value}
         distribution = run.build(preset, images, **given)
-        model = _model(preset, images, distribution)
+        model, callbacks = _model(preset, images, distribution)
     folder, is_chief = run.output_dir(), training.is_chief(strategy)
     if is_chief:
         print(nvp.summary(distribution), flush=True)
@@ -176,10 +117,10 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
         with workers.ending_together(strategy):
             if is_chief:
                 # A run that did not keep what its data were is taken at its word.
-                known = presets.DEFAULTS | run.identity(images)
-                stack.enter_context(training.open_run(folder, config, known))
+                own = training.open_run(folder, config, lambda model: run.identity(images) | presets.comparable(model))
+                stack.enter_context(own)
         started = time.monotonic()
-        _train(preset, model, images, folder, is_chief)
+        _train(preset, model, images, folder, callbacks)
         print(f"Trained for {time.monotonic() - started:.0f} s")
         # The others wait, since workers that were done would not come back if the chief had to begin again.
         with workers.ending_together(strategy):
@@ -199,53 +140,16 @@ def _evaluate(preset: presets.Preset, images: data.ImageData, folder: pathlib.Pa
 
 def _describe(preset: presets.Preset) -> None:
     print(nvp.summary(run.build(preset)))
-    if (dequantizer := preset.build_dequantizer()) is not None:
+    if (dequantizer := run.built(preset.build_dequantizer)) is not None:
         print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
 
 
-def _preset_and_images() -> tuple[presets.Preset, data.ImageData | None]:
-    """The preset with what the flags override; another data set brings its own shape and levels."""
-    given = {name: flag.value for name, flag in _OVERRIDES.items() if flag.value is not None}
-    if "hidden_units" in given:
-        try:
-            given["hidden_units"] = tuple(int(size) for size in given["hidden_units"])
-        except ValueError:
-            sizes = given["hidden_units"]
-            raise run.UsageError(f"expected --hidden_units to be sizes such as 256,256, got {sizes}") from None
-    preset = presets.get(run.PRESET.value)
-    if given.get("flow", preset.flow) != preset.flow:
-        given.setdefault("scales", None)  # Of another flow they mean other things: its default.
-    preset = dataclasses.replace(preset, **given)
-    if data.is_table(run.DATASET.value or preset.dataset):
-        if _CONDITIONAL.value:
-            raise run.UsageError("expected an image set with labels for --conditional, got a table")
-        if preset.dequantization != "uniform":
-            raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
-        if run.DATASET.value in (None, preset.dataset):
-            return preset, None
-        try:
-            table = run.open_table(run.DATASET.value, init_from.before().get("columns"))
-        except run.UsageError:
-            if not (run.output_dir() / "config.json").exists():
-                raise
-            table = run.open_table(run.DATASET.value)  # `open_run` refuses other columns, and says what to do.
-        given.setdefault("flip", False)
-        return dataclasses.replace(preset, dataset=table.name, event_shape=table.shape, **given), table
-    if run.DATASET.value in (None, preset.dataset) and not _CONDITIONAL.value:
-        return preset, None
-    images = run.open_images(run.DATASET.value or preset.dataset, labels=_CONDITIONAL.value)
-    # Another set's mirror images may be none of it.
-    flip = preset.flip if images.name == preset.dataset else given.get("flip", False)
-    preset = dataclasses.replace(preset, classes=images.classes, flip=flip)
-    return dataclasses.replace(preset, dataset=images.name, event_shape=images.shape, levels=images.levels), images
-
-
 def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.distribute.Strategy) -> None:
-    replicas, parts = strategy.num_replicas_in_sync, preset.accumulation_steps
-    if preset.batch_size % (replicas * parts):
+    replicas, parts = strategy.num_replicas_in_sync, preset.recipe.accumulation_steps
+    if preset.recipe.batch_size % (replicas * parts):
         raise run.UsageError(
             f"expected a batch_size that {replicas} devices times {parts} accumulation_steps divide, "
-            f"got {preset.batch_size}"
+            f"got {preset.recipe.batch_size}"
         )
     try:
         _training_batches(preset, images, epoch=0, skip=0)
@@ -255,12 +159,11 @@ def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.di
 
 def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> dict[str, Any]:
     """What makes a run: what it shares with its continuation, and where it came from."""
-    settings = dataclasses.asdict(preset) | run.identity(given) | init_from.settings()
-    free = {name: settings.pop(name) for name in ("epochs", "notes", "published_bits_per_dim", "published_nats")}
+    identity = run.identity(given) | init_from.settings()
     return {
         "preset": run.PRESET.value,
-        "model": {**settings, "seed": run.SEED.value},
-        "epochs": free["epochs"],
+        "model": {**preset.settings(), **identity, "seed": run.SEED.value},
+        "epochs": preset.recipe.epochs,
         "strategy": _STRATEGY.value,
         "backprop": _BACKPROP.value,
         **machine.provenance(),
@@ -270,61 +173,58 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
 
 def _model(
     preset: presets.Preset, images: data.ImageData, distribution: nvp.FlowDistribution
-) -> training.FlowModel:
-    """The model, compiled."""
-    dequantizer = preset.build_dequantizer()
+) -> tuple[training.FlowModel, list[keras.callbacks.Callback]]:
+    """The model, compiled, and the callbacks of its schedule."""
+    recipe = preset.recipe
+    dequantizer = run.built(preset.build_dequantizer)
     init_from.read_weights(images, distribution, dequantizer)  # Before the model takes its first average.
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
         classes=preset.classes,
         dequantizer=dequantizer,
-        l2=preset.l2,
-        clip_norm=preset.clip_norm,
-        average_decay=preset.ema,
+        l2=recipe.l2,
+        clip_norm=recipe.clip_norm,
+        average_decay=recipe.ema,
         seed=run.SEED.value,
     )
-    rate = preset.learning_rate
-    if preset.schedule == "cosine":
-        steps = preset.epochs * (images.num_examples("train") // preset.batch_size)
-        warmup = dict(initial_learning_rate=0.0, warmup_target=rate, warmup_steps=preset.warmup_steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            decay_steps=max(steps - preset.warmup_steps, 1),
-            **(warmup if preset.warmup_steps else dict(initial_learning_rate=rate)),
+    steps = recipe.epochs * (images.num_examples("train") // recipe.batch_size)
+    try:
+        rate, callbacks = training.schedule(
+            recipe.schedule, recipe.learning_rate, steps=steps, warmup_steps=recipe.warmup_steps
         )
-    model.compile(training.Adam(rate), jit_compile=run.jit_compile())
-    return model
+        optimizer = training.optimizer(recipe.optimizer, rate)
+    except ValueError as error:
+        raise run.UsageError(str(error)) from error
+    model.compile(optimizer, jit_compile=run.jit_compile())
+    return model, callbacks
 
 
 def _train(
-    preset: presets.Preset, model: training.FlowModel, images: data.ImageData, folder: pathlib.Path, is_chief: bool
+    preset: presets.Preset,
+    model: training.FlowModel,
+    images: data.ImageData,
+    folder: pathlib.Path,
+    callbacks: list[keras.callbacks.Callback],
 ) -> None:
     validation = images.evaluation_batches("validation", results.BATCH_SIZE)
+    if _PATIENCE.value is not None:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
+    if training.is_chief(model.distribute_strategy):
+        callbacks += _writing_callbacks(preset, validation, folder)
     training.train(
         model,
         lambda epoch, skip: _training_batches(preset, images, epoch, skip),
-        epochs=preset.epochs,
+        epochs=preset.recipe.epochs,
         validation_batches=validation,
         output_dir=folder,
         checkpoint_every=_CHECKPOINT_EVERY.value,
         log_every=_LOG_EVERY.value,
-        accumulation_steps=preset.accumulation_steps,
+        accumulation_steps=preset.recipe.accumulation_steps,
         max_skipped_steps=_MAX_SKIPPED_STEPS.value,
-        callbacks=_callbacks(preset) + (_writing_callbacks(preset, validation, folder) if is_chief else []),
+        callbacks=callbacks,
         verbose=_VERBOSE.value,
     )
-
-
-def _callbacks(preset: presets.Preset) -> list[keras.callbacks.Callback]:
-    """Those that steer, on every worker."""
-    callbacks = []
-    if preset.warmup_steps and preset.schedule != "cosine":
-        callbacks.append(training.WarmUp(preset.learning_rate, preset.warmup_steps))
-    if preset.schedule == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=5))
-    if _PATIENCE.value is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
-    return callbacks
 
 
 def _writing_callbacks(
@@ -353,8 +253,9 @@ def _writing_callbacks(
 
 def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int, skip: int) -> tf.data.Dataset:
     """The batches, or the parts of batches, of an epoch."""
-    size = preset.batch_size // preset.accumulation_steps
-    return images.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=preset.flip, skip=skip)
+    recipe = preset.recipe
+    size = recipe.batch_size // recipe.accumulation_steps
+    return images.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=recipe.flip, skip=skip)
 
 
 if __name__ == "__main__":

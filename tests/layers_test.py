@@ -1,4 +1,4 @@
-"""Imports go down only: launch -> training, evaluation, serving -> flows, data -> bijectors -> transformers.
+"""Imports go down only: launch -> training, evaluation, serving, presets -> flows, data -> bijectors -> transformers.
 
 Beside bijectors stand conditioners and storage.
 """
@@ -11,14 +11,14 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp
 
-_PATHS = {"paths"}  # A file below all rooms that read or write.
+_FILES = {"named", "paths"}  # Files below all rooms that read or write, or take names for objects.
 _BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
 _MIDDLE = {"flows", "data"}
 _BELOW = {
     **{room: set() for room in _BOTTOM},
     "bijectors": {"transformers"},
-    **{room: _BOTTOM | _PATHS for room in _MIDDLE},
-    **{room: _MIDDLE | _BOTTOM | _PATHS for room in ("training", "evaluation", "serving")},
+    **{room: _BOTTOM | _FILES for room in _MIDDLE},
+    **{room: _MIDDLE | _BOTTOM | _FILES for room in ("training", "evaluation", "serving", "presets")},
 }
 _PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent
 

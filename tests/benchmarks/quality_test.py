@@ -24,9 +24,9 @@ class QualityTest(absltest.TestCase):
         super().setUp()
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "run"
         self.folder.mkdir()
-        preset = dataclasses.replace(presets.digits, width=2, blocks=0, scales=1)
+        preset = presets.digits.replace(width=2, blocks=0, scales=1)
         command = ["train.py", "--preset=digits", "--output_dir=x", "--width=2", "--data_dir=y", "--verbose=2"]
-        config = {"model": dataclasses.asdict(preset), "commit": "0123456789", "command": command, "machine": "a TPU"}
+        config = {"model": preset.settings(), "commit": "0123456789", "command": command, "machine": "a TPU"}
         config["versions"] = {"tensorflow": "2.21.0"}
         (self.folder / "config.json").write_text(json.dumps(config))
         self.parameters = nvp.trainable_parameters(preset.build())

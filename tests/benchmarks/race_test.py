@@ -66,7 +66,8 @@ class RaceTest(absltest.TestCase):
 
     def test_ours_learns(self):
         images = np.full([40, 4, 4, 1], 7, np.uint8)
-        recipe = presets.Preset("none", event_shape=(4, 4, 1), scales=1, width=2, blocks=0, batch_size=8)
+        small = presets.Recipe(batch_size=8)
+        recipe = presets.Preset("none", (4, 4, 1), options=dict(scales=1, width=2, blocks=0), recipe=small)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "images.npz")
             np.savez(path, train=images, validation=images[:5])

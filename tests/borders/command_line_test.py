@@ -6,12 +6,14 @@ import itertools
 import pathlib
 import tempfile
 
+from absl import flags
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
-from launch import __main__, arguments
+from launch import __main__, arguments, settings  # noqa: F401  `settings` defines flags.
 from tests.launch import programs
-from tfp_realnvp.flows.compositions import options_of
+from tfp_realnvp import presets
+from tfp_realnvp.flows.compositions import help_of, options_of
 
 # A value of each setting that can be told from another by the summary of a small flow.
 _SMALL = dict(scales=1, width=2, blocks=0, couplings=2, hidden_units=(2,), steps=2, components=2, rho=0.5)
@@ -37,6 +39,15 @@ class HelpTest(parameterized.TestCase):
             self.assertIn(f"  --{name}: ", result.output)
         self.assertNotIn("--logtostderr", result.output)
 
+    def test_every_option_of_every_flow_is_a_flag(self):
+        for flow, ndims in itertools.product(presets.FLOWS, (1, 3)):
+            about = help_of(presets.FLOWS[flow], ndims)
+            for name in presets.settings_of(flow, ndims):
+                self.assertIn(name, flags.FLAGS, flow)
+                self.assertIn(name, about, flow)
+                self.assertIn(flow, flags.FLAGS[name].help)
+        self.assertIn("Number of couplings", flags.FLAGS["couplings"].help)
+
     def test_the_programs(self):
         status, output = _output_of(__main__.main, [])
         self.assertEqual(status, 0)
@@ -59,7 +70,9 @@ class RefusalsTest(parameterized.TestCase):
     @parameterized.parameters(
         ("--flagfile=nowhere.flags", "Unable to open flagfile: ", "nowhere.flags"),
         ("--widht=8", "Unknown command line flag 'widht'", "--help lists the flags"),
-        ("--width=wide", "flag --width=wide: ", "--help lists the flags"),
+        ("--width=wide", "flag --width=wide: expected int, got 'wide'", "--help lists the flags"),
+        ("--hidden_units=a,b", "flag --hidden_units=a,b: expected integers, got 'a,b'", "--help lists the flags"),
+        ("--norm=no", "flag --norm=no: expected batch or None or act or act_first or act_last", "got 'no'"),
         ("--output_dir=", "flag --output_dir=: expected a path, got an empty one", "--help lists the flags"),
     )
     def test_usage(self, flag, first, last):

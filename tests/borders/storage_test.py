@@ -187,11 +187,11 @@ class JSONTest(parameterized.TestCase):
 
 class SettingsTest(parameterized.TestCase):
     @parameterized.parameters(
-        (dict(event_shape=None), r"expected event_shape to be tuple\[int, ...\], got None"),
+        (dict(event_shape=None), "expected event_shape to be integers, got None"),
         (dict(width="32"), "expected width to be int, got '32'"),
         (dict(width=True), "expected width to be int, got True"),
         (dict(flip=1), "expected flip to be bool, got 1"),
-        (dict(hidden_units=[1, "2"]), r"expected hidden to be tuple\[int, ...\] | None, got \(1, '2'\)"),
+        (dict(hidden_units=[1, "2"], event_shape=[2]), r"expected hidden_units to be integers, got \[1, '2'\]"),
         (dict(flow="realnvp"), "expected flow to be one of real_nvp, glow, .*, got 'realnvp'"),
         (dict(dataset=...), "expected a setting 'dataset', got none"),
     )
@@ -203,7 +203,7 @@ class SettingsTest(parameterized.TestCase):
 
     def test_settings_of_a_run(self):
         found = presets.of_settings({"dataset": "digits", "event_shape": [8, 8, 1], "learning_rate": 1, "unknown": 3})
-        self.assertEqual((found.event_shape, found.learning_rate), ((8, 8, 1), 1))
+        self.assertEqual((found.event_shape, found.recipe.learning_rate), ((8, 8, 1), 1))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ tfd = tfp.distributions
 
 _SIZE = 3
 _TRANSFORMERS = {
-    "affine": nvt.Affine,
+    "affine": "affine",
     "shift": nvt.Shift,
-    "spline": lambda: nvt.RationalQuadraticSpline(bins=3),
+    "spline": "spline(bins=3)",
     "sigmoidal": lambda: nvt.Sigmoidal(2),
     "compose": lambda: nvt.Compose(nvt.Sigmoidal(2), nvt.Affine()),
 }
@@ -127,6 +127,42 @@ class CompositionsTest(parameterized.TestCase):
         events = tf.random.stateless_normal([8, _SIZE], (1, 0))
         np.testing.assert_allclose(loaded.log_prob(events), distribution.log_prob(events), rtol=1e-4, atol=1e-4)
         self.assertEqual(loaded.sample(3, seed=1).shape, [3, _SIZE])
+
+    def test_names_are_what_they_stand_for(self):
+        flow = nvp.coupling_flow(
+            event_shape=(4,), transformer="sigmoidal(components=2, depth=2) + affine(form=shift_first)", couplings=1
+        )
+        (coupling,) = registry.parts(flow, nvp.bijectors.Coupling)
+        sigmoidal, affine = coupling.transformer.transformers
+        self.assertEqual((sigmoidal.components, sigmoidal.depth, affine.form), (2, 2, "shift_first"))
+        normal = nvp.maf(event_shape=(2,), layers=1, base="normal")
+        self.assertTrue(normal.has_default_base)
+
+    @parameterized.parameters(
+        (dict(transformer="splin"), "expected transformer to be one of affine, shift, spline, sigmoidal, got 'splin'"),
+        (dict(transformer="spline(8)"), r"expected transformer to be one of .*, got 'spline\(8\)'"),
+        (dict(transformer="spline(bin=8)"), "expected options of spline among bins, bound, got bin"),
+        (dict(transformer="spline(bins=1)"), "expected 2 to 500 bins, got 1"),
+        (dict(base="gaussian"), "expected base to be one of normal, student_t, mixture, got 'gaussian'"),
+        (dict(base="normal + normal"), r"expected base to be one of .*, got 'normal \+ normal'"),
+    )
+    def test_names_of_nothing(self, given, message):
+        for factory in (nvp.coupling_flow, nvp.autoregressive_flow):
+            with self.assertRaisesRegex(ValueError, message):
+                factory(event_shape=(2,), **given)
+
+    @parameterized.parameters("student_t(df=3.0)", "mixture(components=2)")
+    def test_bases_by_name_learn_and_are_saved(self, base):
+        vectors = nvp.maf(event_shape=(2,), base=base, layers=1, hidden_units=(2,))
+        small = dict(scales=1, steps=1, width=2, blocks=0, levels=16)
+        for flow in (vectors, nvp.glow(event_shape=(4, 4, 1), base=base, **small)):
+            learned = flow.distribution.trainable_variables
+            trained = {id(variable) for variable in flow.trainable_variables}
+            self.assertNotEmpty(learned)
+            self.assertTrue(all(id(variable) in trained for variable in learned))
+            x = flow.sample(3, seed=1)
+            loaded = nvp.load(nvp.publish(flow, f"{self.enterContext(tempfile.TemporaryDirectory())}/flow"))
+            np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-4, atol=1e-3)
 
     def test_a_name_that_tensorflow_cannot_save_is_refused(self):
         layer = keras.layers.Dense(2, name="_hidden")

@@ -1,6 +1,5 @@
 """`python -m launch.evaluate`."""
 
-import dataclasses
 import json
 import pathlib
 import re
@@ -79,8 +78,8 @@ class RefusalsTest(absltest.TestCase):
 
     def _claim(self, name):
         """Makes a run's folder without checkpoints."""
-        preset = dataclasses.replace(presets.get(name), width=1, blocks=0, scales=1)
-        with training.open_run(self.folder, {"preset": name, "model": dataclasses.asdict(preset)}):
+        preset = presets.get(name).replace(width=1, blocks=0, scales=1)
+        with training.open_run(self.folder, {"preset": name, "model": preset.settings()}):
             pass
 
     def test_no_run(self):

@@ -166,7 +166,7 @@ class OtherRunsTest(absltest.TestCase):
         self.assertEqual(result.status, 0, result.errors)
         page = _Page((self.trained / "report.html").read_text(encoding="utf-8"))
         self.assertNotIn("Compression", page.pictures)
-        self.assertIn(["Real NVP as published", f"{presets.get('cifar10').published_bits_per_dim:.2f}", ""], page.rows)
+        self.assertIn(["Real NVP as published", f"{presets.get('cifar10').published:.2f}", ""], page.rows)
 
     def test_refusals(self):
         self.assertEqual(

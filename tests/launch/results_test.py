@@ -1,7 +1,5 @@
 """Which figures of papers stand beside a run's own."""
 
-import dataclasses
-
 from absl.testing import absltest
 
 from launch import results
@@ -12,8 +10,8 @@ class PublishedTest(absltest.TestCase):
     def test_of_the_papers_data_and_flow(self):
         cifar10, power = presets.get("cifar10"), presets.get("power")
         self.assertEqual(results.published(cifar10, cifar10), {"Real NVP as published": 3.49})
-        self.assertEqual(results.published(power, power), {"MAF as published": power.published_nats})
-        wide = dataclasses.replace(cifar10, width=96)
+        self.assertEqual(results.published(power, power), {"MAF as published": power.published})
+        wide = cifar10.replace(width=96)
         self.assertEqual(results.published(wide, cifar10), {"Real NVP as published": 3.49})
 
     def test_of_other_data_or_another_flow_there_is_none(self):
@@ -24,7 +22,7 @@ class PublishedTest(absltest.TestCase):
             ("mnist", {}),
         ):
             papers = presets.get(name)
-            self.assertEqual(results.published(dataclasses.replace(papers, **change), papers), {})
+            self.assertEqual(results.published(papers.replace(**change), papers), {})
 
 
 if __name__ == "__main__":

@@ -285,7 +285,7 @@ class FlagsTest(_Test):
         self.assertEqual((result.status, result.errors), (0, ""))
 
     def test_describe(self):
-        # Parameters of the others are counted by tests/flows/presets_test.py, without memory for them.
+        # Parameters of the others are counted by tests/presets/presets_test.py, without memory for them.
         flagfile = f"--flagfile={_FLAGFILES / 'cifar10'}.flags"
         result = programs.run("train", flagfile, "--describe", f"--output_dir={self.folder}")
         self.assertEqual(result.status, 0, result.errors)

@@ -112,7 +112,9 @@ class VectorsTest(parameterized.TestCase):
         (("--flow=maf", "--backprop=remat"), "maf takes no --backprop for images"),
         (("--flow=maf", "--width=8"), "maf takes no --width for images"),
         (("--flow=glow", "--rho=0.9"), "glow takes no --rho for images"),
-        (("--hidden_units=a,b",), "expected --hidden_units to be sizes such as 256,256, got ['a', 'b']"),
+        (("--epochs=0",), "expected epochs of 1 or more, got 0"),
+        (("--width=0",), "real_nvp: expected a width of 1 and blocks of 0 or more, got 0 and 2"),
+        (("--schedule=cosin",), "expected schedule to be one of constant, cosine, plateau, got 'cosin'"),
         (("--dataset=csv:nowhere.csv",), "there is no file nowhere.csv"),
         (("--header=yes",), "expected a CSV file, --dataset=csv:FILE, for --header, got digits"),
     )
@@ -133,7 +135,10 @@ class VectorsTest(parameterized.TestCase):
 
 
 class ImagesTest(parameterized.TestCase):
-    @parameterized.parameters("--flow=glow --steps=2", "--flow=flowpp --components=2")
+    @parameterized.parameters(
+        "--flow=glow --steps=2 --transformer=sigmoidal(components=2)+affine --alpha=0.01 --normalization=none",
+        "--flow=flowpp --components=2 --checkerboards=1,1 --channel_couplings=1",
+    )
     def test_describe(self, flags):
         result = programs.run("train", *flags.split(), "--width=2", "--blocks=0", "--describe")
         self.assertEqual(result.status, 0, result.errors)

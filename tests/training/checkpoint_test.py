@@ -22,9 +22,9 @@ def _contents(folder):
     return {path: path.read_bytes() for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()}
 
 
-def _open(folder, config, defaults=None):
+def _open(folder, config, comparable=dict):
     """Opens a run and leaves it."""
-    with training.open_run(folder, config, defaults):
+    with training.open_run(folder, config, comparable):
         pass
 
 
@@ -70,12 +70,15 @@ class FolderTest(parameterized.TestCase):
 
     def test_a_run_from_before_a_setting_had_its_default(self):
         _open(self.folder, _CONFIG)
-        defaults = {"blocks": 2, "width": 99, "hidden_units": (3,), "notes": "of no model"}
-        _open(self.folder, _other(blocks=2, hidden_units=(3,)), defaults)
+
+        def as_today(model):
+            return {"blocks": 2, "width": 99, "hidden_units": (3,)} | model
+
+        _open(self.folder, _other(blocks=2, hidden_units=(3,)), as_today)
         with self._error(
             f"{self.folder} holds another model's run, with blocks=2 (here 4): choose another --output_dir"
         ):
-            _open(self.folder, _other(blocks=4, hidden_units=(3,)), defaults)
+            _open(self.folder, _other(blocks=4, hidden_units=(3,)), as_today)
 
     def test_checkpoints_of_nobody_knows_what_are_left_alone(self):
         (self.folder / "checkpoints").mkdir(parents=True)

@@ -67,6 +67,8 @@ class ResidualNetwork(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if width < 1 or blocks < 0:
+            raise ValueError(f"expected a width of 1 and blocks of 0 or more, got {width} and {blocks}")
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"expected normalization to be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
         self.outputs = outputs

@@ -1,6 +1,5 @@
 """Factories that return a distribution."""
 
-from tfp_realnvp.flows import presets
 from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
@@ -12,8 +11,7 @@ from tfp_realnvp.flows.multiscale import multiscale
 from tfp_realnvp.flows.naf import naf
 from tfp_realnvp.flows.nice import nice
 from tfp_realnvp.flows.nsf import nsf
-from tfp_realnvp.flows.planar import planar
-from tfp_realnvp.flows.radial import radial
+from tfp_realnvp.flows.planar import planar, radial
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights
 from tfp_realnvp.flows.scales import scale_of_latents, split_orders
@@ -36,7 +34,6 @@ __all__ = [
     "nice",
     "nsf",
     "planar",
-    "presets",
     "radial",
     "real_nvp",
     "scale_of_latents",

@@ -1,25 +1,28 @@
-"""Named flows as uses of a builder: their options are the builder's, but for those they set."""
+"""Factories whose options are those of a builder, but for what they set themselves."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
+Factory = Callable[..., Any]
 
-def composition_of(*builders: Callable[..., Any], sets: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+
+def composition_of(*builders: Factory, sets: str = "") -> Callable[[Factory], Factory]:
     """Gives a factory with `**options` the signature that it has: its own keywords, and those it hands on.
 
     Args:
-      *builders: what the options go to, which may depend on the event shape.
+      *builders: what the options go to; of two, the first for images and the second for vectors.
       sets: keywords of the builders that the factory sets itself, separated by spaces.
     """
 
-    def with_signature(factory: Callable[..., Any]) -> Callable[..., Any]:
-        own = inspect.signature(factory)
+    def with_signature(factory: Factory) -> Factory:
+        own = inspect.signature(factory, eval_str=True)
         named = {name: p for name, p in own.parameters.items() if p.kind != inspect.Parameter.VAR_KEYWORD}
         for builder in builders:
-            handed_on = inspect.signature(builder).parameters
+            handed_on = inspect.signature(builder, eval_str=True).parameters
             named |= {name: p for name, p in handed_on.items() if name not in named and name not in sets.split()}
         factory.__signature__ = own.replace(parameters=named.values())
         factory.builders = builders
@@ -28,9 +31,32 @@ def composition_of(*builders: Callable[..., Any], sets: str = "") -> Callable[[C
     return with_signature
 
 
-def options_of(factory: Callable[..., Any], event_ndims: int) -> dict[str, inspect.Parameter]:
-    """The keywords that a factory takes for events of that many axes: 1 for vectors, 3 for images."""
-    builders = getattr(factory, "builders", ())
-    if len(builders) == 2:  # One for images and one for vectors.
-        factory = builders[0] if event_ndims == 3 else builders[1]
-    return dict(inspect.signature(factory).parameters)
+def takes_images(factory: Factory) -> bool:
+    """Whether a factory of `composition_of` takes images beside vectors."""
+    return len(getattr(factory, "builders", ())) == 2
+
+
+def _for_events(factory: Factory, event_ndims: int) -> Factory:
+    """The builder that a factory uses for events of that many axes: 1 for vectors, 3 for images."""
+    return factory.builders[event_ndims != 3] if takes_images(factory) else factory
+
+
+def options_of(factory: Factory, event_ndims: int) -> dict[str, inspect.Parameter]:
+    """The keywords that a factory takes for events of that many axes, with defaults and types."""
+    return dict(inspect.signature(_for_events(factory, event_ndims), eval_str=True).parameters)
+
+
+def help_of(factory: Factory, event_ndims: int) -> dict[str, str]:
+    """What the docstrings of a factory and of its builders say of each keyword."""
+    builder = _for_events(factory, event_ndims)
+    builders = [builder] if builder is not factory else getattr(factory, "builders", ())
+    found: dict[str, str] = {}
+    for each in builders:
+        found |= help_of(each, event_ndims)
+    return found | arguments_in(inspect.getdoc(factory) or "")
+
+
+def arguments_in(docstring: str) -> dict[str, str]:
+    """The text on each argument or attribute in a docstring, those in a nested list included."""
+    found = re.findall(r"^ {2,4}(?:\* )?(\w+): (.+(?:\n {4,}(?! *\*).*)*)", docstring, re.MULTILINE)
+    return {name: " ".join(text.split()).rstrip(".") for name, text in found}

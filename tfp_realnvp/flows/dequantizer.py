@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import Chain, Checkerboard, Coupling
+from tfp_realnvp.bijectors import Chain, Checkerboard
 from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import image_of
-from tfp_realnvp.flows.networks import networks_policy, residual
+from tfp_realnvp.flows.networks import layer_maker
 from tfp_realnvp.transformers import Affine
 
 
@@ -146,12 +146,12 @@ def dequantizer(
     shape = image_of(event_shape)
     flow_name = name or "dequantizer"
     of_network = dict(width=width, blocks=blocks, normalization=normalization, activation=activation)
-    of_network |= dict(context_size=shape[-1], dtype=networks_policy(dtype, dtype_policy))
+    of_network |= dict(context_size=shape[-1], dtype_policy=dtype_policy)
+    make_coupling = layer_maker("residual", event_ndims=3, dtype=dtype, **of_network)
     layers = [tfp.bijectors.Invert(tfp.bijectors.NormalCDF(), name="probit")]
     for i in range(couplings):
-        mask, affine = Checkerboard(parity=i % 2), Affine()
-        outputs = affine.outputs * mask.changed_size(shape[-1])
-        network = residual(mask, shape[-1], outputs, name=f"{flow_name}_{i}_network", **of_network)
-        network.conv_out.magnitude.assign(tf.zeros_like(network.conv_out.magnitude))
-        layers.append(Coupling(affine, network, mask, dtype=dtype, name=f"{flow_name}_{i}"))
+        coupling = make_coupling(Affine, Checkerboard(parity=i % 2), shape[-1], f"{flow_name}_{i}")
+        magnitude = coupling.conditioner.conv_out.magnitude
+        magnitude.assign(tf.zeros_like(magnitude))
+        layers.append(coupling)
     return Dequantizer(Chain(layers, name=flow_name), shape, levels=levels, dtype=dtype, name=name)

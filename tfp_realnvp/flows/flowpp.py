@@ -6,91 +6,60 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import (
-    ActNorm,
-    ChannelHalves,
-    Checkerboard,
-    Coupling,
-    InvertibleLinear,
-    Mask,
-    Squeeze,
-)
+from tfp_realnvp.bijectors import ActNorm, Bijector, ChannelHalves, Checkerboard, InvertibleLinear, Mask, Squeeze
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import is_image
-from tfp_realnvp.flows.multiscale import multiscale
-from tfp_realnvp.flows.networks import MakeConditioner, conditioner_maker, networks_policy
+from tfp_realnvp.flows.images import MakeCoupling, image_flow
 from tfp_realnvp.transformers import Affine, Compose, Sigmoidal
 
 
-def mixture_then_affine(components: int) -> Compose:
+def _mixture_then_affine(components: int) -> Compose:
     """The transformer of Flow++."""
     return Compose(Sigmoidal(components), Affine())
 
 
-@composition_of(multiscale, sets="layers scales squeeze squeeze_first")
+@composition_of(image_flow, sets="layers scales squeeze squeeze_first")
 def _flowpp_of_images(
     *,
     event_shape: int | Sequence[int],
     components: int = 8,
-    conditioner: str | MakeConditioner = "residual",
     checkerboards: Sequence[int] = (4, 3),
     channel_couplings: int = 2,
-    width: int = 32,
-    blocks: int = 2,
-    normalization: str = "batch",
-    activation: str = "relu",
-    context_size: int | None = None,
     dtype: str = "float32",
-    dtype_policy: str | keras.DTypePolicy | None = None,
     seed: int = 0,
     **options: Any,
 ) -> FlowDistribution:
-    make_conditioner = conditioner_maker(
-        conditioner,
-        event_ndims=3,
-        width=width,
-        blocks=blocks,
-        normalization=normalization,
-        activation=activation,
-        context_size=context_size,
-        dtype=networks_policy(dtype, dtype_policy),
-    )
-    all_layers: list[tfp.bijectors.Bijector] = []
+    def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
+        own: list[Bijector] = []
 
-    def add(mask: Mask, channels: int, name: str) -> None:
-        of_images = dict(event_ndims=3, dtype=dtype)
-        all_layers.append(ActNorm(channels, name=f"{name}_act_norm", **of_images))
-        if channels > 1:
-            rotation = dict(seed=seed + len(all_layers), **of_images)
-            all_layers.append(InvertibleLinear(channels, name=f"{name}_linear", **rotation))
-        transformer = mixture_then_affine(components)
-        outputs = transformer.outputs * mask.changed_size(channels)
-        network = make_conditioner(mask, channels, outputs, name=f"{name}_network")
-        all_layers.append(Coupling(transformer, network, mask, dtype=dtype, name=name))
+        def add(mask: Mask, channels: int, name: str) -> None:
+            of_images = dict(event_ndims=3, dtype=dtype)
+            own.append(ActNorm(channels, name=f"{name}_act_norm", **of_images))
+            if channels > 1:
+                own.append(InvertibleLinear(channels, seed=seed + len(own), name=f"{name}_linear", **of_images))
+            own.append(make_coupling(functools.partial(_mixture_then_affine, components), mask, channels, name))
 
-    def layers(scale: int, channels: int, is_last: bool) -> list[tfp.bijectors.Bijector]:
         before, after = checkerboards
         for i in range(before):
             add(Checkerboard(parity=(i + 1) % 2), channels, f"checkerboard_{i}")
         squeeze = Squeeze("channel_major")
-        all_layers.append(squeeze)
+        own.append(squeeze)
         for i in range(channel_couplings):
             add(ChannelHalves(("first", "second")[i % 2]), 4 * channels, f"channel_{i}")
         for i in range(after):
             add(Checkerboard(parity=(i + 1) % 2), 4 * channels, f"squeezed_checkerboard_{i}")
-        return [*all_layers, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
+        return [*own, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
 
-    return multiscale(event_shape=event_shape, layers=layers, scales=1, dtype=dtype, **options)
+    return image_flow(event_shape=event_shape, layers=layers, scales=1, dtype=dtype, **options)
 
 
 @composition_of(coupling_flow, sets="transformer norm rho")
 def _flowpp_of_vectors(*, event_shape: int | Sequence[int], components: int = 8, **options: Any) -> FlowDistribution:
-    transformer = functools.partial(mixture_then_affine, components)
+    transformer = functools.partial(_mixture_then_affine, components)
     return coupling_flow(event_shape=event_shape, transformer=transformer, norm="act", **options)
 
 
@@ -108,20 +77,12 @@ def flowpp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribut
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      **options: for images those of `multiscale`, but for `layers`, `scales`, `squeeze` and `squeeze_first`; for
-        vectors those of `coupling_flow`, but for `transformer`, `norm` and `rho`; and these.
+      **options: those that [flows share](#options-that-flows-share), for vectors those of `coupling_flow`, too, but for
+        `transformer`, `norm` and `rho`; and these.
 
         * components: of each mixture; 32 in the paper.
-        * conditioner: "residual" for images, "mlp" for vectors, or a function of a mask, the number of channels and the
-          size of the output's last axis, which returns a built Keras layer.
-        * checkerboards: number of checkerboard couplings before and after the channel couplings.
+        * checkerboards: number of checkerboard couplings of images before and after the channel couplings.
         * channel_couplings: number of channel couplings on squeezed images.
-        * width: channels of residual networks.
-        * blocks: residual blocks of each.
-        * normalization: inside residual networks: "batch", "layer" or "none".
-        * activation: of the networks.
-        * context_size: size of the context of a conditional flow.
-        * dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
         * seed: of the linear maps' first rotations.
 
     Returns:

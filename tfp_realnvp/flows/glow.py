@@ -2,86 +2,60 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-import keras
-
-from tfp_realnvp.bijectors import ActNorm, Bijector, ChannelHalves, Coupling, InvertibleLinear
+from tfp_realnvp.bijectors import ActNorm, Bijector, ChannelHalves, InvertibleLinear
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import is_image
-from tfp_realnvp.flows.multiscale import multiscale
-from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, conditioner_maker, networks_policy
-from tfp_realnvp.transformers import Affine
-
-_affine = functools.partial(Affine, "shift_first")
+from tfp_realnvp.flows.images import MakeCoupling, image_flow
+from tfp_realnvp.flows.multiscale import Order
+from tfp_realnvp.flows.networks import MakeTransformer, transformer_maker
 
 
-@composition_of(multiscale, sets="layers squeeze_first")
+@composition_of(image_flow, sets="layers squeeze_first")
 def _glow_of_images(
     *,
     event_shape: int | Sequence[int],
-    transformer: MakeTransformer = _affine,
-    conditioner: str | MakeConditioner = "residual",
+    transformer: str | MakeTransformer = "affine(form=shift_first)",
     steps: int = 8,
-    width: int = 32,
-    blocks: int = 2,
-    normalization: str = "batch",
-    activation: str = "relu",
-    linear_form: str = "lu",
-    squeeze: str = "channel_major",
-    context_size: int | None = None,
+    linear_form: Literal["lu", "full"] = "lu",
+    squeeze: Order = "channel_major",
     dtype: str = "float32",
-    dtype_policy: str | keras.DTypePolicy | None = None,
     seed: int = 0,
     **options: Any,
 ) -> FlowDistribution:
-    make_conditioner = conditioner_maker(
-        conditioner,
-        event_ndims=3,
-        width=width,
-        blocks=blocks,
-        normalization=normalization,
-        activation=activation,
-        context_size=context_size,
-        dtype=networks_policy(dtype, dtype_policy),
-    )
-    mask = ChannelHalves("first")
+    mask, make_transformer = ChannelHalves("first"), transformer_maker(transformer)
 
-    def layers(scale: int, channels: int, is_last: bool) -> list[Bijector]:
+    def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         own: list[Bijector] = []
         for i in range(steps):
             step, of_images = f"scale_{scale}_step_{i}", dict(event_ndims=3, dtype=dtype)
-            scalar_map = transformer()
-            outputs = scalar_map.outputs * mask.changed_size(channels)
-            network = make_conditioner(mask, channels, outputs, name=f"{step}_network")
+            coupling = make_coupling(make_transformer, mask, channels, f"{step}_coupling")
             rotation = dict(form=linear_form, seed=seed + scale * steps + i, **of_images)
             own += [
                 ActNorm(channels, name=f"{step}_act_norm", **of_images),
                 InvertibleLinear(channels, name=f"{step}_linear", **rotation),
-                Coupling(scalar_map, network, mask, dtype=dtype, name=f"{step}_coupling"),
+                coupling,
             ]
         return own
 
-    return multiscale(
-        event_shape=event_shape, layers=layers, squeeze=squeeze, squeeze_first=True, dtype=dtype, **options
-    )
+    given = dict(event_shape=event_shape, squeeze=squeeze, dtype=dtype, **options)
+    return image_flow(layers=layers, squeeze_first=True, **given)
 
 
 @composition_of(coupling_flow, sets="couplings mix norm rho")
 def _glow_of_vectors(
     *,
     event_shape: int | Sequence[int],
-    transformer: MakeTransformer = _affine,
+    transformer: str | MakeTransformer = "affine(form=shift_first)",
     steps: int = 8,
     **options: Any,
 ) -> FlowDistribution:
-    return coupling_flow(
-        event_shape=event_shape, transformer=transformer, couplings=steps, mix="linear", norm="act", **options
-    )
+    given = dict(event_shape=event_shape, transformer=transformer, couplings=steps, **options)
+    return coupling_flow(mix="linear", norm="act", **given)
 
 
 @composition_of(_glow_of_images, _glow_of_vectors, sets="flow_name")
@@ -97,20 +71,12 @@ def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistributio
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      **options: for images those of `multiscale`, but for `layers` and `squeeze_first`; for vectors those of
-        `coupling_flow`, but for `couplings`, `mix`, `norm` and `rho`; and these.
+      **options: those that [flows share](#options-that-flows-share), and these.
 
-        * transformer: of the couplings, `Affine` by default; see `coupling_flow`.
-        * conditioner: "residual" for images, "mlp" for vectors, or a function of a mask, the number of channels and the
-          size of the output's last axis, which returns a built Keras layer.
+        * transformer: of the couplings; by default `Affine` as in the authors' program of Real NVP.
         * steps: steps at each scale, or on a vector.
-        * width: channels of residual networks.
-        * blocks: residual blocks of each.
-        * normalization: inside residual networks: "batch", "layer" or "none".
-        * activation: of the networks.
         * linear_form: of `InvertibleLinear`: "lu" or "full".
-        * context_size: size of the context of a conditional flow.
-        * dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+        * squeeze: order of the squeezes of images: "channel_major", "position_major" or "diagonal".
         * seed: of the linear maps' first rotations.
 
     Returns:

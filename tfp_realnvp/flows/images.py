@@ -1,29 +1,69 @@
-"""What the factories of flows over images share."""
+"""A flow over images of couplings with networks, at several scales."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:
-    """The number of scales that was asked for, or by default: halved until a side is at most 4 or odd.
+import keras
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import Coupling
+from tfp_realnvp.flows.compositions import composition_of
+from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.multiscale import multiscale
+from tfp_realnvp.flows.networks import MakeConditioner, layer_maker
+
+# From a transformer's maker, a mask, the channels, a name and options of the network to a layer.
+MakeCoupling = Callable[..., Coupling]
+
+
+@composition_of(multiscale)
+def image_flow(
+    *,
+    event_shape: Sequence[int],
+    layers: Callable[[MakeCoupling, int, int, bool], Sequence[tfp.bijectors.Bijector]],
+    conditioner: str | MakeConditioner = "residual",
+    width: int = 32,
+    blocks: int = 2,
+    use_skips: bool = True,
+    normalization: Literal["batch", "layer", "none"] = "batch",
+    activation: str = "relu",
+    context_size: int | None = None,
+    dtype: str = "float32",
+    dtype_policy: str | keras.DTypePolicy | None = None,
+    **options: Any,
+) -> FlowDistribution:
+    """What `real_nvp`, `glow` and `flowpp` of images share.
 
     Args:
-      event_shape: of the images.
-      scales: what was asked for.
-      squeezes_last: whether the last scale is squeezed, too.
+      event_shape: `[height, width, channels]`.
+      layers: as of `multiscale`, after a function that makes a coupling of a transformer's maker, a mask, the number of
+        channels and a name.
+      conditioner: "residual", or a function of a mask, the number of channels and the size of the output's last axis,
+        which returns a built Keras layer.
+      width: channels of residual networks.
+      blocks: residual blocks of each network.
+      use_skips: whether each residual block feeds the output, see `ResidualNetwork`.
+      normalization: inside residual networks: "batch", "layer" or "none".
+      activation: of the networks.
+      context_size: size of the context of a conditional flow.
+      dtype: of the flow and its log-dets.
+      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+      **options: of `multiscale`.
     """
-    height, width, _ = event_shape
-    if scales is None:
-        scales = 1
-        while height % 2 == width % 2 == 0 and min(height, width) > 4:
-            height, width, scales = height // 2, width // 2, scales + 1
-        scales = max(scales - squeezes_last, 1)
-    if scales < 1:
-        raise ValueError(f"expected at least one scale, got {scales}")
-    squeezes = scales - 1 + squeezes_last
-    factor = 2**squeezes
-    if event_shape[0] % factor or event_shape[1] % factor:
-        raise ValueError(
-            f"expected an even height and width at each of {squeezes} squeezes, that is multiples of {factor}, "
-            f"got {event_shape}"
-        )
-    return scales
+    make_coupling = layer_maker(
+        conditioner,
+        event_ndims=3,
+        dtype=dtype,
+        dtype_policy=dtype_policy,
+        width=width,
+        blocks=blocks,
+        use_skips=use_skips,
+        normalization=normalization,
+        activation=activation,
+        context_size=context_size,
+    )
+    layers = functools.partial(layers, make_coupling)
+    return multiscale(event_shape=event_shape, layers=layers, dtype=dtype, **options)

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Chain, DequantizedLogit, Split, Squeeze
+from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import image_of
-from tfp_realnvp.flows.images import scales_of
+from tfp_realnvp.flows.layers import flow_of_layers
 
 # From the number of a scale, the channels of its images, and whether it is the last, to its layers.
 MakeLayers = Callable[[int, int, bool], Sequence[tfp.bijectors.Bijector]]
+Order = Literal["diagonal", "channel_major", "position_major"]
 
 
+@composition_of(flow_of_layers)
 def multiscale(
     *,
     event_shape: Sequence[int],
     layers: MakeLayers,
     scales: int | None = None,
-    squeeze: str = "diagonal",
+    squeeze: Order = "diagonal",
     squeeze_first: bool = False,
     levels: int | None = 256,
     alpha: float = 0.05,
-    base: tfp.distributions.Distribution | None = None,
-    backprop: str = "store",
-    dtype: str = "float32",
     validate_args: bool = False,
     flow_name: str = "multiscale",
-    name: str | None = None,
+    **options: Any,
 ) -> FlowDistribution:
     """Layers of your own at each scale of an image; preprocessing, squeezes and splits are put around them.
 
@@ -48,14 +49,10 @@ def multiscale(
       squeeze_first: whether each scale begins with its squeeze, so that its layers see smaller images of four times the
         channels.
       levels: number of levels of a pixel, or None for real-valued images, which get no preprocessing.
-      alpha: of the preprocessing.
-      base: distribution of the latent, of this event shape; standard normal by default. What it learns must be
-        `tf.Variable`s, which train with the flow.
-      backprop: of `Chain`, how much memory training takes: "store", "remat" or "invert".
-      dtype: of the flow and its log-dets.
+      alpha: of the preprocessing, in (0, 0.5): how far pixels stay from where the logit is infinite.
       validate_args: whether to assert at run time that events lie in the support.
       flow_name: name of the flow's chain.
-      name: the distribution's name; by default its flow's, which joint distributions do not use.
+      **options: `base`, `backprop` and others that [flows share](#options-that-flows-share).
 
     Returns:
       A `FlowDistribution`.
@@ -98,5 +95,32 @@ def multiscale(
     all_layers = scale_layers(0, event_shape[-1])
     if levels is not None:
         all_layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
-    flow = Chain(all_layers, backprop=backprop, name=name or flow_name)
-    return FlowDistribution(flow, event_shape, base=base, dtype=dtype, validate_args=validate_args, name=name)
+    return flow_of_layers(
+        all_layers, event_shape=event_shape, validate_args=validate_args, flow_name=flow_name, **options
+    )
+
+
+def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:
+    """The number of scales that was asked for, or by default: halved until a side is at most 4 or odd.
+
+    Args:
+      event_shape: of the images.
+      scales: what was asked for.
+      squeezes_last: whether the last scale is squeezed, too.
+    """
+    height, width, _ = event_shape
+    if scales is None:
+        scales = 1
+        while height % 2 == width % 2 == 0 and min(height, width) > 4:
+            height, width, scales = height // 2, width // 2, scales + 1
+        scales = max(scales - squeezes_last, 1)
+    if scales < 1:
+        raise ValueError(f"expected at least one scale, got {scales}")
+    squeezes = scales - 1 + squeezes_last
+    factor = 2**squeezes
+    if event_shape[0] % factor or event_shape[1] % factor:
+        raise ValueError(
+            f"expected an even height and width at each of {squeezes} squeezes, that is multiples of {factor}, "
+            f"got {event_shape}"
+        )
+    return scales

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow
+from tfp_realnvp.flows.autoregressive_flow import Norm, autoregressive_flow
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.transformers import Sigmoidal
@@ -19,7 +19,7 @@ def naf(
     layers: int = 3,
     components: int = 8,
     depth: int = 1,
-    norm: str | None = "act",
+    norm: Norm | None = "act",
     **options: Any,
 ) -> FlowDistribution:
     """A neural autoregressive flow: monotone networks of sigmoids, whose weights the preceding entries decide.
@@ -31,7 +31,7 @@ def naf(
       layers: number of autoregressive layers.
       components: sigmoids in each layer of an entry's monotone network.
       depth: layers of an entry's monotone network.
-      norm: of `autoregressive_flow`.
+      norm: as of `autoregressive_flow`: "act", "batch" or None.
       **options: of `autoregressive_flow`.
 
     Returns:

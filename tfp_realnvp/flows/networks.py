@@ -1,17 +1,17 @@
-"""The conditioners of a flow's layers: built by name, or by a function of the user's."""
+"""The transformers and conditioners of a flow's layers: made by name, or by a function of the user's."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import Checkerboard, Mask, Preceding
+from tfp_realnvp.bijectors import Autoregressive, Checkerboard, Coupling, Mask, Preceding
 from tfp_realnvp.conditioners import MLP, MaskedMLP, ResidualNetwork
-from tfp_realnvp.transformers import Transformer
+from tfp_realnvp.named import all_named
+from tfp_realnvp.transformers import Affine, Compose, RationalQuadraticSpline, Shift, Sigmoidal, Transformer
 
 # From a mask, the event's channels and the size of the output's last axis, to a built layer.
 MakeConditioner = Callable[[Mask, int, int], keras.layers.Layer]
@@ -57,27 +57,62 @@ def residual(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.l
 
 
 CONDITIONERS = {"mlp": mlp, "residual": residual}
+TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSpline, "sigmoidal": Sigmoidal}
 
 
-def conditioner_maker(conditioner: str | MakeConditioner, event_ndims: int, **options: Any) -> Callable[..., Any]:
-    """From what a factory was given as its `conditioner` to a function `(mask, channels, outputs, **more)`.
+def transformer_maker(transformer: str | MakeTransformer) -> MakeTransformer:
+    """What a factory was given as its `transformer`, perhaps by name, as a callable that makes one.
+
+    Raises:
+      ValueError: for an unknown name or option.
+    """
+    if callable(transformer):
+        return transformer
+    makers = all_named(transformer, TRANSFORMERS, "transformer")
+    return makers[0] if len(makers) == 1 else lambda: Compose(*(make() for make in makers))
+
+
+def layer_maker(
+    conditioner: str | MakeConditioner,
+    *,
+    event_ndims: int,
+    dtype: str,
+    dtype_policy: str | keras.DTypePolicy | None,
+    **options: Any,
+) -> Callable[..., Coupling | Autoregressive]:
+    """A function `(make_transformer, mask, channels, name, **more)` that makes layers.
+
+    A layer is `Autoregressive` where the mask is `Preceding()`, otherwise a `Coupling`.
 
     Args:
-      conditioner: a name in `CONDITIONERS`, or a function of a mask, the number of channels of an event and the size of
-        the output's last axis, which returns a built Keras layer, or any callable.
+      conditioner: what a factory was given: a name in `CONDITIONERS`, or a function of a mask, the number of channels
+        of an event and the size of the output's last axis, which returns a built Keras layer, or any callable.
       event_ndims: of the events: 1 for vectors, 3 for images.
-      **options: of a named conditioner; a function gets none, nor what it is called with beside the three.
+      dtype: of the flow.
+      dtype_policy: of the networks, see `networks_policy`.
+      **options: of a named conditioner, as is `more`; a function gets neither.
 
     Raises:
       ValueError: for an unknown name, or one that does not read such events.
     """
-    if callable(conditioner):
-        return lambda mask, channels, outputs, **unused: conditioner(mask, channels, outputs)
-    fitting = "mlp" if event_ndims == 1 else "residual"
-    if conditioner != fitting:
-        kind = "vectors" if event_ndims == 1 else "images"
+    policy = networks_policy(dtype, dtype_policy)
+    kind, fitting = ("vectors", "mlp") if event_ndims == 1 else ("images", "residual")
+    if not callable(conditioner) and conditioner != fitting:
         raise ValueError(
             f'expected the conditioner of {kind} to be "{fitting}" or a function (mask, channels, outputs) -> layer, '
             f"got {conditioner!r}"
         )
-    return functools.partial(CONDITIONERS[conditioner], **options)
+
+    def make(make_transformer: MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
+        transformer = make_transformer()
+        read = mask, channels, transformer.outputs * mask.changed_size(channels)
+        if callable(conditioner):
+            network = conditioner(*read)
+        else:
+            given = {**options, **more, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
+            network = CONDITIONERS[conditioner](*read, **given)
+        if isinstance(mask, Preceding):
+            return Autoregressive(transformer, network, channels, dtype=dtype, name=name)
+        return Coupling(transformer, network, mask, dtype=dtype, name=name)
+
+    return make

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_realnvp.flows.compositions import composition_of
-from tfp_realnvp.flows.coupling_flow import coupling_flow
+from tfp_realnvp.flows.coupling_flow import Mix, Norm, coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.transformers import RationalQuadraticSpline
 
@@ -18,8 +18,8 @@ def nsf(
     event_shape: int | Sequence[int],
     bins: int = 8,
     bound: float = 3.0,
-    mix: str = "linear",
-    norm: str | None = "act_first",
+    mix: Mix = "linear",
+    norm: Norm | None = "act_first",
     **options: Any,
 ) -> FlowDistribution:
     """A neural spline flow: rational-quadratic spline couplings, a learned linear map before each.
@@ -31,8 +31,8 @@ def nsf(
       event_shape: `[size]`, or the size.
       bins: pieces of each spline.
       bound: where splines end.
-      mix: of `coupling_flow`.
-      norm: of `coupling_flow`; without one, standardise the data.
+      mix: as of `coupling_flow`: "linear" or "alternate".
+      norm: as of `coupling_flow`; without one, standardise the data.
       **options: of `coupling_flow`.
 
     Returns:

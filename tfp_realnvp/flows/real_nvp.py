@@ -4,64 +4,47 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-import keras
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import BatchNorm, Bijector, ChannelHalves, Checkerboard, Coupling, Mask, Squeeze
+from tfp_realnvp.bijectors import BatchNorm, Bijector, ChannelHalves, Checkerboard, Mask, Squeeze
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import is_image
-from tfp_realnvp.flows.multiscale import multiscale
-from tfp_realnvp.flows.networks import MakeConditioner, conditioner_maker, networks_policy
+from tfp_realnvp.flows.images import MakeCoupling, image_flow
+from tfp_realnvp.flows.multiscale import Order
 from tfp_realnvp.transformers import Affine
 
+Form = Literal["scale_first", "shift_first"]
 
-@composition_of(multiscale, sets="layers squeeze_first")
+
+@composition_of(image_flow, sets="layers squeeze_first")
 def _real_nvp_of_images(
     *,
     event_shape: int | Sequence[int],
-    conditioner: str | MakeConditioner = "residual",
     width: int = 32,
-    blocks: int = 2,
-    use_skips: bool = True,
-    normalization: str = "batch",
-    activation: str = "relu",
-    form: str = "shift_first",
-    norm: str | None = "batch",
+    form: Form = "shift_first",
+    norm: Literal["batch"] | None = "batch",
     rho: float | None = None,
-    coupling_squeeze: str = "channel_major",
-    context_size: int | None = None,
+    coupling_squeeze: Order = "channel_major",
     dtype: str = "float32",
-    dtype_policy: str | keras.DTypePolicy | None = None,
     **options: Any,
 ) -> FlowDistribution:
     if norm not in ("batch", None):
         raise ValueError(f'expected norm to be "batch" or None for images, got {norm!r}')
-    make_conditioner = conditioner_maker(
-        conditioner,
-        event_ndims=3,
-        blocks=blocks,
-        use_skips=use_skips,
-        normalization=normalization,
-        activation=activation,
-        context_size=context_size,
-        dtype=networks_policy(dtype, dtype_policy),
-    )
 
-    def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
-        """A coupling and the batch norm that follows it."""
-        affine = Affine(form, initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0)
-        changed = mask.changed_size(channels)
-        network = make_conditioner(mask, channels, affine.outputs * changed, width=width, name=f"{name}_network")
-        coupling = Coupling(affine, network, mask, dtype=dtype, name=name)
-        if norm is None:
-            return [coupling]
-        return [coupling, BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{name}_batch_norm")]
+    def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
+        def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
+            """A coupling and the batch norm that follows it."""
+            affine = functools.partial(Affine, form, initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0)
+            coupling = make_coupling(affine, mask, channels, name, width=width)
+            if norm is None:
+                return [coupling]
+            changed = mask.changed_size(channels)
+            return [coupling, BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{name}_batch_norm")]
 
-    def layers(scale: int, channels: int, is_last: bool) -> list[tfp.bijectors.Bijector]:
         own, scale_width = [], width * 2**scale
         for i in range(4 if is_last else 3):
             own += step(Checkerboard(parity=(i + 1) % 2), channels, scale_width, f"scale_{scale}_checkerboard_{i}")
@@ -73,16 +56,15 @@ def _real_nvp_of_images(
             own += step(ChannelHalves(keep), 4 * channels, 2 * scale_width, f"scale_{scale}_channel_{i}")
         return [*own, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
 
-    return multiscale(event_shape=event_shape, layers=layers, dtype=dtype, **options)
+    return image_flow(event_shape=event_shape, layers=layers, dtype=dtype, **options)
 
 
 @composition_of(coupling_flow, sets="transformer")
 def _real_nvp_of_vectors(
-    *, event_shape: int | Sequence[int], form: str = "scale_first", **options: Any
+    *, event_shape: int | Sequence[int], form: Form = "scale_first", **options: Any
 ) -> FlowDistribution:
-    return coupling_flow(
-        event_shape=event_shape, transformer=functools.partial(Affine, form, initial_gain=2.0), **options
-    )
+    affine = functools.partial(Affine, form, initial_gain=2.0)
+    return coupling_flow(event_shape=event_shape, transformer=affine, **options)
 
 
 @composition_of(_real_nvp_of_images, _real_nvp_of_vectors, sets="flow_name")
@@ -100,23 +82,15 @@ def real_nvp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistrib
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      **options: for images those of `multiscale`, but for `layers` and `squeeze_first`, and these; for vectors those of
-        `coupling_flow`, but for `transformer`, and `form`.
+      **options: those that [flows share](#options-that-flows-share), for vectors those of `coupling_flow`, too, but for
+        `transformer`; and these.
 
-        * conditioner: "residual", or a function of a mask, the number of channels and the size of the output's last
-          axis, which returns a built Keras layer.
-        * width: channels of the networks at the first scale.
-        * blocks: residual blocks of each network.
-        * use_skips: whether each residual block feeds the output, see `ResidualNetwork`.
-        * normalization: inside residual networks: "batch", "layer" or "none".
-        * activation: of the networks.
+        * width: channels of the networks, of `real_nvp` at the first scale.
         * form: of `Affine`; "shift_first" for images by default, as in the authors' program, and "scale_first", as in
           the paper, for vectors.
-        * norm: of images "batch", a `BatchNorm` follows each coupling, or None.
-        * rho: of `BatchNorm`, the running average for small batches.
-        * coupling_squeeze: order of the squeeze around channel couplings.
-        * context_size: size of the context of a conditional flow.
-        * dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+        * norm: "batch", a `BatchNorm` follows each coupling, or None; for vectors as of `coupling_flow`.
+        * rho: running average of `BatchNorm`, for small batches; None for the current batch alone.
+        * coupling_squeeze: order of the squeeze around channel couplings of images.
 
     Returns:
       A `FlowDistribution`, the class of `tfd.TransformedDistribution`'s instances with a context added.

@@ -1,25 +1,63 @@
-"""What the factories of flows over vectors share."""
+"""A flow over vectors, of layers that transform some entries with parameters computed from others."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import Halves
+from tfp_realnvp.bijectors import Autoregressive, Coupling, Mask
+from tfp_realnvp.flows.compositions import composition_of
+from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.event_shapes import size_of
+from tfp_realnvp.flows.layers import flow_of_layers
+from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, layer_maker, transformer_maker
+
+# From a mask and a name to a layer.
+MakeLayer = Callable[[Mask, str], Coupling | Autoregressive]
 
 
-def reverse(size: int) -> tfp.bijectors.Bijector:
-    """Turns the order of the entries around, between autoregressive layers."""
-    return tfp.bijectors.Permute(list(range(size))[::-1], name="reverse")
+@composition_of(flow_of_layers, sets="layers")
+def vector_flow(
+    *,
+    event_shape: int | Sequence[int],
+    layers: Callable[[int, MakeLayer], Sequence[tfp.bijectors.Bijector]],
+    least: int = 1,
+    transformer: str | MakeTransformer = "affine",
+    conditioner: str | MakeConditioner = "mlp",
+    hidden_units: Sequence[int] = (256, 256),
+    activation: str = "relu",
+    context_size: int | None = None,
+    dtype: str = "float32",
+    dtype_policy: str | keras.DTypePolicy | None = None,
+    **options: Any,
+) -> FlowDistribution:
+    """What flows of couplings and of autoregressive layers share.
 
-
-def odd_entries_first(size: int) -> tfp.bijectors.Bijector:
-    """Puts every second entry in front, so that couplings on `half(i)` alternate among neighbours.
-
-    Done once, at the data: strided slices in every coupling take longer.
+    Args:
+      event_shape: `[size]`, or the size.
+      layers: from the size, and a function of a mask and a name that makes a `Coupling` or `Autoregressive` layer, to
+        all layers.
+      least: the smallest size.
+      transformer: "affine", "shift", "spline" or "sigmoidal", options in parentheses and "+" between those to compose,
+        such as "sigmoidal(components=4) + affine"; a class of `tfp_realnvp.transformers`; or another callable without
+        arguments that makes one.
+      conditioner: "mlp", or a function of a mask, the number of entries and the size of the output's last axis, which
+        returns a built Keras layer. In an autoregressive layer it must respect the order of the entries.
+      hidden_units: sizes of the hidden layers of each MLP.
+      activation: of the networks.
+      context_size: size of the context of a conditional flow.
+      dtype: of the flow and its log-dets.
+      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+      **options: of `flow_of_layers`.
     """
-    return tfp.bijectors.Permute([*range(1, size, 2), *range(0, size, 2)], name="odd_entries_first")
+    size, make_transformer = size_of(event_shape, least), transformer_maker(transformer)
+    of_network = dict(hidden_units=hidden_units, activation=activation, context_size=context_size)
+    make = layer_maker(conditioner, event_ndims=1, dtype=dtype, dtype_policy=dtype_policy, **of_network)
 
+    def make_layer(mask: Mask, name: str) -> Coupling | Autoregressive:
+        return make(make_transformer, mask, size, name)
 
-def half(i: int) -> Halves:
-    """The mask of coupling number `i` on vectors: the second half is kept first."""
-    return Halves(("second", "first")[i % 2])
+    return flow_of_layers(layers(size, make_layer), event_shape=[size], dtype=dtype, **options)

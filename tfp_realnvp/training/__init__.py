@@ -9,6 +9,8 @@ from tfp_realnvp.training.loop import train
 from tfp_realnvp.training.metrics_log import read_metrics
 from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError
+from tfp_realnvp.training.optimizers import OPTIMIZERS, optimizer
+from tfp_realnvp.training.schedules import SCHEDULES, schedule
 from tfp_realnvp.training.signals import InterruptedTraining
 from tfp_realnvp.training.strategies import NAMES as STRATEGIES
 from tfp_realnvp.training.strategies import gather, is_chief, leave_together, number_of_workers, strategy
@@ -20,6 +22,8 @@ __all__ = [
     "FlowModel",
     "InterruptedTraining",
     "NonFiniteError",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "STRATEGIES",
     "WarmUp",
     "WeightAverage",
@@ -30,9 +34,11 @@ __all__ = [
     "leave_together",
     "number_of_workers",
     "open_run",
+    "optimizer",
     "read_config",
     "read_metrics",
     "restore",
+    "schedule",
     "strategy",
     "train",
 ]

@@ -20,8 +20,16 @@ class Adam(keras.optimizers.Adam):
     step's graph. Takes the arguments of Keras's, but for `amsgrad`. `epsilon` is 1e-8 by default, as in the paper.
     """
 
-    def __init__(self, learning_rate: Any = 1e-3, *, epsilon: float = 1e-8, **kwargs: Any):
-        super().__init__(learning_rate, epsilon=epsilon, **kwargs)
+    def __init__(
+        self,
+        learning_rate: Any = 1e-3,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         self._skip, self._reduced = None, False
         if self.amsgrad:
             raise ValueError("expected amsgrad=False: the fused kernel has none; use keras.optimizers.Adam")

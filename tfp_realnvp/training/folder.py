@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tfp_realnvp import paths, storage
@@ -23,23 +23,25 @@ _NOBODYS = ("lost+found",)
 
 @contextlib.contextmanager
 def open_run(
-    output_dir: str | pathlib.Path, config: dict[str, Any], defaults: Mapping[str, Any] | None = None
+    output_dir: str | pathlib.Path,
+    config: dict[str, Any],
+    comparable: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Iterator[None]:
     """A context in which `output_dir` is the folder of the run that `config` describes, and no other process's.
 
     Args:
       output_dir: the folder: of this run, empty, or new.
       config: what goes into a new run's `config.json`. Its entry "model" is what two runs must share to be one.
-      defaults: the values of settings that older runs do not name.
+      comparable: from that entry of a run, perhaps an older one, to what it would be today.
 
     Raises:
       CheckpointError: when the folder is another run's or holds anything else, when it cannot be written, or when
         another process is at work in it. Nothing is written then.
     """
     output_dir = paths.local(output_dir)
-    _is_ours(output_dir, config, defaults)  # Before the lock, which is a file.
+    _is_ours(output_dir, config, comparable)  # Before the lock, which is a file.
     with exclusive(output_dir):
-        if not _is_ours(output_dir, config, defaults):
+        if not _is_ours(output_dir, config, comparable):
             storage.write(output_dir / CONFIG, storage.to_json(config, indent=2) + "\n")
         yield
 
@@ -90,17 +92,19 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     return config
 
 
-def _is_ours(folder: pathlib.Path, config: dict[str, Any], defaults: Mapping[str, Any] | None) -> bool:
+def _is_ours(folder: pathlib.Path, config: dict[str, Any], comparable: Callable[..., dict[str, Any]]) -> bool:
     """Whether a folder is this run's; false for one that is empty or missing.
 
     Raises:
       CheckpointError: when it is neither.
     """
     if (folder / CONFIG).exists():
+        try:
+            known = comparable(read_config(folder)["model"])
+        except ValueError as error:
+            raise CheckpointError(f"expected a run's {CONFIG} in {folder}, got another: {error}") from error
         # As both come from JSON: a tuple is a list there.
-        ours = json.loads(json.dumps(config["model"]))
-        before = {name: value for name, value in json.loads(json.dumps(dict(defaults or {}))).items() if name in ours}
-        theirs = before | read_config(folder)["model"]
+        ours, theirs = (json.loads(json.dumps(model)) for model in (config["model"], known))
         differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
         if differing:
             differences = ", ".join(f"{key}={theirs.get(key)} (here {ours.get(key)})" for key in differing)

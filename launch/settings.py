@@ -1,0 +1,137 @@
+"""The settings of a run: the flags of its recipe and of every flow's options, over those of a preset.
+
+A flag is made of each field of `Recipe` and of each option of a flow's factory: its type and default come from the
+annotation, its help from the docstring.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+
+from launch import init_from, run
+from tfp_realnvp import data, presets
+from tfp_realnvp.flows.compositions import arguments_in, help_of, options_of, takes_images
+
+# Settings of training that do nothing for vectors.
+_FOR_IMAGES = ("flip", "l2", "sample_every")
+_OF_IMAGES = [flow for flow, factory in presets.FLOWS.items() if takes_images(factory)]
+
+
+class _Parser(flags.ArgumentParser):
+    """Of the values of an annotated type."""
+
+    def __init__(self, hint: Any):
+        self._hint = hint
+
+    def parse(self, argument: str) -> Any:
+        return presets.parsed(argument, self._hint)
+
+    def flag_type(self) -> str:
+        return "setting"
+
+
+def _define(name: str, hint: Any, help: str) -> flags.FlagHolder[Any]:
+    help = help[0].upper() + help[1:] + "."
+    if hint is bool:
+        return flags.DEFINE_bool(name, None, help)
+    return flags.DEFINE(_Parser(hint), name, None, help, serializer=flags.ArgumentSerializer())
+
+
+def _of_recipe() -> Iterator[flags.FlagHolder[Any]]:
+    about = arguments_in(inspect.getdoc(presets.Recipe))
+    for name, hint in typing.get_type_hints(presets.Recipe).items():
+        yield _define(name, hint, f"{about[name]}; {_shown(getattr(presets.Recipe, name))} by default")
+
+
+def _of_flows() -> Iterator[flags.FlagHolder[Any]]:
+    """A flag for each option of any flow, whose help says what it is and which flows take it."""
+    hints: dict[str, list[Any]] = {}
+    flows: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for flow, factory in presets.FLOWS.items():
+        kinds = ((3, "images"), (1, "vectors")) if takes_images(factory) else ((1, "vectors"),)
+        for ndims, kind in kinds:
+            about = help_of(factory, ndims)
+            for name, option in presets.settings_of(flow, ndims).items():
+                hints.setdefault(name, []).append(option.annotation)
+                help = f"{about[name]}; {_shown(option.default)} by default"
+                flows.setdefault(name, {}).setdefault(help, {}).setdefault(flow, []).append(kind)
+    for name, by_help in flows.items():
+        texts = []
+        for help, takers in by_help.items():
+            by_kinds: dict[str, list[str]] = {}
+            for flow, kinds in takers.items():
+                always = len(kinds) == 2 or flow not in _OF_IMAGES
+                by_kinds.setdefault("" if always else f" of {kinds[0]}", []).append(flow)
+            named = [f"{', '.join(flows_of)}{of_kind}" for of_kind, flows_of in by_kinds.items()]
+            texts.append(f"{help[0].upper()}{help[1:]} ({'; '.join(named)})")
+        yield _define(name, functools.reduce(operator.or_, hints[name]), ". ".join(texts))
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+_FLOW = flags.DEFINE_enum("flow", None, list(presets.FLOWS), f"Images: {', '.join(_OF_IMAGES)}. Vectors: any.")
+_RECIPE = list(_of_recipe())
+_OPTIONS = list(_of_flows())
+_CONDITIONAL = flags.DEFINE_bool(
+    "conditional", False, "Condition every network on an image's class label: p(image | label). Needs labels."
+)
+
+
+def preset_and_data() -> tuple[presets.Preset, data.ImageData | data.VectorData | None]:
+    """The preset with what the flags override; another data set brings its own shape and levels."""
+    given = {flag.name: flag.value for flag in (_FLOW, *_RECIPE, *_OPTIONS) if flag.present}
+    preset, name = presets.get(run.PRESET.value), run.DATASET.value
+    is_other = name not in (None, preset.dataset)
+    if data.is_table(name or preset.dataset):
+        if _CONDITIONAL.value:
+            raise run.UsageError("expected an image set with labels for --conditional, got a table")
+        if given.get("dequantization", "uniform") != "uniform":
+            raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
+        events = _table(name) if is_other else None
+    else:
+        needed = is_other or _CONDITIONAL.value
+        events = run.open_images(name or preset.dataset, labels=_CONDITIONAL.value) if needed else None
+    of_data = {}
+    if events is not None:
+        of_data = dict(dataset=events.name, event_shape=events.shape)
+        if isinstance(events, data.ImageData):
+            of_data |= dict(levels=events.levels, classes=events.classes)
+        if events.name != preset.dataset:
+            of_data |= dict(flip=False)  # Another set's mirror images may be none of it.
+    _check_flow_takes(given.get("flow", preset.flow), of_data.get("event_shape", preset.event_shape))
+    try:
+        return preset.replace(**{**of_data, **given}), events
+    except ValueError as error:
+        raise run.UsageError(str(error)) from error
+
+
+def _table(name: str) -> data.VectorData:
+    try:
+        return run.open_table(name, init_from.before().get("columns"))
+    except run.UsageError:
+        if not (run.output_dir() / "config.json").exists():
+            raise
+        return run.open_table(name)  # `open_run` refuses other columns, and says what to do.
+
+
+def _check_flow_takes(flow: str, shape: tuple[int, ...]) -> None:
+    """Refuses a flag that this flow, or a flow over this kind of events, would not use."""
+    of_flows = {name for factory in presets.FLOWS.values() for name in inspect.signature(factory).parameters}
+    of_flows.remove("seed")  # A program draws more than weights with it.
+    takes = options_of(presets.FLOWS[flow], len(shape))
+    kind = "vectors" if len(shape) == 1 else "images"
+    for name in sorted(flags.FLAGS):
+        flag = flags.FLAGS[name]
+        if not flag.present or flag.value == flag.default is not None:
+            continue
+        if (name in of_flows and name not in takes) or (kind == "vectors" and name in _FOR_IMAGES):
+            raise run.UsageError(f"{flow} takes no --{name} for {kind}")

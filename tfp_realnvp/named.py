@@ -1,0 +1,65 @@
+"""Settings that name an object and its options, as text: on a command line, in a config, in code."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> functools.partial:
+    """The entry of a table that a text such as "adamax(beta_2=0.99)" names, its options filled in; see `all_named`."""
+    found = all_named(text, table, what)
+    if len(found) != 1:
+        raise ValueError(f"expected {what} to be one of {', '.join(table)}, got {text!r}")
+    return found[0]
+
+
+def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> list[functools.partial]:
+    """The entries of a table that a text such as "sigmoidal(components=4) + affine" names, their options filled in.
+
+    Options are numbers, text (quotes may be left out), true, false, none, or lists of these.
+
+    Args:
+      text: one name or several with "+" between them, each with or without options in parentheses.
+      table: functions and classes by name.
+      what: the setting, for the error message.
+
+    Raises:
+      ValueError: for anything else, a name that is not in the table, or an option that its entry does not have.
+    """
+    try:
+        parts = _parts(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError):
+        parts = [(text, {})]
+    found = []
+    for name, options in parts:
+        if name not in table:
+            raise ValueError(f"expected {what} to be one of {', '.join(table)}, got {text!r}")
+        takes = [p.name for p in inspect.signature(table[name]).parameters.values() if p.default is not p.empty]
+        if unknown := [option for option in options if option not in takes]:
+            raise ValueError(f"expected options of {name} among {', '.join(takes) or 'none'}, got {unknown[0]}")
+        found.append(functools.partial(table[name], **options))
+    return found
+
+
+def _parts(node: ast.expr) -> list[tuple[str, dict[str, Any]]]:
+    match node:
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _parts(left) + _parts(right)
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
+            return [(name, {option.arg: _value(option.value) for option in keywords})]
+        case ast.Name(id=name):
+            return [(name, {})]
+    raise ValueError(f"expected a name, got {ast.unparse(node)}")
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Name(id=name):
+            return {"none": None, "true": True, "false": False}.get(name.lower(), name)
+        case ast.Tuple(elts=entries) | ast.List(elts=entries):
+            return tuple(map(_value, entries))
+    return ast.literal_eval(node)

@@ -1,0 +1,82 @@
+"""The paper's models of images, and a few smaller ones.
+
+`cifar10` to `lsun_church` are the models of Real NVP's table 1. "Paper" is the text of arXiv 1605.08803, "release" the
+authors' TensorFlow 1 program. All of them follow the release where the text is silent: affine form
+`(x + t) * exp(s)`, one gain for each coupling, Adam at 1e-3 on batches of 64, the gradient's norm clipped at 100, L2
+of 5e-5 on weight-norm magnitudes and checkerboard gains. Neither says how long to train: `epochs` is ours.
+"""
+
+from __future__ import annotations
+
+from tfp_realnvp.presets.preset import Preset
+from tfp_realnvp.presets.recipe import Recipe
+
+digits = Preset(
+    dataset="digits",
+    event_shape=(8, 8, 1),
+    levels=17,
+    options=dict(scales=2, width=16, blocks=2),
+    recipe=Recipe(epochs=30),
+    notes="Not in the paper: 1,797 small images that train in minutes on a CPU.",
+)
+
+mnist = Preset(
+    dataset="mnist",
+    event_shape=(28, 28, 1),
+    options=dict(scales=3, width=8, blocks=2),
+    recipe=Recipe(epochs=20),
+    notes="Not in the paper: made for a CPU.",
+)
+
+cifar10 = Preset(
+    dataset="cifar10",
+    event_shape=(32, 32, 3),
+    options=dict(scales=2, width=64, blocks=8),
+    recipe=Recipe(flip=True),
+    published=3.49,
+    notes="Paper and release agree: downscaled only once, 8 residual blocks, horizontal flips.",
+)
+
+cifar10_cpu = cifar10.replace(
+    width=16,
+    blocks=2,
+    epochs=10,
+    published=None,
+    notes="Not in the paper: `cifar10` made narrow and shallow, for a CPU.",
+)
+
+imagenet32 = Preset(
+    dataset="downsampled_imagenet/32x32",
+    event_shape=(32, 32, 3),
+    options=dict(scales=4, width=32, blocks=4),
+    recipe=Recipe(epochs=20),
+    published=4.28,
+    notes="Paper and release agree: 4 residual blocks of 32 channels at first, no flips.",
+)
+
+imagenet64 = Preset(
+    dataset="downsampled_imagenet/64x64",
+    event_shape=(64, 64, 3),
+    options=dict(scales=5, width=32, blocks=2),
+    recipe=Recipe(epochs=20),
+    published=3.98,
+    notes="Paper and release agree: 2 residual blocks of 32 channels at first, no flips.",
+)
+
+celeba = Preset(
+    dataset="celeb_a",
+    event_shape=(64, 64, 3),
+    options=dict(scales=5, width=32, blocks=4),
+    recipe=Recipe(flip=True),
+    published=3.02,
+    notes="The paper has 2 residual blocks for 64x64 images, the release 4 for CelebA: this follows the release.",
+)
+
+lsun_bedroom = celeba.replace(
+    dataset="lsun/bedroom",
+    epochs=10,
+    published=2.72,
+    notes="The paper has 2 residual blocks for 64x64 images, the release 4 for LSUN: this follows the release.",
+)
+lsun_tower = lsun_bedroom.replace(dataset="lsun/tower", epochs=20, published=2.81)
+lsun_church = lsun_bedroom.replace(dataset="lsun/church_outdoor", epochs=50, published=3.08)

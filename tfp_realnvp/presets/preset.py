@@ -1,0 +1,180 @@
+"""A data set, a flow with its options, and a recipe: what makes a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from tfp_realnvp import flows
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
+from tfp_realnvp.flows.compositions import options_of
+from tfp_realnvp.named import named
+from tfp_realnvp.presets.recipe import DEQUANTIZATIONS, Recipe
+from tfp_realnvp.presets.values import described, fits
+
+FLOWS = {
+    factory.__name__.removesuffix("_flow"): factory
+    for factory in (
+        flows.real_nvp,
+        flows.glow,
+        flows.flowpp,
+        flows.nsf,
+        flows.nice,
+        flows.maf,
+        flows.iaf,
+        flows.naf,
+        flows.planar,
+        flows.radial,
+        flows.coupling_flow,
+        flows.autoregressive_flow,
+    )
+}
+# Keywords of factories that are no settings: the data, the recipe, or whoever builds the flow decides them.
+_DECIDED = ("event_shape", "levels", "context_size", "dtype_policy")
+_DECIDED += ("backprop", "dtype", "flow_name", "name", "seed", "validate_args")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A data set, a flow with its options, and a recipe.
+
+    Attributes:
+      dataset: the name of the data, such as that of a TFDS set.
+      event_shape: `(height, width, channels)` after cropping and resizing, or `(size,)` of vectors.
+      flow: a name in `FLOWS`.
+      options: keywords of the flow's factory; the others have their defaults.
+      recipe: how it is trained.
+      levels: number of levels of a pixel.
+      classes: number of classes where the flow is conditioned on an image's class, or None.
+      published: the paper's test figure, bits/dim of images or the log-likelihood of vectors in nats, or None.
+      notes: where paper and release differ, and which this follows.
+
+    Raises:
+      ValueError: for an unknown flow, or an option that it does not take for such events.
+    """
+
+    dataset: str
+    event_shape: tuple[int, ...]
+    flow: str = "real_nvp"
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: Recipe = Recipe()
+    levels: int = 256
+    classes: int | None = None
+    published: float | None = None
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        if self.flow not in FLOWS:
+            raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {self.flow!r}")
+        takes = settings_of(self.flow, len(self.event_shape))
+        for name in self.options:
+            if name not in takes:
+                raise ValueError(f"expected options of {self.flow} among {', '.join(takes)}, got {name}")
+
+    @property
+    def title(self) -> str:
+        """The flow's name as figures have it."""
+        return {"real_nvp": "Real NVP", "maf": "MAF"}.get(self.flow, self.flow)
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """The options, and the defaults of the others."""
+        takes = settings_of(self.flow, len(self.event_shape))
+        return {name: parameter.default for name, parameter in takes.items()} | dict(self.options)
+
+    def replace(self, **settings: Any) -> Preset:
+        """This preset with other settings: fields of it or of its recipe, or options of its flow.
+
+        Options that the new flow, or a flow over new events, does not take are left out unless they are given; so is
+        the number of `scales`, which means other things in another flow.
+        """
+        of_recipe, fields = (
+            {field.name: settings.pop(field.name) for field in dataclasses.fields(kind) if field.name in settings}
+            for kind in (Recipe, Preset)
+        )
+        shape, flow = fields.get("event_shape", self.event_shape), fields.get("flow", self.flow)
+        takes = settings_of(flow, len(shape)) if flow in FLOWS else ()
+        options = {name: value for name, value in self.options.items() if name in takes}
+        if flow != self.flow:
+            options.pop("scales", None)
+        fields = {"options": options | settings, "recipe": dataclasses.replace(self.recipe, **of_recipe)} | fields
+        return dataclasses.replace(self, **fields)
+
+    def build(self, **kwargs: Any) -> FlowDistribution:
+        """The flow, untrained; keywords go to the factory and override."""
+        given = dict(self.options)
+        takes = options_of(FLOWS[self.flow], len(self.event_shape))
+        of_data = dict(event_shape=self.event_shape, levels=self.levels, dtype_policy=self.recipe.dtype_policy)
+        given |= {name: value for name, value in of_data.items() if name in takes}
+        if self.classes is not None:
+            given["context_size"] = self.classes
+        return FLOWS[self.flow](**{**given, **kwargs})
+
+    def build_dequantizer(self) -> Dequantizer | None:
+        """The flow over the noise, untrained; None where dequantisation is uniform."""
+        make = named(self.recipe.dequantization, DEQUANTIZATIONS, "dequantization")
+        alike = {name: self.all_options[name] for name in ("width", "blocks") if name in self.all_options}
+        of_data = dict(event_shape=self.event_shape, levels=self.levels, dtype_policy=self.recipe.dtype_policy)
+        return make(**{**of_data, **alike, **make.keywords})
+
+    def settings(self) -> dict[str, Any]:
+        """All that two runs must share to be one, in one table, as a `config.json` has it under "model"."""
+        of_recipe = dataclasses.asdict(self.recipe)
+        del of_recipe["epochs"]
+        of_data = {name: getattr(self, name) for name in ("dataset", "event_shape", "levels", "classes", "flow")}
+        return of_data | self.all_options | of_recipe
+
+
+def settings_of(flow: str, event_ndims: int) -> dict[str, Any]:
+    """The options of a flow over events of that many axes that are settings, as `inspect.Parameter`s."""
+    return {name: p for name, p in options_of(FLOWS[flow], event_ndims).items() if name not in _DECIDED}
+
+
+# Names of settings, and of a flow, in the config.json of older runs.
+_RENAMED = {"hidden": "hidden_units"}
+_RENAMED_FLOWS = {"spline_coupling": "nsf"}
+
+
+def of_settings(model: Mapping[str, Any]) -> Preset:
+    """The preset that a run's `config.json` has under "model".
+
+    A run of before may lack settings, which had their defaults then, and have some that its flow does not take.
+
+    Raises:
+      ValueError: for a setting that is missing or that no preset could have.
+    """
+    model = {_RENAMED.get(name, name): value for name, value in model.items()}
+    if missing := [name for name in ("dataset", "event_shape") if name not in model]:
+        raise ValueError(f"expected a setting {missing[0]!r}, got none")
+    hints = {n: h for n, h in typing.get_type_hints(Preset).items() if n not in ("options", "recipe")}
+    hints |= typing.get_type_hints(Recipe)
+    for_flow = {name: model[name] for name in ("event_shape", "flow") if name in model}
+    for name, value in for_flow.items():
+        if not fits(value, hints[name]):
+            raise ValueError(f"expected {name} to be {described(hints[name])}, got {value!r}")
+    flow = _RENAMED_FLOWS.get(for_flow.get("flow"), for_flow.get("flow", Preset.flow))
+    model |= {"event_shape": tuple(model["event_shape"]), "flow": flow}
+    takes = settings_of(flow, len(model["event_shape"])) if flow in FLOWS else {}
+    given = {}
+    for name, value in model.items():
+        hint = takes[name].annotation if name in takes else hints.get(name)
+        # None is what a run of before has for an option's default.
+        if hint is None or value is None and name in takes and not fits(None, hint):
+            continue
+        if not fits(value, hint):
+            raise ValueError(f"expected {name} to be {described(hint)}, got {value!r}")
+        given[name] = tuple(value) if isinstance(value, list) else value
+    return Preset(given.pop("dataset"), given.pop("event_shape"), given.pop("flow")).replace(**given)
+
+
+def comparable(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The "model" of a run's `config.json`, perhaps of before, as this version would write it.
+
+    Raises:
+      ValueError: as `of_settings`.
+    """
+    known = {field.name for kind in (Preset, Recipe) for field in dataclasses.fields(kind)} | {*_RENAMED}
+    known |= {name for flow in FLOWS for ndims in (1, 3) for name in settings_of(flow, ndims)}
+    return {name: value for name, value in model.items() if name not in known} | of_settings(model).settings()

@@ -1,0 +1,29 @@
+"""Optimizers by name."""
+
+from __future__ import annotations
+
+import keras
+
+from tfp_realnvp.named import named
+from tfp_realnvp.training.adam import Adam
+
+OPTIMIZERS = {
+    "adam": Adam,
+    "adamax": keras.optimizers.Adamax,
+    "adamw": keras.optimizers.AdamW,
+    "lion": keras.optimizers.Lion,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+def optimizer(
+    name: str, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a name in `OPTIMIZERS`, options in parentheses, such as "adamax(beta_2=0.99)".
+
+    Raises:
+      ValueError: for an unknown name or option.
+    """
+    return named(name, OPTIMIZERS, "optimizer")(learning_rate)
