@@ -47,31 +47,35 @@ def _define(name: str, hint: Any, help: str) -> flags.FlagHolder[Any]:
 def _of_recipe() -> Iterator[flags.FlagHolder[Any]]:
     about = arguments_in(inspect.getdoc(presets.Recipe))
     for name, hint in typing.get_type_hints(presets.Recipe).items():
-        yield _define(name, hint, f"{about[name]}; {_shown(getattr(presets.Recipe, name))} by default")
+        yield _define(name, hint, about[name])
 
 
 def _of_flows() -> Iterator[flags.FlagHolder[Any]]:
-    """A flag for each option of any flow, whose help says what it is and which flows take it."""
+    """A flag for each option of any flow, whose help says what it is, its defaults, and the flows that take it."""
     hints: dict[str, list[Any]] = {}
-    flows: dict[str, dict[str, dict[str, list[str]]]] = {}
+    # For each option and each text on it, the flows with a default, and for which events.
+    takers: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {}
     for flow, factory in presets.FLOWS.items():
-        kinds = ((3, "images"), (1, "vectors")) if takes_images(factory) else ((1, "vectors"),)
-        for ndims, kind in kinds:
+        for ndims, kind in ((3, "images"), (1, "vectors")) if flow in _OF_IMAGES else ((1, ""),):
             about = help_of(factory, ndims)
             for name, option in presets.settings_of(flow, ndims).items():
                 hints.setdefault(name, []).append(option.annotation)
-                help = f"{about[name]}; {_shown(option.default)} by default"
-                flows.setdefault(name, {}).setdefault(help, {}).setdefault(flow, []).append(kind)
-    for name, by_help in flows.items():
+                of_text = takers.setdefault(name, {}).setdefault(about[name], {})
+                of_text.setdefault(_shown(option.default), {}).setdefault(flow, []).append(kind)
+    for name, by_text in takers.items():
         texts = []
-        for help, takers in by_help.items():
-            by_kinds: dict[str, list[str]] = {}
-            for flow, kinds in takers.items():
-                always = len(kinds) == 2 or flow not in _OF_IMAGES
-                by_kinds.setdefault("" if always else f" of {kinds[0]}", []).append(flow)
-            named = [f"{', '.join(flows_of)}{of_kind}" for of_kind, flows_of in by_kinds.items()]
-            texts.append(f"{help[0].upper()}{help[1:]} ({'; '.join(named)})")
+        for text, by_default in by_text.items():
+            defaults = [f"{default} by default ({_listed(kinds)})" for default, kinds in by_default.items()]
+            texts.append(f"{text[0].upper()}{text[1:]}; {', '.join(defaults)}")
         yield _define(name, functools.reduce(operator.or_, hints[name]), ". ".join(texts))
+
+
+def _listed(kinds_of_flows: dict[str, list[str]]) -> str:
+    """Flows by name, with the kind of events where a flow over others has no such option or default."""
+    by_kind: dict[str, list[str]] = {}
+    for flow, kinds in kinds_of_flows.items():
+        by_kind.setdefault(f" of {kinds[0]}" if kinds in (["images"], ["vectors"]) else "", []).append(flow)
+    return "; ".join(f"{', '.join(flows)}{of_kind}" for of_kind, flows in by_kind.items())
 
 
 def _shown(value: Any) -> str:

@@ -44,9 +44,6 @@ def autoregressive_flow(
       flow_name: name of the flow's chain.
       **options: `transformer`, `conditioner`, `base` and others that [flows share](#options-that-flows-share).
 
-    Returns:
-      A `FlowDistribution`.
-
     Raises:
       ValueError: when the shape is not a vector's, or for an unknown norm or name.
 

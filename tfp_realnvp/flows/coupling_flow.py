@@ -51,9 +51,6 @@ def coupling_flow(
       flow_name: name of the flow's chain.
       **options: `transformer`, `conditioner`, `base` and others that [flows share](#options-that-flows-share).
 
-    Returns:
-      A `FlowDistribution`.
-
     Raises:
       ValueError: when the shape is not that of vectors of at least 2 entries, or for an unknown mix, norm or name.
 

@@ -85,9 +85,6 @@ def flowpp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribut
         * channel_couplings: number of channel couplings on squeezed images.
         * seed: of the linear maps' first rotations.
 
-    Returns:
-      A `FlowDistribution`.
-
     Raises:
       ValueError: when the shape is neither an image's of an even height and width, nor a vector's.
 

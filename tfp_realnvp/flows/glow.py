@@ -73,14 +73,11 @@ def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistributio
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
       **options: those that [flows share](#options-that-flows-share), and these.
 
-        * transformer: of the couplings; by default `Affine` as in the authors' program of Real NVP.
+        * transformer: "affine", "shift", "spline" or "sigmoidal", options in parentheses and "+" between those to
+          compose, such as "sigmoidal(components=4) + affine"; or a callable without arguments that makes one.
         * steps: steps at each scale, or on a vector.
         * linear_form: of `InvertibleLinear`: "lu" or "full".
-        * squeeze: order of the squeezes of images: "channel_major", "position_major" or "diagonal".
         * seed: of the linear maps' first rotations.
-
-    Returns:
-      A `FlowDistribution`.
 
     Raises:
       ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales` times.

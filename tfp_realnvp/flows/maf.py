@@ -21,9 +21,6 @@ def maf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
       event_shape: `[size]`, or the size.
       **options: of `autoregressive_flow`.
 
-    Returns:
-      A `FlowDistribution`.
-
     #### Examples
 
     ```python
@@ -48,9 +45,6 @@ def iaf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
     Args:
       event_shape: `[size]`, or the size.
       **options: of `autoregressive_flow`.
-
-    Returns:
-      A `FlowDistribution`.
 
     #### Examples
 

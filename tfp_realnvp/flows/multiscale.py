@@ -45,7 +45,7 @@ def multiscale(
       layers: called as `layers(scale, channels, is_last)` for each scale from 0, the finest; returns its bijectors in
         the order data meets them, `Coupling`s among them. They must keep the shape of an image of that many channels.
       scales: number of scales; by default, halved until a side is at most 4 or odd.
-      squeeze: order of the squeeze before a split: "diagonal", "channel_major" or "position_major".
+      squeeze: order of the squeezes around splits: "diagonal", "channel_major" or "position_major".
       squeeze_first: whether each scale begins with its squeeze, so that its layers see smaller images of four times the
         channels.
       levels: number of levels of a pixel, or None for real-valued images, which get no preprocessing.
@@ -53,9 +53,6 @@ def multiscale(
       validate_args: whether to assert at run time that events lie in the support.
       flow_name: name of the flow's chain.
       **options: `base`, `backprop` and others that [flows share](#options-that-flows-share).
-
-    Returns:
-      A `FlowDistribution`.
 
     Raises:
       ValueError: when the shape is not an image's, or cannot be halved as often.

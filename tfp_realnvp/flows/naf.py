@@ -34,9 +34,6 @@ def naf(
       norm: as of `autoregressive_flow`: "act", "batch" or None.
       **options: of `autoregressive_flow`.
 
-    Returns:
-      A `FlowDistribution`.
-
     #### Examples
 
     ```python

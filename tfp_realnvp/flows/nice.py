@@ -22,9 +22,6 @@ def nice(*, event_shape: int | Sequence[int], couplings: int = 4, **options: Any
       couplings: number of couplings; with fewer than 3, some pairs of entries do not interact.
       **options: of `coupling_flow`.
 
-    Returns:
-      A `FlowDistribution`.
-
     Raises:
       ValueError: when the shape is not that of vectors of at least 2 entries.
 

@@ -35,9 +35,6 @@ def nsf(
       norm: as of `coupling_flow`; without one, standardise the data.
       **options: of `coupling_flow`.
 
-    Returns:
-      A `FlowDistribution`.
-
     Raises:
       ValueError: when the shape is not that of vectors of at least 2 entries.
 

@@ -35,9 +35,6 @@ def planar(
       seed: of the layers' first weights.
       **options: `base` and others that [flows share](#options-that-flows-share).
 
-    Returns:
-      A `FlowDistribution`.
-
     Raises:
       ValueError: when the shape is not that of vectors.
 
@@ -77,9 +74,6 @@ def radial(
       dtype: of the flow and its log-dets.
       seed: of the layers' first weights.
       **options: `base` and others that [flows share](#options-that-flows-share).
-
-    Returns:
-      A `FlowDistribution`.
 
     Raises:
       ValueError: when the shape is not that of vectors.

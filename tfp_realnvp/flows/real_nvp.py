@@ -86,14 +86,10 @@ def real_nvp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistrib
         `transformer`; and these.
 
         * width: channels of the networks, of `real_nvp` at the first scale.
-        * form: of `Affine`; "shift_first" for images by default, as in the authors' program, and "scale_first", as in
-          the paper, for vectors.
+        * form: of `Affine`: "shift_first", as in the authors' program; or "scale_first", as in the paper.
         * norm: "batch", a `BatchNorm` follows each coupling, or None; for vectors as of `coupling_flow`.
         * rho: running average of `BatchNorm`, for small batches; None for the current batch alone.
         * coupling_squeeze: order of the squeeze around channel couplings of images.
-
-    Returns:
-      A `FlowDistribution`, the class of `tfd.TransformedDistribution`'s instances with a context added.
 
     Raises:
       ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales - 1` times.

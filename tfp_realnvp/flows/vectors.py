@@ -42,8 +42,7 @@ def vector_flow(
         all layers.
       least: the smallest size.
       transformer: "affine", "shift", "spline" or "sigmoidal", options in parentheses and "+" between those to compose,
-        such as "sigmoidal(components=4) + affine"; a class of `tfp_realnvp.transformers`; or another callable without
-        arguments that makes one.
+        such as "sigmoidal(components=4) + affine"; or a callable without arguments that makes one.
       conditioner: "mlp", or a function of a mask, the number of entries and the size of the output's last axis, which
         returns a built Keras layer. In an autoregressive layer it must respect the order of the entries.
       hidden_units: sizes of the hidden layers of each MLP.
