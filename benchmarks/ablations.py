@@ -152,7 +152,7 @@ def read(file: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.ImageData) -> None:
+def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.Events) -> None:
     """Runs the jobs that have no line yet; each adds its own when done."""
     rows = read(file)
     missing = [job for job in jobs if not any(row.items() >= job.items() for row in rows)]
@@ -167,7 +167,7 @@ def run(jobs: Sequence[dict[str, Any]], file: pathlib.Path, images: nvp.data.Ima
         print(said, file=sys.stderr, flush=True)
 
 
-def result_of(job: dict[str, Any], images: nvp.data.ImageData) -> dict[str, Any]:
+def result_of(job: dict[str, Any], images: nvp.data.Events) -> dict[str, Any]:
     """Trains and evaluates one."""
     keras.utils.set_random_seed(job["seed"])
     keras.backend.clear_session()
@@ -190,7 +190,7 @@ def result_of(job: dict[str, Any], images: nvp.data.ImageData) -> dict[str, Any]
         model.fit(batches.take(left // recipe.batch_size), verbose=0)
     some = images.evaluation_batches("test", 100).take(math.ceil(job["test"] / 100))
     found = nvp.evaluate(distribution, some, levels=images.levels)
-    return dict(bits_per_dim=found.bits_per_dim, standard_error=found.standard_error)
+    return dict(bits_per_dim=found.mean, standard_error=found.standard_error)
 
 
 class PlainResidualNetwork(nvp.conditioners.ResidualNetwork):

@@ -25,7 +25,7 @@ from absl import app, flags
 from benchmarks import interleaved
 from benchmarks.interleaved import Candidate, Work
 from tfp_realnvp import data
-from tfp_realnvp.data import pipeline
+from tfp_realnvp.data import image_source
 
 _DATASETS = ("cifar10", "mnist", "tiny_imagenet")
 
@@ -89,12 +89,12 @@ def main(_: list[str]) -> None:
 def read(name: str, source: str, data_dir: str, batch_size: int, batches: int) -> Work:
     """Takes the next `batches` of training from `source`, "memory" or "files"."""
     images = data.load(name, data_dir)
-    limit = 0 if source == "files" else pipeline._IN_MEMORY_BYTES
+    limit = 0 if source == "files" else image_source._IN_MEMORY_BYTES
 
     def epoch_from(number: int) -> Iterator[tf.Tensor]:
         return iter(images.training_batches(batch_size, seed=0, epoch=number, flip=True))
 
-    with mock.patch.object(pipeline, "_IN_MEMORY_BYTES", limit):
+    with mock.patch.object(image_source, "_IN_MEMORY_BYTES", limit):
         latencies = []
         for epoch in range(2):
             started = time.perf_counter()
@@ -103,7 +103,7 @@ def read(name: str, source: str, data_dir: str, batch_size: int, batches: int) -
         endless = itertools.chain.from_iterable(map(epoch_from, itertools.count(2)))
 
     def run() -> None:
-        with mock.patch.object(pipeline, "_IN_MEMORY_BYTES", limit):
+        with mock.patch.object(image_source, "_IN_MEMORY_BYTES", limit):
             for _ in range(batches):
                 next(endless)
 

@@ -32,7 +32,7 @@ _POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Dtype 
 def main(_: list[str]) -> None:
     images = data.load("cifar10", _DATA_DIR.value)
     rows = {policy: _train(images, policy) for policy in _POLICIES.value}
-    reference = next(iter(rows.values()))[0].bits_per_dim
+    reference = next(iter(rows.values()))[0].mean
     model = f"width {_WIDTH.value}, {_BLOCKS.value} block, batch {_BATCH_SIZE.value}, {_STEPS.value:,} steps"
     lines = interleaved.heading(
         "benchmarks.precision",
@@ -41,8 +41,8 @@ def main(_: list[str]) -> None:
     cells = [
         [
             policy,
-            f"{result.bits_per_dim:.4f} +- {result.standard_error:.4f}",
-            f"{result.bits_per_dim - reference:+.4f}",
+            f"{result.mean:.4f} +- {result.standard_error:.4f}",
+            f"{result.mean - reference:+.4f}",
             f"{seconds:.3f}",
         ]
         for policy, (result, seconds) in rows.items()
@@ -51,7 +51,7 @@ def main(_: list[str]) -> None:
     interleaved.publish(lines, _OUTPUT.value)
 
 
-def _train(images: data.ImageData, policy: str) -> tuple[nvp.evaluation.Evaluation, float]:
+def _train(images: data.Events, policy: str) -> tuple[nvp.evaluation.Score, float]:
     """The evaluation after the steps, and the seconds of a step."""
     keras.utils.set_random_seed(0)
     preset = presets.get("cifar10")

@@ -148,11 +148,12 @@ def add(row: dict[str, Any], file: pathlib.Path) -> None:
 def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """What a finished run in a folder says of itself."""
     config, results = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "results"))
+    scores = {title: nvp.evaluation.Score.from_json(row) for title, row in results.items()}
     preset = presets.of_settings(config["model"])
-    ours = {title: row for title, row in results.items() if not title.startswith(("independent", "full-covariance"))}
+    ours = {title: score for title, score in scores.items() if not title.startswith(("independent", "full-covariance"))}
     figures = {
-        row.get("dequantization", "uniform"): {key: row[key] for key in ("bits_per_dim", "standard_error")}
-        for row in ours.values()
+        score.bound.partition(" ")[0]: {"bits_per_dim": score.mean, "standard_error": score.standard_error}
+        for score in ours.values()
     }
     lines = _log(folder)
     learned = [preset.build(), preset.build_dequantizer()]
@@ -160,7 +161,7 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
     return {
         "name": name,
         "test": figures,
-        "histogram": results["independent pixel histogram"]["bits_per_dim"],
+        "histogram": scores["independent pixel histogram"].mean,
         "parameters": sum(nvp.trainable_parameters(part) for part in learned if part is not None),
         "images": lines[-1]["step"] * preset.recipe.batch_size + config.get("init_from", {}).get("images", 0),
         "seconds": round(seconds(lines)[-1]),
@@ -294,7 +295,7 @@ def check(rows: dict[str, dict[str, Any]], data_dir: str | None) -> bool:
         images = nvp.data.load(about["dataset"], data_dir)
         found = nvp.evaluate(nvp.load(folder), images.evaluation_batches("test", 100), levels=about["levels"])
         expected = row["test"]["uniform"]["bits_per_dim"]
-        is_near = abs(found.bits_per_dim - expected) <= _TOLERANCE
+        is_near = abs(found.mean - expected) <= _TOLERANCE
         agree &= is_near
         print(f"{folder.name}: {found}, in the table {expected:.4f}: {'agrees' if is_near else 'DIFFERS'}", flush=True)
     if rowless := sorted({f.name for f in (_ROOT / "saved_models").iterdir() if f.is_dir()} - known):

@@ -29,7 +29,7 @@ import tensorflow as tf
 from tfp_realnvp import data
 
 pathlib.Path("pngs").mkdir(exist_ok=True)
-digits = data.load("digits", "tfds")
+digits = data.load("digits")
 for number, image in enumerate(digits.examples("train").take(60)):
     grey = tf.cast(15 * tf.cast(image, tf.int32), tf.uint8)  # 17 levels become steps of 15 among 256.
     pathlib.Path(f"pngs/{number:02}.png").write_bytes(tf.io.encode_png(grey).numpy())

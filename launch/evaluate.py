@@ -18,8 +18,8 @@ from launch import run, source
 from tfp_realnvp import data, evaluation, presets
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images in a batch.", lower_bound=1)
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The events to evaluate on.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Events in a batch.", lower_bound=1)
 _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
     "importance_samples", 1, "Noise samples for each image, k of the importance bound.", lower_bound=1
 )
@@ -37,41 +37,40 @@ def main() -> None:
         raise run.UsageError("expected a run's --output_dir for --dequantization=variational, got an exported model")
     if not is_run and run.OUTPUT_DIR.present:
         raise run.UsageError("expected one model to evaluate, got --output_dir and --saved_model")
-    images, distribution, dequantizer = _of_run() if is_run else _of_export()
-    batches = images.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value)
-    if len(images.shape) == 1:
-        if _IMPORTANCE_SAMPLES.value > 1:
-            raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
-        result = evaluation.log_likelihood(distribution, batches, jit_compile=run.jit_compile())
-        print(f"{images.name} {_SPLIT.value}: {result}")
-        return
-    bar = keras.utils.Progbar(images.num_examples(_SPLIT.value), unit_name="image", stateful_metrics=["bits_per_dim"])
-    result = evaluation.evaluate(
+    events, distribution, dequantizer = _of_run() if is_run else _of_export()
+    if events.levels is None and _IMPORTANCE_SAMPLES.value > 1:
+        raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
+    bar = keras.utils.Progbar(
+        events.num_examples(_SPLIT.value), unit_name="event", stateful_metrics=["bits/dim", "nats"]
+    )
+    score = evaluation.evaluate(
         distribution,
-        batches,
-        levels=images.levels,
-        classes=images.classes,
+        events.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value),
+        levels=events.levels,
+        classes=events.classes,
         dequantizer=dequantizer,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,
         jit_compile=run.jit_compile(),
-        progress=lambda so_far: bar.update(so_far.num_examples, [("bits_per_dim", so_far.bits_per_dim)]),
+        progress=lambda so_far: bar.update(so_far.count, [(so_far.unit, so_far.mean)]),
     )
-    print(f"{images.name} {_SPLIT.value}: {result}")
+    print(f"{events.name} {_SPLIT.value}: {score}")
 
 
-def _of_run() -> tuple[data.ImageData | data.VectorData, FlowDistribution, Dequantizer | None]:
+def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
     preset = run.trained_preset()
     model = run.trained_config()["model"]
-    images = run.load_data(preset, model.get("columns"))
-    run.warn_of_other_files(images, preset.dataset, model.get("files"))
+    events = run.load_data(
+        preset.dataset, preset.event_shape, run.levels_of(preset), preset.classes, model.get("columns")
+    )
+    run.warn_of_other_files(events, preset.dataset, model.get("files"))
     dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()
     if _DEQUANTIZATION.value == "variational" and dequantizer is None:
         raise run.UsageError(f"expected a run with --dequantization=variational, got one without in {run.output_dir()}")
-    return images, run.trained_distribution(preset, dequantizer), dequantizer
+    return events, run.trained_distribution(preset, dequantizer), dequantizer
 
 
-def _of_export() -> tuple[data.ImageData | data.VectorData, FlowDistribution, None]:
+def _of_export() -> tuple[data.Events, FlowDistribution, None]:
     model = source.open_model()
     return source.open_data(model), model.distribution, None
 

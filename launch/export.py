@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from launch import arguments, run
+from launch import arguments, results, run
 from tfp_realnvp import serving
 from tfp_realnvp.serving import card
 
@@ -79,7 +79,7 @@ def main() -> None:
         serving.save_litert(path, _LITERT.value)
         print(f"Wrote {_LITERT.value}")
     if _CARD.value:
-        for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir()):
+        for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir(), results.read(run.output_dir())):
             print(f"Wrote {file}")
 
 

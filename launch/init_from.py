@@ -49,7 +49,7 @@ def origin() -> dict[str, Any]:
 
 
 def read_weights(
-    given: data.ImageData | data.VectorData, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None
+    given: data.Events, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None
 ) -> None:
     """Gives a run that begins the other's weights; one that goes on has its own.
 
@@ -64,6 +64,6 @@ def read_weights(
     preset = run.preset_of(config, FOLDER.value)
     training.restore(distribution, path, None if preset.recipe.dequantization == "uniform" else dequantizer)
     print(f"Begins with {path}")
-    if isinstance(given, data.VectorData):
+    if given.mean is not None:
         print("Vectors are standardised as they were there")
     run.warn_of_other_files(given, preset.dataset, config["model"].get("files"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
+import math
 import pathlib
 import statistics
 import time
@@ -44,11 +44,11 @@ def main() -> None:
     if source.SAVED_MODEL.value is not None:
         raise run.UsageError("expected a run's folder for a report, got --saved_model, which holds no training")
     config = run.trained_config()
-    figures = _read_results()
+    scores = results.read(run.output_dir())
     metrics = _read_metrics()
     model = source.open_model()
     progress = source.progress(5, unit="part")
-    parts = [_settings(config), _bits(config, figures), _curves(metrics)]
+    parts = [_settings(config), _scores(config, scores), _curves(metrics)]
     progress(1)
     if len(model.shape) == 3:
         pixels, labels = source.some_examples(model, "test", _IMAGES, at_most=True)
@@ -64,20 +64,6 @@ def main() -> None:
     preset = presets.of_settings(config["model"])
     storage.write(path, _page(f"{preset.flow} on {preset.dataset}", parts))
     source.wrote(path)
-
-
-def _read_results() -> dict[str, dict[str, Any]]:
-    path = run.output_dir() / "results.json"
-    if not path.is_file():
-        raise run.UsageError(f"expected a run that is finished for a report, found no results.json in {path.parent}")
-    try:
-        figures = json.loads(path.read_text())
-        is_ours = bool(figures) and all({"standard_error", "num_examples"} <= row.keys() for row in figures.values())
-    except (ValueError, AttributeError):  # As of a file cut short, or of other JSON.
-        is_ours = False
-    if not is_ours:
-        raise run.UsageError(f"expected figures of a run in {path}, got something else: evaluate the run again")
-    return figures
 
 
 def _read_metrics() -> list[dict[str, Any]]:
@@ -101,23 +87,21 @@ def _settings(config: dict[str, Any]) -> str:
     return f"<h2>Settings</h2>\n<p><code>{command}</code></p>\n{_table(('setting', 'value'), rows)}"
 
 
-def _bits(config: dict[str, Any], figures: dict[str, dict[str, Any]]) -> str:
+def _scores(config: dict[str, Any], scores: dict[str, evaluation.Score]) -> str:
     """The table of what the run and its baselines got on the test set."""
-    first = next(iter(figures.values()))
-    of_vectors = "nats" in first
-    key, unit = ("nats", "log-likelihood, nats") if of_vectors else ("bits_per_dim", "bits/dim")
-    rows = [(name, _number(row[key]), _number(row["standard_error"])) for name, row in figures.items()]
+    first = next(iter(scores.values()))
+    rows = [(name, _number(score.mean), _number(score.standard_error)) for name, score in scores.items()]
     published = results.published(presets.of_settings(config["model"]), presets.get(config["preset"]))
     rows += [(name, f"{figure:.2f}", "") for name, figure in published.items()]
-    better = "more is better" if of_vectors else "less is better"
+    better, unit = "more is better" if first.unit == "nats" else "less is better", first.unit
     return (
         f"<h2>Test {unit}</h2>\n{_table(('model', unit, '+- standard error'), rows)}\n"
-        f"<p>On {first['num_examples']:,} examples; {better}. The error is that of the mean over them.</p>"
+        f"<p>On {first.count:,} examples; {better}. The error is that of the mean over them.</p>"
     )
 
 
-def _number(figure: float | None) -> str:
-    return "not finite" if figure is None else f"{figure:.4f}"
+def _number(figure: float) -> str:
+    return f"{figure:.4f}" if math.isfinite(figure) else "not finite"
 
 
 def _curves(metrics: list[dict[str, Any]]) -> str:

@@ -110,45 +110,28 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
     return distribution
 
 
-@functools.cache  # A folder is looked through once, though several parts of a program want it.
-def open_images(name: str, labels: bool = False) -> data.ImageData:
-    """The image set of that name, in `--data_dir`, with labels or without."""
-    _check_header(name)
+@functools.cache  # A folder or a file is read once, though several parts of a program want it.
+def open_data(name: str, labels: bool = False, columns: tuple[str, ...] | None = None) -> data.Events:
+    """The data of that name, in `--data_dir`: images, with labels or without; vectors, with columns in that order."""
+    if HEADER.present and not name.startswith("csv:"):
+        raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
     if name.startswith("folder:"):
         print(f"Looking at every image of {name}", flush=True)
     try:
-        images = data.load(name, DATA_DIR.value, labels=labels)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    print(images.describe(), flush=True)
-    return images
-
-
-def open_table(name: str, columns: Sequence[str] | None = None) -> data.VectorData:
-    """The vectors of that name, those of a published set in `--data_dir`; columns in the order of the given names."""
-    _check_header(name)
-    try:
-        table = data.load_table(name, DATA_DIR.value, header=HEADER.value, columns=columns)
+        events = data.load(name, DATA_DIR.value, labels=labels, header=HEADER.value, columns=columns)
     except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from error
-    print(table.describe(), flush=True)
-    return table
+    print(events.describe(), flush=True)
+    return events
 
 
-def _check_header(name: str) -> None:
-    if HEADER.present and not name.startswith("csv:"):
-        raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
-
-
-def identity(given: data.ImageData | data.VectorData) -> dict[str, Any]:
-    """What a config and an export keep of a folder or a table, whose name does not say what is in it."""
-    if isinstance(given, data.ImageData):
-        return {} if given.files is None else {"files": given.files}
+def identity(given: data.Events) -> dict[str, Any]:
+    """What a config and an export keep of a folder or a table, whose name does not identify its content."""
     return {} if given.files is None else {"files": given.files, "columns": given.columns}
 
 
 def build(
-    preset: presets.Preset, given: data.ImageData | data.VectorData | None = None, **kwargs: Any
+    preset: presets.Preset, given: data.Events | None = None, **kwargs: Any
 ) -> FlowDistribution:
     """The preset's flow, untrained; keywords go to `Preset.build`.
 
@@ -174,15 +157,34 @@ def built(build: Callable[[], Any], prefix: str = "") -> Any:
         raise UsageError(f"{prefix}{error}") from error
 
 
-def load_data(preset: presets.Preset, columns: Sequence[str] | None = None) -> data.ImageData | data.VectorData:
-    """What the preset names, or `--dataset`, of the shape and with the columns that the model takes."""
-    name = DATASET.value or preset.dataset
-    if not data.is_table(name):
-        return load_images(preset.dataset, preset.event_shape, preset.levels, preset.classes)
-    table = open_table(name, columns)
-    if table.shape != tuple(preset.event_shape):
-        raise UsageError(f"expected vectors of shape {tuple(preset.event_shape)}, got {table.name} of {table.shape}")
-    return table
+def levels_of(preset: presets.Preset) -> int | None:
+    """The levels of a preset's pixels; None of vectors."""
+    return preset.levels if len(preset.event_shape) == 3 else None
+
+
+def load_data(
+    name: str, shape: Sequence[int], levels: int | None, classes: int | None, columns: Sequence[str] | None = None
+) -> data.Events:
+    """The data of that name, or those of `--dataset`, which must be as the model takes them.
+
+    Args:
+      name: of the model's own data.
+      shape: of an event.
+      levels: of a pixel; None for vectors.
+      classes: the number of classes, for events with labels; None without.
+      columns: names of the columns of vectors, in order, where the model knows them.
+    """
+    events = open_data(DATASET.value or name, classes is not None, columns and tuple(columns))
+    if events.classes != classes:
+        raise UsageError(f"expected labels of {classes} classes, got {events.name} of {events.classes}")
+    if (events.shape, events.levels) != (tuple(shape), levels):
+        expected, got = _kind(tuple(shape), levels), _kind(events.shape, events.levels)
+        raise UsageError(f"expected {expected}, got {events.name}: {got}")
+    return events
+
+
+def _kind(shape: tuple[int, ...], levels: int | None) -> str:
+    return f"vectors of shape {shape}" if levels is None else f"images of shape {shape} and {levels} levels"
 
 
 def contexts(preset: presets.Preset, count: int) -> dict[str, tf.Tensor]:
@@ -192,20 +194,7 @@ def contexts(preset: presets.Preset, count: int) -> dict[str, tf.Tensor]:
     return {"context": tf.one_hot(tf.range(count) % preset.classes, preset.classes)}
 
 
-def load_images(name: str, shape: Sequence[int], levels: int, classes: int | None = None) -> data.ImageData:
-    """The images of that name, or those of `--dataset`, of the shape that the model takes; with classes, labelled."""
-    images = open_images(DATASET.value or name, labels=classes is not None)
-    if classes is not None and images.classes != classes:
-        raise UsageError(f"expected labels of {classes} classes, got {images.name} of {images.classes}")
-    if images.shape != tuple(shape) or images.levels != levels:
-        raise UsageError(
-            f"expected images of shape {tuple(shape)} and {levels} levels, got {images.name} of shape "
-            f"{images.shape} and {images.levels} levels"
-        )
-    return images
-
-
-def warn_of_other_files(given: data.ImageData | data.VectorData, name: str | None, files: str | None) -> None:
+def warn_of_other_files(given: data.Events, name: str | None, files: str | None) -> None:
     """Warns where a folder or a table has changed since training.
 
     Args:

@@ -121,7 +121,7 @@ def _given(model: source.Source) -> np.ndarray:
     return latents[: _COUNT.value]
 
 
-def _training_images(model: source.Source) -> data.ImageData:
+def _training_images(model: source.Source) -> data.Events:
     images = source.open_data(model, labels=False)
     if _NEIGHBOURS.value > (count := images.num_examples("train")):
         raise run.UsageError(f"expected at most {count} --neighbours, the training images, got {_NEIGHBOURS.value}")
@@ -129,7 +129,7 @@ def _training_images(model: source.Source) -> data.ImageData:
 
 
 def _with_neighbours(
-    model: source.Source, samples: np.ndarray, images: data.ImageData
+    model: source.Source, samples: np.ndarray, images: data.Events
 ) -> tuple[list[np.ndarray], list[str]]:
     """Rows: the samples, the nearest training image of each, the second nearest, ..."""
     levels = np.clip(np.floor(samples), 0, model.levels - 1)

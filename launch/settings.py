@@ -90,7 +90,7 @@ _CONDITIONAL = flags.DEFINE_bool(
 )
 
 
-def preset_and_data() -> tuple[presets.Preset, data.ImageData | data.VectorData | None]:
+def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
     """The preset with what the flags override; another data set brings its own shape and levels."""
     given = {flag.name: flag.value for flag in (_FLOW, *_RECIPE, *_OPTIONS) if flag.present}
     preset, name = presets.get(run.PRESET.value), run.DATASET.value
@@ -100,17 +100,12 @@ def preset_and_data() -> tuple[presets.Preset, data.ImageData | data.VectorData 
             raise run.UsageError("expected an image set with labels for --conditional, got a table")
         if given.get("dequantization", "uniform") != "uniform":
             raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
-        events = _table(name) if is_other else None
-    else:
-        needed = is_other or _CONDITIONAL.value
-        events = run.open_images(name or preset.dataset, labels=_CONDITIONAL.value) if needed else None
-    of_data = {}
+    of_data, events = {}, _open(name or preset.dataset) if is_other or _CONDITIONAL.value else None
     if events is not None:
-        of_data = dict(dataset=events.name, event_shape=events.shape)
-        if isinstance(events, data.ImageData):
-            of_data |= dict(levels=events.levels, classes=events.classes)
+        of_data = dict(dataset=events.name, event_shape=events.shape, classes=events.classes)
+        of_data["levels"] = events.levels or preset.levels
         if events.name != preset.dataset:
-            of_data |= dict(flip=False)  # Another set's mirror images may be none of it.
+            of_data["flip"] = False  # Another set's mirror images may be none of it.
     _check_flow_takes(given.get("flow", preset.flow), of_data.get("event_shape", preset.event_shape))
     try:
         return preset.replace(**{**of_data, **given}), events
@@ -118,13 +113,14 @@ def preset_and_data() -> tuple[presets.Preset, data.ImageData | data.VectorData 
         raise run.UsageError(str(error)) from error
 
 
-def _table(name: str) -> data.VectorData:
+def _open(name: str) -> data.Events:
+    columns = init_from.before().get("columns")
     try:
-        return run.open_table(name, init_from.before().get("columns"))
+        return run.open_data(name, _CONDITIONAL.value, columns and tuple(columns))
     except run.UsageError:
-        if not (run.output_dir() / "config.json").exists():
+        if not columns or not (run.output_dir() / "config.json").exists():
             raise
-        return run.open_table(name)  # `open_run` refuses other columns, and says what to do.
+        return run.open_data(name)  # `open_run` refuses other columns, and says what to do.
 
 
 def _check_flow_takes(flow: str, shape: tuple[int, ...]) -> None:

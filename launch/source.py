@@ -63,7 +63,7 @@ def open_model() -> Source:
         distribution = run.trained_distribution(preset)
         model = run.trained_config()["model"]
         kept = [model.get("files"), model.get("columns")]
-        return Source(distribution, preset.dataset, preset.levels, preset.classes, *kept, run.output_dir())
+        return Source(distribution, preset.dataset, run.levels_of(preset), preset.classes, *kept, run.output_dir())
     if run.PRESET.present:
         raise run.UsageError("expected --preset for a run's --output_dir, got one beside --saved_model")
     try:
@@ -89,26 +89,20 @@ def open_image_model() -> Source:
     return source
 
 
-def open_data(source: Source, labels: bool | None = None) -> data.ImageData | data.VectorData:
+def open_data(source: Source, labels: bool | None = None) -> data.Events:
     """What the model saw, or `--dataset`, of the shape that it takes.
 
     Args:
       source: the model.
-      labels: whether each image comes with its class; by default those of a conditional model do.
+      labels: whether each event comes with its label; by default those of a conditional model do.
     """
     name = run.DATASET.value or source.dataset
     if name is None:
         raise run.UsageError(f"expected a --dataset, for {SAVED_MODEL.value} does not name the data it saw")
-    if data.is_table(name):
-        table = run.open_table(name, source.columns)
-        if table.shape != source.shape:
-            raise run.UsageError(f"expected vectors of shape {source.shape}, got {name} of {table.shape}")
-        run.warn_of_other_files(table, source.dataset, source.files)
-        return table
-    labels = source.classes is not None if labels is None else labels
-    images = run.load_images(name, source.shape, source.levels, source.classes if labels else None)
-    run.warn_of_other_files(images, source.dataset, source.files)
-    return images
+    classes = source.classes if labels is None or labels else None
+    events = run.load_data(name, source.shape, source.levels, classes, source.columns)
+    run.warn_of_other_files(events, source.dataset, source.files)
+    return events
 
 
 def some_examples(

@@ -99,7 +99,7 @@ def main() -> None:
 def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     with workers.ending_together(strategy):
         preset, images = settings.preset_and_data()
-        images = images or run.load_data(preset)
+        images = images or run.load_data(preset.dataset, preset.event_shape, run.levels_of(preset), preset.classes)
         _check_batch(preset, images, strategy)
     config = _config(preset, images)
     workers.check_same(strategy, config, {flag.name: flag.value for flag in _SHARED})
@@ -129,7 +129,7 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     training.leave_together(strategy)
 
 
-def _evaluate(preset: presets.Preset, images: data.ImageData, folder: pathlib.Path) -> None:
+def _evaluate(preset: presets.Preset, images: data.Events, folder: pathlib.Path) -> None:
     margin, what = results.write(preset, images, folder)
     if margin is not None:
         print(f"{margin:.3f} {what}")
@@ -144,7 +144,7 @@ def _describe(preset: presets.Preset) -> None:
         print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
 
 
-def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.distribute.Strategy) -> None:
+def _check_batch(preset: presets.Preset, images: data.Events, strategy: tf.distribute.Strategy) -> None:
     replicas, parts = strategy.num_replicas_in_sync, preset.recipe.accumulation_steps
     if preset.recipe.batch_size % (replicas * parts):
         raise run.UsageError(
@@ -157,7 +157,7 @@ def _check_batch(preset: presets.Preset, images: data.ImageData, strategy: tf.di
         raise run.UsageError(str(error)) from error
 
 
-def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> dict[str, Any]:
+def _config(preset: presets.Preset, given: data.Events) -> dict[str, Any]:
     """What makes a run: what it shares with its continuation, and where it came from."""
     identity = run.identity(given) | init_from.settings()
     return {
@@ -172,7 +172,7 @@ def _config(preset: presets.Preset, given: data.ImageData | data.VectorData) -> 
 
 
 def _model(
-    preset: presets.Preset, images: data.ImageData, distribution: nvp.FlowDistribution
+    preset: presets.Preset, images: data.Events, distribution: nvp.FlowDistribution
 ) -> tuple[training.FlowModel, list[keras.callbacks.Callback]]:
     """The model, compiled, and the callbacks of its schedule."""
     recipe = preset.recipe
@@ -203,7 +203,7 @@ def _model(
 def _train(
     preset: presets.Preset,
     model: training.FlowModel,
-    images: data.ImageData,
+    images: data.Events,
     folder: pathlib.Path,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
@@ -251,7 +251,7 @@ def _writing_callbacks(
     ]
 
 
-def _training_batches(preset: presets.Preset, images: data.ImageData, epoch: int, skip: int) -> tf.data.Dataset:
+def _training_batches(preset: presets.Preset, images: data.Events, epoch: int, skip: int) -> tf.data.Dataset:
     """The batches, or the parts of batches, of an epoch."""
     recipe = preset.recipe
     size = recipe.batch_size // recipe.accumulation_steps

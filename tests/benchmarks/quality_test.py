@@ -30,8 +30,8 @@ class QualityTest(absltest.TestCase):
         config["versions"] = {"tensorflow": "2.21.0"}
         (self.folder / "config.json").write_text(json.dumps(config))
         self.parameters = nvp.trainable_parameters(preset.build())
-        results = {"Real NVP": nvp.evaluation.Evaluation(2.5, 0.25, 300, 1)}
-        results |= {name: nvp.evaluation.Evaluation(9.0, 0.1, 300, 1) for name in ("independent pixel histogram",)}
+        results = {"Real NVP": nvp.evaluation.Score(2.5, 0.25, 300, "bits/dim", "uniform dequantisation, 1 sample")}
+        results["independent pixel histogram"] = nvp.evaluation.Score(9.0, 0.1, 300, "bits/dim")
         self._write_results(results)
         # Two parts with a night between them.
         lines = [_line(10, 100.0), _line(20, 105.0), _line(30, 110.0, epoch=1)]
@@ -69,10 +69,13 @@ class QualityTest(absltest.TestCase):
         self.assertEqual(quality.row_of("digits", self.folder)["parameters"], parameters)
 
     def test_both_bounds_are_in_the_table(self):
-        of = nvp.evaluation.Evaluation
+        of = nvp.evaluation.Score
         bounds = {"variational": 2.0, "uniform": 3.0}
-        rows = {f"Real NVP, {how} dequantisation": of(bits, 0.1, 3, 1, how) for how, bits in bounds.items()}
-        self._write_results(rows | {"independent pixel histogram": of(9.0, 0.1, 300, 0)})
+        rows = {
+            f"Real NVP, {how} dequantisation": of(bits, 0.1, 3, "bits/dim", f"{how} dequantisation, 1 sample")
+            for how, bits in bounds.items()
+        }
+        self._write_results(rows | {"independent pixel histogram": of(9.0, 0.1, 300, "bits/dim")})
         text = "\n".join(quality.table({"digits_variational": quality.row_of("digits_variational", self.folder)}))
         self.assertRegex(text, r"2\.000 \+- 0\.100 \| +variational")
         self.assertRegex(text, r"3\.000 \+- 0\.100 \| +uniform")

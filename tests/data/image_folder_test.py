@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 from PIL import Image
 
 from tfp_realnvp import data
-from tfp_realnvp.data import image_folder, pipeline
+from tfp_realnvp.data import image_folder, image_source
 from tfp_realnvp.data.sets import SPLITS
 
 
@@ -27,7 +27,7 @@ def _write(images: list[np.ndarray], folder: str = "pngs") -> None:
         Image.fromarray(image).save(f"{folder}/{number:03}.png")
 
 
-def _numbers(images: data.ImageData, split: str) -> list[int]:
+def _numbers(images: data.Events, split: str) -> list[int]:
     return [int(image[0, 0, 0]) for image in images.examples(split).as_numpy_iterator()]
 
 
@@ -45,7 +45,7 @@ class FolderTest(_Test):
         _write(written)
         images = data.load("folder:pngs")
         expected_shape = (*shape, 1)[:3]
-        self.assertEqual(repr(images), f"ImageData(name='folder:pngs', shape={expected_shape}, levels=256)")
+        self.assertEqual(repr(images), f"Events(name='folder:pngs', shape={expected_shape}, levels=256)")
         for split in SPLITS:
             for image in images.examples(split).as_numpy_iterator():
                 np.testing.assert_array_equal(image, written[image[0, 0, 0]].reshape(expected_shape))
@@ -119,7 +119,7 @@ class FolderTest(_Test):
     @parameterized.named_parameters(("in_memory", True), ("from_files", False))
     def test_training_batches(self, in_memory):
         if not in_memory:
-            self.enter_context(mock.patch.object(pipeline, "_IN_MEMORY_BYTES", 0))
+            self.enter_context(mock.patch.object(image_source, "_IN_MEMORY_BYTES", 0))
             self.enter_context(mock.patch.object(image_folder.FolderRecords, "shuffle_block", 13))
         _write(_numbered(50))
         images = data.load("folder:pngs")

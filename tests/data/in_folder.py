@@ -11,12 +11,12 @@ from tfp_realnvp import data
 from tfp_realnvp.data.sets import SPLITS
 
 
-def rows_of(table: data.VectorData, split: str) -> np.ndarray:
+def rows_of(table: data.Events, split: str) -> np.ndarray:
     """The rows of a split."""
     return np.stack(list(table.examples(split).as_numpy_iterator()))
 
 
-def all_rows(table: data.VectorData) -> np.ndarray:
+def all_rows(table: data.Events) -> np.ndarray:
     """The rows of all splits, train first and test last."""
     return np.concatenate([rows_of(table, split) for split in SPLITS])
 

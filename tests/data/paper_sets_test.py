@@ -25,12 +25,12 @@ def _read(examples: tf.data.Dataset) -> np.ndarray:
     return np.stack(list(examples.as_numpy_iterator()))
 
 
-def _sizes(images: data.ImageData) -> tuple[int, ...]:
+def _sizes(images: data.Events) -> tuple[int, ...]:
     return tuple(images.num_examples(split) for split in ("train", "validation", "test"))
 
 
 class PaperSetsTest(parameterized.TestCase):
-    def _load(self, name: str, splits: dict[str, Sequence[np.ndarray]], **kwargs) -> data.ImageData:
+    def _load(self, name: str, splits: dict[str, Sequence[np.ndarray]], **kwargs) -> data.Events:
         data_dir = self.enter_context(tempfile.TemporaryDirectory())
         fake_sets.write(data_dir, name, splits, **kwargs)
         return data.load(name, data_dir)

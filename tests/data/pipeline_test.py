@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 
 from tests.data import fake_sets
 from tfp_realnvp import data
-from tfp_realnvp.data import pipeline, records, sets
+from tfp_realnvp.data import image_source, records, sets
 
 _TRAIN, _VALIDATION, _TEST = 90, 10, 7
 _BATCH = 8
@@ -59,15 +59,15 @@ class PipelineTest(parameterized.TestCase):
             label=tfds.features.ClassLabel(num_classes=_CLASSES),
         )
 
-    def _load(self, in_memory: bool, **kwargs) -> data.ImageData:
+    def _load(self, in_memory: bool, **kwargs) -> data.Events:
         if not in_memory:
-            self.enter_context(mock.patch.object(pipeline, "_IN_MEMORY_BYTES", 0))
+            self.enter_context(mock.patch.object(image_source, "_IN_MEMORY_BYTES", 0))
             self.enter_context(mock.patch.object(records.TFDSRecords, "shuffle_block", 13))
         return data.load("numbered", self.data_dir, **kwargs)
 
     def test_what_it_says_of_itself(self):
         images = self._load(True)
-        self.assertEqual(repr(images), "ImageData(name='numbered', shape=(2, 3, 1), levels=256)")
+        self.assertEqual(repr(images), "Events(name='numbered', shape=(2, 3, 1), levels=256)")
 
     @KEPT_OR_READ
     def test_no_image_is_in_two_splits_or_in_none(self, in_memory):
@@ -110,7 +110,7 @@ class PipelineTest(parameterized.TestCase):
     def test_seed_and_epoch_alone_decide(self, in_memory):
         images, again = self._load(in_memory), self._load(in_memory)
 
-        def epoch(images: data.ImageData, seed: int, epoch: int) -> list:
+        def epoch(images: data.Events, seed: int, epoch: int) -> list:
             batches = images.training_batches(_BATCH, seed=seed, epoch=epoch, flip=True)
             return _read(batches).tolist()
 
@@ -156,8 +156,8 @@ class PipelineTest(parameterized.TestCase):
 
     def test_what_fits_is_decoded_once(self):
         images = self._load(True)
-        decode = pipeline.ImageData._from_files
-        with mock.patch.object(pipeline.ImageData, "_from_files", autospec=True) as spy:
+        decode = image_source.ImageSource._from_files
+        with mock.patch.object(image_source.ImageSource, "_from_files", autospec=True) as spy:
             spy.side_effect = decode
             for epoch in range(3):
                 _read(images.training_batches(_BATCH, seed=0, epoch=epoch))
@@ -166,7 +166,7 @@ class PipelineTest(parameterized.TestCase):
 
     def test_what_does_not_fit_is_not_kept(self):
         images = self._load(False)
-        with mock.patch.object(pipeline.ImageData, "_in_memory", side_effect=AssertionError):
+        with mock.patch.object(image_source.ImageSource, "_in_memory", side_effect=AssertionError):
             _read(images.training_batches(_BATCH, seed=0, epoch=0))
             _read(images.examples("train"))
 

@@ -14,12 +14,12 @@ _DATA_DIR = os.environ.get(
 )
 
 
-def _sizes(images: data.ImageData) -> tuple[int, ...]:
+def _sizes(images: data.Events) -> tuple[int, ...]:
     return tuple(images.num_examples(split) for split in ("train", "validation", "test"))
 
 
 class RealSetsTest(parameterized.TestCase):
-    def _load(self, name: str) -> data.ImageData:
+    def _load(self, name: str) -> data.Events:
         if not os.path.isdir(os.path.join(_DATA_DIR, name)):
             self.skipTest(f"{name} is not in {_DATA_DIR}; set TFP_REALNVP_DATA to where it is")
         return data.load(name, _DATA_DIR)

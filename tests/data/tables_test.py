@@ -55,7 +55,8 @@ class CSVTest(in_folder.InFolderTest):
 
     def test_what_it_says_of_itself(self):
         _write(_lines())
-        self.assertEqual(repr(data.load_table("csv:table.csv")), "VectorData(name='csv:table.csv', shape=(2,))")
+        table = data.load("csv:table.csv")
+        self.assertEqual(repr(table), "Events(name='csv:table.csv', shape=(2,), levels=None)")
 
     def test_home_is_understood(self):
         _write(_lines())

@@ -14,7 +14,7 @@ def _read(batches: tf.data.Dataset) -> np.ndarray:
     return np.stack(list(batches.as_numpy_iterator()))
 
 
-class VectorDataTest(parameterized.TestCase):
+class VectorsTest(parameterized.TestCase):
     """As the order of images: see `pipeline_test.py`."""
 
     @classmethod

@@ -37,11 +37,11 @@ class HistogramTest(parameterized.TestCase):
                 total -= math.log2((seen + 1) / (20 + 5))
             bits.append(total / image.size)
         result = evaluation.histogram_bits_per_dim(train, test, 5)
-        self.assertAlmostEqual(result.bits_per_dim, np.mean(bits), places=12)
+        self.assertAlmostEqual(result.mean, np.mean(bits), places=12)
         self.assertAlmostEqual(
             result.standard_error, np.std(bits, ddof=1) / math.sqrt(7), places=12
         )
-        self.assertEqual((result.num_examples, result.importance_samples), (7, 0))
+        self.assertEqual((result.count, result.unit, result.bound), (7, "bits/dim", None))
 
     @parameterized.parameters(1, 4, 100)
     def test_is_a_distribution(self, num_train):
@@ -51,7 +51,7 @@ class HistogramTest(parameterized.TestCase):
             evaluation.histogram_bits_per_dim(train, np.full([1, 1, 1, 1], v, np.uint8), 4)
             for v in range(4)
         ]
-        self.assertAlmostEqual(sum(2**-b.bits_per_dim for b in bits), 1.0, places=12)
+        self.assertAlmostEqual(sum(2**-b.mean for b in bits), 1.0, places=12)
 
     def test_finds_the_entropy_of_uniform_pixels(self):
         random = np.random.default_rng(0)
@@ -59,7 +59,7 @@ class HistogramTest(parameterized.TestCase):
         test = random.integers(256, size=[200, 4, 4, 1], dtype=np.uint8)
         result = evaluation.histogram_bits_per_dim(train, test)
         # Above 8 by what 255 estimated probabilities cost, some 255 / (2 * 5000 log 2) bits.
-        self.assertBetween(result.bits_per_dim, 8.0, 8.08)
+        self.assertBetween(result.mean, 8.0, 8.08)
 
     def test_batches_give_what_an_array_gives(self):
         train, test = _images(50, 17, (4, 4, 1)), _images(9, 17, (4, 4, 1))
@@ -69,9 +69,9 @@ class HistogramTest(parameterized.TestCase):
             of_batches = evaluation.histogram_bits_per_dim(
                 _batches(train, 3), _batches(test, 4), levels=17
             )
-        self.assertAlmostEqual(of_arrays.bits_per_dim, of_chunks.bits_per_dim, places=12)
-        self.assertAlmostEqual(of_arrays.bits_per_dim, of_batches.bits_per_dim, places=12)
-        self.assertEqual(of_batches.num_examples, 9)
+        self.assertAlmostEqual(of_arrays.mean, of_chunks.mean, places=12)
+        self.assertAlmostEqual(of_arrays.mean, of_batches.mean, places=12)
+        self.assertEqual(of_batches.count, 9)
 
 
 class GaussianTest(parameterized.TestCase):
@@ -95,15 +95,15 @@ class GaussianTest(parameterized.TestCase):
 
         result = evaluation.gaussian_bits_per_dim(train, test, levels, alpha=alpha, seed=3)
 
-        self.assertAlmostEqual(result.bits_per_dim, bits.mean(), places=5)
+        self.assertAlmostEqual(result.mean, bits.mean(), places=5)
         self.assertAlmostEqual(result.standard_error, bits.std(ddof=1) / math.sqrt(40), places=5)
-        self.assertEqual((result.num_examples, result.importance_samples), (40, 1))
+        self.assertEqual((result.count, result.bound), (40, "uniform dequantisation, 1 sample"))
 
     def test_beats_independent_pixels_where_they_go_together(self):
         train, test = _images(2000, 64, (2, 2, 1)), _images(500, 64, (2, 2, 1), seed=1)
         gaussian = evaluation.gaussian_bits_per_dim(train, test, 64)
         histogram = evaluation.histogram_bits_per_dim(train, test, 64)
-        self.assertLess(gaussian.bits_per_dim, histogram.bits_per_dim - 0.2)
+        self.assertLess(gaussian.mean, histogram.mean - 0.2)
 
     def test_no_gaussian_beats_the_entropy(self):
         """Of uniform pixels 8 bits; the normal's misfit to a logit of them is small."""
@@ -111,13 +111,13 @@ class GaussianTest(parameterized.TestCase):
         train = random.integers(256, size=[4000, 2, 2, 1], dtype=np.uint8)
         test = random.integers(256, size=[1000, 2, 2, 1], dtype=np.uint8)
         result = evaluation.gaussian_bits_per_dim(train, test)
-        self.assertBetween(result.bits_per_dim, 8.0, 8.3)
+        self.assertBetween(result.mean, 8.0, 8.3)
 
     def test_constant_pixels_are_no_singularity(self):
         train = _images(200, 17, (2, 2, 1))
         train[:, 0, 0] = 0
         result = evaluation.gaussian_bits_per_dim(train, train[:20], 17)
-        self.assertTrue(math.isfinite(result.bits_per_dim))
+        self.assertTrue(math.isfinite(result.mean))
 
     def test_batches_and_chunks_give_what_an_array_gives(self):
         """But for the noise, which is keyed by the chunk."""
@@ -129,8 +129,8 @@ class GaussianTest(parameterized.TestCase):
             of_batches = evaluation.gaussian_bits_per_dim(
                 _batches(train, 64), _batches(test, 64), levels=17
             )
-        self.assertEqual(of_batches.num_examples, 500)
-        self.assertAlmostEqual(of_arrays.bits_per_dim, of_batches.bits_per_dim, delta=0.02)
+        self.assertEqual(of_batches.count, 500)
+        self.assertAlmostEqual(of_arrays.mean, of_batches.mean, delta=0.02)
 
     def test_the_seed_decides_the_noise(self):
         images = _images(100, 17, (2, 2, 1))
@@ -139,7 +139,7 @@ class GaussianTest(parameterized.TestCase):
             for seed in (0, 0, 1)
         )
         self.assertEqual(first, again)
-        self.assertNotEqual(first.bits_per_dim, other.bits_per_dim)
+        self.assertNotEqual(first.mean, other.mean)
 
     def test_refuses_too_few_images(self):
         images = _images(4, 17, (2, 2, 1))
@@ -162,13 +162,22 @@ class VectorsTest(parameterized.TestCase):
         with self.assertRaisesRegex(evaluation.NoBaselineError, message):
             evaluation.gaussian_log_likelihood([train], [rows])
 
+    def test_it_is_that_of_the_training_rows(self):
+        random = np.random.default_rng(1)
+        mixing = np.array([[2.0, 0, 0], [1, 0.5, 0], [0, 3, 100]])
+        train, test = (random.normal(size=[n, 3]) @ mixing.T + 5 for n in (500, 50))
+        covariance = np.cov(train, rowvar=False, bias=True)
+        fitted = tfp.distributions.MultivariateNormalFullCovariance(train.mean(0), covariance)
+        result = evaluation.gaussian_log_likelihood([train[:100], train[100:]], [test])
+        self.assertAlmostEqual(result.mean, float(np.mean(fitted.log_prob(test))), 3)
+
     def test_a_narrow_gaussian_is_one(self):
         """The determinant, where columns are nearly and not exactly dependent."""
         x, y, noise = np.random.default_rng(0).normal(size=[3, 1000])
         rows = np.stack([x, y, x + y + 1e-3 * noise], 1).astype(np.float32)
         result = evaluation.gaussian_log_likelihood([rows], [rows])
         entropy = 1.5 * math.log(2 * math.pi * math.e) + 0.5 * np.linalg.slogdet(np.cov(rows.T.astype(float)))[1]
-        self.assertAlmostEqual(result.nats, -entropy, delta=2e-3)
+        self.assertAlmostEqual(result.mean, -entropy, delta=2e-3)
 
 
 class RefusalsTest(parameterized.TestCase):

@@ -1,4 +1,4 @@
-"""Evaluation on integer images, against closed forms and the definition."""
+"""Evaluation on integer images and on vectors, against closed forms and the definition."""
 
 import math
 
@@ -56,9 +56,10 @@ class EvaluateTest(parameterized.TestCase):
             levels=levels,
             importance_samples=samples,
         )
-        self.assertAlmostEqual(result.bits_per_dim, math.log2(levels), places=5)
+        self.assertAlmostEqual(result.mean, math.log2(levels), places=5)
         self.assertAlmostEqual(result.standard_error, 0.0, places=6)
-        self.assertEqual((result.num_examples, result.importance_samples), (7, samples))
+        self.assertEqual((result.count, result.unit), (7, "bits/dim"))
+        self.assertEqual(result.bound, f"uniform dequantisation, {samples} sample{'s' * (samples > 1)}")
 
     @parameterized.parameters(1, 4)
     def test_is_the_definition(self, samples):
@@ -80,9 +81,10 @@ class EvaluateTest(parameterized.TestCase):
             distribution, _batches(images, 3), importance_samples=samples, seed=5
         )
 
-        self.assertAlmostEqual(result.bits_per_dim, bits.mean(), places=5)
+        self.assertAlmostEqual(result.mean, bits.mean(), places=5)
         self.assertAlmostEqual(result.standard_error, bits.std(ddof=1) / math.sqrt(7), places=5)
-        self.assertEqual((result.num_examples, result.importance_samples), (7, samples))
+        self.assertEqual((result.count, result.unit), (7, "bits/dim"))
+        self.assertEqual(result.bound, f"uniform dequantisation, {samples} sample{'s' * (samples > 1)}")
 
     def test_the_importance_bound_goes_to_the_exact_probability(self):
         """Of a Gaussian pixel, log(Phi(v + 1) - Phi(v)); one sample lies above by a known amount."""
@@ -99,7 +101,7 @@ class EvaluateTest(parameterized.TestCase):
         found = {
             samples: evaluation.evaluate(
                 _gaussian(scale), _batches(images, 64), levels=4, importance_samples=samples
-            ).bits_per_dim
+            ).mean
             for samples in (1, 20, 400)
         }
 
@@ -112,7 +114,7 @@ class EvaluateTest(parameterized.TestCase):
         distribution, batches = _flow(), _batches(_images(32), 32)
         one = evaluation.evaluate(distribution, batches)
         twenty = evaluation.evaluate(distribution, batches, importance_samples=20)
-        self.assertLess(twenty.bits_per_dim, one.bits_per_dim)
+        self.assertLess(twenty.mean, one.mean)
 
     def test_the_seed_decides_the_noise(self):
         distribution, batches = _flow(), _batches(_images(5), 2)
@@ -120,7 +122,7 @@ class EvaluateTest(parameterized.TestCase):
             evaluation.evaluate(distribution, batches, seed=seed) for seed in (0, 0, 1)
         )
         self.assertEqual(first, again)
-        self.assertNotEqual(first.bits_per_dim, other.bits_per_dim)
+        self.assertNotEqual(first.mean, other.mean)
 
     def test_batches_and_samples_do_not_share_noise(self):
         same = np.zeros([6, *_SHAPE], np.uint8)
@@ -142,7 +144,7 @@ class EvaluateTest(parameterized.TestCase):
         distribution, batches = _flow(), _batches(_images(5), 3)
         plain = evaluation.evaluate(distribution, batches, importance_samples=2)
         compiled = evaluation.evaluate(distribution, batches, importance_samples=2, jit_compile=True)
-        self.assertAlmostEqual(plain.bits_per_dim, compiled.bits_per_dim, places=4)
+        self.assertAlmostEqual(plain.mean, compiled.mean, places=4)
 
     def test_traces_the_model_once(self):
         traces = []
@@ -166,7 +168,7 @@ class EvaluateTest(parameterized.TestCase):
         )
         apart = [distribution.log_prob(alone[i : i + 1]).numpy()[0] for i in range(2)]
         self.assertAlmostEqual(
-            both.bits_per_dim, evaluation.bits_per_dim(np.mean(apart), _SHAPE), places=4
+            both.mean, evaluation.bits_per_dim(np.mean(apart), _SHAPE), places=4
         )
         for old, variable in zip(before, distribution.variables, strict=True):
             np.testing.assert_array_equal(old, variable.numpy())
@@ -175,8 +177,8 @@ class EvaluateTest(parameterized.TestCase):
         distribution = tfd.Sample(tfd.Normal(tf.zeros([], tf.float64), 1.0), _SHAPE)
         images = _images(4).astype(np.int32)
         result = evaluation.evaluate(distribution, [images[:2], tf.constant(images[2:])])
-        self.assertEqual(result.num_examples, 4)
-        self.assertTrue(math.isfinite(result.bits_per_dim))
+        self.assertEqual(result.count, 4)
+        self.assertTrue(math.isfinite(result.mean))
 
     def test_labels_go_with_their_images(self):
         distribution = registry.randomize(
@@ -195,23 +197,23 @@ class EvaluateTest(parameterized.TestCase):
             pixels = nvp.dequantize(some, seed=seed, levels=17)
             log_prob = distribution.log_prob(pixels, context=np.eye(3, dtype=np.float32)[theirs])
             bits.append(evaluation.bits_per_dim(log_prob.numpy(), (2, 2, 1)))
-        self.assertAlmostEqual(result.bits_per_dim, np.mean(np.concatenate(bits)), 5)
+        self.assertAlmostEqual(result.mean, np.mean(np.concatenate(bits)), 5)
 
     def test_tells_of_its_progress(self):
         seen = []
         result = evaluation.evaluate(
             _uniform(256), _batches(_images(5), 2), progress=seen.append
         )
-        self.assertEqual([e.num_examples for e in seen], [2, 4, 5])
+        self.assertEqual([e.count for e in seen], [2, 4, 5])
         self.assertEqual(seen[-1], result)
 
     def test_an_image_outside_the_support_is_infinite(self):
         result = evaluation.evaluate(_uniform(16), [np.full([2, *_SHAPE], 200, np.uint8)])
-        self.assertEqual(result.bits_per_dim, math.inf)
+        self.assertEqual(result.mean, math.inf)
 
     @parameterized.named_parameters(
-        ("nothing", [], ValueError, "at least one image to evaluate on, got none"),
-        ("an_empty_batch", [_images(0)], ValueError, "at least one image to evaluate on, got none"),
+        ("nothing", [], ValueError, "at least one event to evaluate on, got none"),
+        ("an_empty_batch", [_images(0)], ValueError, "at least one event to evaluate on, got none"),
         (
             "another_width",
             [_images(2, shape=(4, 5, 1))],
@@ -235,6 +237,26 @@ class EvaluateTest(parameterized.TestCase):
     def test_refuses_no_samples(self):
         with self.assertRaisesRegex(ValueError, "at least one importance sample, got 0"):
             evaluation.evaluate(_uniform(256), [_images(2)], importance_samples=0)
+
+
+class VectorsTest(absltest.TestCase):
+    def test_mean_and_standard_error_over_batches(self):
+        rows = np.random.default_rng(0).normal(size=[10, 3]).astype(np.float32)
+        distribution = tfd.Sample(tfd.Normal(0.0, 1.0), [3])
+        result = evaluation.evaluate(distribution, [rows[:4], rows[4:]])
+        expected = -0.5 * np.sum(rows**2, 1) - 1.5 * np.log(2 * np.pi)
+        self.assertAlmostEqual(result.mean, np.mean(expected), 5)
+        self.assertAlmostEqual(result.standard_error, np.std(expected, ddof=1) / np.sqrt(10), 5)
+        self.assertRegex(str(result), r"^-\d+\.\d{4} \+- \d\.\d{4} nats \(exact, 10 events\)$")
+
+    def test_nothing_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "expected at least one event to evaluate on, got none"):
+            evaluation.evaluate(nvp.nice(event_shape=(2,), hidden_units=(2,)), [])
+
+    def test_noise_is_refused(self):
+        distribution = tfd.Sample(tfd.Normal(0.0, 1.0), [3])
+        with self.assertRaisesRegex(ValueError, r"expected images for noise, got .* vectors of shape \(3,\)"):
+            evaluation.evaluate(distribution, [np.zeros([2, 3])], importance_samples=2)
 
 
 if __name__ == "__main__":

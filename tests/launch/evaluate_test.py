@@ -36,14 +36,14 @@ class EvaluateTest(parameterized.TestCase):
         line = self._line()
         row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
         self.assertStartsWith(
-            line, f"digits test: {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} bits/dim"
+            line, f"digits test: {row['mean']:.4f} +- {row['standard_error']:.4f} bits/dim"
         )
-        self.assertIn("300 images", line)
+        self.assertIn("300 events", line)
         self.assertEqual(programs.contents(self.trained), before)
 
     def test_settings(self):
         row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
-        bits, error = row["bits_per_dim"], row["standard_error"]
+        bits, error = row["mean"], row["standard_error"]
         other_noise = self._bits_per_dim("--seed=1")
         self.assertNotEqual(other_noise, round(bits, 4))
         self.assertLess(abs(other_noise - bits), 5 * error)
@@ -53,7 +53,7 @@ class EvaluateTest(parameterized.TestCase):
     def test_another_split(self, split, images):
         line = self._line(f"--split={split}")
         self.assertStartsWith(line, f"digits {split}: ")
-        self.assertIn(f"{images:,} images", line)
+        self.assertIn(f"{images:,} events", line)
 
 
 class SavedModelTest(parameterized.TestCase):
@@ -105,7 +105,7 @@ class RefusalsTest(absltest.TestCase):
         self._claim("mnist")
         self.assertEqual(
             _evaluate(self.folder, "--dataset=digits").error,
-            "expected images of shape (28, 28, 1) and 256 levels, got digits of shape (8, 8, 1) and 17 levels",
+            "expected images of shape (28, 28, 1) and 256 levels, got digits: images of shape (8, 8, 1) and 17 levels",
         )
 
     def test_an_unknown_split(self):

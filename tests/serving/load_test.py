@@ -95,7 +95,7 @@ class LoadTest(absltest.TestCase):
     def test_evaluates_to_the_same_figure(self):
         images = np.random.default_rng(0).integers(0, _LEVELS, [20, *_SHAPE], dtype=np.uint8)
         found, expected = (
-            evaluation.evaluate(distribution, [images], levels=_LEVELS).bits_per_dim
+            evaluation.evaluate(distribution, [images], levels=_LEVELS).mean
             for distribution in (self.loaded, self.distribution)
         )
         self.assertAlmostEqual(found, expected, places=5)

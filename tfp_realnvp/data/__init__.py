@@ -7,7 +7,7 @@ for step, batch in enumerate(images.training_batches(64, seed=0, epoch=0)):
 labelled = data.load("digits", labels=True)
 for step, (batch, labels) in enumerate(labelled.training_batches(64, seed=0, epoch=0)):
     ...  # uint8 [64, 8, 8, 1], int32 [64]
-table = data.load_table("csv:wine.csv")
+table = data.load("csv:wine.csv")
 for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
     ...  # float32 [64, 12]
 ```
@@ -16,21 +16,19 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 from tfp_realnvp.data.array_file import read_arrays
 from tfp_realnvp.data.csv_file import HEADERS
 from tfp_realnvp.data.csv_file import write as write_csv
+from tfp_realnvp.data.events import Events
 from tfp_realnvp.data.image_folder import BadImageError
-from tfp_realnvp.data.loading import DataNotFoundError, load
-from tfp_realnvp.data.pipeline import ImageData
-from tfp_realnvp.data.sets import names
+from tfp_realnvp.data.loading import load
+from tfp_realnvp.data.sets import DataNotFoundError, names
 from tfp_realnvp.data.table_checks import BadTableError
 from tfp_realnvp.data.tables import is_table, load_table, table_names
-from tfp_realnvp.data.vectors import VectorData
 
 __all__ = [
     "HEADERS",
     "BadImageError",
     "BadTableError",
     "DataNotFoundError",
-    "ImageData",
-    "VectorData",
+    "Events",
     "is_table",
     "load",
     "load_table",

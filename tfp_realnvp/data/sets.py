@@ -14,6 +14,10 @@ SPLITS = ("train", "validation", "test")
 _MOST_HELD_OUT = 5000
 
 
+class DataNotFoundError(FileNotFoundError):
+    """The set is known, but not on this machine; or there is no such folder or file."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a set's images are made: a box cut out, a resize, a square cropped, where each is given.

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from tfp_realnvp import paths
 from tfp_realnvp.data import array_file, csv_file, sets
-from tfp_realnvp.data.loading import DataNotFoundError
+from tfp_realnvp.data.events import Events, InMemory
 from tfp_realnvp.data.published_tables import TABLES
+from tfp_realnvp.data.sets import DataNotFoundError
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array, moments, some
-from tfp_realnvp.data.vectors import VectorData
 
 
 def table_names() -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def table_names() -> tuple[str, ...]:
 
 
 def is_table(name: str) -> bool:
-    """Whether a name is for `load_table`, and not for `load`."""
+    """Whether a name is that of a table."""
     return name in TABLES or name.partition(":")[0] in ("csv", "npz", "npy")
 
 
@@ -33,7 +33,7 @@ def load_table(
     *,
     header: str = "auto",
     columns: Sequence[str] | None = None,
-) -> VectorData:
+) -> Events:
     """Opens a table of numbers, whose rows are the vectors that a flow is trained on.
 
     - `csv:PATH`: UTF-8, separated by commas, semicolons or tabs, with or without a header.
@@ -68,7 +68,7 @@ def load_table(
 
     ```python
     table = data.load_table("csv:wine.csv")
-    table                        # VectorData(name='csv:wine.csv', shape=(12,))
+    table                        # Events(name='csv:wine.csv', shape=(12,), levels=None)
     table.num_examples("train")  # 1296
     for batch in table.training_batches(64, seed=0, epoch=0):
         ...                      # float32 [64, 12]
@@ -84,7 +84,7 @@ def load_table(
     raise _unknown(name)
 
 
-def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) -> VectorData:
+def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) -> Events:
     file = csv_file.read(_existing(path), header=header, names=columns)
     check_array(file.rows, str(file.path), least_rows=LEAST_TO_SPLIT)
     if columns is None or file.columns is None:
@@ -96,7 +96,7 @@ def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) 
     return _from_file(name, _split_at_random(file.rows[:, order]), columns, lambda i: file.label(order[i]), note)
 
 
-def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> VectorData:
+def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> Events:
     array_name = None
     if not paths.local(path).exists() and ":" in path:
         path, _, array_name = path.rpartition(":")
@@ -112,7 +112,7 @@ def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> VectorD
     return _from_file(name, splits, columns, lambda column: f"{label}[:, {column}]", note)
 
 
-def _published(name: str, data_dir: str | os.PathLike | None) -> VectorData:
+def _published(name: str, data_dir: str | os.PathLike | None) -> Events:
     table = TABLES[name]
     files = " and ".join(table.files)
     if data_dir is None:
@@ -158,7 +158,7 @@ def _from_file(
     columns: Sequence[str] | None,
     label: Callable[[int], str],
     note: str = "",
-) -> VectorData:
+) -> Events:
     """A table from a file of the user's, whose name does not say what is in it."""
     splits = {split: np.ascontiguousarray(rows, np.float32) for split, rows in splits.items()}
     digest = hashlib.sha256()
@@ -179,13 +179,13 @@ def _assembled(
     columns: tuple[str, ...] | None = None,
     files: str | None = None,
     note: str = "",
-) -> VectorData:
+) -> Events:
     splits = {split: rows.astype(np.float32, copy=False) for split, rows in splits.items()}
     mean, std = moments(splits["train"], label)
     with tf.device("CPU:0"):
         rows = {split: tf.constant(rows) for split, rows in splits.items()}
-    return VectorData(
-        name=name, shape=(len(mean),), columns=columns, mean=mean, std=std, files=files, note=note, _rows=rows
+    return Events(
+        name, (len(mean),), None, columns, mean=mean, std=std, files=files, note=note, _source=InMemory(rows)
     )
 
 

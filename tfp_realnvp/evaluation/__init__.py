@@ -1,4 +1,4 @@
-"""What a model is worth: bits/dim and baselines, how well it inverts, pictures of what it has learned."""
+"""What a model is worth: its score and baselines', how well it inverts, pictures of what it has learned."""
 
 from tfp_realnvp.evaluation.baselines import (
     NoBaselineError,
@@ -6,7 +6,7 @@ from tfp_realnvp.evaluation.baselines import (
     gaussian_log_likelihood,
     histogram_bits_per_dim,
 )
-from tfp_realnvp.evaluation.bits_per_dim import Evaluation, bits_per_dim
+from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
 from tfp_realnvp.evaluation.compression import FILLS, keep_coarse
 from tfp_realnvp.evaluation.edit import change_labels
 from tfp_realnvp.evaluation.evaluate import evaluate
@@ -15,18 +15,17 @@ from tfp_realnvp.evaluation.interpolation import linear, manifold, spherical, to
 from tfp_realnvp.evaluation.inversion import InversionError, inversion_error
 from tfp_realnvp.evaluation.labelled_grid import labelled_grid, save_animation, save_picture
 from tfp_realnvp.evaluation.latents import draw_latents
-from tfp_realnvp.evaluation.log_likelihood import LogLikelihood, log_likelihood
 from tfp_realnvp.evaluation.neighbours import nearest_images
 from tfp_realnvp.evaluation.passes import decode, encode
 from tfp_realnvp.evaluation.sample_grid import SampleGrid
+from tfp_realnvp.evaluation.score import Score
 
 __all__ = [
     "FILLS",
-    "Evaluation",
     "InversionError",
-    "LogLikelihood",
     "NoBaselineError",
     "SampleGrid",
+    "Score",
     "bits_per_dim",
     "change_labels",
     "decode",
@@ -41,7 +40,6 @@ __all__ = [
     "keep_coarse",
     "labelled_grid",
     "linear",
-    "log_likelihood",
     "manifold",
     "nearest_images",
     "save_animation",

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import DequantizedLogit, dequantize
-from tfp_realnvp.evaluation.bits_per_dim import Evaluation, bits_per_dim
+from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
 from tfp_realnvp.evaluation.evaluate import checked_images
-from tfp_realnvp.evaluation.log_likelihood import LogLikelihood
+from tfp_realnvp.evaluation.score import BITS_PER_DIM, NATS, Score, bound_of
 
 Images = np.ndarray | tf.data.Dataset | Iterable[np.ndarray]
 
@@ -25,7 +25,7 @@ class NoBaselineError(ValueError):
 
 def histogram_bits_per_dim(
     train_images: Images, test_images: Images, levels: int = 256
-) -> Evaluation:
+) -> Score:
     """Bits/dim of an independent histogram for every entry of an image.
 
         P(image) = prod_i (count_i[image_i] + 1) / (n + levels)
@@ -40,7 +40,7 @@ def histogram_bits_per_dim(
       levels: number of levels of a pixel.
 
     Returns:
-      An `Evaluation` over the test images, with `importance_samples` 0.
+      The `Score` of the test images.
 
     Raises:
       TypeError: when the images are not integers.
@@ -67,9 +67,7 @@ def histogram_bits_per_dim(
         for images in _chunks(test_images, levels, event_shape)
     ]
     _refuse_none(len(log_probs), "evaluate")
-    return Evaluation.of_images(
-        bits_per_dim(np.concatenate(log_probs), event_shape), importance_samples=0
-    )
+    return Score.of(bits_per_dim(np.concatenate(log_probs), event_shape), BITS_PER_DIM)
 
 
 def gaussian_bits_per_dim(
@@ -78,7 +76,7 @@ def gaussian_bits_per_dim(
     levels: int = 256,
     alpha: float = 0.05,
     seed: int = 0,
-) -> Evaluation:
+) -> Score:
     """Bits/dim of a Gaussian with a full covariance, behind the preprocessing of a flow.
 
         z = DequantizedLogit(image + u);  z ~ N(m, S + jitter I)
@@ -98,7 +96,7 @@ def gaussian_bits_per_dim(
       seed: of the noise.
 
     Returns:
-      An `Evaluation` over the test images.
+      The `Score` of the test images.
 
     Raises:
       TypeError: when the images are not integers.
@@ -151,14 +149,12 @@ def gaussian_bits_per_dim(
         whitened = tf.linalg.triangular_solve(factor, (z - mean).T).numpy()
         log_probs.append(log_det.sum(1) - np.square(whitened).sum(0) / 2 - log_scale)
     _refuse_none(len(log_probs), "evaluate")
-    return Evaluation.of_images(
-        bits_per_dim(np.concatenate(log_probs), event_shape), importance_samples=1
-    )
+    return Score.of(bits_per_dim(np.concatenate(log_probs), event_shape), BITS_PER_DIM, bound_of("uniform", 1))
 
 
 def gaussian_log_likelihood(
     train: tf.data.Dataset | Iterable[np.ndarray], test: tf.data.Dataset | Iterable[np.ndarray]
-) -> LogLikelihood:
+) -> Score:
     """The log-likelihood of a Gaussian with the mean and the full covariance of the training vectors.
 
     Args:
@@ -195,7 +191,7 @@ def gaussian_log_likelihood(
     factor = np.linalg.cholesky(covariance)
     white = np.linalg.solve(factor, test.T)
     log_det = np.sum(np.log(np.diag(factor))) + np.sum(np.log(std))
-    return LogLikelihood.of_vectors(-0.5 * np.sum(white**2, 0) - log_det - 0.5 * size * math.log(2 * math.pi))
+    return Score.of(-0.5 * np.sum(white**2, 0) - log_det - 0.5 * size * math.log(2 * math.pi), NATS)
 
 
 def _chunks(

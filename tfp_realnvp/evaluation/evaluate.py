@@ -1,16 +1,16 @@
-"""The bits/dim of a model on a set of integer images."""
+"""The score of a model on a set of events: bits/dim of integer images, log-likelihood of vectors."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import dequantize
-from tfp_realnvp.evaluation.bits_per_dim import Evaluation, bits_per_dim
+from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
+from tfp_realnvp.evaluation.score import BITS_PER_DIM, NATS, Score, bound_of
 from tfp_realnvp.flows import Dequantizer
 
 
@@ -18,15 +18,15 @@ def evaluate(
     distribution: tfp.distributions.Distribution,
     batches: tf.data.Dataset | Iterable[np.ndarray],
     *,
-    levels: int = 256,
+    levels: int | None = 256,
     classes: int | None = None,
     dequantizer: Dequantizer | None = None,
     importance_samples: int = 1,
     seed: int = 0,
     jit_compile: bool = False,
-    progress: Callable[[Evaluation], object] | None = None,
-) -> Evaluation:
-    """Bits/dim on integer images, with uniform or variational dequantisation.
+    progress: Callable[[Score], object] | None = None,
+) -> Score:
+    """Bits/dim on integer images, with uniform or variational dequantisation; mean log p(x) on vectors, in nats.
 
     The probability that a density p gives to an integer image is its integral over the image's
     cell, P(image) = E[p(image + u)] with u uniform on [0, 1)^D. With K samples of u,
@@ -43,24 +43,26 @@ def evaluate(
 
     Args:
       distribution: a distribution over images with pixels in [0, levels), its preprocessing within,
-        as from `real_nvp`.
-      batches: of integers `[batch, *event_shape]`, most often uint8; sizes may differ, the last
-        batch may be smaller. Each is read once. With `classes`, pairs of these and of labels `[batch]`.
-      levels: number of levels of a pixel.
-      classes: number of classes, for a flow that is conditioned on each image's label.
+        as from `real_nvp`; or over vectors, as from `maf`.
+      batches: of integers `[batch, height, width, channels]`, most often uint8, or of floats `[batch, size]`; sizes
+        may differ, the last batch may be smaller. Each is read once. With `classes`, pairs of these and of labels
+        `[batch]`.
+      levels: number of levels of a pixel; not used for vectors.
+      classes: number of classes, for a flow that is conditioned on each event's label.
       dequantizer: the flow over the noise that the distribution was trained with; None for uniform noise.
       importance_samples: K, the number of noise samples for each image.
       seed: of the noise.
       jit_compile: whether to compile with XLA. The noise is the same then.
-      progress: called after each batch with the `Evaluation` of the images so far, such as `print`.
+      progress: called after each batch with the `Score` of the events so far, such as `print`.
 
     Returns:
-      An `Evaluation`: mean and standard error over the images, summed in float64. An image outside
-      the model's support has infinite bits/dim, and then so has the mean.
+      A `Score`: mean and standard error over the events, summed in float64. An event outside the model's support has
+      a probability of 0, and then the mean is infinite.
 
     Raises:
       TypeError: when a batch is not one of integers.
-      ValueError: when there is no image, a shape is not the distribution's, or a pixel is no level, a label no class.
+      ValueError: when there is no event, a shape is not the distribution's, a pixel is no level, a label no class, or
+        vectors are to have noise.
 
     #### Examples
 
@@ -79,6 +81,9 @@ def evaluate(
     if importance_samples < 1:
         raise ValueError(f"expected at least one importance sample, got {importance_samples}")
     event_shape = tuple(distribution.event_shape)
+    is_image = len(event_shape) == 3
+    if not is_image and (importance_samples > 1 or dequantizer is not None):
+        raise ValueError(f"expected images for noise, got a distribution of vectors of shape {event_shape}")
     dtype = distribution.dtype
     contexts = [] if classes is None else [tf.TensorSpec([None, classes], dtype)]
     # Drawn outside the compiled function: XLA's random numbers are others.
@@ -102,34 +107,35 @@ def evaluate(
         return distribution.log_prob(x, **given) - log_q
 
     log_weight = log_weight.get_concrete_function()
-    of = functools.partial(
-        Evaluation.of_images,
-        importance_samples=importance_samples,
-        dequantization="uniform" if dequantizer is None else "variational",
-    )
-    bits: list[np.ndarray] = []
+    dequantization = "uniform" if dequantizer is None else "variational"
+    kind = (BITS_PER_DIM, bound_of(dequantization, importance_samples)) if is_image else (NATS,)
+
+    def draws(batch: np.ndarray, number: int) -> Iterator[list[tf.Tensor]]:
+        """What the density is evaluated on: an integer image with each sample of its noise."""
+        if not is_image:
+            yield [tf.cast(batch, dtype)]
+            return
+        images = checked_images(batch, levels, event_shape)
+        for sample in range(importance_samples):
+            noise_seed = tf.random.experimental.stateless_fold_in([seed, number], sample)
+            if dequantizer is None:
+                yield [dequantize(images, seed=noise_seed, levels=levels, dtype=dtype.name)]
+            else:
+                yield [tf.cast(images, tf.int32), dequantizer.latent_noise(images, seed=noise_seed)]
+
+    figures: list[np.ndarray] = []
     for number, batch in enumerate(batches):
         context = []
         if classes is not None:
             batch, labels = batch
             _check_labels(np.asarray(labels), classes)
             context = [tf.one_hot(labels, classes, dtype=dtype)]
-        images = checked_images(batch, levels, event_shape)
-        log_probs = []
-        for sample in range(importance_samples):
-            noise_seed = tf.random.experimental.stateless_fold_in([seed, number], sample)
-            if dequantizer is None:
-                given = [dequantize(images, seed=noise_seed, levels=levels, dtype=dtype.name)]
-            else:
-                given = [tf.cast(images, tf.int32), dequantizer.latent_noise(images, seed=noise_seed)]
-            log_probs.append(log_weight(*given, *context).numpy().astype(np.float64))
-        log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(importance_samples)
-        bits.append(bits_per_dim(log_probability, event_shape))
+        log_probs = [log_weight(*given, *context).numpy().astype(np.float64) for given in draws(batch, number)]
+        log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
+        figures.append(bits_per_dim(log_probability, event_shape) if is_image else log_probability)
         if progress is not None:
-            progress(of(np.concatenate(bits)))
-    if not sum(map(len, bits)):
-        raise ValueError("expected at least one image to evaluate on, got none")
-    return of(np.concatenate(bits))
+            progress(Score.of(np.concatenate(figures), *kind))
+    return Score.of(np.concatenate(figures) if figures else [], *kind)
 
 
 def _check_labels(labels: np.ndarray, classes: int) -> None:

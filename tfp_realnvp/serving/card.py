@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -25,18 +28,21 @@ SOURCES = ("config.json", "results.json", "samples.png")
 FILES = ("README.md", "samples.png")
 
 
-def write(folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path) -> list[pathlib.Path]:
+def write(
+    folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path, scores: Mapping[str, Any]
+) -> list[pathlib.Path]:
     """Writes `README.md` and `samples.png` into a model's folder; returns their paths.
 
     Args:
       folder: the model's, `NAME`.
       version: an export in it, `NAME/VERSION`.
       run: the folder of the training that made it, with all `SOURCES`.
+      scores: the `Score`s in its results.json, those of the model first.
     """
     card, picture = (folder / name for name in FILES)
     storage.write(picture, (run / "samples.png").read_bytes())
-    config, results = (json.loads((run / name).read_text()) for name in SOURCES[:2])
-    storage.write(card, _text(folder.name, version, config, results))
+    config = json.loads((run / SOURCES[0]).read_text())
+    storage.write(card, _text(folder.name, version, config, scores))
     return [card, picture]
 
 
@@ -46,13 +52,12 @@ def _data(name: str) -> str:
     return _DATA.get(name, f"The TFDS set `{name}`, whose licence holds.")
 
 
-def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
+def _text(name: str, version: pathlib.Path, config: dict, scores: Mapping[str, Any]) -> str:
     about, model = describe(version), config["model"]
-    title, ours = next(iter(results.items()))
+    title, ours = next(iter(scores.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows = [
-        f"| {what} | {_number(row['bits_per_dim'])} +- {_number(row['standard_error'])} |"
-        for what, row in results.items()
+        f"| {what} | {_number(score.mean)} +- {_number(score.standard_error)} |" for what, score in scores.items()
     ]
     height, width, channels = about["event_shape"]
     changes = ", with changes that were not committed" if config.get("uncommitted_changes") else ""
@@ -84,7 +89,7 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
             "|---|---|",
             *rows,
             "",
-            f"On {ours['num_examples']:,} images; the error is that of the mean over images, and says nothing of other "
+            f"On {ours.count:,} images; the error is that of the mean over images, and says nothing of other "
             "training runs. To have it again:",
             "",
             "```sh",
@@ -105,8 +110,8 @@ def _text(name: str, version: pathlib.Path, config: dict, results: dict) -> str:
     )
 
 
-def _number(figure: float | None) -> str:
-    return "not finite" if figure is None else f"{figure:.4f}"
+def _number(figure: float) -> str:
+    return f"{figure:.4f}" if math.isfinite(figure) else "not finite"
 
 
 def signature_table(version: pathlib.Path) -> list[str]:
