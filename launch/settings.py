@@ -31,7 +31,11 @@ class _Parser(flags.ArgumentParser):
         self._hint = hint
 
     def parse(self, argument: str) -> Any:
-        return presets.parsed(argument, self._hint)
+        value = presets.parsed(argument, self._hint)
+        for number in value if isinstance(value, tuple) else [value]:
+            if isinstance(number, (int, float)) and not number >= 0:
+                raise ValueError(f"expected 0 or more, got {argument}")
+        return value
 
     def flag_type(self) -> str:
         return "setting"

@@ -28,7 +28,8 @@ def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> 
       what: the setting, for the error message.
 
     Raises:
-      ValueError: for anything else, a name that is not in the table, or an option that its entry does not have.
+      ValueError: for anything else, a name that is not in the table, an option that its entry does not have, or one of
+        another type than its default.
     """
     try:
         parts = _parts(ast.parse(text.strip(), mode="eval").body)
@@ -38,9 +39,15 @@ def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> 
     for name, options in parts:
         if name not in table:
             raise ValueError(f"expected {what} to be one of {', '.join(table)}, got {text!r}")
-        takes = [p.name for p in inspect.signature(table[name]).parameters.values() if p.default is not p.empty]
-        if unknown := [option for option in options if option not in takes]:
-            raise ValueError(f"expected options of {name} among {', '.join(takes) or 'none'}, got {unknown[0]}")
+        parameters = inspect.signature(table[name]).parameters.values()
+        takes = {p.name: p.default for p in parameters if p.default is not p.empty}
+        for option, value in options.items():
+            if option not in takes:
+                raise ValueError(f"expected options of {name} among {', '.join(takes) or 'none'}, got {option}")
+            default = takes[option]
+            kinds = (int, float) if type(default) is float else (type(default),)
+            if default is not None and type(value) not in kinds:
+                raise ValueError(f"expected {option} of {name} to be such as {default!r}, got {value!r}")
         found.append(functools.partial(table[name], **options))
     return found
 

@@ -72,6 +72,7 @@ class RefusalsTest(parameterized.TestCase):
         ("--widht=8", "Unknown command line flag 'widht'", "--help lists the flags"),
         ("--width=wide", "flag --width=wide: expected int, got 'wide'", "--help lists the flags"),
         ("--hidden_units=a,b", "flag --hidden_units=a,b: expected integers, got 'a,b'", "--help lists the flags"),
+        ("--couplings=-1", "flag --couplings=-1: expected 0 or more, got -1", "--help lists the flags"),
         ("--norm=no", "flag --norm=no: expected batch or None or act or act_first or act_last", "got 'no'"),
         ("--output_dir=", "flag --output_dir=: expected a path, got an empty one", "--help lists the flags"),
     )

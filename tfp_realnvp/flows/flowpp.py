@@ -33,6 +33,9 @@ def _flowpp_of_images(
     seed: int = 0,
     **options: Any,
 ) -> FlowDistribution:
+    if len(checkerboards) != 2:
+        raise ValueError(f"expected two numbers of checkerboards, before and after, got {tuple(checkerboards)}")
+
     def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         own: list[Bijector] = []
 
