@@ -12,13 +12,15 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp
 
 _FILES = {"named", "paths"}  # Files below all rooms that read or write, or take names for objects.
+_PRIVATE = {"private"}  # As deep: the private names of other packages.
 _BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
 _MIDDLE = {"flows", "data"}
 _BELOW = {
     **{room: set() for room in _BOTTOM},
-    "bijectors": {"transformers"},
-    **{room: _BOTTOM | _FILES for room in _MIDDLE},
-    **{room: _MIDDLE | _BOTTOM | _FILES for room in ("training", "evaluation", "serving", "presets")},
+    "transformers": _PRIVATE,
+    "bijectors": {"transformers"} | _PRIVATE,
+    **{room: _BOTTOM | _FILES | _PRIVATE for room in _MIDDLE},
+    **{room: _MIDDLE | _BOTTOM | _FILES | _PRIVATE for room in ("training", "evaluation", "serving", "presets")},
 }
 _PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent
 

@@ -47,7 +47,7 @@ class ActNormTest(absltest.TestCase):
         self.assertTrue(np.all(np.isfinite(model.norm.forward_and_log_det(2 * tf.ones([8, 1]))[1])))
 
     def test_another_number_of_channels_is_refused(self):
-        with self.assertRaisesRegex(ValueError, "act_norm: expected 2 channels, got 3"):
+        with self.assertRaisesRegex(ValueError, "act_norm: expected vectors of size 2, got 3"):
             ActNorm(2).forward(tf.zeros([1, 3]))
 
     def _flow(self):

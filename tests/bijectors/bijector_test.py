@@ -1,12 +1,18 @@
+import copy
+import inspect
+import os
+import tempfile
+
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from absl.testing import absltest
 
+import tfp_realnvp as nvp
 from tests import registry
 from tfp_realnvp import transformers
-from tfp_realnvp.bijectors import Alternating, BatchNorm, Bijector, Chain, Coupling, Split
+from tfp_realnvp.bijectors import Alternating, BatchNorm, Bijector, Chain, Coupling, Split, Squeeze
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import MLP
 
@@ -17,7 +23,7 @@ class _Spy(Bijector):
     """The identity; notes what it is told."""
 
     def __init__(self):
-        super().__init__(event_ndims=1, parameters=dict(locals()), name="spy")
+        super().__init__(event_ndims=1, name="spy")
         self.heard = self._no_dependency([])
 
     def _forward_and_log_det(self, x, context, training):
@@ -78,16 +84,14 @@ class BijectorTest(absltest.TestCase):
         self.assertEqual(spy.heard[-1][1].shape, [1, 5])
 
     def test_static_shapes_survive(self):
-        traced = tf.function(_Spy().forward_and_log_det).get_concrete_function(
-            tf.TensorSpec([2, None, 4])
-        )
+        traced = tf.function(_Spy().forward_and_log_det).get_concrete_function(tf.TensorSpec([2, None, 4]))
         z, log_det = traced.structured_outputs
         self.assertEqual(z.shape.as_list(), [2, None, 4])
         self.assertEqual(log_det.shape.as_list(), [2, None])
 
     def test_only_the_two_passes_are_abstract(self):
         with self.assertRaisesRegex(TypeError, "_forward_and_log_det.*_inverse_and_log_det"):
-            Bijector(event_ndims=1, parameters={}, name="abstract")
+            Bijector(event_ndims=1, name="abstract")
 
     def test_variables_under_invert_chain_and_module(self):
         norm = BatchNorm(2)
@@ -98,6 +102,67 @@ class BijectorTest(absltest.TestCase):
             {id(norm.moving_mean.value), id(norm.moving_variance.value)},
         )
         self.assertEmpty(module.trainable_variables)
+
+    def test_parameters_are_the_arguments(self):
+        norm = BatchNorm(2, rho=0.5)
+        expected = dict(channels=2, mask=None, epsilon=1e-4, momentum=0.9, rho=0.5, dtype="float32", name="batch_norm")
+        self.assertEqual(norm.parameters, expected)
+        self.assertEqual(norm.copy(channels=3).parameters, {**expected, "channels": 3})
+        self.assertEqual(copy.deepcopy(norm).parameters, expected)
+        # Of a class's own constructor, not of the one it calls; `**options` by their names.
+        self.assertEqual(_Owner([1], width=3).parameters, {"part": [1], "width": 3})
+        self.assertIn("part", inspect.signature(_Owner).parameters)
+        distribution = nvp.FlowDistribution(norm, 2)
+        self.assertEqual(
+            {name for name, value in distribution.parameters.items() if value is not None},
+            {"flow", "event_shape", "dtype", "validate_args"},
+        )
+        self.assertIs(distribution.copy(name="other").flow, norm)
+
+    def test_attributes_are_owned(self):
+        dense, other = _built_dense("one"), _built_dense("other")
+        free, folder = tf.Variable(1.0), self.enter_context(tempfile.TemporaryDirectory())
+        with_dense = tf.Module()
+        with_dense.parts = [dense, free]
+        for part, count in ((dense, 2), ([dense, other], 4), ((dense, free), 3), (with_dense, 3), (dense.kernel, 1)):
+            owner = _Owner(part)
+            self.assertIs(owner.part, part)
+            self.assertLen(owner.trainable_variables, count)
+            saved = tf.train.Checkpoint(owner=owner).save(os.path.join(folder, "checkpoint"))
+            names = [name for name, _ in tf.train.list_variables(saved) if name.startswith("owner/")]
+            self.assertLen(names, count)
+        owner.part = other
+        self.assertEqual([id(v) for v in owner.variables], [id(v.value) for v in other.variables])
+        owner.part = None
+        self.assertEmpty(owner.variables)
+        for unbuilt in (keras.layers.Dense(1, name="unbuilt"), [keras.layers.Dense(1, name="unbuilt")]):
+            with self.assertRaisesRegex(
+                ValueError, "expected a built layer, .* got the unbuilt 'unbuilt'"
+            ):
+                _Owner(unbuilt)
+
+    def test_leaves(self):
+        norm, squeeze, scale = BatchNorm(8, name="norm"), Squeeze(), tfb.Scale(2.0)
+        inner = Chain([norm, tfb.Invert(scale)], name="inner")
+        split = Split(inner)
+        flow = Chain([squeeze, tfb.Invert(tfb.Invert(split)), tfb.Invert(Chain([scale, squeeze], name="back"))])
+        rows = [
+            (leaf.describe(), "/".join(part.name for part in leaf.path), leaf.shape.as_list())
+            for leaf in flow.leaves((4, 4, 4))
+        ]
+        self.assertEqual(
+            rows,
+            [
+                ("Squeeze channel_major", "chain", [2, 2, 16]),
+                ("Split: the first half goes on", "chain", [2, 2, 16]),
+                ("BatchNorm", "chain/split/inner", [2, 2, 8]),
+                ("Inverse of scale", "chain/split/inner", [2, 2, 8]),
+                ("Inverse of Squeeze channel_major", "chain/back", [4, 4, 4]),
+                ("Inverse of scale", "chain/back", [4, 4, 4]),
+            ],
+        )
+        self.assertEqual([leaf.bijector for leaf in flow.leaves()][:4], [squeeze, split, norm, scale])
+        self.assertEqual([leaf.shape for leaf in norm.leaves()], [None])
 
     def test_learned_layers_come_once(self):
         conditioner = MLP(outputs=2, hidden_units=(3,))
@@ -124,6 +189,25 @@ class BijectorTest(absltest.TestCase):
         x = tf.ones([1, 2])
         outputs = [coupling.forward(x) for coupling in couplings]
         self.assertNotEqual(outputs[0][0, 1], outputs[1][0, 1])
+
+
+class _Owner(Bijector):
+    """The identity, with an attribute."""
+
+    def __init__(self, part, **options):
+        super().__init__(event_ndims=1, name="owner")
+        self.part = part
+
+    def _forward_and_log_det(self, x, context, training):
+        return x, tf.zeros(tf.shape(x)[:1], x.dtype)
+
+    _inverse_and_log_det = _forward_and_log_det
+
+
+def _built_dense(name):
+    dense = keras.layers.Dense(1, name=name)
+    dense.build((None, 1))
+    return dense
 
 
 def _built(mlp):

@@ -53,7 +53,7 @@ class InvertibleLinearTest(parameterized.TestCase):
     def test_unknown_settings_are_refused(self):
         with self.assertRaisesRegex(ValueError, 'expected form to be "lu" or "full", got \'qr\''):
             InvertibleLinear(2, form="qr")
-        with self.assertRaisesRegex(ValueError, "invertible_linear: expected 2 channels, got 3"):
+        with self.assertRaisesRegex(ValueError, "invertible_linear: expected vectors of size 2, got 3"):
             InvertibleLinear(2).forward(tf.zeros([1, 3]))
 
 

@@ -16,7 +16,7 @@ class _Forgetful(nvp.bijectors.Bijector):
     """Adds 3 and takes away 2.75 from the first of a batch, and 3 from the others."""
 
     def __init__(self):
-        super().__init__(event_ndims=1, parameters={}, name="forgetful")
+        super().__init__(event_ndims=1, name="forgetful")
 
     def _forward_and_log_det(self, x, context, training):
         return x + 3, tf.zeros_like(x[:, 0])

@@ -16,15 +16,13 @@ class ActNorm(Bijector):
         log|det df/dx| = sum over entries of log_scale - log(deviation)
 
     `shift` and `log_scale` are learned and start at 0. `mean` and `deviation` are those of the first batch in training
-    mode, over all replicas, and never move again; before it they are 0 and 1. Kept apart from what is learned, they
-    are set as batch norm's moving moments are: in `fit`, under `tf.distribute`, once in a step whose activations are
-    recomputed, and not at all in a step that is skipped.
+    mode, over all replicas, and never move again; before it they are 0 and 1. They are set as batch norm's moving
+    moments are: once in a step whose activations are recomputed, and not at all in a step that is skipped.
 
     Args:
       channels: size of the last axis.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
       dtype: of the variables, and of the flow.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -48,38 +46,27 @@ class ActNorm(Bijector):
         *,
         event_ndims: int = 1,
         dtype: str = "float32",
-        validate_args: bool = False,
         name: str = "act_norm",
     ):
-        parameters = dict(locals())
-        self.channels = channels
+        super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.shift = self._variable("zeros", f"{name}_shift", dtype, shape=(channels,))
         self.log_scale = self._variable("zeros", f"{name}_log_scale", dtype, shape=(channels,))
-        # Of the first replica, for all have the same: the moments are those over all replicas.
+        # Those of the first replica, since the moments are over all replicas.
         moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
         self.mean = self._variable("zeros", f"{name}_first_mean", dtype, **moment)
-        # Zero until it is set, and taken for 1 then.
+        # 0 until the first batch, which counts as 1.
         self.variance = self._variable("zeros", f"{name}_first_variance", dtype, **moment)
-        super().__init__(
-            event_ndims=event_ndims,
-            parameters=parameters,
-            layers=(self.shift, self.log_scale, self.mean, self.variance),
-            validate_args=validate_args,
-            name=name,
-        )
 
     def _forward_and_log_det(self, x, context, training):
         mean, variance = self._first_moments(x) if training else (self.mean.value, self.variance.value)
-        log_scale = self._total_log_scale(x, variance)
+        log_scale = self._total_log_scale(variance)
         return (x - mean) * tf.exp(log_scale) + self.shift.value, self._log_det(x, log_scale)
 
     def _inverse_and_log_det(self, z, context, training):
-        log_scale = self._total_log_scale(z, self.variance.value)
+        log_scale = self._total_log_scale(self.variance.value)
         return (z - self.shift.value) * tf.exp(-log_scale) + self.mean.value, -self._log_det(z, log_scale)
 
-    def _total_log_scale(self, x: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-        if x.shape[-1] != self.channels:
-            raise ValueError(f"{self.name}: expected {self.channels} channels, got {x.shape[-1]}")
+    def _total_log_scale(self, variance: tf.Tensor) -> tf.Tensor:
         return self.log_scale.value - 0.5 * tf.math.log(tf.where(variance > 0, variance, tf.ones_like(variance)))
 
     def _log_det(self, x: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
@@ -87,13 +74,13 @@ class ActNorm(Bijector):
         return tf.fill(tf.shape(x)[:1], tf.cast(positions, x.dtype) * tf.reduce_sum(log_scale))
 
     def _first_moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The moments that are there, or those of this batch, which are kept then."""
+        """The moments kept from the first batch; where there are none, those of this batch, which are kept."""
         axes = list(range(x.shape.rank - 1))
         x = tf.stop_gradient(x)
         count = over_replicas(tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), x.dtype))
         mean = over_replicas(tf.reduce_sum(x, axes)) / count
         variance = over_replicas(tf.reduce_sum(tf.square(x - mean), axes)) / count
-        # A channel that is the same everywhere has a variance, too: one that it can be divided by.
+        # A constant channel is divided by a small number, not by 0.
         variance = tf.maximum(variance, tf.constant(1e-6, x.dtype))
         is_set = tf.reduce_all(self.variance.value > 0)
         mean = tf.where(is_set, self.mean.value, mean)

@@ -19,8 +19,7 @@ class Autoregressive(Structure):
         log|det df/dx| = sum_i log f'
 
     with `f` increasing, and `conditioner(x)_i` a function of `x_1 ... x_{i-1}` alone. A density costs one pass, a
-    sample as many as there are entries (MAF). In `tfb.Invert` it is the other way round: fast samples, and slow
-    densities of data that were not sampled (IAF).
+    sample one for each entry (MAF). In `tfb.Invert` it is the other way round (IAF).
 
     Args:
       transformer: the map f of each entry, such as `tfp_realnvp.transformers.Affine()`.
@@ -60,14 +59,7 @@ class Autoregressive(Structure):
         dtype: str = "float32",
         name: str = "autoregressive",
     ):
-        parameters = dict(locals())
-        self.size = size
-        super().__init__(transformer, conditioner, Preceding(), dtype=dtype, parameters=parameters, name=name)
-
-    def _raw(self, x, context, training):
-        if x.shape[-1] != self.size:
-            raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
-        return super()._raw(x, context, training)
+        super().__init__(transformer, conditioner, Preceding(), size=size, dtype=dtype, name=name)
 
     def _inverse_and_log_det(self, z, context, training):
         # After i rounds the first i entries are right, and so are the parameters of the entry after them.

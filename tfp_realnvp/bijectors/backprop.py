@@ -1,4 +1,7 @@
-"""A backward pass that holds no activations: each layer is evaluated again when its turn comes."""
+"""What training keeps of a forward pass: every activation, or less, and then layers are evaluated again backwards.
+
+"store" keeps every activation, "remat" the input of each layer, "invert" the output of the last layer.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.variables import variables_of
+from tfp_realnvp import private
+from tfp_realnvp.bijectors.variables import KerasPart, variables_of
 
 MODES = ("store", "remat", "invert")
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class _InTrainingMode(keras.layers.Layer):
-    """Runs a function with Keras's `training` set, for what is called in it and not told explicitly."""
+    """Calls a function with Keras's `training` set for the layers that it calls without."""
 
     def call(self, function: Callable[[], Any], training: bool | None = None) -> Any:
         return function()
@@ -27,8 +31,8 @@ _in_training_mode = _InTrainingMode(name="in_training_mode", dtype="float32", au
 State = list[tuple[keras.Variable, tf.Tensor]]
 
 
-def state_of(layers: Iterable[keras.layers.Layer | keras.Variable]) -> State:
-    """What the layers hold besides weights: moving moments, the seeds of dropout."""
+def state_of(layers: Iterable[KerasPart]) -> State:
+    """The values besides weights: moving moments, the seeds of dropout."""
     # A copy, for in eager mode the value is the variable itself.
     return [(v, tf.identity(v.value)) for v in variables_of(layers) if not v.trainable]
 
@@ -52,10 +56,10 @@ class Backward:
         self._latest: list[tf.Tensor] = []
 
     def after_later_layers(self, tensor: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-        """`tensor`, to be had once `upstream` and all gradients of the layer that was passed last are.
+        """Returns `tensor`, but only after `upstream` and all gradients of the layer processed before are computed.
 
-        A graph runs whatever has its inputs. Without this it would evaluate all layers again at once, before the
-        first gradient, and hold more than if it had stored them.
+        A graph runs every operation whose inputs are there. Without this it would evaluate all layers again at once,
+        before the first gradient, and hold more than if it had stored them.
         """
         if tf.executing_eagerly():
             return tensor
@@ -66,9 +70,7 @@ class Backward:
             never = tf.reduce_any(tf.math.is_nan(few) & tf.math.is_finite(few))
             return tensor + tf.cast(never, tensor.dtype)
 
-    def evaluate(
-        self, function: Callable[..., Any], x: tf.Tensor, state: State
-    ) -> tuple[Any, tf.GradientTape]:
+    def evaluate(self, function: Callable[..., Any], x: tf.Tensor, state: State) -> tuple[Any, tf.GradientTape]:
         """`function(x, context, training)` as the forward pass had it, and the tape that watched."""
         with keras.StatelessScope(state), tf.GradientTape() as tape:
             tape.watch(x)
@@ -126,3 +128,50 @@ def _spread(dlog_det: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
     """The gradient of an event's log-det as that of its parts', where a layer gives one for each part."""
     ones = tf.ones([log_det.shape.rank - dlog_det.shape.rank], tf.int32)
     return tf.broadcast_to(tf.reshape(dlog_det, tf.concat([tf.shape(dlog_det), ones], 0)), tf.shape(log_det))
+
+
+def without_activations(
+    forward: Callable[..., tuple[tf.Tensor, tf.Tensor, Any]],
+    backward: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    x: tf.Tensor,
+    context: tf.Tensor | None,
+    training: bool,
+    inverts: bool,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A forward pass with a gradient of its own.
+
+    Args:
+      forward: as `Layer._forward_and_kept`.
+      backward: as `Layer._backward`.
+      x: input of the pass.
+      context: of the pass.
+      training: of the pass.
+      inverts: whether a layer's input comes from its output, and not from what was kept.
+    """
+
+    @tf.custom_gradient
+    def evaluate(x: tf.Tensor, *contexts: tf.Tensor):
+        context = contexts[0] if contexts else None
+        # A tape would hold what these operations made for as long as `z` is held.
+        with private.stop_recording():
+            z, log_det, kept = forward(x, context, training, inverts)
+
+        def gradient(dz: tf.Tensor, dlog_det: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
+            shared = Backward(context, training, inverts)
+            _, dx = backward(z, kept, dz, dlog_det, shared)
+            inputs = [_differentiated_once(g) for g in (dx, shared.context_gradient)[: 1 + len(contexts)]]
+            if variables is None:
+                return inputs
+            return inputs, [_differentiated_once(shared.gradient_of(v)) for v in variables]
+
+        return (z, log_det), gradient
+
+    return evaluate(x) if context is None else evaluate(x, context)
+
+
+def _differentiated_once(gradient: tf.Tensor | None) -> tf.Tensor | None:
+    """`gradient`, whose own gradient is an error: the backward pass is not made of what the forward pass computed."""
+    if gradient is None:
+        return None
+    message = 'expected one gradient of a chain that holds no activations, got a second: build it with backprop="store"'
+    return tf.raw_ops.PreventGradient(input=gradient, message=message)

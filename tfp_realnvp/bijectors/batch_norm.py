@@ -39,7 +39,6 @@ class BatchNorm(Bijector):
       momentum: of the moving moments.
       rho: weight of the running average in training, or None for the current batch alone.
       dtype: of the moments, and of the flow.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -66,28 +65,21 @@ class BatchNorm(Bijector):
         momentum: float = 0.9,
         rho: float | None = None,
         dtype: str = "float32",
-        validate_args: bool = False,
         name: str = "batch_norm",
     ):
-        parameters = dict(locals())
         if rho is not None and not 0 <= rho < 1:
             raise ValueError(f"expected rho in [0, 1), got {rho}")
+        mask = mask or Everything()
+        super().__init__(event_ndims=mask.event_ndims, name=name)
         self.channels = channels
-        self.mask = mask or Everything()
+        self.mask = mask
         self.epsilon = epsilon
         self.momentum = momentum
         self.rho = rho
-        # Of the first replica, for all have the same: batch moments are those over all replicas.
+        # Those of the first replica, since batch moments are over all replicas.
         moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
         self.moving_mean = self._variable("zeros", f"{name}_moving_mean", dtype, **moment)
         self.moving_variance = self._variable("ones", f"{name}_moving_variance", dtype, **moment)
-        super().__init__(
-            event_ndims=self.mask.event_ndims,
-            parameters=parameters,
-            layers=(self.moving_mean, self.moving_variance),
-            validate_args=validate_args,
-            name=name,
-        )
 
     def describe(self):
         return "BatchNorm" if self.rho is None else f"BatchNorm rho={self.rho}"

@@ -60,11 +60,14 @@ class Coupling(Structure):
         dtype: str = "float32",
         name: str = "coupling",
     ):
-        parameters = dict(locals())
-        super().__init__(transformer, conditioner, mask, dtype=dtype, parameters=parameters, name=name)
+        super().__init__(transformer, conditioner, mask, dtype=dtype, name=name)
 
     def _inverse_and_log_det(self, z, context, training):
         return self._solve(z, self._raw(z, context, training))
+
+    def _solve(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        changed, log_slope = self.transformer.inverse(self.mask.changed(z), raw)
+        return self.mask.combine(z, changed), self.mask.sum(log_slope)
 
     def _forward_and_kept(self, x, context, training, inverts):
         if not inverts:

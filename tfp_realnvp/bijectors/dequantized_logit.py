@@ -119,14 +119,13 @@ class DequantizedLogit(Bijector):
         validate_args: bool = False,
         name: str = "dequantized_logit",
     ):
-        parameters = dict(locals())
         if levels < 2:
             raise ValueError(f"expected at least 2 levels, got {levels}")
         if not 0 < alpha < 0.5:
             raise ValueError(f"expected alpha between 0 and 0.5, got {alpha}")
+        super().__init__(event_ndims=0, validate_args=validate_args, name=name)
         self.levels = levels
         self.alpha = alpha
-        super().__init__(event_ndims=0, parameters=parameters, validate_args=validate_args, name=name)
 
     def describe(self):
         return f"DequantizedLogit {self.levels} levels, alpha={self.alpha}"

@@ -29,7 +29,6 @@ class InvertibleLinear(Bijector):
       form: "lu" or "full".
       seed: of the rotation.
       dtype: of the variables, and of the flow.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -55,21 +54,18 @@ class InvertibleLinear(Bijector):
         form: str = "lu",
         seed: int = 0,
         dtype: str = "float32",
-        validate_args: bool = False,
         name: str = "invertible_linear",
     ):
-        parameters = dict(locals())
         if form not in ("lu", "full"):
             raise ValueError(f'expected form to be "lu" or "full", got {form!r}')
-        self.channels = channels
+        super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.form = form
         random = np.random.default_rng(seed).normal(size=[channels, channels])
         rotation = np.linalg.qr(random)[0]
         if form == "full":
             self.matrix = self._variable(rotation, f"{name}_matrix", dtype)
-            learned = (self.matrix,)
         else:
-            # Variables may be made where a function is traced, and their values are none of its tensors.
+            # A flow may be built where a function is traced, whose tensors cannot be initial values.
             with tf.init_scope():
                 lu, permuted = (factor.numpy() for factor in tf.linalg.lu(rotation))
             # Row i of L U is row permuted[i] of W.
@@ -78,10 +74,6 @@ class InvertibleLinear(Bijector):
             self.lower = self._variable(np.tril(lu, -1), f"{name}_lower", dtype)
             self.upper = self._variable(np.triu(lu, 1), f"{name}_upper", dtype)
             self.log_size = self._variable(np.log(np.abs(np.diag(lu))), f"{name}_log_size", dtype)
-            learned = (self.lower, self.upper, self.log_size)
-        super().__init__(
-            event_ndims=event_ndims, parameters=parameters, layers=learned, validate_args=validate_args, name=name
-        )
 
     def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
         """L, and U with its diagonal."""
@@ -107,7 +99,7 @@ class InvertibleLinear(Bijector):
         return self._multiplied(matrix, x), self._log_det(x)
 
     def _inverse_and_log_det(self, z, context, training):
-        identity = tf.eye(self.channels, dtype=z.dtype)
+        identity = tf.eye(self.size, dtype=z.dtype)
         if self.form == "lu":
             lower, upper = self._factors()
             below = tf.linalg.triangular_solve(lower, tf.gather(identity, np.argsort(self._order)))
@@ -117,8 +109,6 @@ class InvertibleLinear(Bijector):
         return self._multiplied(matrix, z), -self._log_det(z)
 
     def _multiplied(self, matrix: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        if x.shape[-1] != self.channels:
-            raise ValueError(f"{self.name}: expected {self.channels} channels, got {x.shape[-1]}")
         if x.shape.rank == 4:
             return tf.nn.conv2d(x, tf.transpose(matrix)[tf.newaxis, tf.newaxis], strides=1, padding="SAME")
         return tf.linalg.matmul(x, matrix, transpose_b=True)

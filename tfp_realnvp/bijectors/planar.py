@@ -29,7 +29,6 @@ class Planar(Bijector):
       size: of an event, a vector.
       seed: of the first direction.
       dtype: of the variables, and of the flow.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -47,33 +46,15 @@ class Planar(Bijector):
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770. Section 4.1.
     """
 
-    def __init__(
-        self,
-        size: int,
-        *,
-        seed: int = 0,
-        dtype: str = "float32",
-        validate_args: bool = False,
-        name: str = "planar",
-    ):
-        parameters = dict(locals())
-        self.size = size
+    def __init__(self, size: int, *, seed: int = 0, dtype: str = "float32", name: str = "planar"):
+        super().__init__(event_ndims=1, size=size, name=name)
         random = np.random.default_rng(seed)
         self.direction = self._variable(random.normal(size=[size]) / np.sqrt(size), f"{name}_direction", dtype)
         self.push = self._variable(0.1 * random.normal(size=[size]), f"{name}_push", dtype)
         self.offset = self._variable(0, f"{name}_offset", dtype)
-        super().__init__(
-            event_ndims=1,
-            parameters=parameters,
-            layers=(self.direction, self.push, self.offset),
-            validate_args=validate_args,
-            name=name,
-        )
 
     def _weights(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """w, u and 1 + w.u."""
-        if x.shape[-1] != self.size:
-            raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
         w, v = tf.convert_to_tensor(self.direction.value), self.push.value
         along, square = tf.reduce_sum(w * v), tf.reduce_sum(w * w)
         tiny = tf.constant(np.finfo(x.dtype.as_numpy_dtype).tiny, x.dtype)

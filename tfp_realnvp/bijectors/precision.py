@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
+from tfp_realnvp import private
 from tfp_realnvp.bijectors.variables import found_keras_parts
 
 _HALF = ("float16", "bfloat16")
@@ -65,7 +66,7 @@ def inference_precision(conditioner: Callable[..., tf.Tensor]) -> Iterator[None]
         yield
         return
     layers = [part for part in found_keras_parts(conditioner) if isinstance(part, keras.layers.Layer)]
-    layers = dict.fromkeys(within for layer in layers for within in layer._flatten_layers())
+    layers = dict.fromkeys(within for layer in layers for within in private.layers_of(layer))
     with _LOCK:
         parts = [part for part in layers if part in _lent or _is_mixed(part.dtype_policy)]
         for part in parts:

@@ -24,7 +24,6 @@ class Radial(Bijector):
       size: of an event, a vector: D.
       seed: of the first centre.
       dtype: of the variables, and of the flow.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -42,33 +41,15 @@ class Radial(Bijector):
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770. Section 4.1.
     """
 
-    def __init__(
-        self,
-        size: int,
-        *,
-        seed: int = 0,
-        dtype: str = "float32",
-        validate_args: bool = False,
-        name: str = "radial",
-    ):
-        parameters = dict(locals())
-        self.size = size
+    def __init__(self, size: int, *, seed: int = 0, dtype: str = "float32", name: str = "radial"):
+        super().__init__(event_ndims=1, size=size, name=name)
         self.center = self._variable(np.random.default_rng(seed).normal(size=[size]), f"{name}_center", dtype)
         # The identity: beta is 0.
         self.raw_alpha = self._variable(0, f"{name}_raw_alpha", dtype)
         self.raw_beta = self._variable(0, f"{name}_raw_beta", dtype)
-        super().__init__(
-            event_ndims=1,
-            parameters=parameters,
-            layers=(self.center, self.raw_alpha, self.raw_beta),
-            validate_args=validate_args,
-            name=name,
-        )
 
     def _weights(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The vector from the centre to `x`, its length, alpha and alpha + beta."""
-        if x.shape[-1] != self.size:
-            raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
         away = x - self.center.value
         # Relative to the largest entry no square overflows. At the centre the length has no gradient; here it has 0.
         least = tf.constant(np.sqrt(np.finfo(x.dtype.as_numpy_dtype).tiny), x.dtype)

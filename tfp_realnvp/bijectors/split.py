@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,6 @@ class Split(Bijector):
 
     Args:
       flow: the rest of the flow, a bijector that keeps its event's shape `[height, width, channels / 2]`.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -41,10 +41,12 @@ class Split(Bijector):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6.
     """
 
-    def __init__(self, flow: Bijector, *, validate_args: bool = False, name: str = "split"):
-        parameters = dict(locals())
+    # The last layers of `flow` are what "remat" stores, and nothing before the split.
+    networks = math.inf
+
+    def __init__(self, flow: Bijector, *, name: str = "split"):
+        super().__init__(event_ndims=3, name=name)
         self.flow = flow
-        super().__init__(event_ndims=3, parameters=parameters, validate_args=validate_args, name=name)
 
     def describe(self):
         return "Split: the first half goes on"
@@ -58,26 +60,27 @@ class Split(Bijector):
 
     _inverse_event_shape = _forward_event_shape
 
-    def _forward_and_log_det(self, x, context, training):
-        return self.forward_by(self.flow._forward_and_log_det, x, context, training)
+    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
+        yield from super().leaves(event_shape, path=path, is_inverse=is_inverse)
+        half = None if event_shape is None else [*event_shape[:-1], event_shape[-1] // 2]
+        yield from self.flow.leaves(half, path=(*path, self), is_inverse=is_inverse)
 
-    def forward_by(
-        self, forward: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor, context: Any, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The forward pass with another function for that of `flow`, which computes the same."""
-        goes_on, final = tf.split(x, 2, -1)
-        goes_on, log_det = forward(goes_on, context, training)
-        return tf.concat([goes_on, final], -1), log_det
+    def _forward_and_log_det(self, x, context, training):
+        return self._on_first_half(self.flow._forward_and_log_det, x, context, training)
 
     def _inverse_and_log_det(self, z, context, training):
-        came_back, final = tf.split(z, 2, -1)
-        came_back, log_det = self.flow._inverse_and_log_det(came_back, context, training)
-        return tf.concat([came_back, final], -1), log_det
+        return self._on_first_half(self.flow._inverse_and_log_det, z, context, training)
+
+    def _forward_with_inputs(self, x, context, training):
+        return self._on_first_half(self.flow._forward_with_inputs, x, context, training)
 
     def _forward_and_kept(self, x, context, training, inverts):
+        return self._on_first_half(self.flow._forward_and_kept, x, context, training, inverts)
+
+    def _on_first_half(self, evaluate: Callable[..., tuple[Any, ...]], x: tf.Tensor, *args: Any) -> tuple[Any, ...]:
         goes_on, final = tf.split(x, 2, -1)
-        goes_on, log_det, kept = self.flow._forward_and_kept(goes_on, context, training, inverts)
-        return tf.concat([goes_on, final], -1), log_det, kept
+        goes_on, *rest = evaluate(goes_on, *args)
+        return tf.concat([goes_on, final], -1), *rest
 
     def _backward(self, z, kept, dz, dlog_det, backward):
         (came_back, final), (d_came_back, d_final) = tf.split(z, 2, -1), tf.split(dz, 2, -1)

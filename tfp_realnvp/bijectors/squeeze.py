@@ -27,7 +27,6 @@ class Squeeze(Bijector):
 
     Args:
       order: one of the three.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -44,12 +43,11 @@ class Squeeze(Bijector):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6 and figure 3.
     """
 
-    def __init__(self, order: str = "channel_major", *, validate_args: bool = False, name: str = "squeeze"):
-        parameters = dict(locals())
+    def __init__(self, order: str = "channel_major", *, name: str = "squeeze"):
         if order not in ORDERS:
             raise ValueError(f"expected order to be one of {', '.join(ORDERS)}, got {order!r}")
+        super().__init__(event_ndims=3, name=name)
         self.order = order
-        super().__init__(event_ndims=3, parameters=parameters, validate_args=validate_args, name=name)
 
     def describe(self):
         return f"Squeeze {self.order}"
@@ -78,9 +76,7 @@ class Squeeze(Bijector):
         if self.order == "channel_major":
             batch, height, width, channels = _sizes(x)
             blocks = tf.reshape(x, [batch, height // 2, 2, width // 2, 2, channels])
-            z = tf.reshape(
-                tf.transpose(blocks, [0, 1, 3, 5, 2, 4]), [batch, height // 2, width // 2, 4 * channels]
-            )
+            z = tf.reshape(tf.transpose(blocks, [0, 1, 3, 5, 2, 4]), [batch, height // 2, width // 2, 4 * channels])
         else:
             z = tf.nn.space_to_depth(x, 2)
             if self.order == "diagonal":
@@ -91,9 +87,7 @@ class Squeeze(Bijector):
         if self.order == "channel_major":
             batch, height, width, channels = _sizes(z)
             blocks = tf.reshape(z, [batch, height, width, channels // 4, 2, 2])
-            x = tf.reshape(
-                tf.transpose(blocks, [0, 1, 4, 2, 5, 3]), [batch, 2 * height, 2 * width, channels // 4]
-            )
+            x = tf.reshape(tf.transpose(blocks, [0, 1, 4, 2, 5, 3]), [batch, 2 * height, 2 * width, channels // 4])
         else:
             x = tf.nn.depth_to_space(_restore_positions(z) if self.order == "diagonal" else z, 2)
         return x, tf.zeros(tf.shape(z)[:1], z.dtype)

@@ -23,7 +23,6 @@ class Standardize(Bijector):
       mean: of each entry, `[size]`.
       std: standard deviation of each entry, `[size]`.
       dtype: of the variables, and of the flow.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -44,10 +43,8 @@ class Standardize(Bijector):
         std: np.ndarray,
         *,
         dtype: str = "float32",
-        validate_args: bool = False,
         name: str = "standardize",
     ):
-        parameters = dict(locals())
         with np.errstate(over="ignore"):  # It is infinite then, and refused.
             mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)
         if mean.ndim != 1 or mean.shape != std.shape:
@@ -58,30 +55,16 @@ class Standardize(Bijector):
         is_good = (std >= np.finfo(dtype).tiny) & np.isfinite(std)
         if not np.all(is_good):
             raise ValueError(f"{name}: expected a finite std above 0, got {std[~is_good][0]}")
-        self.size = len(mean)
+        super().__init__(event_ndims=1, size=len(mean), name=name)
         self.mean = self._variable(mean, f"{name}_mean", dtype, trainable=False)
         self.log_std = self._variable(np.log(std), f"{name}_log_std", dtype, trainable=False)
-        super().__init__(
-            event_ndims=1,
-            parameters=parameters,
-            layers=(self.mean, self.log_std),
-            validate_args=validate_args,
-            name=name,
-        )
 
     def _forward_and_log_det(self, x, context, training):
-        log_std = self._checked_log_std(x)
-        return (x - self.mean.value) * tf.exp(-log_std), -self._log_det(x, log_std)
+        return (x - self.mean.value) * tf.exp(-self.log_std.value), -self._log_det(x)
 
     def _inverse_and_log_det(self, z, context, training):
-        log_std = self._checked_log_std(z)
-        return z * tf.exp(log_std) + self.mean.value, self._log_det(z, log_std)
+        return z * tf.exp(self.log_std.value) + self.mean.value, self._log_det(z)
 
-    def _checked_log_std(self, x: tf.Tensor) -> tf.Tensor:
-        if x.shape[-1] != self.size:
-            raise ValueError(f"{self.name}: expected vectors of size {self.size}, got {x.shape[-1]}")
-        return tf.convert_to_tensor(self.log_std.value)
-
-    def _log_det(self, x: tf.Tensor, log_std: tf.Tensor) -> tf.Tensor:
-        """Of the inverse, for each event."""
-        return tf.fill(tf.shape(x)[:1], tf.reduce_sum(log_std))
+    def _log_det(self, z: tf.Tensor) -> tf.Tensor:
+        """The log-det of the inverse, for each event."""
+        return tf.fill(tf.shape(z)[:1], tf.reduce_sum(self.log_std.value))

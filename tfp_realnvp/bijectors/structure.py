@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.precision import call_conditioner
-from tfp_realnvp.bijectors.variables import keras_parts
 from tfp_realnvp.transformers import Transformer
 
 
@@ -19,20 +17,20 @@ class Structure(Bijector):
     """Transforms entries one by one, with parameters computed from those that a mask lets the conditioner read.
 
     Args:
-      transformer: the map of each changed entry. It belongs to this layer alone, for it may learn something itself.
+      transformer: the map of each changed entry. Each layer needs its own, for it may have variables.
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., transformer.outputs *
-        changed entries]`: the transformer's first number for all entries, then its second, and so on. A layer is
-        called with `training=`, and with `context=` when the flow is given a context. Wrap a callable's
-        `tf.Variable`s in a `tf.Module` and they are seen, too.
+        changed entries]`: the transformer's first number for all entries, then its second, and so on.
       mask: which entries the conditioner reads, and which are changed.
+      size: of the last axis of an event, if the layer takes no other.
       dtype: of the transformer's variables, and of the flow.
-      parameters: of the subclass's constructor.
       name: the bijector's name.
 
     Raises:
-      TypeError: when the transformer is none, such as a class.
+      TypeError: when the transformer is not an instance of `Transformer`, such as a class.
       ValueError: when the conditioner's output does not fit the changed entries.
     """
+
+    networks = 1
 
     def __init__(
         self,
@@ -40,23 +38,17 @@ class Structure(Bijector):
         conditioner: Callable[..., tf.Tensor],
         mask: Mask,
         *,
+        size: int | None = None,
         dtype: str,
-        parameters: dict[str, Any],
         name: str,
     ):
         if not isinstance(transformer, Transformer):
             raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
+        super().__init__(event_ndims=mask.event_ndims, size=size, name=name)
         transformer.build(tf.as_dtype(dtype).name, name)
-        self.transformer = transformer
         self.mask = mask
-        parts = keras_parts(conditioner)
-        self.conditioner = self._no_dependency(conditioner) if parts else conditioner
-        super().__init__(
-            event_ndims=mask.event_ndims,
-            parameters=parameters,
-            layers=(*parts, *transformer.variables),
-            name=name,
-        )
+        self.conditioner = conditioner
+        self.transformer = transformer
 
     def describe(self):
         network = self.conditioner
@@ -65,7 +57,7 @@ class Structure(Bijector):
         return f"{type(self).__name__} {self.mask}: {self.transformer}, {kind}"
 
     def _raw(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """What the transformer takes, `[batch, ..., outputs, entries]`."""
+        """The conditioner's output for the transformer, `[batch, ..., outputs, entries]`."""
         output = tf.cast(call_conditioner(self.conditioner, self.mask.kept(x), context, training), x.dtype)
         outputs, entries = self.transformer.outputs, self.mask.changed_size(x.shape[-1])
         if output.shape[-1] != outputs * entries:
@@ -81,10 +73,6 @@ class Structure(Bijector):
     def _transform(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         changed, log_slope = self.transformer.forward(self.mask.changed(x), raw)
         return self.mask.combine(x, changed), self.mask.sum(log_slope)
-
-    def _solve(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        changed, log_slope = self.transformer.inverse(self.mask.changed(z), raw)
-        return self.mask.combine(z, changed), self.mask.sum(log_slope)
 
     def _forward_and_log_det(self, x, context, training):
         return self._transform(x, self._raw(x, context, training))

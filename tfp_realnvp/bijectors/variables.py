@@ -8,6 +8,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp import private
+from tfp_realnvp.transformers import Transformer
 
 KerasPart = keras.layers.Layer | keras.Variable
 
@@ -21,7 +25,7 @@ class FollowsKeras(tf.Module):
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        frozen = self._frozen()
+        frozen = {id(v.value) for v in variables_of(learned_layers(self)) if not v.trainable}
         return tuple(v for v in super().trainable_variables if id(v) not in frozen)
 
     @property
@@ -29,15 +33,46 @@ class FollowsKeras(tf.Module):
         trainable = {id(v) for v in self.trainable_variables}
         return tuple(v for v in self.variables if id(v) not in trainable)
 
-    def _frozen(self) -> set[int]:
-        return {id(v.value) for v in variables_of(learned_layers(self)) if not v.trainable}
+
+class OwnsLayers(FollowsKeras):
+    """Registers the Keras layers and variables that are assigned to its attributes, as Keras and PyTorch do.
+
+    TFP and checkpoints see a `tf.Variable`, not a Keras one. The list `_visible_variables` is the one way to them: a
+    checkpoint that followed the layers, too, would hold some values twice, and miss those that a layer keeps in a list.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        parts = keras_parts(value)
+        for part in parts:
+            if isinstance(part, keras.layers.Layer) and not part.built:
+                raise ValueError(
+                    f"expected a built layer, so that its variables can be seen, got the unbuilt {part.name!r}: "
+                    "call it once, or its build(shape)"
+                )
+        owned = vars(self).setdefault("_owned", {})
+        super().__setattr__(name, self._no_dependency(value) if parts else value)
+        if parts or name in owned:
+            owned[name] = parts
+            self._show_variables()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Of a copy, by `copy` or pickle. Keras copies a layer with variables of its own: those are to be seen.
+        vars(self).update(state)
+        self._show_variables()
+
+    def _show_variables(self) -> None:
+        self._visible_variables = [variable.value for variable in variables_of(self.layers)]
+
+    @property
+    def layers(self) -> list[KerasPart]:
+        """The Keras layers and variables among its attributes, in the order of assignment."""
+        return list(itertools.chain.from_iterable(vars(self).get("_owned", {}).values()))
 
 
 def learned_layers(module: tf.Module) -> list[KerasPart]:
     """The Keras layers and variables of all bijectors in `module`, each once, in the order of the flow."""
-    ours = [m for m in (module, *module.submodules) if isinstance(m, FollowsKeras)]
-    layers = itertools.chain.from_iterable(getattr(m, "layers", ()) for m in ours)
-    return list({id(layer): layer for layer in layers}.values())
+    owners = [m for m in (module, *module.submodules) if isinstance(m, OwnsLayers)]
+    return list({id(layer): layer for owner in owners for layer in owner.layers}.values())
 
 
 def variables_of(layers: Iterable[KerasPart]) -> list[keras.Variable]:
@@ -45,25 +80,37 @@ def variables_of(layers: Iterable[KerasPart]) -> list[keras.Variable]:
     return [v for part in layers for v in (part.variables if isinstance(part, keras.layers.Layer) else [part])]
 
 
-def keras_parts(conditioner: Any) -> tuple[KerasPart, ...]:
-    """The Keras layers and variables of a conditioner, which TFP and checkpoints do not find by themselves.
+def keras_parts(value: Any) -> tuple[KerasPart, ...]:
+    """The Keras layers and variables of an attribute, which TFP and checkpoints do not find by themselves.
 
-    Those are a Keras layer itself, or what a `tf.Module` with Keras layers in its attributes holds, its `tf.Variable`s
-    included. A `tf.Module` without Keras layers has none: TFP and checkpoints see what is in it.
+    Where there are some within a `tf.Module` or a list, its `tf.Variable`s are parts, too. Without, there are none: TFP
+    and checkpoints see what is in it.
     """
-    parts = found_keras_parts(conditioner)
-    if parts and isinstance(conditioner, tf.Module):
-        return (*parts, *map(as_keras_variable, conditioner.variables))
+    parts = found_keras_parts(value)
+    if parts and not isinstance(value, KerasPart):
+        return (*parts, *map(as_keras_variable, _tf_variables(value)))
     return parts
 
 
-def found_keras_parts(conditioner: Any) -> tuple[KerasPart, ...]:
-    """As `keras_parts`, but for the `tf.Variable`s of a `tf.Module`."""
-    if isinstance(conditioner, KerasPart):
-        return (conditioner,)
-    if not isinstance(conditioner, tf.Module):
-        return ()
-    return tuple(conditioner._flatten(predicate=lambda part: isinstance(part, KerasPart)))
+def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
+    """As `keras_parts`, without `tf.Variable`s."""
+    if isinstance(value, KerasPart):
+        return (value,)
+    if isinstance(value, (list, tuple)):
+        return tuple(itertools.chain.from_iterable(map(found_keras_parts, value)))
+    if isinstance(value, Transformer):
+        return value.variables
+    if isinstance(value, tf.Module) and not isinstance(value, tfp.bijectors.Bijector):  # Which owns what it holds.
+        return private.found_in(value, KerasPart)
+    return ()
+
+
+def _tf_variables(value: Any) -> tuple[tf.Variable, ...]:
+    if isinstance(value, tf.Variable):
+        return (value,)
+    if isinstance(value, (list, tuple)):
+        return tuple(itertools.chain.from_iterable(map(_tf_variables, value)))
+    return value.variables if isinstance(value, tf.Module) else ()
 
 
 def as_keras_variable(variable: tf.Variable) -> keras.Variable:

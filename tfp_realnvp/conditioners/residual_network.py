@@ -93,9 +93,7 @@ class ResidualNetwork(keras.layers.Layer):
             else keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name="context_in")
         )
         self.norms_1 = [self._norm(f"block_{i}_norm_1") for i in range(blocks)]
-        self.convs_1 = [
-            self._conv(3, f"block_{i}_conv_1", use_bias=False, use_magnitude=False) for i in range(blocks)
-        ]
+        self.convs_1 = [self._conv(3, f"block_{i}_conv_1", use_bias=False, use_magnitude=False) for i in range(blocks)]
         self.norms_2 = [self._norm(f"block_{i}_norm_2") for i in range(blocks)]
         self.convs_2 = [self._conv(3, f"block_{i}_conv_2") for i in range(blocks)]
         self.skips = [self._conv(1, f"skip_{i}") for i in range(blocks + 1)] if use_skips else []
@@ -130,9 +128,7 @@ class ResidualNetwork(keras.layers.Layer):
         self.norm_out.build(within)
         self.conv_out.build(within)
 
-    def call(
-        self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
-    ) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
         context = checked_context(context, self.context_size)
         weights = self._weights({}) if training else self.folded()
 

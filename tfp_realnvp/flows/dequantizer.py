@@ -46,9 +46,7 @@ class Dequantizer(FlowDistribution):
         validate_args: bool = False,
         name: str | None = None,
     ):
-        parameters = dict(locals())
         super().__init__(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
-        self._parameters = self._no_dependency(parameters)
         self.levels = levels
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
@@ -71,9 +69,7 @@ class Dequantizer(FlowDistribution):
           seed: two integers; the same seed gives the same noise.
           part: see `tfp_realnvp.dequantize`.
         """
-        return noise_of_part(
-            lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part
-        )
+        return noise_of_part(lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part)
 
     def dequantize(self, images: tf.Tensor, latent_noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = image + u` and `log q(u | image)` in nats, `[batch]`, from one evaluation of each network.

@@ -9,19 +9,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp import private
 from tfp_realnvp.bijectors import Bijector
+from tfp_realnvp.bijectors.arguments import KeepsArguments
 from tfp_realnvp.bijectors.batch_axes import broadcast_context
 from tfp_realnvp.bijectors.variables import FollowsKeras
 from tfp_realnvp.flows.event_shapes import event_shape_of
 
 tfd = tfp.distributions
 
-# `tfd.TransformedDistribution(...)` gives an instance of this base class whenever its bijector is no CompositeTensor.
-# Ours hold networks and are none; as a CompositeTensor the distribution would hide its variables from a `tf.Module`.
-_TransformedDistribution = tfd.TransformedDistribution.__bases__[0]
 
-
-class FlowDistribution(FollowsKeras, _TransformedDistribution):
+class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribution):
     """The distribution of `x` when `z = flow(x)` has a base distribution, a standard normal by default.
 
         log p(x) = log base(flow(x)) + log|det d flow/dx|
@@ -79,8 +77,6 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
         validate_args: bool = False,
         name: str | None = None,
     ):
-        # Of a name that was not given, None: joint distributions take any other for a variable's.
-        parameters = dict(locals())
         if not isinstance(flow, Bijector):
             raise TypeError(
                 f"expected a bijector of tfp_realnvp from data to latent, got {_described(flow)}: "
@@ -102,7 +98,6 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
             tfp.bijectors.Invert(flow),
             kwargs_split_fn=_split_context,
             validate_args=validate_args,
-            parameters=parameters,
             name=name or flow.name,
         )
         self.flow = flow
@@ -123,14 +118,17 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
     def _batch_shape_tensor(self) -> tf.Tensor:
         return tf.zeros([0], tf.int32)
 
-    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return super()._call_log_prob(self._checked(value), name, **kwargs)
+    def log_prob(self, value: Any, name: str = "log_prob", **kwargs: Any) -> tf.Tensor:
+        """The log-density of events `[..., *event_shape]` in nats, `[...]`; takes a `context`."""
+        return super().log_prob(self._checked(value), name, **kwargs)
 
-    def _call_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return super()._call_prob(self._checked(value), name, **kwargs)
+    def prob(self, value: Any, name: str = "prob", **kwargs: Any) -> tf.Tensor:
+        """The density of events; see `log_prob`."""
+        return super().prob(self._checked(value), name, **kwargs)
 
-    def _call_unnormalized_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return super()._call_unnormalized_log_prob(self._checked(value), name, **kwargs)
+    def unnormalized_log_prob(self, value: Any, name: str = "unnormalized_log_prob", **kwargs: Any) -> tf.Tensor:
+        """The same as `log_prob`."""
+        return super().unnormalized_log_prob(self._checked(value), name, **kwargs)
 
     def _checked(self, value: Any) -> tf.Tensor:
         """`value` as a tensor of this dtype and event shape, or an error that says what came."""
@@ -173,24 +171,22 @@ class FlowDistribution(FollowsKeras, _TransformedDistribution):
         all_in_range = tf.reduce_all(in_range, axis=list(range(-self.event_shape.rank, 0)))
         return _or_minus_infinity(all_in_range, log_prob)
 
-    def _call_sample_n(
-        self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    def samples(self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None) -> tf.Tensor:
+        """The core of `sample`."""
         z, context = self._latents(sample_shape, seed, context)
         return self.flow.inverse_and_log_det(z, context)[0]
 
-    def _call_sample_and_log_prob(
+    def samples_and_log_probs(
         self, sample_shape: Any, seed: Any, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The core of `experimental_sample_and_log_prob`."""
         z, context = self._latents(sample_shape, seed, context)
         x, log_det = self.flow.inverse_and_log_det(z, context)
         if any(getattr(part, "rounds_samples", False) for part in (self.flow, *self.flow.submodules)):
             return x, self._log_prob(x, context)
         return x, _or_minus_infinity(True, self.distribution.log_prob(z) - self._for_each_event(log_det))
 
-    def _latents(
-        self, sample_shape: Any, seed: Any, context: Any
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def _latents(self, sample_shape: Any, seed: Any, context: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Draws of the base, and a context for each."""
         has_tensors = any(tf.is_tensor(size) for size in tf.nest.flatten(sample_shape))
         shape = tf.get_static_value(tf.convert_to_tensor(sample_shape)) if has_tensors else np.asarray(sample_shape)

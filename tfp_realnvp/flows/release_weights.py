@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
-from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Checkerboard, Coupling, Split
+from tfp_realnvp.bijectors import BatchNorm, Bijector, Checkerboard, Coupling, Split
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
 
@@ -40,17 +41,16 @@ def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, n
         variable.assign(weights[name])
 
 
-def _named_variables(flow: Bijector, scale: int = 0) -> Iterator[tuple[str, keras.Variable]]:
+def _named_variables(flow: Bijector) -> Iterator[tuple[str, keras.Variable]]:
     """Each variable under its name in the release."""
-    checkerboards = channels = 0
+    counts = collections.Counter()
     prefix = ""
-    for layer in flow.bijectors:
-        if isinstance(layer, Split) and isinstance(layer.flow, Chain):
-            yield from _named_variables(layer.flow, scale + 1)
-        elif isinstance(layer, Coupling):
-            is_checkerboard = isinstance(layer.mask, Checkerboard)
-            prefix = f"scale_{scale}/coupling_{checkerboards if is_checkerboard else 4 + channels}"
-            checkerboards, channels = checkerboards + is_checkerboard, channels + (not is_checkerboard)
+    for leaf in flow.leaves():
+        layer = leaf.bijector
+        if isinstance(layer, Coupling):
+            scale, is_checkerboard = sum(isinstance(b, Split) for b in leaf.path), isinstance(layer.mask, Checkerboard)
+            prefix = f"scale_{scale}/coupling_{counts[scale, is_checkerboard] + (0 if is_checkerboard else 4)}"
+            counts[scale, is_checkerboard] += 1
             yield f"{prefix}/{'rescaling_scale' if is_checkerboard else 'scale'}", layer.transformer.gain
             yield from _network_variables(prefix, layer.conditioner)
         elif isinstance(layer, BatchNorm):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
 
@@ -36,23 +35,22 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
                 "layers than an unsqueeze after a split"
             )
         return tuple(flow.split_orders)
-    layers = flow.bijectors if isinstance(flow, Chain) else [flow]
-    for place, layer in enumerate(layers):
-        if isinstance(layer, Split):
-            # What comes after it alone decides where latents lie.
-            after = layers[place + 1 :]
-            if len(after) != 1 or not _is_unsqueeze(after[0]):
-                names = ", ".join(other.name for other in after) or "none"
+    orders, leaves = [], list(flow.leaves())
+    for place, leaf in enumerate(leaves):
+        if not isinstance(leaf.bijector, Split):
+            within = leaf.bijector if any(isinstance(part, Split) for part in leaf.bijector.submodules) else None
+        else:
+            within = leaf.path[-1] if any(isinstance(part, Chain) for part in leaf.path[-2:-1]) else None
+        if within is not None:
+            raise ValueError(f"expected splits among the layers of a chain, got one within {within.name}")
+        if isinstance(leaf.bijector, Split):
+            # Only what follows it decides where latents lie.
+            after = [other for other in leaves[place + 1 :] if other.path == leaf.path]
+            if len(after) != 1 or not (after[0].is_inverse and isinstance(after[0].bijector, Squeeze)):
+                names = ", ".join(other.describe() for other in after) or "none"
                 raise ValueError(f"expected an unsqueeze alone after a split, got {names} in {flow.name}")
-            return after[0].bijector.order, *split_orders(layer.flow)
-        if any(isinstance(part, Split) for part in layer.submodules):
-            raise ValueError(f"expected splits among the layers of a chain, got one within {layer.name}")
-    return ()
-
-
-def _is_unsqueeze(layer: Bijector) -> bool:
-    # `tfb.Invert` makes instances of a class that is not public.
-    return isinstance(layer, tfp.bijectors.Invert.__bases__[0]) and isinstance(layer.bijector, Squeeze)
+            orders.append(after[0].bijector.order)
+    return tuple(orders)
 
 
 def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:

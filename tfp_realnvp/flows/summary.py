@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 
-import tensorflow as tf
-import tensorflow_probability as tfp
-
-from tfp_realnvp.bijectors import Bijector, Chain, Split
 from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
 _NAME_WIDTH, _SHAPE_WIDTH = 76, 12
@@ -34,37 +30,19 @@ def summary(distribution: FlowDistribution) -> str:
     ```
     """
     distribution = flow_distribution(distribution)
+    leaves = list(distribution.flow.leaves(distribution.event_shape))
+    listed, containers = {id(leaf.bijector) for leaf in leaves}, {id(part) for leaf in leaves for part in leaf.path}
     lines = [_line("layer", "output shape", "parameters"), _line("", "", "").replace(" ", "-")]
-    lines += _rows(distribution.flow, distribution.event_shape, indent=0)
+    for leaf in leaves:
+        indent = "  " * sum(id(container) in listed for container in leaf.path)
+        sizes = "x".join("?" if size is None else str(size) for size in leaf.shape)
+        # Those of a container stand beside its parts.
+        own = [] if id(leaf.bijector) in containers else leaf.bijector.trainable_variables
+        count = sum(math.prod(variable.shape) for variable in own)
+        lines.append(_line(indent + leaf.describe(), sizes, f"{count:,}" if count else ""))
     lines.append(f"{trainable_parameters(distribution):,} trainable parameters")
     return "\n".join(lines)
 
 
 def _line(name: str, shape: str, parameters: str) -> str:
     return f"{name:{_NAME_WIDTH}}  {shape:{_SHAPE_WIDTH}}  {parameters:>12}"
-
-
-def _rows(bijector: tfp.bijectors.Bijector, shape: tf.TensorShape, indent: int) -> list[str]:
-    if isinstance(bijector, Chain):
-        rows = []
-        for part in bijector.bijectors:
-            rows += _rows(part, shape, indent)
-            shape = part.forward_event_shape(shape)
-        return rows
-    shape = bijector.forward_event_shape(shape)
-    parameters = sum(math.prod(v.shape) for v in bijector.trainable_variables)
-    count = "" if isinstance(bijector, Split) or not parameters else f"{parameters:,}"
-    sizes = "x".join("?" if size is None else str(size) for size in shape.as_list())
-    rows = [_line("  " * indent + describe(bijector), sizes, count)]
-    if isinstance(bijector, Split):
-        rows += _rows(bijector.flow, shape[:-1].concatenate(shape[-1] // 2), indent + 1)
-    return rows
-
-
-def describe(bijector: tfp.bijectors.Bijector) -> str:
-    """One bijector in a few words."""
-    if isinstance(bijector, Bijector):
-        return bijector.describe()
-    if isinstance(getattr(bijector, "bijector", None), Bijector):
-        return f"Inverse of {describe(bijector.bijector)}"
-    return bijector.name

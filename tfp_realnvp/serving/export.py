@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import fingerprint_pb2
 
-from tfp_realnvp import paths, storage
+from tfp_realnvp import paths, private, storage
 from tfp_realnvp.bijectors.precision import inference_precision
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
@@ -204,17 +203,19 @@ def _written(
         served = Served(distribution, settings)
         # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
         # a folded one is there, and none twice.
-        functions = [served.forward, served.inverse, *served.signatures.values()]
-        functions += [getattr(served, name) for name in ("base_log_prob", "base_sample") if hasattr(served, name)]
+        functions = [*served.functions.values(), *served.signatures.values()]
         read = [variable for function in functions for variable in _variables(function.get_concrete_function().graph)]
-        served.weights = list({id(variable): variable for variable in read}.values())
+        module = tf.Module(name="served")
+        module.weights = list({id(variable): variable for variable in read}.values())
+        for name, function in served.functions.items():
+            setattr(module, name, function)
         if levels is not None:
-            served.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
+            module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
         parent.mkdir(parents=True, exist_ok=True)
         # The model is one folder further down, for the temporary one is closed to other users. A server takes neither
         # for a version, which is a number.
         model = stack.enter_context(storage.unfinished(parent)) / "model"
-        tf.saved_model.save(served, str(model), served.signatures)
+        tf.saved_model.save(module, str(model), served.signatures)
         _make_fingerprint_repeatable(model / "fingerprint.pb")
         extra = model / EXTRA
         extra.mkdir()
@@ -231,7 +232,7 @@ def _variables(graph: tf.Graph) -> list[tf.Variable]:
 
 def _make_fingerprint_repeatable(file: pathlib.Path) -> None:
     """Gives the fingerprint an identifier that follows from the model, so that equal exports are equal files."""
-    fingerprint = fingerprint_pb2.FingerprintDef.FromString(file.read_bytes())
+    fingerprint = private.FingerprintDef.FromString(file.read_bytes())
     hashes = f"{fingerprint.saved_model_checksum} {fingerprint.checkpoint_hash}"
     fingerprint.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, hashes))
     file.write_bytes(fingerprint.SerializeToString(deterministic=True))

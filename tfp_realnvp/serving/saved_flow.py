@@ -20,7 +20,6 @@ class SavedFlow(Bijector):
       context_size: size of the context of a conditional flow, or None.
       rounds_samples: whether the flow has a `DequantizedLogit`.
       split_orders: what `tfp_realnvp.flows.split_orders` said of the flow, or None where that is not known.
-      validate_args: see `Bijector`.
       name: the bijector's name.
 
     Raises:
@@ -35,15 +34,13 @@ class SavedFlow(Bijector):
         context_size: int | None = None,
         rounds_samples: bool = False,
         split_orders: Sequence[str] | None = None,
-        validate_args: bool = False,
         name: str = "saved_flow",
     ):
-        parameters = dict(locals())
+        super().__init__(event_ndims=event_ndims, name=name)
         self._module = module
         self.context_size = context_size
         self.rounds_samples = rounds_samples
         self.split_orders = split_orders if split_orders is None else tuple(split_orders)
-        super().__init__(event_ndims=event_ndims, parameters=parameters, validate_args=validate_args, name=name)
 
     def _forward_and_log_det(self, x, context, training):
         context = checked_context(context, self.context_size)

@@ -14,20 +14,19 @@ from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.structure import least_side, levels_of
 
 
-class Served(tf.Module):
+class Served:
     """A flow as functions of tensors, to be saved.
 
     Attributes:
-      forward: data `[n, *event_shape]` (and context) to latents and `log|det|`, without a check.
-      inverse: latents (and context) to data and `log|det|`, for images of any height and width that the flow takes.
-      base_log_prob, base_sample: of a flow with a base of its own, the log-density of latents, and draws.
-      signatures: by name, what a server offers: these two with checks, in float32.
+      functions: by name, without checks, for `load`: `forward`, data `[n, *event_shape]` (and context) to latents and
+        `log|det|`; `inverse`, latents (and context) to data and `log|det|`, for images of any height and width that the
+        flow takes; of a flow with a base of its own, `base_log_prob` of latents and `base_sample`.
+      signatures: by name, the functions that a server offers: with checks, in float32.
     """
 
     def __init__(self, distribution: FlowDistribution, settings: Settings):
-        super().__init__(name="served")
         event_shape = distribution.event_shape.as_list()
-        self._distribution = self._no_dependency(distribution)
+        self._distribution = distribution
         self._settings = settings
         self._is_image = len(event_shape) == 3
         self._levels = levels_of(distribution)
@@ -43,23 +42,19 @@ class Served(tf.Module):
         contexts = [tf.TensorSpec([None, size], dtype, name="context")] if size else []
         data = tf.TensorSpec([None, *event_shape], dtype, name="x")
         latents = tf.TensorSpec([None, *self._latent_shape], dtype, name="z")
-        self.forward = _function(self._forward, [data, *contexts])
-        self.inverse = _function(self._inverse, [latents, *contexts])
+        self._forward = _function(functools.partial(_of_rows, distribution.flow.forward_and_log_det), [data, *contexts])
+        self._inverse = _function(
+            functools.partial(_of_rows, distribution.flow.inverse_and_log_det), [latents, *contexts]
+        )
+        self.functions = {"forward": self._forward, "inverse": self._inverse}
         if not distribution.has_default_base:
             # The latent of a flow with a base of its own has one size: the base's.
             z = tf.TensorSpec([None, *distribution.distribution.event_shape], dtype, name="z")
             count, seed = tf.TensorSpec([], tf.int32, name="count"), tf.TensorSpec([2], tf.int32, name="seed")
-            self.base_log_prob = _function(distribution.distribution.log_prob, [z])
-            self.base_sample = _function(
-                lambda count, seed: distribution.distribution.sample(count, seed), [count, seed]
-            )
-        self.signatures = self._no_dependency(self._named_signatures())
-
-    def _forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        return _of_rows(self._distribution.flow.forward_and_log_det, x, context)
-
-    def _inverse(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        return _of_rows(self._distribution.flow.inverse_and_log_det, z, context)
+            base = distribution.distribution
+            self.functions["base_log_prob"] = _function(base.log_prob, [z])
+            self.functions["base_sample"] = _function(lambda count, seed: base.sample(count, seed), [count, seed])
+        self.signatures = self._named_signatures()
 
     def _named_signatures(self) -> dict[str, Callable]:
         """A `tf.function` for each name."""
@@ -131,12 +126,10 @@ class Served(tf.Module):
         self._refuse_unless(tf.math.is_finite(log_det) & _each_finite(latents), events)
         return {"latents": latents}
 
-    def _reconstruct_error(
-        self, events: tf.Tensor, *condition: tf.Tensor, **unused: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _reconstruct_error(self, events: tf.Tensor, *condition: tf.Tensor, **unused: tf.Tensor) -> dict[str, tf.Tensor]:
         (z, log_det), has_context = self._latents(events, condition)
         self._refuse_context_unless(has_context, condition)
-        x, _ = self.inverse(z, *self._context(condition, tf.shape(z)[0])[0])
+        x, _ = self._inverse(z, *self._context(condition, tf.shape(z)[0])[0])
         difference = tf.abs(x - tf.cast(events, x.dtype))
         error = tf.cast(tf.reduce_max(difference, axis=list(range(1, difference.shape.rank))), tf.float32)
         self._refuse_unless(tf.math.is_finite(log_det) & tf.math.is_finite(error), events)
@@ -209,13 +202,13 @@ class Served(tf.Module):
         with tf.control_dependencies([self._check_rows(events)]):  # Before a flow needs memory for them.
             x = tf.cast(tf.identity(events), self._distribution.dtype)
         context, has_context = self._context(condition, tf.shape(x)[0])
-        return self.forward(x, *context), has_context
+        return self._forward(x, *context), has_context
 
     def _events(self, z: tf.Tensor, condition: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Of latents, the events, and for images what a viewer wants, too."""
         context, has_context = self._context(condition, tf.shape(z)[0])
         self._refuse_context_unless(has_context, condition)
-        events = tf.cast(self.inverse(z, *context)[0], tf.float32)
+        events = tf.cast(self._inverse(z, *context)[0], tf.float32)
         furthest = tf.reduce_max(tf.abs(z))
         is_finite = tf.reduce_all(tf.math.is_finite(events))
         _assert(is_finite, "expected latents of finite events, got latents as far from 0 as", furthest)
@@ -269,7 +262,7 @@ def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
 
 
 def _of_rows(
-    pass_fn: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor, context: tf.Tensor | None
+    pass_fn: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor, context: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """What a pass of a flow gives, with one log-det for each event, of any number of rows."""
     # TensorFlow's oneDNN convolution gives an empty batch another shape than it has: a row is added there.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfp_realnvp import private
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
@@ -30,7 +33,7 @@ class Adam(keras.optimizers.Adam):
         **kwargs: Any,
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
-        self._skip, self._reduced = None, False
+        self._constants = None
         if self.amsgrad:
             raise ValueError("expected amsgrad=False: the fused kernel has none; use keras.optimizers.Adam")
 
@@ -42,36 +45,33 @@ class Adam(keras.optimizers.Adam):
         skip: tf.Tensor | None = None,
         reduced: bool = False,
     ) -> None:
-        """As Keras's `apply`, with two things more.
+        """As Keras's `apply`, with two arguments more.
 
         Args:
           grads: the gradients.
           trainable_variables: their variables.
           skip: where true, neither the variables nor the moments change.
-          reduced: whether all replicas hand over the same gradients, reduced already; otherwise they are summed.
+          reduced: whether the gradients are reduced over all replicas already; otherwise they are summed.
         """
-        self._skip, self._reduced = skip, reduced
+        self._constants = self._shared(grads if trainable_variables is None else trainable_variables, skip)
         try:
-            super().apply(grads, trainable_variables)
+            with private.gradients_reduced(self) if reduced else contextlib.nullcontext():
+                super().apply(grads, trainable_variables)
         finally:
-            self._skip, self._reduced = None, False
+            self._constants = None
 
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars if self._reduced else super()._all_reduce_sum_gradients(grads_and_vars)
-
-    def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
-        # What all variables share is made once: the bias correction, and the constants of each dtype. Not from
-        # `learning_rate`, of which `tf.distribute` hands over one for each replica.
+    def _shared(self, tensors: Sequence[Any], skip: tf.Tensor | None) -> Callable[[tf.DType], dict[str, Any]]:
+        """The kernel's arguments that all variables of a dtype share, made once for each step."""
         step = tf.cast(self.iterations, tf.float64) + 1
-        correction = tf.sqrt(1 - tf.pow(tf.cast(self.beta_2, tf.float64), step)) / (
-            1 - tf.pow(tf.cast(self.beta_1, tf.float64), step)
-        )
-        rate = tf.cast(self.learning_rate, tf.float64) * correction
         beta_1, beta_2 = (tf.constant(beta, tf.float64) for beta in (self.beta_1, self.beta_2))
-        if self._skip is not None:
+        # `tf.cast` rounds them to float32, as Keras does.
+        powers = [tf.pow(tf.cast(beta, tf.float64), step) for beta in (self.beta_1, self.beta_2)]
+        correction = tf.sqrt(1 - powers[1]) / (1 - powers[0])
+        rate = tf.cast(self.learning_rate, tf.float64) * correction
+        if skip is not None:
             # With these the kernel leaves all as it is: a branch around it could not hold a `merge_call`.
-            rate = tf.where(self._skip, tf.zeros_like(rate), rate)
-            beta_1, beta_2 = (tf.where(self._skip, tf.ones_like(beta), beta) for beta in (beta_1, beta_2))
+            rate = tf.where(skip, tf.zeros_like(rate), rate)
+            beta_1, beta_2 = (tf.where(skip, tf.ones_like(beta), beta) for beta in (beta_1, beta_2))
         shared = {
             dtype: dict(
                 # No power of the betas: the kernel would correct the bias again.
@@ -82,18 +82,16 @@ class Adam(keras.optimizers.Adam):
                 beta2=tf.cast(beta_2, dtype),
                 epsilon=tf.constant(self.epsilon, dtype),
             )
-            for dtype in {variable.dtype for _, variable in grads_and_vars}
+            for dtype in {tf.as_dtype(tensor.dtype) for tensor in tensors}
         }
+        return shared.__getitem__  # Not the dictionary: checkpoints would have it.
 
-        def update(variable: tf.Variable, gradient: tf.Tensor) -> None:
-            index = self._get_variable_index(variable)
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=self._momentums[index].value.handle,
-                v=self._velocities[index].value.handle,
-                grad=tf.cast(gradient, variable.dtype),
-                **shared[variable.dtype],
-            )
-
-        for gradient, variable in grads_and_vars:
-            distribution.extended.update(variable, update, args=(gradient,), group=False)
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
+        m, v = private.moments_of(self, variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=m.handle,
+            v=v.handle,
+            grad=tf.cast(gradient, variable.dtype),
+            **self._constants(variable.dtype),
+        )

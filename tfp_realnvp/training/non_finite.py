@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import Bijector, Chain, Split
+from tfp_realnvp.bijectors import Bijector, Split
 from tfp_realnvp.training.batches import unpacked, weighted
 from tfp_realnvp.training.gradients import gradients_or_zeros
 from tfp_realnvp.training.model import FlowModel
@@ -55,10 +55,14 @@ def _tensors(model: FlowModel, events: Any, seed: tf.Tensor) -> Iterator[tuple[s
 
 
 def _layer_tensors(flow: Bijector, x: tf.Tensor, context: tf.Tensor | None) -> Iterator[tuple[str, tf.Tensor]]:
-    flow = flow if isinstance(flow, Chain) else Chain([flow])
-    for layer, z, log_det in flow.trace(x, context, training=True):
-        if isinstance(layer, Split):
-            yield from _layer_tensors(layer.flow, tf.split(x, 2, -1)[0], context)
-        yield f"the output of {layer.name}", z
-        yield f"the log-det of {layer.name}", log_det
-        x = z
+    final = []  # What the splits around a layer leave as it is.
+    for leaf in flow.leaves():
+        while len(final) > sum(isinstance(container, Split) for container in leaf.path):
+            x = tf.concat([x, final.pop()], -1)
+        if isinstance(leaf.bijector, Split):
+            x, rest = tf.split(x, 2, -1)
+            final.append(rest)
+            continue
+        x, log_det = leaf.forward(x, context, training=True)
+        yield f"the output of {leaf.bijector.name}", x
+        yield f"the log-det of {leaf.bijector.name}", log_det

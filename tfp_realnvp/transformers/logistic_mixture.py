@@ -33,9 +33,7 @@ def components_of(raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return tf.nn.log_softmax(logits), means + tf.constant(apart, means.dtype), log_scales
 
 
-def mixture_logit(
-    x: tf.Tensor, components: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-) -> tuple[tf.Tensor, tf.Tensor]:
+def mixture_logit(x: tf.Tensor, components: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     """`y` and `log dy/dx` of each entry.
 
     Args:

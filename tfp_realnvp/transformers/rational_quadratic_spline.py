@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp import private
 from tfp_realnvp.transformers.transformer import Transformer
 
 # The least width and height of a bin, relative to the whole, and the least slope.
@@ -94,7 +95,7 @@ class _Spline(tfp.bijectors.RationalQuadraticSpline):
     """
 
     def _inverse(self, y):
-        bin_of = self._compute_shared(y=y)
+        bin_of = private.spline_bins(self, y)
         t = tf.where(bin_of.out_of_bounds, tf.zeros([], y.dtype), (y - bin_of.y_k) / bin_of.h_k)
         q = bin_of.d_k * (1 - t) - bin_of.d_kp1 * t
         product = 4 * bin_of.s_k**2 * t * (1 - t)

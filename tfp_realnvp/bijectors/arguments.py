@@ -1,0 +1,45 @@
+"""The arguments of a constructor, which TFP copies and compares by."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+
+class KeepsArguments:
+    """A bijector or distribution whose `parameters` are the arguments of its constructor, whichever class it is."""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__init__" not in vars(cls):
+            return
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def keep_and_init(self: Any, *args: Any, **kwargs: Any) -> None:
+            # By the outermost class alone; not as an attribute that TensorFlow tracks or looks into.
+            vars(self).setdefault("_arguments", _Arguments(args, kwargs))
+            init(self, *args, **kwargs)
+
+        cls.__init__ = keep_and_init
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The arguments that the constructor was given, and its defaults for the others, by their names."""
+        signature = inspect.signature(type(self).__init__)
+        bound = signature.bind(self, *self._arguments.args, **self._arguments.kwargs)
+        bound.apply_defaults()
+        _, *names = bound.arguments
+        given = {name: bound.arguments[name] for name in names}
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                given |= given.pop(name)
+        return given
+
+
+class _Arguments:
+    """Not a tuple, which `tf.Module` would search for variables."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        self.args, self.kwargs = args, kwargs

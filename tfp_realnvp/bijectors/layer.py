@@ -1,0 +1,187 @@
+"""What a chain asks of its layers: bijectors of this package, inverted ones, and TFP's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp import private
+from tfp_realnvp.bijectors.backprop import Backward, state_of
+from tfp_realnvp.bijectors.variables import learned_layers
+
+tfb = tfp.bijectors
+
+
+class Leaf(NamedTuple):
+    """One bijector of a flow, as `Bijector.leaves` yields it.
+
+    Attributes:
+      bijector: the bijector, without a `tfb.Invert` around it.
+      is_inverse: whether the flow applies its inverse.
+      path: the bijectors that contain it, from the outermost.
+      shape: of an event after it; None where that of the flow was not given.
+    """
+
+    bijector: tfb.Bijector
+    is_inverse: bool
+    path: tuple[tfb.Bijector, ...]
+    shape: tf.TensorShape | None
+
+    def describe(self) -> str:
+        """The bijector in a few words."""
+        words = self.bijector.describe() if isinstance(self.bijector, Layer) else self.bijector.name
+        return f"Inverse of {words}" if self.is_inverse else words
+
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Its output and log-det for events `x`, `[batch, *event]`."""
+        layer = as_layer(self.bijector, x.shape.rank - 1)
+        evaluate = layer._inverse_and_log_det if self.is_inverse else layer._forward_and_log_det
+        return evaluate(x, context, training)
+
+
+class Layer:
+    """The four passes of a layer, and the walk over its parts.
+
+    Attributes:
+      networks: how many networks it evaluates whose activations are worth the memory of a stored layer.
+    """
+
+    networks = 0
+
+    @property
+    def bijector_of_layer(self) -> tfb.Bijector:
+        """The bijector; that of this package is its own layer."""
+        return self
+
+    def leaves(
+        self,
+        event_shape: Any = None,
+        *,
+        path: tuple[tfb.Bijector, ...] = (),
+        is_inverse: bool = False,
+    ) -> Iterator[Leaf]:
+        """Yields a `Leaf` for each bijector in the order data meets them: parts of chains, and of splits after them.
+
+        Args:
+          event_shape: of an event of data, if the shapes are to be known.
+          path: for the containers' use.
+          is_inverse: for the containers' use.
+        """
+        yield Leaf(self.bijector_of_layer, is_inverse, path, self.shape_after(event_shape, is_inverse))
+
+    def shape_after(self, shape: Any, is_inverse: bool) -> tf.TensorShape | None:
+        """The shape of an event after the layer, or after its inverse."""
+        if shape is None:
+            return None
+        bijector = self.bijector_of_layer
+        return bijector.inverse_event_shape(shape) if is_inverse else bijector.forward_event_shape(shape)
+
+    def _forward_with_inputs(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`_forward_and_log_det` of a layer that "remat" stores; a container may store parts of it alone."""
+        return self._forward_and_log_det(x, context, training)
+
+    def _forward_and_kept(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        """Returns what `_forward_and_log_det` does, and what `_backward` needs besides `z`.
+
+        Args:
+          x: as there.
+          context: as there.
+          training: as there.
+          inverts: whether `_backward` shall get `x` from `z` if it can, so that it need not be kept.
+        """
+        kept = x, state_of(learned_layers(self.bijector_of_layer))
+        return *self._forward_and_log_det(x, context, training), kept
+
+    def _backward(
+        self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `x` and its gradient; gives those of variables and context to `backward`.
+
+        Args:
+          z: the output.
+          kept: what `_forward_and_kept` did.
+          dz: gradient of the output.
+          dlog_det: gradient of the log-determinant, `[batch]`, or of its shape.
+          backward: what the layers of this backward pass share.
+        """
+        x, state = kept
+        x = backward.after_later_layers(x, dz)
+        return x, backward.from_input(self._forward_and_log_det, x, state, dz, dlog_det)
+
+
+def as_layer(bijector: tfb.Bijector, event_ndims: int) -> Layer:
+    """Any bijector as a layer for events of `event_ndims` axes."""
+    if isinstance(bijector, Layer):
+        return bijector
+    return (_Inverse if isinstance(bijector, private.Invert) else _OfTFP)(bijector, event_ndims)
+
+
+class _Inverse(Layer):
+    """The layer of a `tfb.Invert`."""
+
+    def __init__(self, bijector: tfb.Bijector, event_ndims: int):
+        self._bijector = bijector
+        self._inverted = as_layer(bijector.bijector, event_ndims)
+        self._forward_and_log_det = self._inverted._inverse_and_log_det
+        self._inverse_and_log_det = self._inverted._forward_and_log_det
+
+    @property
+    def bijector_of_layer(self):
+        return self._bijector
+
+    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
+        return self._inverted.leaves(event_shape, path=path, is_inverse=not is_inverse)
+
+
+class _OfTFP(Layer):
+    """The layer of a bijector of TFP, which takes no context.
+
+    Outside its support, where it gives NaN, entries are 0 and the log-det is -inf: later layers and their gradients
+    are finite then. A linear map is defined everywhere.
+    """
+
+    def __init__(self, bijector: tfb.Bijector, event_ndims: int):
+        self._bijector, self._event_ndims = bijector, event_ndims
+
+    @property
+    def bijector_of_layer(self):
+        return self._bijector
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._evaluate(self._bijector.forward, self._bijector.forward_log_det_jacobian, x)
+
+    def _inverse_and_log_det(self, z, context, training):
+        return self._evaluate(self._bijector.inverse, self._bijector.inverse_log_det_jacobian, z)
+
+    def _evaluate(self, function, log_det_of, x):
+        is_linear = self._bijector.is_constant_jacobian
+        # A new tensor, since TFP's cache may still hold what older weights made of this one.
+        x = tf.identity(x) if is_linear else _with_finite_gradient(x)
+        y = function(x)  # First, and held: the log-det then comes from TFP's cache.
+        batch_ndims = x.shape.rank - self._event_ndims
+        # TFP gives a log-det once where all events have the same.
+        log_det = tf.broadcast_to(log_det_of(x, event_ndims=self._event_ndims), tf.shape(x)[:batch_ndims])
+        if is_linear:
+            return y, log_det
+        inside = tf.math.is_finite(y)
+        is_defined = tf.reduce_all(inside, list(range(batch_ndims, y.shape.rank))) & tf.math.is_finite(log_det)
+        y = tf.where(inside, y, tf.zeros([], y.dtype))
+        return y, tf.where(is_defined, log_det, tf.constant(-math.inf, log_det.dtype))
+
+
+@tf.custom_gradient
+def _with_finite_gradient(x: tf.Tensor):
+    """`x`, with a gradient of 0 in entries where it is not finite: those are outside the support of what follows."""
+
+    def gradient(dx: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.math.is_finite(dx), dx, tf.zeros_like(dx))
+
+    return tf.identity(x), gradient

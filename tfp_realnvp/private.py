@@ -1,0 +1,91 @@
+"""All that this package uses of TensorFlow, TFP and Keras beyond their public interfaces.
+
+Each name has a test in tests/private_test.py, whose message says what to do when a new version breaks it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef  # noqa: F401
+from tensorflow.python.eager import record
+from tensorflow_probability.python.internal import cache_util
+
+# `tfb.Invert(b)` and `tfd.TransformedDistribution(d, b)` give instances of these whenever `b` is not a CompositeTensor.
+# Bijectors here hold networks and are not; as a CompositeTensor, a distribution would hide its variables from a
+# `tf.Module`.
+Invert = tfp.bijectors.Invert.__bases__[0]
+_TransformedDistribution = tfp.distributions.TransformedDistribution.__bases__[0]
+
+
+def greedy_cache(forward_name: str, inverse_name: str) -> cache_util.BijectorCacheWithGreedyAttrs:
+    """A bijector's `_cache`, filled with the value and the log-det of each evaluation at once, as in `tfb.FFJORD`.
+
+    TFP asks for value and log-det separately, and would otherwise evaluate a conditioner twice.
+
+    Args:
+      forward_name: method from `x` to `z` and `{"ildj": -log_det}`.
+      inverse_name: method from `z` to `x` and `{"ildj": log_det}`.
+    """
+    return cache_util.BijectorCacheWithGreedyAttrs(forward_name=forward_name, inverse_name=inverse_name)
+
+
+class TransformedDistribution(_TransformedDistribution):
+    """TFP's, which asks the methods of this name for samples: `sample` itself handles names and seeds."""
+
+    def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
+        return self.samples(sample_shape, seed, **kwargs)
+
+    def _call_sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.samples_and_log_probs(sample_shape, seed, **kwargs)
+
+
+def found_in(module: tf.Module, classes: Any) -> tuple[Any, ...]:
+    """All instances of some classes in the attributes of a module and of the modules in it."""
+    return tuple(module._flatten(predicate=lambda part: isinstance(part, classes)))
+
+
+def layers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A Keras layer and all layers within it."""
+    return list(layer._flatten_layers())
+
+
+def is_recording() -> bool:
+    """Whether a gradient tape may record what is computed now."""
+    return record.could_possibly_record()
+
+
+def stop_recording() -> contextlib.AbstractContextManager[None]:
+    """Within it, no gradient tape records, nor holds what is computed."""
+    return record.stop_recording()
+
+
+def spline_bins(spline: tfp.bijectors.RationalQuadraticSpline, y: tf.Tensor) -> Any:
+    """For each `y`, its bin of a spline: left knot `x_k, y_k`, width `w_k`, height `h_k`, slopes `d_k, d_kp1, s_k`."""
+    return spline._compute_shared(y=y)
+
+
+def moments_of(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
+    """The first and second moments of Adam for a variable, or for a replica's copy of it."""
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+@contextlib.contextmanager
+def gradients_reduced(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Within it, an optimizer takes the gradients as those of all replicas, and does not sum them again.
+
+    A gradient is clipped after it is reduced, so that Keras' own reduction comes too late; a second one, of gradients
+    divided by the number of replicas, would send them all over the network twice.
+    """
+    as_they_are: Callable[[Any], Any] = lambda pairs: pairs  # noqa: E731
+    optimizer._all_reduce_sum_gradients = as_they_are
+    try:
+        yield
+    finally:
+        vars(optimizer).pop("_all_reduce_sum_gradients", None)
