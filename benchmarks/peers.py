@@ -30,7 +30,7 @@ import tfp_realnvp as nvp
 from benchmarks import interleaved
 from benchmarks.interleaved import Candidate, Result
 from tfp_realnvp import presets, training
-from tfp_realnvp.bijectors import BatchNorm, Bijector, Chain, Coupling, Split
+from tfp_realnvp.bijectors import BatchNorm, Bijector, Coupling
 
 _TOLERANCE = 1e-3
 # Of a `ResidualNetwork`.
@@ -180,7 +180,7 @@ def check(torch_python: str) -> dict[str, float]:
 def _weights(flow: Bijector) -> Iterator[tuple[str, np.ndarray]]:
     """Every weight by the name that the port gives it: the coupling's number, its layer and what it is."""
     number = -1
-    for layer in _layers(flow):
+    for layer in (leaf.bijector for leaf in flow.leaves()):
         if isinstance(layer, BatchNorm):
             yield f"{number}/moving_mean", layer.moving_mean.numpy()
             yield f"{number}/moving_variance", layer.moving_variance.numpy()
@@ -194,14 +194,6 @@ def _weights(flow: Bijector) -> Iterator[tuple[str, np.ndarray]]:
                 for path, of_network in parts.items():
                     for variable in of_network.variables:
                         yield f"{number}/{path}/{variable.name}", variable.numpy()
-
-
-def _layers(flow: Bijector) -> Iterator[Bijector]:
-    for layer in flow.bijectors:
-        if isinstance(layer, Split) and isinstance(layer.flow, Chain):
-            yield from _layers(layer.flow)
-        else:
-            yield layer
 
 
 if __name__ == "__main__":

@@ -53,13 +53,18 @@ class ChainTest(absltest.TestCase):
             log_det, theirs.forward_log_det_jacobian(tf.identity(x), 1), rtol=1e-6
         )
 
-    def test_trace_yields_each_layer(self):
+    def test_leaves_are_evaluated_one_by_one(self):
         chain = registry.built("chain_context")
         entry = registry.BY_NAME["chain_context"]
         x, context = entry.events([3]), entry.context([3])
-        layers, outputs, log_dets = zip(*chain.trace(x, context), strict=True)
+        outputs, log_dets = [x], []
+        for leaf in chain.leaves():
+            output, log_det = leaf.forward(outputs[-1], context, training=False)
+            outputs.append(output)
+            log_dets.append(log_det)
         z, log_det = chain.forward_and_log_det(x, context)
-        self.assertEqual([id(layer) for layer in layers], [id(layer) for layer in chain.bijectors])
+        layers = [getattr(layer, "bijector", layer) for layer in chain.bijectors]
+        self.assertEqual([leaf.bijector for leaf in chain.leaves()], layers)
         np.testing.assert_array_equal(outputs[-1], z)
         np.testing.assert_allclose(sum(log_dets), log_det, rtol=1e-6)
         self.assertGreater(np.max(np.abs(outputs[0] - outputs[1])), 1e-2)

@@ -18,16 +18,23 @@ MODES = ("store", "remat", "invert")
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
-class _InTrainingMode(keras.layers.Layer):
-    """Calls a function with Keras's `training` set for the layers that it calls without."""
+class _TrainingMode(keras.layers.Layer):
+    """Calls a function with the value of `training` here, which Keras passes to layers alone, or sets it within."""
 
-    def call(self, function: Callable[[], Any], training: bool | None = None) -> Any:
-        return function()
+    def call(self, function: Callable[[bool], Any], training: bool | None = None) -> Any:
+        return function(bool(training))
 
 
-_in_training_mode = _InTrainingMode(name="in_training_mode", dtype="float32", autocast=False)
+# Named, since Keras would derive `__training_mode`, and no scope of a graph may start with an underscore.
+_training_mode = _TrainingMode(name="training_mode", dtype="float32", autocast=False)
 
-# Of a Keras variable that is not trained, its value before the forward pass.
+
+def is_training() -> bool:
+    """Whether this is within a call of a Keras model in training mode; False outside of a model."""
+    return _training_mode(function=lambda training: training)
+
+
+# Keras variables that are not trained, and their values before the forward pass.
 State = list[tuple[keras.Variable, tf.Tensor]]
 
 
@@ -43,8 +50,8 @@ class Backward:
     Attributes:
       context: of the forward pass.
       training: of the forward pass.
-      inverts: whether a layer's input comes from its output, and not from what was kept.
-      context_gradient: the sum of what the layers passed so far gave, or None.
+      inverts: whether a layer's input is computed from its output.
+      context_gradient: the sum over the layers processed so far, or None.
     """
 
     def __init__(self, context: tf.Tensor | None, training: bool, inverts: bool):
@@ -64,8 +71,8 @@ class Backward:
         if tf.executing_eagerly():
             return tensor
         with tf.control_dependencies(self._latest):
-            # XLA knows no control dependency, and would see that the layer was evaluated on these numbers before. So
-            # something is added that depends on the upstream gradient: zero, which neither XLA nor Grappler can tell.
+            # XLA ignores control dependencies, and would merge the two evaluations of a layer. So a zero is added that
+            # depends on the upstream gradient, which neither XLA nor Grappler can simplify.
             few = upstream[:1]
             never = tf.reduce_any(tf.math.is_nan(few) & tf.math.is_finite(few))
             return tensor + tf.cast(never, tensor.dtype)
@@ -76,15 +83,15 @@ class Backward:
             tape.watch(x)
             if self._context_has_gradient():
                 tape.watch(self.context)
-            outputs = _in_training_mode(
-                function=lambda: function(x, self.context, self.training), training=self.training
+            outputs = _training_mode(
+                function=lambda training: function(x, self.context, training), training=self.training
             )
         return outputs, tape
 
     def gradient(
         self, tape: tf.GradientTape, outputs: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], x: tf.Tensor
     ) -> tf.Tensor:
-        """The gradient of `x`; those of the context and of variables are added to what earlier calls gave."""
+        """The gradient of `x`; gradients of the context and of variables are added to the sums."""
         variables = tape.watched_variables()
         contexts = [self.context] if self._context_has_gradient() else []
         dx, *rest = tape.gradient(outputs, [x, *contexts, *variables], upstream)
@@ -96,7 +103,7 @@ class Backward:
         return dx
 
     def add(self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]) -> None:
-        """Adds gradients of variables to what earlier calls gave."""
+        """Adds gradients of variables to the sums."""
         for variable, gradient in zip(variables, gradients, strict=True):
             key = id(variable.handle)
             self._variable_gradients[key] = self._sum(self._variable_gradients.get(key), gradient)
@@ -125,7 +132,7 @@ class Backward:
 
 
 def _spread(dlog_det: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
-    """The gradient of an event's log-det as that of its parts', where a layer gives one for each part."""
+    """Repeats the gradient of an event's log-det for a layer that gives a log-det for each entry."""
     ones = tf.ones([log_det.shape.rank - dlog_det.shape.rank], tf.int32)
     return tf.broadcast_to(tf.reshape(dlog_det, tf.concat([tf.shape(dlog_det), ones], 0)), tf.shape(log_det))
 

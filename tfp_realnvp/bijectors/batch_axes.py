@@ -14,7 +14,7 @@ Pass = Callable[[tf.Tensor, tf.Tensor | None], tuple[tf.Tensor, tf.Tensor]]
 def with_one_batch_axis(
     pass_fn: Pass, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Calls `pass_fn` on `x` with its batch axes made one, for convolutions take no other."""
+    """Calls `pass_fn` on `x` with its batch axes reshaped to one, as convolutions need it."""
     if context is not None:
         x, context = broadcast_context(x, context, event_ndims)
     batch_ndims = x.shape.rank - event_ndims
@@ -33,12 +33,12 @@ def with_one_batch_axis(
 
 
 def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Events and their context with the same batch axes: each is repeated for the other, as TFP repeats parameters.
+    """Broadcasts the batch axes of events and their context, as TFP does those of parameters.
 
     Args:
       x: events `[..., *event]`.
-      context: `[..., size]`; of images also an image itself, `[..., height, width, size]`, with as many axes as `x`.
-        One with the batch axes of `x` may have any others.
+      context: `[..., size]`; for images also an image, `[..., height, width, size]`, with as many axes as `x`. With the
+        batch axes of `x`, it may have any others.
       event_ndims: number of axes of an event.
 
     Raises:
@@ -50,7 +50,7 @@ def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.
     batch_ndims = x.shape.rank - event_ndims
     is_image = event_ndims == 3 and context.shape.rank == x.shape.rank
     has_batch = context.shape.rank > batch_ndims if batch_ndims else is_image or context.shape.rank == 1
-    # Axes that are both unknown are taken to be equal, so that they cost nothing; a network refuses others.
+    # Axes that are both unknown are assumed to be equal, which costs nothing; a network refuses others.
     if has_batch and context.shape[:batch_ndims].as_list() == x.shape[:batch_ndims].as_list():
         return x, context
     parts = [(x, event_ndims), (context, event_ndims if is_image else 1)]

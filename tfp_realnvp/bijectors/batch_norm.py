@@ -16,21 +16,17 @@ class BatchNorm(Bijector):
         inverse:  x_b = z_b * sqrt(variance + epsilon) + mean
         log|det df/dx| = -1/2 sum over changed entries of log(variance + epsilon)
 
-    There is no gamma and no beta: the next coupling learns those. The moments are taken over the changed entries
-    only. What they are depends on the pass:
+    There is no gamma and no beta. The moments are over the changed entries:
 
     * Inference, and every inverse: the moving mean and variance, `moving <- momentum * moving + (1 - momentum) *
       batch` at each training step.
     * Training, `rho=None`: the moments of the current batch, over all replicas.
-    * Training with `rho`, the running average of the paper's appendix E for small batches:
-      `mean = rho * stop_gradient(moving mean) + (1 - rho) * batch mean`, the variance likewise. These mixed moments
-      normalise, enter the log-det, and become the moving ones; gradients flow through the current batch's part.
+    * Training with `rho`, for small batches (appendix E of the paper): `mean = rho * stop_gradient(moving mean) +
+      (1 - rho) * batch mean`, the variance likewise. These moments normalise, enter the log-det, and become the moving
+      ones.
 
-    A channel that is constant has no density: each layer multiplies it, and the lag of its moving mean, by
-    `1 / sqrt(epsilon)`. Remove such a column from the data.
-
-    In training mode the moments depend on the whole batch, so an example's log-det there is the batch's: the
-    Jacobian of the map that holds the moments fixed, as the paper has it.
+    The log-det is that of the map with fixed moments. A constant channel has no density: each layer multiplies it, and
+    the lag of its moving mean, by `1 / sqrt(epsilon)`. Remove such a column from the data.
 
     Args:
       channels: size of the last axis of the changed entries.
@@ -96,7 +92,7 @@ class BatchNorm(Bijector):
         hidden = tf.zeros([], changed.dtype)
         count = over_replicas(tf.cast(tf.shape(changed)[0], changed.dtype) * tf.reduce_sum(weights))
         sums = over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes))
-        # No entry is changed where a checkerboard keeps an image's only pixel: moments of 0 then, not NaN.
+        # Where a checkerboard keeps an image's only pixel, no entry is changed: moments of 0, not NaN.
         mean = tf.math.divide_no_nan(sums, count)
         squares = tf.where(weights > 0, tf.square(changed - mean), hidden)
         return mean, tf.math.divide_no_nan(over_replicas(tf.reduce_sum(squares, axes)), count)
@@ -104,16 +100,11 @@ class BatchNorm(Bijector):
     def _training_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = self._batch_moments(changed)
         old = self.moving_mean.value, self.moving_variance.value
-        if self.rho is None:
-            new = [self.momentum * o + (1 - self.momentum) * b for o, b in zip(old, (mean, variance))]
-        else:
-            mean, variance = (
-                self.rho * tf.stop_gradient(o) + (1 - self.rho) * b for o, b in zip(old, (mean, variance))
-            )
-            new = mean, variance
+        weight = self.momentum if self.rho is None else self.rho
+        new = [weight * tf.stop_gradient(o) + (1 - weight) * b for o, b in zip(old, (mean, variance))]
         self.moving_mean.assign(tf.stop_gradient(new[0]))
         self.moving_variance.assign(tf.stop_gradient(new[1]))
-        return mean, variance
+        return (mean, variance) if self.rho is None else tuple(new)
 
     def _log_det(self, changed: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
         """The forward log-det of each event, for inputs of the shape of `changed`."""
@@ -142,7 +133,7 @@ class BatchNorm(Bijector):
         mean, variance = moments
         return self.mask.combine(z, self._changed(z) * tf.sqrt(variance + self.epsilon) + mean)
 
-    # In training mode `_inverse_and_log_det` is not the inverse of this pass: that takes the moments of its batch.
+    # In training mode `_inverse_and_log_det` does not invert this pass, which takes the moments of its batch.
 
     def _forward_and_kept(self, x, context, training, inverts):
         if not inverts:

@@ -13,26 +13,10 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp import private
 from tfp_realnvp.bijectors.arguments import KeepsArguments
+from tfp_realnvp.bijectors.backprop import is_training
 from tfp_realnvp.bijectors.batch_axes import with_one_batch_axis
 from tfp_realnvp.bijectors.layer import Layer
 from tfp_realnvp.bijectors.variables import OwnsLayers
-
-
-@keras.saving.register_keras_serializable("tfp_realnvp")
-class _TrainingMode(keras.layers.Layer):
-    """Returns the value of `training` here, which Keras passes to layers alone."""
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> bool:
-        return bool(training)
-
-
-# Named, for Keras would derive `__training_mode`, and no scope of a graph may start with an underscore.
-_training_mode = _TrainingMode(name="training_mode", dtype="float32")
-
-
-def is_training() -> bool:
-    """Whether this is within a call of a Keras model in training mode; False outside of a model."""
-    return _training_mode(tf.zeros([]))
 
 
 class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
@@ -52,11 +36,8 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
     A layer must be built before. The same holds for those in a `tf.Module`, a transformer, a list or a tuple, and for
     `tf.Variable`s.
 
-    A `Chain` that holds no activations keeps a layer's input and evaluates the layer again in the backward pass. A
-    subclass that needs to keep less overrides `_forward_and_kept` and `_backward`, see `Layer`.
-
-    All of `tfb.Bijector` works on top: `forward`, `inverse`, `forward_log_det_jacobian`,
-    `inverse_log_det_jacobian`, `tfb.Invert`, `tfb.Chain`, any number of batch axes, and `context=`.
+    A `Chain` that stores no activations keeps a layer's input; a layer that needs less overrides `_forward_and_kept`
+    and `_backward`, see `Layer`. All of `tfb.Bijector` works on top, with any number of batch axes, and `context=`.
 
     Args:
       event_ndims: how many of the last axes are one event: 3 for images `[height, width, channels]`, 1 for
@@ -70,8 +51,8 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
         size.
     """
 
-    # Bijectors are compared by identity. TFP compares constructor arguments, and its cache, which all instances of a
-    # class share, would take two batch norms of one size for the same bijector whatever their moments.
+    # By identity. TFP compares constructor arguments, and its cache, which all instances of a class share, would mix up
+    # two batch norms of one size.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -83,7 +64,7 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         for part in self.submodules:
-            if isinstance(part, tfp.bijectors.Invert):  # Of a bijector of TFP; TFP makes none without arguments.
+            if isinstance(part, tfp.bijectors.Invert):  # Of a TFP bijector: its class needs arguments.
                 raise TypeError(
                     f"{self.name}: expected bijectors that can be copied, got the tfb.Invert {part.name}: build "
                     "another flow and assign its variables"
@@ -154,7 +135,7 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
         event_ndims = self.forward_min_event_ndims
         if x.shape.rank is None or x.shape.rank < event_ndims:
             raise ValueError(f"{self.name}: expected a shape of at least {event_ndims} axes, got {x.shape}")
-        # Layers are of one size, and some drop what is beyond it: where no graph can see the size, it must be stated.
+        # Some layers would drop entries of a size that is known only when the graph runs.
         if event_ndims and x.shape[-1] is None:
             raise ValueError(
                 f"{self.name}: expected a known size of the last axis, got shape {x.shape}: tf.ensure_shape states it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,23 +25,23 @@ class Chain(Bijector):
         inverse:  x = f_1^{-1}(... f_n^{-1}(z))
         log|det df/dx| = sum of the log-dets of the layers
 
-    The list reads from top to bottom as the data flows; `tfb.Chain` reads the other way. Every layer is handed the
-    context and is evaluated once. A layer may be any `tfb.Bijector`: one of TFP's takes no context.
+    `tfb.Chain` lists its bijectors the other way round. Every layer gets the context and is evaluated once. A layer may
+    be any `tfb.Bijector`; TFP's take no context.
 
     Args:
       bijectors: the layers, in the order data meets them; at least one.
-      backprop: what the forward pass holds for the backward one; gradients are the same.
+      backprop: what the forward pass keeps for the backward pass; gradients are the same.
 
         * "store": every activation, as TensorFlow does.
-        * "remat": each layer's input, on which the layer is evaluated again. The last two couplings are stored.
-        * "invert": the output alone, from which a `Coupling` and `BatchNorm` get their inputs back. Any other
+        * "remat": each layer's input, on which the layer is evaluated again. The last two layers with networks are
+          stored.
+        * "invert": the output alone, from which a `Coupling` and a `BatchNorm` recompute their inputs. Any other
           layer keeps its input. Activations do not grow with the number of couplings, rounding errors do.
 
-        In the last two, a conditioner whose activations are not held is evaluated once more for a step, in the mode and
-        with the moving moments and dropout seeds of the first time. The outermost chain decides for all within.
-        Gradients reach the input, the context and variables, and no tensor that a layer was made of; neither do they
-        reach losses that a conditioner adds for itself. A gradient of the gradient is a `LookupError`. The inverse
-        pass always stores.
+        In the last two, a conditioner whose activations are not kept is evaluated once more in a step, with the mode,
+        moving moments and dropout seeds of the first time. The outermost chain decides. Gradients reach the input, the
+        context and variables, but not tensors that a layer was made from or losses that a conditioner adds itself. A
+        gradient of the gradient is a `LookupError`. The inverse pass always stores.
       name: the bijector's name.
 
     Raises:
@@ -86,20 +86,6 @@ class Chain(Bijector):
             yield from layer.leaves(event_shape, path=(*path, self), is_inverse=is_inverse)
             event_shape = layer.shape_after(event_shape, is_inverse)
 
-    def trace(
-        self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False
-    ) -> Iterator[tuple[tfp.bijectors.Bijector, tf.Tensor, tf.Tensor]]:
-        """Yields each layer with its output and its log-det, in the order data meets them.
-
-        Args:
-          x: `[batch, *event]`, with one batch axis.
-          context: what a conditional flow depends on.
-          training: whether batch norm uses the statistics of the batch.
-        """
-        for layer in self._layers:
-            x, log_det = layer._forward_and_log_det(x, context, training)
-            yield layer.bijector_of_layer, x, self._for_each_event(log_det)
-
     def _forward_and_log_det(self, x, context, training):
         # Where nothing records, a plain graph: an exported one keeps its gradient, and inference costs what it did.
         if self.backprop != "store" and (training or private.is_recording()):
@@ -107,9 +93,10 @@ class Chain(Bijector):
                 return self._forward_with_inputs(x, context, training)
             return without_activations(self._forward_and_kept, self._backward, x, context, training, inverts=True)
         total = 0.0
-        for _, z, log_det in self.trace(x, context, training):
-            total += log_det
-        return z, total
+        for layer in self._layers:
+            x, log_det = layer._forward_and_log_det(x, context, training)
+            total += self._for_each_event(log_det)
+        return x, total
 
     def _inverse_and_log_det(self, z, context, training):
         total = 0.0

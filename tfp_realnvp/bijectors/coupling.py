@@ -28,12 +28,13 @@ class Coupling(Structure):
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., transformer.outputs *
         changed entries]`: the transformer's first number for all entries, then its second, and so on. A layer is
         called with `training=`, and with `context=` when the flow is given a context. Wrap a callable's
-        `tf.Variable`s in a `tf.Module` and they are seen, too.
+        `tf.Variable`s in a `tf.Module`.
       mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       dtype: of the transformer's variables, and of the flow.
       name: the bijector's name.
 
     Raises:
+      TypeError: when the transformer is not an instance of `Transformer`, such as a class.
       ValueError: when the conditioner's output does not fit the changed part.
 
     #### Examples

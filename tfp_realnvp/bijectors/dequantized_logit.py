@@ -21,9 +21,9 @@ def dequantize(
 ) -> tf.Tensor:
     """Adds uniform noise to integer pixels: `x = image + u`, `u` uniform on [0, 1).
 
-    The density of `x` then bounds the probability of the integer image from below, which is what bits/dim of image
-    models means. `u` is drawn from a grid so fine that `image + u` is exact in float32 and never rounds up to the
-    next level: multiples of 2^-16 for 256 levels.
+    The density of `x` bounds the probability of the integer image from below. For 256 levels, `u` is a multiple of
+    2^-16,
+    so that `image + u` is exact in float32 and never rounds up to the next level.
 
     Args:
       images: integer tensor of any shape, entries in {0, ..., levels - 1}.
@@ -31,13 +31,13 @@ def dequantize(
       levels: number of levels of a pixel.
       dtype: of the result.
       part: `(i, n)` when `images` are the i-th of n equal parts of a batch: they get the noise that they would get
-        in the whole, so that devices that share a batch draw what one device would.
+        in the whole batch.
 
     Returns:
       A float tensor in [0, levels), of the shape of `images`.
 
     Raises:
-      TypeError: when `images` are not integers, for noise was added before, then; for a dtype of fewer bits.
+      TypeError: when `images` are not integers; for a dtype of fewer than 32 bits.
     """
     images = tf.convert_to_tensor(images)
     if not images.dtype.is_integer:
@@ -54,7 +54,7 @@ def dequantize(
 def noise_of_part(
     draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, part: tuple[int | tf.Tensor, int]
 ) -> tf.Tensor:
-    """The noise of `images` where they are a part of a batch: what they would get in the whole.
+    """The noise of `images` as a part of a batch.
 
     Args:
       draw: from a shape to noise.
@@ -71,24 +71,22 @@ def noise_of_part(
 
 
 class DequantizedLogit(Bijector):
-    """Takes dequantised pixels in [0, levels) to the real line.
+    """Maps dequantised pixels in [0, levels) to the real line.
 
         p = alpha + (1 - 2 alpha) x / levels
         forward:  z = logit(p) = log(p) - log(1 - p)
         inverse:  x = levels (sigmoid(z) - alpha) / (1 - 2 alpha)
         log dz/dx = softplus(z) + softplus(-z) + log(1 - 2 alpha) - log(levels), for each entry
 
-    With this as the first layer of a flow, `log_prob(x)` is the density of pixels, and bits/dim is
-    `-log_prob(x) / (D log 2)` with nothing to add.
+    With this as the first layer of a flow, bits/dim is `-log_prob(x) / (D log 2)`.
 
-    The support is the logit's own domain, `levels * (-alpha, 1 - alpha) / (1 - 2 alpha)`, a little wider than
-    [0, levels). Beyond it, and for NaN, the log-det is -inf and `z` some finite number: never NaN. The inverse stays
-    within the support even where sigmoid rounds to 1, so that what was sampled has a finite density. Samples are not
-    clipped to [0, levels).
+    The support is the logit's domain, `levels * (-alpha, 1 - alpha) / (1 - 2 alpha)`, slightly wider than [0, levels).
+    Beyond it, and for NaN, the log-det is -inf and `z` finite. The inverse stays within the support even where the
+    sigmoid rounds to 1, so that samples have a finite density; they are not clipped to [0, levels).
 
     Args:
       levels: number of levels of a pixel; 256 for 8 bits.
-      alpha: how far the squash keeps away from 0 and 1; .05 in the paper.
+      alpha: the distance of `p` from 0 and 1; .05 in the paper.
       validate_args: when True, pixels outside the support and NaN are an `InvalidArgumentError`.
       name: the bijector's name.
 
@@ -108,7 +106,7 @@ class DequantizedLogit(Bijector):
     `alpha + (1 - alpha) x`, whose logit has no bound at x = 1; this follows the authors' program.
     """
 
-    # Its inverse takes all logits far out to one number, whose density is another.
+    # The inverse maps all logits far from 0 to one number, whose density is another.
     rounds_samples = True
 
     def __init__(

@@ -9,19 +9,18 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 class InvertibleLinear(Bijector):
-    """Multiplies the channels at each position by one matrix: of images, the invertible 1x1 convolution.
+    """Multiplies the channels at each position by one matrix: the invertible 1x1 convolution of images.
 
         forward:  z = W x at each position
         inverse:  x = W^{-1} z
         log|det df/dx| = positions * log|det W|
 
-    W starts as a random rotation. With `form="lu"` it is kept in factors, and its determinant costs nothing:
+    W starts as a random rotation. With `form="lu"` its factors are learned, and its determinant costs nothing:
 
         W = P L (U + diag(sign * exp(log_size)))
 
-    with P, a permutation, and the signs fixed, L lower triangular with ones on its diagonal and U strictly upper
-    triangular. With `form="full"` W itself is learned; its log-det takes a factorisation of C^3 steps, and it may
-    become singular, which an LU form cannot.
+    with a permutation P and signs that are fixed, L lower triangular with ones on its diagonal and U strictly upper
+    triangular. With `form="full"` W itself is learned; its log-det takes C^3 operations, and it may become singular.
 
     Args:
       channels: size of the last axis, C.

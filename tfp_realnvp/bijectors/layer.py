@@ -44,32 +44,28 @@ class Leaf(NamedTuple):
 
 
 class Layer:
-    """The four passes of a layer, and the walk over its parts.
+    """The passes of a layer, with and without activations, and the walk over its parts.
 
     Attributes:
-      networks: how many networks it evaluates whose activations are worth the memory of a stored layer.
+      networks: how many networks it evaluates whose activations are worth storing.
     """
 
     networks = 0
 
     @property
     def bijector_of_layer(self) -> tfb.Bijector:
-        """The bijector; that of this package is its own layer."""
+        """The bijector; a bijector of this package is its own layer."""
         return self
 
     def leaves(
-        self,
-        event_shape: Any = None,
-        *,
-        path: tuple[tfb.Bijector, ...] = (),
-        is_inverse: bool = False,
+        self, event_shape: Any = None, *, path: tuple[tfb.Bijector, ...] = (), is_inverse: bool = False
     ) -> Iterator[Leaf]:
-        """Yields a `Leaf` for each bijector in the order data meets them: parts of chains, and of splits after them.
+        """Yields a `Leaf` for each bijector in data order: the parts of a chain; a split, then its parts.
 
         Args:
-          event_shape: of an event of data, if the shapes are to be known.
-          path: for the containers' use.
-          is_inverse: for the containers' use.
+          event_shape: of an event of data, if shapes are wanted.
+          path: the containers around this one, which pass it.
+          is_inverse: whether they apply the inverse.
         """
         yield Leaf(self.bijector_of_layer, is_inverse, path, self.shape_after(event_shape, is_inverse))
 
@@ -80,22 +76,16 @@ class Layer:
         bijector = self.bijector_of_layer
         return bijector.inverse_event_shape(shape) if is_inverse else bijector.forward_event_shape(shape)
 
-    def _forward_with_inputs(
-        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`_forward_and_log_det` of a layer that "remat" stores; a container may store parts of it alone."""
+    def _forward_with_inputs(self, x: tf.Tensor, context: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """`_forward_and_log_det` where "remat" stores the layer; a container may store only its last parts."""
         return self._forward_and_log_det(x, context, training)
 
     def _forward_and_kept(
-        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+        self, x: tf.Tensor, context: Any, training: bool, inverts: bool
     ) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        """Returns what `_forward_and_log_det` does, and what `_backward` needs besides `z`.
+        """Returns `z`, the log-det, and what `_backward` needs besides `z`.
 
-        Args:
-          x: as there.
-          context: as there.
-          training: as there.
-          inverts: whether `_backward` shall get `x` from `z` if it can, so that it need not be kept.
+        With `inverts`, that is not `x` if `_backward` can compute it from `z`.
         """
         kept = x, state_of(learned_layers(self.bijector_of_layer))
         return *self._forward_and_log_det(x, context, training), kept
@@ -103,11 +93,11 @@ class Layer:
     def _backward(
         self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `x` and its gradient; gives those of variables and context to `backward`.
+        """Returns `x` and its gradient; passes the gradients of variables and context to `backward`.
 
         Args:
           z: the output.
-          kept: what `_forward_and_kept` did.
+          kept: from `_forward_and_kept`.
           dz: gradient of the output.
           dlog_det: gradient of the log-determinant, `[batch]`, or of its shape.
           backward: what the layers of this backward pass share.
@@ -124,36 +114,38 @@ def as_layer(bijector: tfb.Bijector, event_ndims: int) -> Layer:
     return (_Inverse if isinstance(bijector, private.Invert) else _OfTFP)(bijector, event_ndims)
 
 
-class _Inverse(Layer):
-    """The layer of a `tfb.Invert`."""
-
-    def __init__(self, bijector: tfb.Bijector, event_ndims: int):
-        self._bijector = bijector
-        self._inverted = as_layer(bijector.bijector, event_ndims)
-        self._forward_and_log_det = self._inverted._inverse_and_log_det
-        self._inverse_and_log_det = self._inverted._forward_and_log_det
-
-    @property
-    def bijector_of_layer(self):
-        return self._bijector
-
-    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
-        return self._inverted.leaves(event_shape, path=path, is_inverse=not is_inverse)
-
-
-class _OfTFP(Layer):
-    """The layer of a bijector of TFP, which takes no context.
-
-    Outside its support, where it gives NaN, entries are 0 and the log-det is -inf: later layers and their gradients
-    are finite then. A linear map is defined everywhere.
-    """
-
+class _Adapter(Layer):
     def __init__(self, bijector: tfb.Bijector, event_ndims: int):
         self._bijector, self._event_ndims = bijector, event_ndims
 
     @property
     def bijector_of_layer(self):
         return self._bijector
+
+
+class _Inverse(_Adapter):
+    """The layer of a `tfb.Invert`."""
+
+    @property
+    def _inverted(self) -> Layer:
+        return as_layer(self._bijector.bijector, self._event_ndims)
+
+    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
+        return self._inverted.leaves(event_shape, path=path, is_inverse=not is_inverse)
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._inverted._inverse_and_log_det(x, context, training)
+
+    def _inverse_and_log_det(self, z, context, training):
+        return self._inverted._forward_and_log_det(z, context, training)
+
+
+class _OfTFP(_Adapter):
+    """The layer of a bijector of TFP, which takes no context.
+
+    Outside its support, where it gives NaN, entries become 0 and the log-det -inf, so that later layers and their
+    gradients are finite. A linear map is defined everywhere.
+    """
 
     def _forward_and_log_det(self, x, context, training):
         return self._evaluate(self._bijector.forward, self._bijector.forward_log_det_jacobian, x)
@@ -163,11 +155,11 @@ class _OfTFP(Layer):
 
     def _evaluate(self, function, log_det_of, x):
         is_linear = self._bijector.is_constant_jacobian
-        # A new tensor, since TFP's cache may still hold what older weights made of this one.
+        # A new tensor: for this one, TFP's cache may hold results of older weights.
         x = tf.identity(x) if is_linear else _with_finite_gradient(x)
-        y = function(x)  # First, and held: the log-det then comes from TFP's cache.
+        y = function(x)  # Before the log-det, which then comes from TFP's cache.
         batch_ndims = x.shape.rank - self._event_ndims
-        # TFP gives a log-det once where all events have the same.
+        # TFP may return one log-det for all events.
         log_det = tf.broadcast_to(log_det_of(x, event_ndims=self._event_ndims), tf.shape(x)[:batch_ndims])
         if is_linear:
             return y, log_det
@@ -179,7 +171,7 @@ class _OfTFP(Layer):
 
 @tf.custom_gradient
 def _with_finite_gradient(x: tf.Tensor):
-    """`x`, with a gradient of 0 in entries where it is not finite: those are outside the support of what follows."""
+    """`x`, with a gradient of 0 in entries where it is not finite: those outside the support of the next layer."""
 
     def gradient(dx: tf.Tensor) -> tf.Tensor:
         return tf.where(tf.math.is_finite(dx), dx, tf.zeros_like(dx))

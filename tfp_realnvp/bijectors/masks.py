@@ -1,8 +1,8 @@
 """Which entries of an event a coupling keeps and which it changes.
 
-A mask parts an event in two: `kept(x)` is what the conditioner reads, `changed(x)` what the coupling transforms, and
-`combine(x, changed)` puts a transformed part back, leaving the kept entries bit for bit as they were. Nothing
-depends on a height or width fixed beforehand, so a flow trained on one size runs on another.
+`kept(x)` is what the conditioner reads, `changed(x)` what the coupling transforms, and `combine(x, changed)` puts a
+transformed part back, leaving the kept entries bit for bit as they were. A height or width is never fixed, so that a
+flow trained on one size runs on another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 
 class Mask(abc.ABC):
-    """Parts an event into kept and changed entries. Tensors are `[batch, *event]`."""
+    """Divides an event into kept and changed entries. Tensors are `[batch, *event]`."""
 
     event_ndims: ClassVar[int]
 
@@ -26,23 +26,23 @@ class Mask(abc.ABC):
 
     @abc.abstractmethod
     def kept(self, x: tf.Tensor) -> tf.Tensor:
-        """What a conditioner may read of `x`."""
-
-    @abc.abstractmethod
-    def changed(self, x: tf.Tensor) -> tf.Tensor:
-        """A tensor that holds all changed entries of `x`."""
-
-    @abc.abstractmethod
-    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
-        """`x` with its changed entries replaced by those of `changed`."""
-
-    @abc.abstractmethod
-    def changed_size(self, size: int) -> int:
-        """The last axis of `changed(x)`, when that of `x` is `size`."""
+        """The part of `x` that a conditioner may read."""
 
     @abc.abstractmethod
     def kept_size(self, size: int) -> int:
         """The last axis of `kept(x)`, when that of `x` is `size`."""
+
+    def changed(self, x: tf.Tensor) -> tf.Tensor:
+        """A tensor that holds all changed entries of `x`."""
+        return x
+
+    def changed_size(self, size: int) -> int:
+        """The last axis of `changed(x)`, when that of `x` is `size`."""
+        return size
+
+    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        """`x` with its changed entries replaced by those of `changed`."""
+        return changed
 
     def weights(self, changed: tf.Tensor) -> tf.Tensor:
         """1 where an entry of `changed(x)` is a changed one, else 0, `[1, ..., 1]`: the same for all channels."""
@@ -57,8 +57,8 @@ class Mask(abc.ABC):
 class Checkerboard(Mask):
     """Keeps the pixels where `(row + column + parity) mod 2` is 1, of images `[height, width, channels]`.
 
-    `kept` is the image with zeros at the changed pixels and the mask as one more channel, for a network could not
-    tell a hidden pixel from a black one; `changed` is the whole image.
+    `kept` is the image with zeros at the changed pixels and the mask as one more channel, which distinguishes a hidden
+    pixel from a black one; `changed` is the whole image.
     """
 
     parity: int
@@ -77,7 +77,7 @@ class Checkerboard(Mask):
             sizes = tf.shape(x)
             odd = (tf.range(sizes[1])[:, tf.newaxis] + tf.range(sizes[2]) + self.parity) % 2 == 1
             return odd[tf.newaxis, :, :, tf.newaxis]
-        # A single constant. A step has a dozen masks a coupling, and the other way took a quarter of its graph.
+        # A single constant: a step has a dozen masks a coupling.
         odd = (np.arange(height)[:, np.newaxis] + np.arange(width) + self.parity) % 2 == 1
         return tf.constant(odd[np.newaxis, :, :, np.newaxis])
 
@@ -86,23 +86,17 @@ class Checkerboard(Mask):
         mask = tf.cast(keeps, x.dtype) + tf.zeros_like(x[..., :1])
         return tf.concat([tf.where(keeps, x, tf.zeros([], x.dtype)), mask], -1)
 
-    def changed(self, x: tf.Tensor) -> tf.Tensor:
-        return x
+    def kept_size(self, size: int) -> int:
+        return size + 1
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         return tf.where(self._keeps(x), x, changed)
-
-    def changed_size(self, size: int) -> int:
-        return size
-
-    def kept_size(self, size: int) -> int:
-        return size + 1
 
     def weights(self, changed: tf.Tensor) -> tf.Tensor:
         return tf.cast(~self._keeps(changed), changed.dtype)
 
     def sum(self, changed: tf.Tensor) -> tf.Tensor:
-        # A select, not a product: what stands at a kept pixel may be anything, NaN included.
+        # A select, not a product: a kept pixel may hold anything, NaN included.
         return super().sum(tf.where(self._keeps(changed), tf.zeros([], changed.dtype), changed))
 
 
@@ -136,7 +130,7 @@ class Halves(Mask):
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         parts = [self.kept(x), changed] if self.keep == "first" else [changed, self.kept(x)]
         combined = tf.concat(parts, -1)
-        combined.set_shape(x.shape)  # A spline does not say how many entries it gives.
+        combined.set_shape(x.shape)  # A spline loses the number of its entries.
         return combined
 
     def changed_size(self, size: int) -> int:
@@ -160,8 +154,7 @@ class ChannelHalves(Halves):
 class Alternating(Mask):
     """Keeps the entries `parity, parity + 2, ...` of a vector and changes those in between.
 
-    Where all couplings of a flow alternate, `Halves` of a vector whose entries were first put in that order are
-    faster: slices with a stride take longer than contiguous ones.
+    Where all couplings of a flow alternate, `Halves` of a permuted vector are faster: slices with a stride take longer.
     """
 
     parity: int
@@ -180,7 +173,7 @@ class Alternating(Mask):
         return x[..., 1 - self.parity :: 2]
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
-        # Stacked in pairs, not gathered from one after the other: a gather's gradient takes twice the time.
+        # Stacked in pairs: a gather's gradient takes twice the time.
         size = x.shape[-1]
         even, odd = (self.kept(x), changed) if self.parity == 0 else (changed, self.kept(x))
         if size % 2:
@@ -196,7 +189,7 @@ class Alternating(Mask):
 
 @dataclasses.dataclass(frozen=True)
 class Everything(Mask):
-    """Changes every entry and keeps none: the mask of a bijector that has no other."""
+    """Changes every entry and keeps none."""
 
     event_ndims: ClassVar[int] = 1
 
@@ -206,15 +199,6 @@ class Everything(Mask):
     def kept(self, x: tf.Tensor) -> tf.Tensor:
         return x[..., :0]
 
-    def changed(self, x: tf.Tensor) -> tf.Tensor:
-        return x
-
-    def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
-        return changed
-
-    def changed_size(self, size: int) -> int:
-        return size
-
     def kept_size(self, size: int) -> int:
         return 0
 
@@ -223,7 +207,7 @@ class Everything(Mask):
 class Preceding(Everything):
     """Changes every entry of a vector, each with parameters computed from the entries before it.
 
-    A conditioner reads the whole vector, and must see to the order itself, as `MaskedMLP` does.
+    A conditioner reads the whole vector, and must respect the order itself, as `MaskedMLP` does.
     """
 
     def __str__(self) -> str:

@@ -13,17 +13,15 @@ _LEAST_SQUARE = 1e-6
 
 
 class Planar(Bijector):
-    """Pushes and pulls along one direction, by a step across a plane.
+    """Shifts along one direction, by a smooth step across a plane.
 
         forward:  z = x + u tanh(w.x + b),   u = v + (softplus(w.v) - 1 - w.v) w / |w|^2
         inverse:  x = z - u tanh(a),         a the root of a + (w.u) tanh(a) = w.z + b
         log|det df/dx| = log(tanh(a)^2 + (1 + w.u) / cosh(a)^2),   a = w.x + b
 
-    `v`, `w` and `b` are learned; `u` has `w.u > -1`, without which the map would not be invertible. Where `|w| < 1e-3`
-    the denominator is 1e-6, unless `w.v` is so negative that `u` needs all of it. Forward is a closed form. The inverse
-    finds its root by bisection, in 32 cheap steps (64 in float64) to 2^-32 of a bracket of width `2 |w.u|`; no solver
-    fails. For variational inference, where samples are drawn and scored, put `tfb.Invert` of it into a flow: sampling
-    is the closed form then.
+    `v`, `w` and `b` are learned; `w.u > -1` makes the map invertible. Where `|w| < 1e-3` the denominator is 1e-6 if
+    `w.v > -1`. Forward is a closed form. The inverse finds its root by bisection, see `inverse_by_bisection`. For
+    variational inference use `tfb.Invert` of it: sampling is then the closed form.
 
     Args:
       size: of an event, a vector.
@@ -58,10 +56,10 @@ class Planar(Bijector):
         w, v = tf.convert_to_tensor(self.direction.value), self.push.value
         along, square = tf.reduce_sum(w * v), tf.reduce_sum(w * w)
         tiny = tf.constant(np.finfo(x.dtype.as_numpy_dtype).tiny, x.dtype)
-        # 1 + w.u, kept as it is: the 1 would round it away.
+        # 1 + w.u: w.u alone would lose it to rounding.
         above = tf.maximum(tf.nn.softplus(along), tiny)
         missing = above - 1 - along
-        # Of a direction near 0, w.v above -1 is allowed already, and w / |w|^2 has no limit: v is taken as it is.
+        # Near w = 0, w / |w|^2 has no limit; where w.v > -1 already, v is used as it is.
         least = tf.where(missing > 0, tiny, tf.constant(_LEAST_SQUARE, x.dtype))
         given = missing / tf.maximum(square, least)
         return w, v + given * w, tf.where(square < least, 1 + along + given * tf.minimum(square, least), above)
@@ -78,13 +76,13 @@ class Planar(Bijector):
 
 
 def _slope(a: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
-    """`1 + (above - 1) (1 - tanh(a)^2)`, as a sum of what is positive."""
+    """`1 + (above - 1) (1 - tanh(a)^2)`, as a sum of positive terms."""
     decay = tf.exp(-2 * tf.abs(a))
     return tf.tanh(a) ** 2 + above * 4 * decay / (1 + decay) ** 2
 
 
 def _root(y: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
-    """The `a` for which `a + (above - 1) tanh(a)` is `y`; with `above > 0` the left side increases in `a`."""
+    """The `a` for which `a + (above - 1) tanh(a)`, which increases in `a` as `above > 0`, is `y`."""
 
     def value_and_slope(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return a + (above - 1) * tf.tanh(a), _slope(a, above)

@@ -15,7 +15,7 @@ from tfp_realnvp.bijectors.variables import found_keras_parts
 
 _HALF = ("float16", "bfloat16")
 _keeps_half = contextvars.ContextVar("keeps_half", default=False)
-# Of a layer that inference passes have lent another policy: how many of them, and its own policy.
+# For each layer that inference passes run under another policy: how many passes, and its own policy.
 _lent: dict[keras.layers.Layer, tuple[int, keras.DTypePolicy]] = {}
 _LOCK = threading.Lock()
 
@@ -25,9 +25,8 @@ def call_conditioner(
 ) -> tf.Tensor:
     """The output of a conditioner, a Keras layer or any callable.
 
-    In training mode a layer computes in the compute dtype of its policy. In inference mode a mixed policy does not
-    apply: the layer computes in the dtype of its variables. A layer of the flow gets its input back but for float32's
-    rounding, and in half precision the next conditioner would round that to another number, a step of 2^-8 away.
+    In inference mode a mixed policy does not apply: a layer computes in the dtype of its variables. Layers are inverted
+    up to float32's rounding, which a conditioner in half precision may round to another number, 2^-8 away.
     """
     given = {} if context is None else {"context": context}
     if isinstance(conditioner, keras.layers.Layer):
@@ -40,9 +39,8 @@ def call_conditioner(
 def half_precision_inference() -> Iterator[None]:
     """Within it, conditioners of a mixed dtype policy compute in half precision in inference mode, too.
 
-    Densities then cost what a forward pass of training does, and are within its rounding. Use it for them; samples and
-    encodings of flows with `InvertibleLinear` or `ActNorm` no longer invert. It holds for what is evaluated, traced or
-    exported within, in this thread.
+    Use it for densities, which then cost no more than a forward pass of training; samples and encodings of flows with
+    `InvertibleLinear` or `ActNorm` no longer invert. It applies to this thread's evaluations, traces and exports.
 
     #### Examples
 

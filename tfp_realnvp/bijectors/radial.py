@@ -17,8 +17,7 @@ class Radial(Bijector):
         inverse:  x = c + (z - c) / g,  r the positive root of r^2 + (alpha + beta - R) r - alpha R = 0,  R = |z - c|
         log|det df/dx| = (D - 1) log(g) + log(1 + alpha beta / (alpha + r)^2)
 
-    `c`, `a` and `b` are learned; `beta > -alpha`, without which the map would not be invertible. Both directions are
-    closed forms.
+    `c`, `a` and `b` are learned; `beta > -alpha` makes the map invertible. Both directions are closed forms.
 
     Args:
       size: of an event, a vector: D.
@@ -51,7 +50,7 @@ class Radial(Bijector):
     def _weights(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The vector from the centre to `x`, its length, alpha and alpha + beta."""
         away = x - self.center.value
-        # Relative to the largest entry no square overflows. At the centre the length has no gradient; here it has 0.
+        # Relative to the largest entry no square overflows. At the centre the length gets a gradient of 0.
         least = tf.constant(np.sqrt(np.finfo(x.dtype.as_numpy_dtype).tiny), x.dtype)
         largest = tf.maximum(tf.stop_gradient(tf.reduce_max(tf.abs(away), -1)), least)
         squares = tf.reduce_sum((away / largest[:, tf.newaxis]) ** 2, -1)
@@ -70,14 +69,14 @@ class Radial(Bijector):
         other = tf.sqrt(alpha * big_r)
         largest = tf.stop_gradient(tf.maximum(tf.abs(half), other))
         root = largest * tf.sqrt((half / largest) ** 2 + (other / largest) ** 2)
-        # The one of two equal forms that does not subtract what is nearly equal.
+        # Of two equal forms, the one without cancellation.
         is_beyond = half > 0
         r = tf.where(is_beyond, half + root, alpha * big_r / tf.where(is_beyond, root, root - half))
         growth, log_det = self._growth_and_log_det(r, alpha, total)
         return self.center.value + away / growth[:, tf.newaxis], -log_det
 
     def _growth_and_log_det(self, r: tf.Tensor, alpha: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """`g` and the log-det, from sums of what is positive: `alpha + beta` may be far below rounding of either."""
+        """`g` and the log-det as sums of positive terms: `alpha + beta` may be below the rounding of either."""
         near, far, added = alpha / (alpha + r), r / (alpha + r), total / (alpha + r)
         growth = far + added
         return growth, (self.size - 1) * tf.math.log(growth) + tf.math.log(far * (1 + near) + near * added)

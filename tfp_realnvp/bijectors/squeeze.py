@@ -14,10 +14,10 @@ class Squeeze(Bijector):
 
         forward:  [height, width, channels] -> [height / 2, width / 2, 4 * channels]
         inverse:  back
-        log|det df/dx| = 0, for it only moves entries
+        log|det df/dx| = 0
 
-    Three orders of the new channels exist, and they are not interchangeable, for what follows acts on halves of
-    them. For a block with channels R, G at the positions 00 01 10 11 (row, column):
+    Layers that follow act on halves of the new channels, whose order therefore matters. For a block with channels R, G
+    at the positions 00 01 10 11 (row, column):
 
     | order            | channels after the squeeze          | the first half holds                  |
     |------------------|-------------------------------------|---------------------------------------|
@@ -80,7 +80,7 @@ class Squeeze(Bijector):
         else:
             z = tf.nn.space_to_depth(x, 2)
             if self.order == "diagonal":
-                z = _permute_positions(z)
+                z = _positions(z, 0, 3, 1, 2)
         return z, tf.zeros(tf.shape(x)[:1], x.dtype)
 
     def _inverse_and_log_det(self, z, context, training):
@@ -89,7 +89,7 @@ class Squeeze(Bijector):
             blocks = tf.reshape(z, [batch, height, width, channels // 4, 2, 2])
             x = tf.reshape(tf.transpose(blocks, [0, 1, 4, 2, 5, 3]), [batch, 2 * height, 2 * width, channels // 4])
         else:
-            x = tf.nn.depth_to_space(_restore_positions(z) if self.order == "diagonal" else z, 2)
+            x = tf.nn.depth_to_space(_positions(z, 0, 2, 3, 1) if self.order == "diagonal" else z, 2)
         return x, tf.zeros(tf.shape(z)[:1], z.dtype)
 
 
@@ -98,11 +98,7 @@ def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
     return [size if size is not None else tf.shape(x)[axis] for axis, size in enumerate(x.shape)]
 
 
-def _permute_positions(z: tf.Tensor) -> tf.Tensor:
-    top_left, top_right, bottom_left, bottom_right = tf.split(z, 4, -1)
-    return tf.concat([top_left, bottom_right, top_right, bottom_left], -1)
-
-
-def _restore_positions(z: tf.Tensor) -> tf.Tensor:
-    top_left, bottom_right, top_right, bottom_left = tf.split(z, 4, -1)
-    return tf.concat([top_left, top_right, bottom_left, bottom_right], -1)
+def _positions(z: tf.Tensor, *order: int) -> tf.Tensor:
+    """Puts the four positions of a block, top row first, in another order."""
+    parts = tf.split(z, 4, -1)
+    return tf.concat([parts[i] for i in order], -1)

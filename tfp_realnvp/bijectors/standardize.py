@@ -9,15 +9,14 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 class Standardize(Bijector):
-    """Takes vectors in any units to entries of mean 0 and variance 1.
+    """Maps vectors in any units to entries of mean 0 and variance 1.
 
         forward:  z = (x - mean) / std
         inverse:  x = std z + mean
         log|det df/dx| = -sum over entries of log(std)
 
-    `mean` and `std` are those of the training rows. They are variables, though nothing learns them: a checkpoint and an
-    export hold them, so that what is read back takes and gives rows in their own units. With this as the first layer
-    of a flow, `log_prob(x)` is the density in these units. `std` is kept as its logarithm.
+    `mean` and `std` are those of the training rows. As variables that are not trained they are in checkpoints and
+    exports. With this as the first layer of a flow, `log_prob(x)` is the density in the units of the data.
 
     Args:
       mean: of each entry, `[size]`.
@@ -26,8 +25,7 @@ class Standardize(Bijector):
       name: the bijector's name.
 
     Raises:
-      ValueError: when `mean` and `std` are no vectors of one size, an entry is not finite in `dtype`, or a standard
-        deviation is not positive; for an input of another size.
+      ValueError: unless `mean` and `std` are finite vectors of one size, `std` positive; for an input of another size.
 
     #### Examples
 
@@ -45,13 +43,13 @@ class Standardize(Bijector):
         dtype: str = "float32",
         name: str = "standardize",
     ):
-        with np.errstate(over="ignore"):  # It is infinite then, and refused.
+        with np.errstate(over="ignore"):  # Infinite numbers are refused.
             mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(f"{name}: expected mean and std of one shape [size], got {mean.shape} and {std.shape}")
         if not np.all(np.isfinite(mean)):
             raise ValueError(f"{name}: expected a finite mean, got {mean[~np.isfinite(mean)][0]}")
-        # The least numbers of a dtype have an inverse past the greatest. NaN is refused, too.
+        # The inverse of a subnormal number overflows.
         is_good = (std >= np.finfo(dtype).tiny) & np.isfinite(std)
         if not np.all(is_good):
             raise ValueError(f"{name}: expected a finite std above 0, got {std[~is_good][0]}")

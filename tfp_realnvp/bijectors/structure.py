@@ -14,20 +14,9 @@ from tfp_realnvp.transformers import Transformer
 
 
 class Structure(Bijector):
-    """Transforms entries one by one, with parameters computed from those that a mask lets the conditioner read.
+    """Transforms entries with parameters computed from those that the mask lets the conditioner read; see `Coupling`.
 
-    Args:
-      transformer: the map of each changed entry. Each layer needs its own, for it may have variables.
-      conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., transformer.outputs *
-        changed entries]`: the transformer's first number for all entries, then its second, and so on.
-      mask: which entries the conditioner reads, and which are changed.
-      size: of the last axis of an event, if the layer takes no other.
-      dtype: of the transformer's variables, and of the flow.
-      name: the bijector's name.
-
-    Raises:
-      TypeError: when the transformer is not an instance of `Transformer`, such as a class.
-      ValueError: when the conditioner's output does not fit the changed entries.
+    Each layer needs a transformer of its own, which may have variables.
     """
 
     networks = 1

@@ -1,4 +1,4 @@
-"""Networks that tell a coupling its shift and log-scale: Keras layers that know of no bijector."""
+"""Networks that compute the parameters of transformers: Keras layers, independent of bijectors."""
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.masked_mlp import MaskedMLP

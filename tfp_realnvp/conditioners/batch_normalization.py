@@ -7,18 +7,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.conditioners.network import Network
+
 _AXES = [0, 1, 2]
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
-class BatchNormalization(keras.layers.Layer):
+class BatchNormalization(Network):
     """Normalises each channel of images over the batch; an offset, no scale.
 
         training:  y = (x - mean) / sqrt(variance + epsilon) + beta,   moments of the batch, over all replicas
         inference: the same with the moving moments, which follow `momentum * moving + (1 - momentum) * batch`
 
-    As `keras.layers.BatchNormalization(scale=False, synchronized=True)`, but one kernel where that takes thirty: a
-    Real NVP has hundreds of these, and Keras's took most of the step's tracing.
+    As `keras.layers.BatchNormalization(scale=False, synchronized=True)`, but one kernel instead of thirty: a Real NVP
+    has hundreds of these.
 
     Args:
       momentum: of the moving moments.
@@ -41,7 +43,7 @@ class BatchNormalization(keras.layers.Layer):
                 initializer=initializer,
                 trainable=trainable,
                 autocast=False,
-                # Moments are those of the global batch already: what one replica assigns, all would.
+                # Moments are over the global batch already: all replicas assign the same.
                 aggregation="none" if trainable else "only_first_replica",
             )
 
@@ -51,14 +53,14 @@ class BatchNormalization(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         moving = self.moving_mean.value, self.moving_variance.value
-        is_fused = self.variable_dtype != "float64"  # For which there is no fused kernel.
+        is_fused = self.variable_dtype != "float64"  # There is no fused kernel for it.
         if not training:
             return self._fused(inputs, *moving, training=False)[0] if is_fused else self._normalize(inputs, *moving)
         replica = tf.distribute.get_replica_context()
         over_replicas = replica is not None and replica.num_replicas_in_sync > 1
         if is_fused and not over_replicas:
             factor = _bessel_factor(inputs)
-            # The kernel moves the moments, too, but towards the unbiased variance, `factor` times the one wanted.
+            # The kernel moves the moments, too, but towards the unbiased variance, which is `factor` times larger.
             outputs, mean, variance = self._fused(inputs, moving[0], moving[1] * factor, training=True)
             moving = mean, variance / factor
         else:
@@ -66,7 +68,7 @@ class BatchNormalization(keras.layers.Layer):
             moments = _moments_over_replicas(wide, replica) if over_replicas else tf.nn.moments(wide, _AXES)
             outputs = self._normalize(inputs, *moments)
             moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
-        # Through the Keras variables: those alone does a `keras.StatelessScope` intercept.
+        # Through the Keras variables, which a `keras.StatelessScope` intercepts.
         for variable, value in zip((self.moving_mean, self.moving_variance), moving):
             variable.assign(value)
         return outputs
@@ -74,7 +76,7 @@ class BatchNormalization(keras.layers.Layer):
     def _fused(
         self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Normalised inputs, by the moments of the batch in training, and the given moments moved towards those."""
+        """Normalised inputs, in training by the moments of the batch, and the given moments moved towards those."""
         return tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.ones(self.beta.shape),
@@ -90,19 +92,16 @@ class BatchNormalization(keras.layers.Layer):
         scale, offset = self._scale_and_offset(mean, variance)
         return inputs * tf.cast(scale, inputs.dtype) + tf.cast(offset, inputs.dtype)
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
     def scale_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """The two vectors of inference, `y = scale * x + offset`, for a convolution before to take in."""
+        """The two vectors of inference, `y = scale * x + offset`, which a convolution before it can absorb."""
         return self._scale_and_offset(self.moving_mean.value, self.moving_variance.value)
 
     def _scale_and_offset(self, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         scale = tf.math.rsqrt(variance + self.epsilon)
         return scale, self.beta.value - mean * scale
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
 def _pixels(x: tf.Tensor) -> float | tf.Tensor:

@@ -6,12 +6,12 @@ import tensorflow as tf
 
 
 def checked_context(context: tf.Tensor | None, expected_size: int | None) -> tf.Tensor | None:
-    """`context`, whose last axis must have the expected size; None where none is expected.
+    """`context`, whose last axis must have the expected size; None if none is expected.
 
-    Where the size is known only when the graph runs, it is checked there.
+    A size that is known only when the graph runs is checked there.
 
     Raises:
-      ValueError: for a context where none or another is expected, or for none where one is.
+      ValueError: for an unexpected or a missing context.
     """
     size = None if context is None else context.shape[-1]
     if context is not None and size is None and expected_size is not None:

@@ -11,20 +11,20 @@ import tensorflow as tf
 
 from tfp_realnvp.conditioners.context import checked_context
 from tfp_realnvp.conditioners.mlp import uniform_by_inputs
+from tfp_realnvp.conditioners.network import Network
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
-class MaskedMLP(keras.layers.Layer):
+class MaskedMLP(Network):
     """A dense network whose output for entry i depends only on entries before i (MADE).
 
         h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
 
-    Input i has degree i (from 1), hidden units have degrees 1 ... size - 1 in turn, and M lets a unit see those of its
-    own degree or lower; an output of entry i sees degrees lower than i. The first entry's output is a constant, or
-    depends on the context. Hidden layers start as those of `MLP`.
+    Input i has degree i (from 1), hidden units have degrees 1 ... size - 1 in turn; a unit sees degrees up to its own,
+    an output for entry i degrees below i. Initialised as `MLP`.
 
     Args:
-      outputs_per_entry: how many numbers there are for each entry; the first of all entries come first.
+      outputs_per_entry: how many outputs there are for each entry; the first ones of all entries come first.
       hidden_units: sizes of the hidden layers.
       activation: name of a Keras activation, or a callable.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
@@ -63,7 +63,7 @@ class MaskedMLP(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         size = input_shape[-1]
         degrees = [np.arange(1, size + 1)]
-        # Of one entry, whose output depends on the context alone, hidden units have degree 0.
+        # Hidden units have degree 0 if there is one entry, whose output depends on the context alone.
         lowest = min(1, size - 1)
         degrees += [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
         masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
@@ -100,13 +100,3 @@ class MaskedMLP(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.outputs_per_entry * input_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "outputs_per_entry": self.outputs_per_entry,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "context_size": self.context_size,
-            "zero_output": self.zero_output,
-        }

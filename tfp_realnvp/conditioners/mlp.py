@@ -9,23 +9,24 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.context import checked_context
+from tfp_realnvp.conditioners.network import Network
 
 
 def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
-    """How hidden layers start, kernels and biases: uniform on [-1, 1] / sqrt(inputs), as in PyTorch.
+    """Uniform on [-1, 1] / sqrt(inputs), for kernels and biases, as in PyTorch.
 
-    With biases of zero all kinks would start at the origin, and a flow on few entries learns slowly.
+    With biases of zero all kinks would start at the origin, and a flow on few entries would learn slowly.
     """
     return keras.initializers.RandomUniform(-(inputs**-0.5), inputs**-0.5)
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
-class MLP(keras.layers.Layer):
-    """Dense layers with an activation between them.
+class MLP(Network):
+    """Dense layers with activations between them.
 
         h_0 = x  (or [x, context]);  h_i = a(dense_i(h_{i-1}));  y = dense(h_n)
 
-    Hidden layers start uniform on +-1 / sqrt(inputs), biases too.
+    Kernels and biases of hidden layers start uniform on +-1 / sqrt(inputs).
 
     Args:
       outputs: size of the last axis of the output.
@@ -83,16 +84,3 @@ class MLP(keras.layers.Layer):
         for dense in (*self.denses, self.dense_out):
             hidden = dense(hidden)
         return hidden
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], self.outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "outputs": self.outputs,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "context_size": self.context_size,
-            "zero_output": self.zero_output,
-        }

@@ -11,22 +11,22 @@ import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.context import checked_context
+from tfp_realnvp.conditioners.network import Network
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve, weights_of
 
 NORMALIZATIONS = ("batch", "layer", "none")
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
-class ResidualNetwork(keras.layers.Layer):
+class ResidualNetwork(Network):
     """A pre-activation residual network whose every block has a skip to the output.
 
-        h = norm(x), times 2 where half of the pixels are hidden;  h = [a(h), a(-h), mask]
+        h = norm(x), times 2 if half of the pixels are hidden;  h = [a(h), a(-h), mask]
         f_0 = conv3x3(h)  (+ dense(context))
         f_i = f_{i-1} + conv3x3(a(norm(conv3x3(a(norm(f_{i-1}))))))           i = 1 ... blocks
         y = conv1x1(a(norm(sum_i conv1x1_i(f_i))))
 
-    All convolutions are weight-normalised. With the defaults, the layout of the authors' program to the unit: which
-    convolution has a bias and which a magnitude, batch norm with an offset and no scale.
+    All convolutions are weight-normalised. The defaults are exactly the layout of the authors' program.
 
     Args:
       outputs: number of output channels.
@@ -80,7 +80,7 @@ class ResidualNetwork(keras.layers.Layer):
         self.normalization = normalization
         self.context_size = context_size
 
-        # A layer norm would hide what all of the input's few channels share: with one channel, everything.
+        # A layer norm over the input's few channels would remove most of it: with one channel, everything.
         self.norm_in = (
             keras.layers.Identity(dtype=self.dtype_policy, name="norm_in")
             if normalization == "layer"
@@ -145,8 +145,8 @@ class ResidualNetwork(keras.layers.Layer):
         both = [self.activation(normal), self.activation(-normal)]
         hidden = conv(self.conv_in, tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
         if context is not None:
-            told = self.context_in(context)
-            hidden += told if context.shape.rank == 4 else told[:, tf.newaxis, tf.newaxis, :]
+            added = self.context_in(context)
+            hidden += added if context.shape.rank == 4 else added[:, tf.newaxis, tf.newaxis, :]
         total = conv(self.skips[0], hidden) if self.use_skips else hidden
         for i in range(self.blocks):
             change = conv(self.convs_1[i], self.activation(norm(self.norms_1[i], hidden)))
@@ -162,9 +162,9 @@ class ResidualNetwork(keras.layers.Layer):
         return {layer.name: layer_weights for layer, layer_weights in zip(convolutions, weights)}
 
     def folded(self) -> dict[str, list[tf.Tensor]]:
-        """What inference runs on: the weights of every convolution, with the batch norm that follows it in them.
+        """The weights of inference: those of every convolution, with the batch norm that follows it folded into them.
 
-        Of such a norm, between a convolution or the sum of the skips and an activation, nothing is left: an empty list.
+        A norm that was folded has an empty list.
         """
         if self.normalization != "batch":
             return self._weights({})
@@ -172,7 +172,7 @@ class ResidualNetwork(keras.layers.Layer):
         done = [*self.norms_2]
         if self.use_skips:
             scale, offset = self.norm_out.scale_and_offset()
-            # Of a sum, each part is scaled, and one is offset.
+            # Each part of a sum is scaled, and one is offset.
             affine |= {skip.name: (scale, tf.zeros_like(offset)) for skip in self.skips}
             affine[self.skips[0].name] = scale, offset
             done.append(self.norm_out)
@@ -180,10 +180,10 @@ class ResidualNetwork(keras.layers.Layer):
 
     @contextlib.contextmanager
     def frozen(self, kernel_dtype: tf.DType | None = None) -> Iterator[None]:
-        """Within it, inference runs on new `tf.Variable`s that hold the folded weights of now, as for an export.
+        """Within it, inference runs on new `tf.Variable`s with the current folded weights, as for an export.
 
         Args:
-          kernel_dtype: of the variables of kernels, which are cast where they are used. Theirs by default.
+          kernel_dtype: of the variables of kernels, which are cast when they are used; by default unchanged.
         """
         folded = self.folded()
 
@@ -204,19 +204,3 @@ class ResidualNetwork(keras.layers.Layer):
             yield
         finally:
             del self.folded
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], self.outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "outputs": self.outputs,
-            "width": self.width,
-            "blocks": self.blocks,
-            "mask_channel": self.mask_channel,
-            "use_skips": self.use_skips,
-            "activation": keras.activations.serialize(self.activation),
-            "normalization": self.normalization,
-            "context_size": self.context_size,
-        }

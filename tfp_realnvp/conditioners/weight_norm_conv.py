@@ -9,10 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.conditioners.network import Network
+
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
-class WeightNormConv2D(keras.layers.Layer):
-    """A convolution whose kernel has a learned direction and, apart from it, a learned magnitude.
+class WeightNormConv2D(Network):
+    """A convolution whose kernel has a learned direction and a learned magnitude.
 
         kernel[..., k] = g[k] * v[..., k] / ||v[..., k]||,   the norm over all axes but the output's
         y = conv2d(x, kernel) + bias,                        stride 1, padding "same"
@@ -77,28 +79,18 @@ class WeightNormConv2D(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "use_bias": self.use_bias,
-            "use_magnitude": self.use_magnitude,
-        }
-
 
 def weights_of(
     convolutions: Sequence[WeightNormConv2D], affine: Mapping[str, tuple[tf.Tensor, tf.Tensor]] | None = None
 ) -> list[list[tf.Tensor]]:
     """The weights of each convolution for `convolve`, in its compute dtype: a kernel, and a bias if there is one.
 
-    All together, for a network has dozens of them, and each operation on a vector costs some time to trace and to
-    compile.
+    All together, since each operation on a vector takes time to trace and to compile.
 
     Args:
       convolutions: built ones, whose variables have one dtype.
-      affine: from a convolution's name to the scale and the offset, one for each of its channels, that follow it and
-        that its weights are to do, too: `scale * y + offset`.
+      affine: from a convolution's name to the scale and the offset of each of its channels, `scale * y + offset`,
+        which are folded into its weights.
     """
     affine = affine or {}
     magnitudes, biases = [], []
@@ -111,7 +103,7 @@ def weights_of(
         if scale is not None:
             bias = offset if bias is None else scale * bias + offset
         biases.append(bias)
-    # As tensors: a variable of several replicas is none that a custom gradient takes.
+    # As tensors: a custom gradient does not take a variable of several replicas.
     kernels = _normalize([tf.convert_to_tensor(layer.direction.value) for layer in convolutions], magnitudes)
     return [
         [tf.cast(weight, layer.compute_dtype) for weight in (kernel, bias) if weight is not None]
@@ -120,7 +112,7 @@ def weights_of(
 
 
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    """What a `WeightNormConv2D` does, with weights from `weights_of` and in their dtype."""
+    """The convolution of a `WeightNormConv2D`, with weights from `weights_of` and in their dtype."""
     outputs = tf.nn.conv2d(tf.cast(inputs, kernel.dtype), kernel, strides=1, padding="SAME")
     return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
@@ -129,12 +121,12 @@ def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
 def _normalize(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]):
     """`magnitude * direction / ||direction||` of each, in three passes over a kernel, and five for the gradient.
 
-    With `u = direction / ||direction||` and `d` the gradient that comes in, that of the magnitude is `<d, u>`, and that
+    With `u = direction / ||direction||` and the upstream gradient `d`, the gradient of the magnitude is `<d, u>`, that
     of the direction `magnitude / ||direction|| * (d - u <d, u>)`. Autodiff takes twice the passes.
     """
     sizes = [magnitude.shape[0] for magnitude in magnitudes]
     squares = tf.concat([tf.reduce_sum(tf.square(direction), [0, 1, 2]) for direction in directions], 0)
-    # The least norm is that of `tf.nn.l2_normalize`: a direction of zeros stays one.
+    # The least norm is that of `tf.nn.l2_normalize`.
     inverse_norms = tf.math.rsqrt(tf.maximum(squares, 1e-12))
     factors = tf.split(tf.concat(magnitudes, 0) * inverse_norms, sizes)
 

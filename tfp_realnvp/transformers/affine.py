@@ -22,12 +22,11 @@ class Affine(Transformer):
         inverse:                      x = (z - t) * exp(-s), or z * exp(-s) - t
         log dz/dx = s
 
-    `tanh` bounds `s`, so that `exp(s)` cannot overflow. `gain` is one learned scalar; a gain of 0 starts as a mere
-    shift.
+    `gain` is one learned scalar; at 0 the map is a shift. `tanh` keeps `exp(s)` from overflowing.
 
     Args:
       form: "scale_first" or "shift_first".
-      initial_gain: where the gain starts.
+      initial_gain: initial value of the gain.
 
     Raises:
       ValueError: for an unknown form.

@@ -1,14 +1,11 @@
-"""A rising curve with as many bends as one likes: the distribution function of a mixture, on the scale of its logit.
+"""The CDF of a logistic mixture on the logit scale, a monotone function of any shape.
 
     F(x) = sum_k w_k sigmoid((x - m_k) / s_k)
     y = log F(x) - log(1 - F(x))
     dy/dx = F'(x) / F(x) + F'(x) / (1 - F(x)) = sum_k p_k sigmoid(-u_k) / s_k + sum_k q_k sigmoid(u_k) / s_k
 
-with `u_k = (x - m_k) / s_k`, and with `p_k` and `q_k` the shares of component k in `F` and in `1 - F`. The two sums
-follow from `1 / (F (1 - F)) = 1 / F + 1 / (1 - F)`. Far out `log F'` and `log(1 - F)` are large and nearly equal; the
-shares are at most 1, and nothing cancels. With one component the curve is `(x - m) / s`. Far out it continues as
-straight lines. Flow++ uses it in couplings; with `a = 1 / s` and `b = -m / s` it is one layer of the deep sigmoidal
-network of neural autoregressive flows.
+with `u_k = (x - m_k) / s_k`, and `p_k` and `q_k` the shares of component k in `F` and in `1 - F`, as `1 / (F (1 - F)) =
+1 / F + 1 / (1 - F)`. In the tails `log F'` and `log(1 - F)` are large and nearly equal; in these sums nothing cancels.
 """
 
 from __future__ import annotations
@@ -18,14 +15,14 @@ import tensorflow as tf
 
 from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
-# log s lies between minus this and this: neither a scale nor its inverse overflows, whatever a network says.
+# Largest |log s|: neither a scale nor its inverse overflows.
 _MOST_LOG_SCALE = 5.0
 
 
 def components_of(raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Log-weights, means and log-scales, each `[..., components]`, of any numbers `[..., 3 * components]`.
+    """Log-weights, means and log-scales, each `[..., components]`, from raw numbers `[..., 3 * components]`.
 
-    Of zeros, the means lie apart from one another, or all components would learn the same.
+    Zeros give different means, or all components would learn the same.
     """
     logits, means, log_scales = tf.split(raw, 3, -1)
     apart = np.linspace(-1, 1, means.shape[-1] + 2)[1:-1]
@@ -34,12 +31,7 @@ def components_of(raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def mixture_logit(x: tf.Tensor, components: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """`y` and `log dy/dx` of each entry.
-
-    Args:
-      x: `[...]`.
-      components: of `components_of`, each `[..., components]`.
-    """
+    """`y` and `log dy/dx` of each entry of `x`, `[...]`, for components from `components_of`."""
     log_weights, means, log_scales = components
     u = (x[..., tf.newaxis] - means) * tf.exp(-log_scales)
     above, below = tf.nn.softplus(u), tf.nn.softplus(-u)
@@ -62,7 +54,7 @@ def inverse_mixture_logit(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`x` and `log dx/dy` of each entry, by bisection, see `inverse_by_bisection`."""
     _, means, log_scales = components
-    # Where each component alone would have it: the mixture has it between the least and the greatest of these.
+    # The roots of the components alone: the root of the mixture lies between the least and the greatest.
     alone = means + tf.exp(log_scales) * y[..., tf.newaxis]
 
     def value_and_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

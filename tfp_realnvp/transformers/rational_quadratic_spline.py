@@ -18,7 +18,7 @@ _LEAST = 1e-3
 class RationalQuadraticSpline(Transformer):
     """A monotone rational-quadratic spline on [-bound, bound], the identity outside.
 
-    Of `bins` pieces; with raw widths `w`, heights `h` and inner slopes `d` from the conditioner, in this order:
+    With raw widths `w`, heights `h` and inner slopes `d` from the conditioner, in this order:
 
         widths  = 2 bound (least + (1 - bins least) softmax(w)),  heights likewise of h,  least = 1e-3
         slopes  = 1e-3 + softplus(d + log(exp(1 - 1e-3) - 1)) at the inner knots, 1 at both ends
@@ -73,7 +73,7 @@ class RationalQuadraticSpline(Transformer):
     def _within_bound(
         self, x: tf.Tensor, function: Callable[..., tf.Tensor], log_slope: Callable[..., tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The spline where there is one; far beyond it the spline's polynomials would overflow in the gradient."""
+        """The spline within its bound; far beyond, its polynomials would overflow in the gradient."""
         is_within = tf.abs(x) <= self.bound
         within = tf.where(is_within, x, tf.zeros_like(x))
         y, log_slope_within = function(within), log_slope(within, event_ndims=0)
@@ -84,14 +84,14 @@ class RationalQuadraticSpline(Transformer):
 
 
 class _Spline(tfp.bijectors.RationalQuadraticSpline):
-    """TFP's, with an inverse in which nothing cancels.
+    """TFP's, with an inverse without cancellation.
 
-    In a bin with slopes `d_0` and `d_1` at its ends and a mean slope `s`, a y at the share `t` of its height has its x
-    at this share of its width:
+    In a bin with end slopes `d_0` and `d_1` and mean slope `s`, the y at the share `t` of its height has its x at this
+    share of its width:
 
         2 s t / (2 s t + q + sqrt(q^2 + 4 s^2 t (1 - t))),    q = d_0 (1 - t) - d_1 t
 
-    TFP's root is `sqrt(b^2 - 4 a c)`, of terms that cancel in steep splines, and of less than 0 then.
+    The terms of TFP's `sqrt(b^2 - 4 a c)` cancel in steep splines, to below 0.
     """
 
     def _inverse(self, y):

@@ -14,7 +14,7 @@ class Shift(Transformer):
         inverse:  x = z - t
         log dz/dx = 0
 
-    It keeps volumes: a flow of these alone needs a layer that scales, such as `ActNorm`.
+    It preserves volume: a flow of shifts needs a layer that scales, such as `ActNorm`.
 
     #### References
 

@@ -18,8 +18,8 @@ class Sigmoidal(Transformer):
         inverse:  layer after layer, by bisection
         log dz/dx = sum over layers of log dh_l/dh_{l-1}
 
-    With slopes `a = 1 / s` and offsets `b = -m / s`, this is the deep sigmoidal flow of NAF. The inverse brackets each
-    root between those of the components and halves that 32 times (64 in float64), to 2^-32 of its width.
+    With slopes `a = 1 / s` and offsets `b = -m / s`, this is the deep sigmoidal flow of NAF; one layer is the mixture
+    of Flow++.
 
     Args:
       components: sigmoids in each layer.

@@ -9,18 +9,18 @@ import tensorflow as tf
 
 
 class Transformer(abc.ABC):
-    """An increasing map of one number, `z = f(x; raw)`, with parameters from a conditioner.
+    """An increasing function of one number, `z = f(x; raw)`, with parameters from a conditioner.
 
         forward(x, raw) -> f(x), log f'(x)
         inverse(z, raw) -> f^{-1}(z), log of its derivative at z
 
-    A `Coupling` or an `Autoregressive` layer applies it to every entry that it changes. What the conditioner returns
-    arrives as `raw`, any real numbers `[batch, ..., outputs, entries]`: row k holds the k-th number of all entries. A
-    subclass constrains them, sets `outputs`, and writes the two methods.
+    A `Coupling` or an `Autoregressive` layer applies it to every entry that it changes. The conditioner's output is
+    `raw`, any real numbers `[batch, ..., outputs, entries]`: row k holds the k-th number of all entries. A subclass
+    sets `outputs`, and writes the two methods.
 
     Attributes:
       outputs: how many numbers it takes for each entry.
-      variables: the Keras variables that it learns itself, made by `build`.
+      variables: its own Keras variables, made by `build`.
 
     #### Examples
 
@@ -48,26 +48,16 @@ class Transformer(abc.ABC):
     outputs: int
     variables: tuple[keras.Variable, ...] = ()
 
-    def build(self, dtype: str, name: str) -> None:  # noqa: B027, most learn nothing themselves.
-        """Makes the variables, if there are any; the layer that owns the transformer calls it.
-
-        Args:
-          dtype: of the flow.
-          name: of the layer.
-        """
+    def build(self, dtype: str, name: str) -> None:  # noqa: B027, most have none.
+        """Makes the variables, of the flow's dtype, for the layer of that name, which calls it."""
 
     @abc.abstractmethod
     def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `f(x)` and `log f'(x)` of each entry.
-
-        Args:
-          x: `[batch, ..., entries]`.
-          raw: `[batch, ..., outputs, entries]`.
-        """
+        """Returns `f(x)` and `log f'(x)` of each entry of `x`, `[batch, ..., entries]`."""
 
     @abc.abstractmethod
     def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `f^{-1}(z)` and the log of its derivative at each entry; see `forward`."""
+        """Returns `f^{-1}(z)` and the log of its derivative at each entry."""
 
     def __str__(self) -> str:
         """The transformer and its settings in a few words."""
