@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.batch_norm import over_replicas
+from tfp_realnvp.bijectors.batch_norm import moments_over_replicas
 from tfp_realnvp.bijectors.bijector import Bijector
 
 
@@ -75,11 +75,7 @@ class ActNorm(Bijector):
 
     def _first_moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The moments kept from the first batch; where there are none, those of this batch, which are kept."""
-        axes = list(range(x.shape.rank - 1))
-        x = tf.stop_gradient(x)
-        count = over_replicas(tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), x.dtype))
-        mean = over_replicas(tf.reduce_sum(x, axes)) / count
-        variance = over_replicas(tf.reduce_sum(tf.square(x - mean), axes)) / count
+        mean, variance = moments_over_replicas(tf.stop_gradient(x), tf.ones_like(x[:1, ..., :1]))
         # A constant channel is divided by a small number, not by 0.
         variance = tf.maximum(variance, tf.constant(1e-6, x.dtype))
         is_set = tf.reduce_all(self.variance.value > 0)

@@ -67,5 +67,5 @@ class Autoregressive(Structure):
             return self.transformer.inverse(z, self._raw(x, context, training))
 
         start = tf.zeros_like(z), tf.zeros_like(z)
-        x, log_slope = tf.while_loop(lambda *unused: True, one_more, start, maximum_iterations=self.size)
+        x, log_slope = tf.while_loop(lambda *unused: True, one_more, start, maximum_iterations=self._size)
         return x, self.mask.sum(log_slope)

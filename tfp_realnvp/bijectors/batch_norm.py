@@ -86,19 +86,8 @@ class BatchNorm(Bijector):
             raise ValueError(f"{self.name}: expected {self.channels} changed channels, got {changed.shape[-1]}")
         return changed
 
-    def _batch_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        axes = list(range(changed.shape.rank - 1))
-        weights = self.mask.weights(changed)
-        hidden = tf.zeros([], changed.dtype)
-        count = over_replicas(tf.cast(tf.shape(changed)[0], changed.dtype) * tf.reduce_sum(weights))
-        sums = over_replicas(tf.reduce_sum(tf.where(weights > 0, changed, hidden), axes))
-        # Where a checkerboard keeps an image's only pixel, no entry is changed: moments of 0, not NaN.
-        mean = tf.math.divide_no_nan(sums, count)
-        squares = tf.where(weights > 0, tf.square(changed - mean), hidden)
-        return mean, tf.math.divide_no_nan(over_replicas(tf.reduce_sum(squares, axes)), count)
-
     def _training_moments(self, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        mean, variance = self._batch_moments(changed)
+        mean, variance = moments_over_replicas(changed, self.mask.weights(changed))
         old = self.moving_mean.value, self.moving_variance.value
         weight = self.momentum if self.rho is None else self.rho
         new = [weight * tf.stop_gradient(o) + (1 - weight) * b for o, b in zip(old, (mean, variance))]
@@ -150,7 +139,17 @@ class BatchNorm(Bijector):
         return x, backward.from_input(self._forward_and_log_det, x, state, dz, dlog_det)
 
 
-def over_replicas(value: tf.Tensor) -> tf.Tensor:
+def moments_over_replicas(x: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance of each channel of the global batch, over the entries with a weight of 1, `[1, ..., 1]`."""
+    axes, nothing = list(range(x.shape.rank - 1)), tf.zeros([], x.dtype)
+    count = _over_replicas(tf.cast(tf.shape(x)[0], x.dtype) * tf.reduce_sum(weights))
+    # Where a checkerboard keeps an image's only pixel, no entry has a weight: moments of 0, not NaN.
+    mean = tf.math.divide_no_nan(_over_replicas(tf.reduce_sum(tf.where(weights > 0, x, nothing), axes)), count)
+    squares = tf.where(weights > 0, tf.square(x - mean), nothing)
+    return mean, tf.math.divide_no_nan(_over_replicas(tf.reduce_sum(squares, axes)), count)
+
+
+def _over_replicas(value: tf.Tensor) -> tf.Tensor:
     """The sum of `value` over the replicas of a `tf.distribute` step; `value` itself where there is one."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:

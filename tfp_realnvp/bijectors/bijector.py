@@ -60,7 +60,7 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
 
     def __init__(self, *, event_ndims: int, size: int | None = None, validate_args: bool = False, name: str):
         super().__init__(forward_min_event_ndims=event_ndims, validate_args=validate_args, name=name)
-        self.size = size
+        self._size = size
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         for part in self.submodules:
@@ -145,9 +145,9 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
     # What follows is what `tfb.Bijector` asks of a subclass.
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        if self.size is not None and shape[-1] not in (None, self.size):
-            expected = f"vectors of size {self.size}" if self.forward_min_event_ndims == 1 else f"{self.size} channels"
-            raise ValueError(f"{self.name}: expected {expected}, got {shape[-1]}")
+        if self._size is not None and shape[-1] not in (None, self._size):
+            words = "vectors of size {}" if self.forward_min_event_ndims == 1 else "{} channels"
+            raise ValueError(f"{self.name}: expected {words.format(self._size)}, got {shape[-1]}")
         return shape
 
     def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:

@@ -98,7 +98,7 @@ class InvertibleLinear(Bijector):
         return self._multiplied(matrix, x), self._log_det(x)
 
     def _inverse_and_log_det(self, z, context, training):
-        identity = tf.eye(self.size, dtype=z.dtype)
+        identity = tf.eye(self._size, dtype=z.dtype)
         if self.form == "lu":
             lower, upper = self._factors()
             below = tf.linalg.triangular_solve(lower, tf.gather(identity, np.argsort(self._order)))

@@ -79,4 +79,4 @@ class Radial(Bijector):
         """`g` and the log-det as sums of positive terms: `alpha + beta` may be below the rounding of either."""
         near, far, added = alpha / (alpha + r), r / (alpha + r), total / (alpha + r)
         growth = far + added
-        return growth, (self.size - 1) * tf.math.log(growth) + tf.math.log(far * (1 + near) + near * added)
+        return growth, (self._size - 1) * tf.math.log(growth) + tf.math.log(far * (1 + near) + near * added)

@@ -23,12 +23,11 @@ class Dequantizer(FlowDistribution):
 
         log P(image) >= E[log p(image + u) - log q(u | image)],    u ~ q(. | image)
 
-    Uniform noise is the q that is 1 everywhere, and asks of p that it be flat within each cell. A q that learns
-    lets p be smooth, and the bound is tighter. It is part of the bound and not of p: nothing else changes, and where
-    a model is served or sampled from, it has no say.
+    With uniform noise p must be flat within each pixel's cell; a learned q lets p be smooth. It only tightens the
+    training bound; the model p, its samples and its exports do not use it.
 
-    Made by `dequantizer`, given to `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. As a distribution it is
-    over `u`, and its `context` is `context_of(images)`.
+    Made by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. As a distribution it is over `u`,
+    and its `context` is `context_of(images)`.
 
     #### References
 
@@ -50,7 +49,7 @@ class Dequantizer(FlowDistribution):
         self.levels = levels
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
-        # The normal quantile of 0 and 1 is infinite: there, and beyond, the density is 0.
+        # The density is 0 at 0 and 1, whose normal quantiles are infinite, and beyond.
         inside = (x > 0) & (x < 1)
         log_prob = super()._log_prob(tf.where(inside, x, tf.constant(0.5, x.dtype)), context)
         return tf.where(tf.reduce_all(inside, [-3, -2, -1]), log_prob, tf.constant(-np.inf, log_prob.dtype))
@@ -62,7 +61,7 @@ class Dequantizer(FlowDistribution):
     def latent_noise(
         self, images: tf.Tensor, *, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
     ) -> tf.Tensor:
-        """Standard normal numbers of the shape of `images`, of which `dequantize` makes the noise.
+        """Standard normal numbers of the shape of `images`, from which `dequantize` makes the noise.
 
         Args:
           images: integer pixels `[batch, *event_shape]`.
@@ -79,7 +78,7 @@ class Dequantizer(FlowDistribution):
           latent_noise: of `latent_noise`.
 
         Raises:
-          TypeError: when `images` are not integers, for noise was added before, then.
+          TypeError: when `images` are not integers.
         """
         if not images.dtype.is_integer:
             raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
@@ -105,8 +104,8 @@ def dequantizer(
 
         u = Phi(v),  v = couplings^{-1}(e; image),  e ~ N(0, I),    Phi the normal distribution function
 
-    Affine couplings with alternating checkerboards, whose networks read the image beside the noise. It starts
-    uniform: last layers begin at zero.
+    Affine couplings with alternating checkerboards, whose networks also read the image. The noise is uniform at first:
+    last layers start at zero.
 
     Args:
       event_shape: `[height, width, channels]` of the images.

@@ -27,19 +27,17 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
     A `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`. It adds to TFP's:
 
-    * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, handed to every layer;
-      any other keyword is refused. One context serves many events, as TFP's parameters do: their batch axes are
-      broadcast. Of `sample`, the context's batch axes broadcast to the sample shape: of `n` samples, each has its row
-      of a context `[n, size]`, and all have the same of `[size]`.
+    * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, passed to every layer; any
+      other keyword is refused. The batch axes of events and context are broadcast; those of a context for `sample`
+      broadcast to the sample shape: n samples take a context `[n, size]`, a row each, or `[size]`.
     * One evaluation of each conditioner, and no result kept from before weights changed.
-    * Integers, for which a density means nothing, are refused, not cast. Events of another shape are refused, when
-      the graph is built or, where their shape is not known then, when it runs.
+    * Integers are refused, not cast, and so are events of another shape.
     * `log_prob` is -inf, with a gradient of 0, where an event has no density: it holds a NaN, an infinity or a number
       beyond 2^-12 of the largest of the dtype, lies outside the support, or its latent or density overflows. It is
       never NaN or +inf. Gradients through a latent that overflows are not finite. Under `validate_args` a NaN or an
       infinity is an error.
     * `experimental_sample_and_log_prob` of pixels gives the density of the sample as it was rounded, from another
-      forward pass: a logit far from 0 lies on the last number before the edge of the support.
+      forward pass.
 
     Args:
       flow: a bijector from data to latent.
@@ -48,15 +46,14 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         default. What it learns must be `tf.Variable`s, which train with the flow.
       dtype: of events.
       validate_args: whether to refuse events that are not finite.
-      name: the distribution's name; by default the flow's. A joint distribution takes a name that was given for that
-        of a variable, as it does with TFP's, and numbers those without one.
+      name: the distribution's name; by default the flow's, which joint distributions do not use.
 
     Raises:
       TypeError: when the flow is not a bijector of this package; a `Chain` of this package takes TFP's.
       ValueError: when the event shape is not one of positive integers, or not one that the flow takes.
 
     Copies: `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle have their own. A
-    flow that was loaded from an export has no copy but what loads again.
+    flow that was loaded from an export cannot be copied, only loaded again.
 
     #### Examples
 
@@ -101,11 +98,11 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             name=name or flow.name,
         )
         self.flow = flow
-        # Whether latents are standard normal: then they have a temperature, and an image's may have any size.
+        # Standard normal latents have a temperature, and for images any size.
         self.has_default_base = has_default_base
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Otherwise copies would be made attribute by attribute, and TFP makes no distribution without arguments.
+        # Otherwise copies would be made by attributes, and TFP's `Invert` cannot be made without arguments.
         return _from_parameters, (type(self), self.parameters)
 
     @classmethod
@@ -155,7 +152,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")
         if value.shape[batch_ndims:].is_fully_defined():
             return value
-        # Of a shape that is known when the graph runs. Layers would take another for theirs, or drop entries.
+        # The shape is known when the graph runs. Layers would drop entries of another.
         return tf.ensure_shape(value, [*value.shape[:batch_ndims], *self.event_shape], name="events")
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
@@ -163,8 +160,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             finite = tf.reduce_all(tf.math.is_finite(x))
             with tf.control_dependencies([tf.debugging.Assert(finite, ["expected finite events", x])]):
                 x = tf.identity(x)
-        # Replaced before the flow, not after: what overflows in a network would make its gradients NaN. So would the
-        # largest numbers, since a network adds many of them.
+        # Replaced before the flow: an overflow in a network, which adds many large numbers, makes gradients NaN.
         in_range = tf.abs(x) <= x.dtype.max / 2**12
         z, log_det = self.flow.forward_and_log_det(tf.where(in_range, x, tf.zeros([], x.dtype)), context)
         log_prob = self.distribution.log_prob(z) + self._for_each_event(log_det)
@@ -204,7 +200,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         return z, context
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
-        """Sums what a flow whose events are parts of ours, such as an elementwise one, gave for each part."""
+        """Sums the log-dets of a flow over parts of an event, such as an elementwise one."""
         parts = self.event_shape.rank - self.flow.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-parts, 0)))
 

@@ -1,4 +1,4 @@
-"""Weights of the authors' TensorFlow 1 program, taken into a flow of the same layout."""
+"""Weights of the authors' TensorFlow 1 program for a flow of the same layout."""
 
 from __future__ import annotations
 

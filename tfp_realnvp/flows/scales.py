@@ -13,14 +13,14 @@ from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
 def split_orders(flow: Bijector) -> tuple[str, ...]:
     """The order of the squeeze that is undone after each split of a flow over images, from the finest to the coarsest.
 
-    A flow of n scales has n - 1 of them, one of a single scale none. They are all that is needed to say which entries
-    of a latent are final at which scale: see `scale_of_latents`. An export has them in its description.
+    A flow of n scales has n - 1 of them, which decide at which scale an entry of a latent is final: see
+    `scale_of_latents`. An export has them in its description.
 
     Args:
       flow: as of `real_nvp(...).flow` or `load(...).flow`.
 
     Raises:
-      ValueError: when other layers follow a split than an unsqueeze, or an export does not say.
+      ValueError: when other layers than an unsqueeze follow a split, or an export does not have them.
 
     #### Examples
 
@@ -59,8 +59,7 @@ def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:
         s(shape, ()) = 0
         s(shape, (o_1, o_2, ...)) = unsqueeze_{o_1}(1 + s(half, (o_2, ...)), 0)
 
-    `half` is the shape of the first half of the channels after the squeeze, which goes on to the coarser scales. At
-    each scale half of what came is final, so the coarsest of n scales has 2^(1 - n) of all entries.
+    with `half` the shape of the first half of the channels after the squeeze.
 
     Args:
       shape: `[height, width, channels]` of the latent, which is that of the images.
