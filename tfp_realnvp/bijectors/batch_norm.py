@@ -90,7 +90,8 @@ class BatchNorm(Bijector):
         mean, variance = moments_over_replicas(changed, self.mask.weights(changed))
         old = self.moving_mean.value, self.moving_variance.value
         weight = self.momentum if self.rho is None else self.rho
-        new = [weight * tf.stop_gradient(o) + (1 - weight) * b for o, b in zip(old, (mean, variance))]
+        # Without a gradient for `old`: what is assigned has none.
+        new = [weight * o + (1 - weight) * b for o, b in zip(old, (mean, variance))]
         self.moving_mean.assign(tf.stop_gradient(new[0]))
         self.moving_variance.assign(tf.stop_gradient(new[1]))
         return (mean, variance) if self.rho is None else tuple(new)
