@@ -29,18 +29,17 @@ _LATENTS = arguments.DEFINE_path("latents", None, "File to write; by default lat
 def main() -> None:
     model = source.open_model()
     events, labels = _events(model)
-    of_images = len(model.shape) == 3
     z = evaluation.encode(
         model.distribution,
-        source.dequantized(model, events) if of_images else events,
+        source.dequantized(model, events),
         source.one_hot(model, labels),
         batch_size=_BATCH_SIZE.value,
         jit_compile=run.jit_compile(),
-        progress=source.progress(len(events), unit="image" if of_images else "vector"),
+        progress=source.progress(len(events)),
     )
     name = source.variant(f"latents-{_SPLIT.value}", ".npz", "split")
     path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / name
-    arrays = {"latents": z, "images" if of_images else "vectors": events}
+    arrays = {"latents": z, "vectors" if model.levels is None else "images": events}
     if model.classes is not None:
         arrays["labels"] = labels
     with storage.replacing(path) as part, part.open("wb") as file:  # NumPy would add a suffix to a name without one.

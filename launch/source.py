@@ -191,9 +191,11 @@ def labels_in_turn(source: Source, count: int, label: int | None, period: int | 
     return np.arange(count) % (period or count) % (source.classes or 1)
 
 
-def dequantized(source: Source, pixels: np.ndarray) -> np.ndarray:
-    """Integer images as the flow takes them, with the noise of `--seed`."""
-    return nvp.dequantize(pixels, seed=(run.SEED.value, 0), levels=source.levels).numpy()
+def dequantized(source: Source, events: np.ndarray) -> np.ndarray:
+    """Events as the flow takes them: integer images with the noise of `--seed`, vectors as they are."""
+    if source.levels is None:
+        return events
+    return nvp.dequantize(events, seed=(run.SEED.value, 0), levels=source.levels).numpy()
 
 
 def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
@@ -201,7 +203,7 @@ def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
     return None if source.classes is None else np.eye(source.classes, dtype=np.float32)[labels]
 
 
-def progress(total: int, unit: str = "image") -> Callable[[int], None]:
+def progress(total: int, unit: str = "event") -> Callable[[int], None]:
     """A function that is told how many are done, and shows a bar once that has taken over two seconds."""
     started, bars = time.monotonic(), []
 

@@ -11,7 +11,7 @@ _SHAPE = (8, 8, 1)
 
 
 def _distribution(**kwargs):
-    return registry.randomize(nvp.real_nvp(event_shape=_SHAPE, scales=2, width=2, blocks=0, levels=17, **kwargs))
+    return registry.randomize(nvp.real_nvp(event_shape=_SHAPE, scales=1, width=2, blocks=0, levels=17, **kwargs))
 
 
 class PassesTest(absltest.TestCase):
