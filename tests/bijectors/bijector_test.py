@@ -13,7 +13,7 @@ import tfp_realnvp as nvp
 from tests import registry
 from tfp_realnvp import transformers
 from tfp_realnvp.bijectors import Alternating, BatchNorm, Bijector, Chain, Coupling, Split, Squeeze
-from tfp_realnvp.bijectors.variables import learned_layers
+from tfp_realnvp.bijectors.variables import learned_layers, variables_of
 from tfp_realnvp.conditioners import MLP
 
 tfb = tfp.bijectors
@@ -124,8 +124,12 @@ class BijectorTest(absltest.TestCase):
         free, folder = tf.Variable(1.0), self.enter_context(tempfile.TemporaryDirectory())
         with_dense = tf.Module()
         with_dense.parts = [dense, free]
-        for part, count in ((dense, 2), ([dense, other], 4), ((dense, free), 3), (with_dense, 3), (dense.kernel, 1)):
+        mixed = [_Owner(dense), other, tfb.Scale(free)]  # Beside Keras parts, bijectors are not tracked.
+        parts = ((dense, 2), ([dense, other], 4), ((dense, free), 3), (with_dense, 3), (dense.kernel, 1), (mixed, 5))
+        for part, count in parts:
             owner = _Owner(part)
+            self.assertLen({id(v.value) for v in variables_of(learned_layers(owner))}, count)
+            self.assertLen(variables_of(learned_layers(owner)), count)
             self.assertIs(owner.part, part)
             self.assertLen(owner.trainable_variables, count)
             saved = tf.train.Checkpoint(owner=owner).save(os.path.join(folder, "checkpoint"))

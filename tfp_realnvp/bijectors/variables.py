@@ -87,17 +87,20 @@ def keras_parts(value: Any) -> tuple[KerasPart, ...]:
     and checkpoints see what is in it.
     """
     parts = found_keras_parts(value)
-    if parts and not isinstance(value, KerasPart):
-        return (*parts, *map(as_keras_variable, _tf_variables(value)))
-    return parts
+    if not parts or isinstance(value, KerasPart):
+        return parts
+    known = {id(variable.value) for variable in variables_of(parts)}
+    return (*parts, *(as_keras_variable(v) for v in _tf_variables(value) if id(v) not in known))
 
 
 def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
     """As `keras_parts`, without `tf.Variable`s."""
     if isinstance(value, KerasPart):
         return (value,)
-    if isinstance(value, (list, tuple)):
-        return tuple(itertools.chain.from_iterable(map(found_keras_parts, value)))
+    if isinstance(value, (list, tuple)) and any(map(found_keras_parts, value)):
+        # Those of bijectors, too: a list with Keras parts is not tracked.
+        parts = (private.found_in(v, KerasPart) if isinstance(v, tf.Module) else found_keras_parts(v) for v in value)
+        return tuple(itertools.chain.from_iterable(parts))
     if isinstance(value, Transformer):
         return value.variables
     if isinstance(value, tf.Module) and not isinstance(value, tfp.bijectors.Bijector):  # Which owns what it holds.
