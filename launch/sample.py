@@ -44,12 +44,12 @@ _LATENTS = arguments.DEFINE_path("latents", None, "An .npz or .npy file of laten
 def main() -> None:
     temperatures = _temperatures()
     model = source.open_model()
-    in_rows = len(temperatures) > 1 or _NEIGHBOURS.value > 0
-    if in_rows and len(model.shape) != 3:
+    in_rows, is_table = len(temperatures) > 1 or _NEIGHBOURS.value > 0, model.levels is None
+    if in_rows and is_table:
         raise run.UsageError(f"expected a model of images for rows, got one of vectors of shape {model.shape}")
     if len(temperatures) > 1 and _NEIGHBOURS.value:
         raise run.UsageError("expected several temperatures or --neighbours, got both")
-    if _COLUMNS.value is not None and (in_rows or len(model.shape) != 3):
+    if _COLUMNS.value is not None and (in_rows or is_table):
         raise run.UsageError("expected images of one temperature without neighbours for --columns")
     training = _training_images(model) if _NEIGHBOURS.value else None
     z = _draws(model, _COUNT.value or (10 if in_rows else 100)) if _LATENTS.value is None else _given(model)
@@ -59,11 +59,11 @@ def main() -> None:
         model,
         everything,
         np.tile(labels, len(temperatures)),
-        batch_size=_BATCH_SIZE.value if len(model.shape) == 1 else min(_BATCH_SIZE.value, source.DECODED),
+        batch_size=_BATCH_SIZE.value if is_table else min(_BATCH_SIZE.value, source.DECODED),
         progress=source.progress(len(everything)),
     )
     samples = np.split(decoded, len(temperatures))
-    if len(model.shape) == 1:
+    if is_table:
         path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
         data.write_csv(path, samples[0], model.columns)
         source.wrote(path)

@@ -1,4 +1,4 @@
-"""Train a flow on images or vectors and say its bits/dim or its log-likelihood.
+"""Train a flow on images or vectors and report its bits/dim or its log-likelihood.
 
 With no flags, trains on the digits that come with the package:
 
@@ -98,16 +98,16 @@ def main() -> None:
 
 def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     with workers.ending_together(strategy):
-        preset, images = settings.preset_and_data()
-        images = images or run.load_data(preset.dataset, preset.event_shape, run.levels_of(preset), preset.classes)
-        _check_batch(preset, images, strategy)
-    config = _config(preset, images)
+        preset, events = settings.preset_and_data()
+        events = events or run.load_data(preset.dataset, preset.event_shape, run.levels_of(preset), preset.classes)
+        _check_batch(preset, events, strategy)
+    config = _config(preset, events)
     workers.check_same(strategy, config, {flag.name: flag.value for flag in _SHARED})
     with strategy.scope():
         # What all flows do, and not all have as an option.
         given = {} if _BACKPROP.value == "store" else {"backprop": _BACKPROP.value}
-        distribution = run.build(preset, images, **given)
-        model, callbacks = _model(preset, images, distribution)
+        distribution = run.build(preset, events, **given)
+        model, callbacks = _model(preset, events, distribution)
     folder, is_chief = run.output_dir(), training.is_chief(strategy)
     if is_chief:
         print(nvp.summary(distribution), flush=True)
@@ -117,20 +117,20 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
         with workers.ending_together(strategy):
             if is_chief:
                 # A run that did not keep what its data were is taken at its word.
-                own = training.open_run(folder, config, lambda model: run.identity(images) | presets.comparable(model))
+                own = training.open_run(folder, config, lambda model: run.identity(events) | presets.comparable(model))
                 stack.enter_context(own)
         started = time.monotonic()
-        _train(preset, model, images, folder, callbacks)
+        _train(preset, model, events, folder, callbacks)
         print(f"Trained for {time.monotonic() - started:.0f} s")
         # The others wait, since workers that were done would not come back if the chief had to begin again.
         with workers.ending_together(strategy):
             if is_chief:
-                _evaluate(preset, images, folder)
+                _evaluate(preset, events, folder)
     training.leave_together(strategy)
 
 
-def _evaluate(preset: presets.Preset, images: data.Events, folder: pathlib.Path) -> None:
-    margin, what = results.write(preset, images, folder)
+def _evaluate(preset: presets.Preset, events: data.Events, folder: pathlib.Path) -> None:
+    margin, what = results.write(preset, events, folder)
     if margin is not None:
         print(f"{margin:.3f} {what}")
     if _REQUIRE_MARGIN.value is not None and not (margin is not None and margin >= _REQUIRE_MARGIN.value):
@@ -144,7 +144,7 @@ def _describe(preset: presets.Preset) -> None:
         print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
 
 
-def _check_batch(preset: presets.Preset, images: data.Events, strategy: tf.distribute.Strategy) -> None:
+def _check_batch(preset: presets.Preset, events: data.Events, strategy: tf.distribute.Strategy) -> None:
     replicas, parts = strategy.num_replicas_in_sync, preset.recipe.accumulation_steps
     if preset.recipe.batch_size % (replicas * parts):
         raise run.UsageError(
@@ -152,7 +152,7 @@ def _check_batch(preset: presets.Preset, images: data.Events, strategy: tf.distr
             f"got {preset.recipe.batch_size}"
         )
     try:
-        _training_batches(preset, images, epoch=0, skip=0)
+        _training_batches(preset, events, epoch=0, skip=0)
     except ValueError as error:
         raise run.UsageError(str(error)) from error
 
@@ -172,12 +172,12 @@ def _config(preset: presets.Preset, given: data.Events) -> dict[str, Any]:
 
 
 def _model(
-    preset: presets.Preset, images: data.Events, distribution: nvp.FlowDistribution
+    preset: presets.Preset, events: data.Events, distribution: nvp.FlowDistribution
 ) -> tuple[training.FlowModel, list[keras.callbacks.Callback]]:
     """The model, compiled, and the callbacks of its schedule."""
     recipe = preset.recipe
     dequantizer = run.built(preset.build_dequantizer)
-    init_from.read_weights(images, distribution, dequantizer)  # Before the model takes its first average.
+    init_from.read_weights(events, distribution, dequantizer)  # Before the model takes its first average.
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
@@ -188,7 +188,7 @@ def _model(
         average_decay=recipe.ema,
         seed=run.SEED.value,
     )
-    steps = recipe.epochs * (images.num_examples("train") // recipe.batch_size)
+    steps = recipe.epochs * (events.num_examples("train") // recipe.batch_size)
     try:
         rate, callbacks = training.schedule(
             recipe.schedule, recipe.learning_rate, steps=steps, warmup_steps=recipe.warmup_steps
@@ -203,18 +203,18 @@ def _model(
 def _train(
     preset: presets.Preset,
     model: training.FlowModel,
-    images: data.Events,
+    events: data.Events,
     folder: pathlib.Path,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    validation = images.evaluation_batches("validation", results.BATCH_SIZE)
+    validation = events.evaluation_batches("validation", results.BATCH_SIZE)
     if _PATIENCE.value is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
     if training.is_chief(model.distribute_strategy):
         callbacks += _writing_callbacks(preset, validation, folder)
     training.train(
         model,
-        lambda epoch, skip: _training_batches(preset, images, epoch, skip),
+        lambda epoch, skip: _training_batches(preset, events, epoch, skip),
         epochs=preset.recipe.epochs,
         validation_batches=validation,
         output_dir=folder,
@@ -251,11 +251,11 @@ def _writing_callbacks(
     ]
 
 
-def _training_batches(preset: presets.Preset, images: data.Events, epoch: int, skip: int) -> tf.data.Dataset:
+def _training_batches(preset: presets.Preset, events: data.Events, epoch: int, skip: int) -> tf.data.Dataset:
     """The batches, or the parts of batches, of an epoch."""
     recipe = preset.recipe
     size = recipe.batch_size // recipe.accumulation_steps
-    return images.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=recipe.flip, skip=skip)
+    return events.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=recipe.flip, skip=skip)
 
 
 if __name__ == "__main__":
