@@ -1,7 +1,5 @@
 """Activation normalisation."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.batch_norm import moments_over_replicas
@@ -28,14 +26,10 @@ class ActNorm(Bijector):
     Raises:
       ValueError: for an input with other than `channels` channels.
 
-    #### Examples
-
     ```python
     norm = nvp.bijectors.ActNorm(channels=3, event_ndims=3)
     z, log_det = norm.forward_and_log_det(tf.random.normal([8, 4, 4, 3]))
     ```
-
-    #### References
 
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
     """

@@ -1,7 +1,5 @@
 """The arguments of a constructor, which TFP copies and compares by."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from typing import Any

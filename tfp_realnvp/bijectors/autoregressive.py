@@ -1,7 +1,5 @@
 """The autoregressive layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -34,8 +32,6 @@ class Autoregressive(Structure):
     Raises:
       ValueError: when the conditioner's output does not fit, or for an input of another size.
 
-    #### Examples
-
     ```python
     spline = nvp.transformers.RationalQuadraticSpline()
     conditioner = nvp.conditioners.MaskedMLP(outputs_per_entry=spline.outputs)
@@ -43,8 +39,6 @@ class Autoregressive(Structure):
     layer = nvp.bijectors.Autoregressive(spline, conditioner, size=3)
     z, log_det = layer.forward_and_log_det(tf.random.normal([4, 3]))
     ```
-
-    #### References
 
     Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density estimation. NeurIPS 2017. arXiv 1705.07057.
     Kingma et al. Improved variational inference with inverse autoregressive flow. NeurIPS 2016. arXiv 1606.04934.

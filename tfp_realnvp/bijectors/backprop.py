@@ -3,8 +3,6 @@
 "store" keeps every activation, "remat" the input of each layer, "invert" the output of the last layer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The batch axes of events and of their context."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

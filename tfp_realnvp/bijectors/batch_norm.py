@@ -1,7 +1,5 @@
 """Batch normalisation as a layer of the flow."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.backprop import state_of
@@ -40,14 +38,10 @@ class BatchNorm(Bijector):
     Raises:
       ValueError: for a rho outside [0, 1), or an input with other than `channels` changed channels.
 
-    #### Examples
-
     ```python
     norm = nvp.bijectors.BatchNorm(channels=3)
     z, log_det = norm.forward_and_log_det(tf.random.normal([8, 4, 4, 3]))
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.7 and appendix E.
     """

@@ -1,7 +1,5 @@
 """The base class of every bijector here: one method gives the value and its log-determinant."""
 
-from __future__ import annotations
-
 import abc
 import functools
 from typing import Any

@@ -1,7 +1,5 @@
 """Layers one after the other."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -46,8 +44,6 @@ class Chain(Bijector):
 
     Raises:
       ValueError: when there is no layer, or for an unknown backprop.
-
-    #### Examples
 
     ```python
     flow = nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(), nvp.bijectors.Squeeze("diagonal")])

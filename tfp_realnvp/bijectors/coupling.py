@@ -1,7 +1,5 @@
 """The coupling layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -37,8 +35,6 @@ class Coupling(Structure):
       TypeError: when the transformer is not an instance of `Transformer`, such as a class.
       ValueError: when the conditioner's output does not fit the changed part.
 
-    #### Examples
-
     ```python
     affine = nvp.transformers.Affine()
     conditioner = nvp.conditioners.MLP(outputs=affine.outputs)
@@ -46,8 +42,6 @@ class Coupling(Structure):
     coupling = nvp.bijectors.Coupling(affine, conditioner, nvp.bijectors.Alternating(parity=0))
     z, log_det = coupling.forward_and_log_det(tf.constant([[0.5, -1.0]]))
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. arXiv 1605.08803, sections 3.2 to 3.4.
     """

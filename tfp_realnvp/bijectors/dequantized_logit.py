@@ -1,7 +1,5 @@
 """From integer pixels to the whole real line: dequantisation and the logit."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -93,14 +91,10 @@ class DequantizedLogit(Bijector):
     Raises:
       ValueError: for fewer than 2 levels, or an alpha outside (0, .5).
 
-    #### Examples
-
     ```python
     pixels = nvp.bijectors.dequantize(tf.constant([0, 255]), seed=(0, 0))
     z = nvp.bijectors.DequantizedLogit(levels=256).forward(pixels)
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 4.1. The paper prints
     `alpha + (1 - alpha) x`, whose logit has no bound at x = 1; this follows the authors' program.

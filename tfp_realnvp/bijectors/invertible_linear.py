@@ -1,7 +1,5 @@
 """A learned mixing of channels: Glow's invertible 1x1 convolution."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 
@@ -33,14 +31,10 @@ class InvertibleLinear(Bijector):
     Raises:
       ValueError: for an unknown form, or an input with other than `channels` channels.
 
-    #### Examples
-
     ```python
     mixing = nvp.bijectors.InvertibleLinear(channels=12, event_ndims=3)
     z, log_det = mixing.forward_and_log_det(tf.random.normal([8, 4, 4, 12]))
     ```
-
-    #### References
 
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
     """

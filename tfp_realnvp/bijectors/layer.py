@@ -1,7 +1,5 @@
 """What a chain asks of its layers: bijectors of this package, inverted ones, and TFP's."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple

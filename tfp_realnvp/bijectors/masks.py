@@ -5,8 +5,6 @@ transformed part back, leaving the kept entries bit for bit as they were. A heig
 flow trained on one size runs on another.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The planar flow's layer."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 
@@ -32,14 +30,10 @@ class Planar(Bijector):
     Raises:
       ValueError: for an input of another size.
 
-    #### Examples
-
     ```python
     planar = nvp.bijectors.Planar(size=2)
     z, log_det = planar.forward_and_log_det(tf.constant([[0.5, -1.0]]))
     ```
-
-    #### References
 
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770. Section 4.1.
     """

@@ -1,7 +1,5 @@
 """The precision in which conditioners are evaluated."""
 
-from __future__ import annotations
-
 import contextlib
 import contextvars
 import threading
@@ -41,8 +39,6 @@ def half_precision_inference() -> Iterator[None]:
 
     Use it for densities, which then cost no more than a forward pass of training; samples and encodings of flows with
     `InvertibleLinear` or `ActNorm` no longer invert. It applies to this thread's evaluations, traces and exports.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 3), dtype_policy="mixed_bfloat16")

@@ -1,7 +1,5 @@
 """The radial flow's layer."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 
@@ -28,14 +26,10 @@ class Radial(Bijector):
     Raises:
       ValueError: for an input of another size.
 
-    #### Examples
-
     ```python
     radial = nvp.bijectors.Radial(size=2)
     z, log_det = radial.forward_and_log_det(tf.constant([[0.5, -1.0]]))
     ```
-
-    #### References
 
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770. Section 4.1.
     """

@@ -1,7 +1,5 @@
 """Factoring out: the rest of the flow sees half of the channels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any
@@ -29,14 +27,10 @@ class Split(Bijector):
     Raises:
       ValueError: when the number of channels is odd.
 
-    #### Examples
-
     ```python
     norm = nvp.bijectors.BatchNorm(channels=6)
     z = nvp.bijectors.Split(norm).forward(tf.random.normal([2, 4, 4, 12]))
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6.
     """

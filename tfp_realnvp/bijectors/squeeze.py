@@ -1,7 +1,5 @@
 """Trading space for channels."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.bijector import Bijector
@@ -32,13 +30,9 @@ class Squeeze(Bijector):
     Raises:
       ValueError: for an unknown order, an odd height or width, or, backwards, channels not divisible by four.
 
-    #### Examples
-
     ```python
     z = nvp.bijectors.Squeeze("diagonal").forward(tf.zeros([1, 8, 8, 3]))  # [1, 4, 4, 12]
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6 and figure 3.
     """

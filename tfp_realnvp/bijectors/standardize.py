@@ -1,7 +1,5 @@
 """Standardisation of the columns of a table."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 
@@ -26,8 +24,6 @@ class Standardize(Bijector):
 
     Raises:
       ValueError: unless `mean` and `std` are finite vectors of one size, `std` positive; for an input of another size.
-
-    #### Examples
 
     ```python
     standardize = nvp.bijectors.Standardize(mean=[170.0, 70.0], std=[10.0, 12.0])

@@ -1,7 +1,5 @@
 """What couplings and autoregressive layers share: a transformer whose parameters a conditioner computes."""
 
-from __future__ import annotations
-
 import types
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What a flow learns, as TFP, Keras and checkpoints see it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable
 from typing import Any

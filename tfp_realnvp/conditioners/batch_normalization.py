@@ -1,7 +1,5 @@
 """Batch normalisation inside a network."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """The context of a conditional network."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 

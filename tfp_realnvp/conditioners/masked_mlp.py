@@ -1,7 +1,5 @@
 """The masked network of autoregressive flows: MADE."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,8 +34,6 @@ class MaskedMLP(Network):
 
     Raises:
       ValueError: for a context where none or another is expected.
-
-    #### References
 
     Germain, Gregor, Murray, Larochelle. MADE: masked autoencoder for distribution estimation. ICML 2015. arXiv
     1502.03509.

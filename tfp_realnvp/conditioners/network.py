@@ -1,7 +1,5 @@
 """The base class of the networks."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The residual network of image couplings."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -46,8 +44,6 @@ class ResidualNetwork(Network):
 
     Raises:
       ValueError: for an unknown normalization, or a context where none or another is expected.
-
-    #### References
 
     He et al. Identity mappings in deep residual networks. ECCV 2016. arXiv 1603.05027.
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 4.1.

@@ -1,7 +1,5 @@
 """Weight-normalised convolution."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,8 +29,6 @@ class WeightNormConv2D(Network):
         computed in the dtype policy's compute dtype.
 
     Shapes: `[batch, height, width, c_in]` to `[batch, height, width, filters]`.
-
-    #### References
 
     Salimans, Kingma. Weight Normalization. NeurIPS 2016. arXiv 1602.07868.
     """

@@ -1,7 +1,5 @@
 """A flow of autoregressive layers over vectors, of any transformer."""
 
-from __future__ import annotations
-
 import typing
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -47,14 +45,10 @@ def autoregressive_flow(
     Raises:
       ValueError: when the shape is not a vector's, or for an unknown norm or name.
 
-    #### Examples
-
     ```python
     distribution = nvp.autoregressive_flow(event_shape=(6,), transformer="spline", layers=2)
     distribution.log_prob(tf.random.normal([3, 6]))  # [3]
     ```
-
-    #### References
 
     Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density estimation. NeurIPS 2017. arXiv 1705.07057.
     """

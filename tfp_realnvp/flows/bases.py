@@ -1,7 +1,5 @@
 """The distributions of a latent that a name stands for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

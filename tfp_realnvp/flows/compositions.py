@@ -1,7 +1,5 @@
 """Factories whose options are those of a builder, but for what they set themselves."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable

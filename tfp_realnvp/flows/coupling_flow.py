@@ -1,7 +1,5 @@
 """A flow of couplings over vectors, of any transformer."""
 
-from __future__ import annotations
-
 import typing
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -53,8 +51,6 @@ def coupling_flow(
 
     Raises:
       ValueError: when the shape is not that of vectors of at least 2 entries, or for an unknown mix, norm or name.
-
-    #### Examples
 
     ```python
     distribution = nvp.coupling_flow(event_shape=(6,), transformer="spline(bins=4)", couplings=2)

@@ -1,7 +1,5 @@
 """Variational dequantisation: a flow over the noise that makes real numbers of integer pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +26,6 @@ class Dequantizer(FlowDistribution):
 
     Made by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. As a distribution it is over `u`,
     and its `context` is `context_of(images)`.
-
-    #### References
 
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
     ICML 2019. arXiv 1902.00275. Section 3.1.
@@ -125,15 +121,11 @@ def dequantizer(
     Raises:
       ValueError: when the shape is not an image's.
 
-    #### Examples
-
     ```python
     flow = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
     noise = nvp.dequantizer(event_shape=(8, 8, 1), levels=17, width=8, blocks=1)
     model = nvp.FlowModel(flow, levels=17, dequantizer=noise)
     ```
-
-    #### References
 
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
     ICML 2019. arXiv 1902.00275.

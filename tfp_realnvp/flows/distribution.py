@@ -1,7 +1,5 @@
 """The distribution that a flow makes of a base distribution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -54,8 +52,6 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
     Copies: `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle have their own. A
     flow that was loaded from an export cannot be copied, only loaded again.
-
-    #### Examples
 
     ```python
     flow = nvp.bijectors.BatchNorm(channels=2)

@@ -1,7 +1,5 @@
 """Event shapes as users write them."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Sequence
 

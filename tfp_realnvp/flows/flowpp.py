@@ -1,7 +1,5 @@
 """A flow in the style of Flow++, for images and for vectors."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -91,14 +89,10 @@ def flowpp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribut
     Raises:
       ValueError: when the shape is neither an image's of an even height and width, nor a vector's.
 
-    #### Examples
-
     ```python
     distribution = nvp.flowpp(event_shape=(6,), couplings=2)
     distribution.log_prob(distribution.sample(3, seed=1))  # [3]
     ```
-
-    #### References
 
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
     ICML 2019. arXiv 1902.00275.

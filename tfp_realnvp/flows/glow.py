@@ -1,7 +1,5 @@
 """Glow, for images and for vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -82,15 +80,11 @@ def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistributio
     Raises:
       ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales` times.
 
-    #### Examples
-
     ```python
     distribution = nvp.glow(event_shape=(8, 8, 3), steps=2)
     images = distribution.sample(2, seed=1)  # [2, 8, 8, 3], pixels in about [0, 256)
     distribution.log_prob(images)  # [2]
     ```
-
-    #### References
 
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
     """

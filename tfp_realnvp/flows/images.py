@@ -1,7 +1,5 @@
 """A flow over images of couplings with networks, at several scales."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """A flow of layers, which every factory ends with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The masked autoregressive flow, and the inverse one, for vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,14 +19,10 @@ def maf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
       event_shape: `[size]`, or the size.
       **options: of `autoregressive_flow`.
 
-    #### Examples
-
     ```python
     distribution = nvp.maf(event_shape=(6,))
     distribution.log_prob(tf.random.normal([3, 6]))  # [3]
     ```
-
-    #### References
 
     Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density estimation. NeurIPS 2017. arXiv 1705.07057.
     """
@@ -46,14 +40,10 @@ def iaf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
       event_shape: `[size]`, or the size.
       **options: of `autoregressive_flow`.
 
-    #### Examples
-
     ```python
     distribution = nvp.iaf(event_shape=(6,))
     x, log_prob = distribution.experimental_sample_and_log_prob(3, seed=1)  # [3, 6], [3]
     ```
-
-    #### References
 
     Kingma et al. Improved variational inference with inverse autoregressive flow. NeurIPS 2016. arXiv 1606.04934.
     """

@@ -1,7 +1,5 @@
 """A multi-scale flow of images, of any layers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -57,8 +55,6 @@ def multiscale(
     Raises:
       ValueError: when the shape is not an image's, or cannot be halved as often.
 
-    #### Examples
-
     ```python
     def layers(scale, channels, is_last):
         mask = nvp.bijectors.Checkerboard(parity=scale % 2)
@@ -70,8 +66,6 @@ def multiscale(
     distribution = nvp.multiscale(event_shape=(8, 8, 3), layers=layers)
     distribution.log_prob(distribution.sample(2, seed=1))  # [2]
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. arXiv 1605.08803. Section 3.6.
     """

@@ -1,7 +1,5 @@
 """The neural autoregressive flow, for vectors."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -34,14 +32,10 @@ def naf(
       norm: as of `autoregressive_flow`: "act", "batch" or None.
       **options: of `autoregressive_flow`.
 
-    #### Examples
-
     ```python
     distribution = nvp.naf(event_shape=(6,))
     distribution.log_prob(tf.random.normal([3, 6]))  # [3]
     ```
-
-    #### References
 
     Huang, Krueger, Lacoste, Courville. Neural autoregressive flows. ICML 2018. arXiv 1804.00779.
     """

@@ -1,7 +1,5 @@
 """The transformers and conditioners of a flow's layers: made by name, or by a function of the user's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """NICE, for vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,14 +23,10 @@ def nice(*, event_shape: int | Sequence[int], couplings: int = 4, **options: Any
     Raises:
       ValueError: when the shape is not that of vectors of at least 2 entries.
 
-    #### Examples
-
     ```python
     distribution = nvp.nice(event_shape=(6,))
     distribution.log_prob(distribution.sample(3, seed=1))  # [3]
     ```
-
-    #### References
 
     Dinh, Krueger, Bengio. NICE: non-linear independent components estimation. ICLR workshop 2015. arXiv 1410.8516.
     """

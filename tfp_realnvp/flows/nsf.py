@@ -1,7 +1,5 @@
 """The neural spline flow with coupling layers, for vectors."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -38,14 +36,10 @@ def nsf(
     Raises:
       ValueError: when the shape is not that of vectors of at least 2 entries.
 
-    #### Examples
-
     ```python
     distribution = nvp.nsf(event_shape=(6,))
     distribution.log_prob(distribution.sample(3, seed=1))  # [3]
     ```
-
-    #### References
 
     Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019. arXiv 1906.04032.
     """

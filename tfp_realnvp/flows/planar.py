@@ -1,7 +1,5 @@
 """The planar and the radial flow, for vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,14 +36,10 @@ def planar(
     Raises:
       ValueError: when the shape is not that of vectors.
 
-    #### Examples
-
     ```python
     distribution = nvp.planar(event_shape=(2,))
     distribution.log_prob(distribution.sample(3, seed=1))  # [3]
     ```
-
-    #### References
 
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770.
     """
@@ -78,14 +72,10 @@ def radial(
     Raises:
       ValueError: when the shape is not that of vectors.
 
-    #### Examples
-
     ```python
     distribution = nvp.radial(event_shape=(2,))
     distribution.log_prob(distribution.sample(3, seed=1))  # [3]
     ```
-
-    #### References
 
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770.
     """

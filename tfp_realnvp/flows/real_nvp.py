@@ -1,7 +1,5 @@
 """Real NVP, for images and for vectors."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -94,15 +92,11 @@ def real_nvp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistrib
     Raises:
       ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales - 1` times.
 
-    #### Examples
-
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 3))
     images = distribution.sample(2, seed=1)  # [2, 8, 8, 3], pixels in about [0, 256)
     distribution.log_prob(images)  # [2]
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. arXiv 1605.08803.
     """

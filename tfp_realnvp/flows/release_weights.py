@@ -1,7 +1,5 @@
 """Weights of the authors' TensorFlow 1 program for a flow of the same layout."""
 
-from __future__ import annotations
-
 import collections
 from collections.abc import Iterator, Mapping
 

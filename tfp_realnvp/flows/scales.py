@@ -1,7 +1,5 @@
 """Which entry of a latent belongs to which scale."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,8 +19,6 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
 
     Raises:
       ValueError: when other layers than an unsqueeze follow a split, or an export does not have them.
-
-    #### Examples
 
     ```python
     split_orders(nvp.real_nvp(event_shape=(8, 8, 1), scales=2).flow)  # ("diagonal",)
@@ -70,8 +66,6 @@ def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:
 
     Raises:
       ValueError: when the shape cannot be halved so often.
-
-    #### Examples
 
     ```python
     scale_of_latents((2, 2, 1), ("diagonal",))[..., 0]  # [[1, 0], [0, 1]]: the diagonal goes on

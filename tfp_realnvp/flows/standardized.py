@@ -1,7 +1,5 @@
 """A flow that keeps how its data were standardised."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tfp_realnvp.bijectors import Chain, Standardize
@@ -22,8 +20,6 @@ def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Seq
 
     Returns:
       A `FlowDistribution`. Mean and standard deviation travel in its checkpoints and exports.
-
-    #### Examples
 
     ```python
     data = 3 + 2 * np.random.default_rng(0).normal(size=[100, 2])

@@ -1,7 +1,5 @@
 """A flow as a readable list."""
 
-from __future__ import annotations
-
 import math
 
 from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
@@ -22,8 +20,6 @@ def summary(distribution: FlowDistribution) -> str:
 
     Returns:
       A table as text; print it.
-
-    #### Examples
 
     ```python
     print(nvp.summary(nvp.real_nvp(event_shape=(8, 8, 3))))

@@ -1,7 +1,5 @@
 """A flow over vectors, of layers that transform some entries with parameters computed from others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Named models: what papers trained, and a few smaller ones."""
 
-from __future__ import annotations
-
 from tfp_realnvp.presets import images, tables
 from tfp_realnvp.presets.images import (
     celeba,

@@ -6,8 +6,6 @@ authors' TensorFlow 1 program. All of them follow the release where the text is 
 of 5e-5 on weight-norm magnitudes and checkerboard gains. Neither says how long to train: `epochs` is ours.
 """
 
-from __future__ import annotations
-
 from tfp_realnvp.presets.preset import Preset
 from tfp_realnvp.presets.recipe import Recipe
 

@@ -1,7 +1,5 @@
 """MAF of 5 layers on the five tables of arXiv 1705.07057, table 1."""
 
-from __future__ import annotations
-
 from tfp_realnvp.presets.preset import Preset
 from tfp_realnvp.presets.recipe import Recipe
 

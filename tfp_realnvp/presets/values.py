@@ -1,7 +1,5 @@
 """Values of settings as a config has them, in JSON, and a command line, as text, by their annotated types."""
 
-from __future__ import annotations
-
 import collections.abc
 import types
 import typing

@@ -1,7 +1,5 @@
 """The card of a released model: what it is, where it comes from and what it is not good for."""
 
-from __future__ import annotations
-
 import json
 import math
 import pathlib

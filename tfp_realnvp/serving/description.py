@@ -1,7 +1,5 @@
 """What an export states about itself."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

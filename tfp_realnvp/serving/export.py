@@ -1,7 +1,5 @@
 """A flow as a SavedModel."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -88,8 +86,6 @@ def save(
       FileExistsError: when there is something at `path`.
       ValueError: when the event's shape is not known, the flow needs a context that the settings do not name, was
         itself loaded from an export, or has no residual network with kernels to be bfloat16.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)

@@ -1,7 +1,5 @@
 """An export for LiteRT (TensorFlow Lite): phones, browsers, microcontrollers with a little memory."""
 
-from __future__ import annotations
-
 import math
 import os
 import tempfile
@@ -30,8 +28,6 @@ def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size:
     Raises:
       FileNotFoundError: when there is no export of this package at `path`.
       ValueError: for a conditional flow.
-
-    #### Examples
 
     ```python
     save_litert("saved_models/digits/1", "digits.tflite")

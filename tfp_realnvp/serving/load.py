@@ -1,7 +1,5 @@
 """An exported flow as a distribution again."""
 
-from __future__ import annotations
-
 import os
 import pathlib
 from typing import Any
@@ -31,8 +29,6 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     Raises:
       FileNotFoundError: when there is no export of this package.
       ExportError: when it is not whole, or its description was changed; the message names the file.
-
-    #### Examples
 
     ```python
     distribution = nvp.load("saved_models/digits")

@@ -1,7 +1,5 @@
 """The base distribution of an exported flow."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """A flow that was exported, as a bijector."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

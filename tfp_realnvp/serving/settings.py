@@ -1,7 +1,5 @@
 """How an export answers."""
 
-from __future__ import annotations
-
 import dataclasses
 
 INVALID_ROWS = ("refuse", "minus_inf")

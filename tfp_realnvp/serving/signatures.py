@@ -1,7 +1,5 @@
 """What an exported flow answers, and what it says to a request that it cannot answer."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """What an export needs to know of a flow's layers."""
 
-from __future__ import annotations
-
 from tfp_realnvp.bijectors import DequantizedLogit
 from tfp_realnvp.flows import FlowDistribution
 

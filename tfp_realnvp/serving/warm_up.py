@@ -1,7 +1,5 @@
 """Requests that TensorFlow Serving runs through a model before it calls it ready: the first of a kind is slow."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 

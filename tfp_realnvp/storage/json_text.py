@@ -1,7 +1,5 @@
 """JSON as its standard has it."""
 
-from __future__ import annotations
-
 import json
 import math
 from typing import Any

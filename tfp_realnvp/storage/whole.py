@@ -1,7 +1,5 @@
 """Files and folders that are written whole or not at all, and errors that name them."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """The affine transformer, the map that Real NVP is made of."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -30,8 +28,6 @@ class Affine(Transformer):
 
     Raises:
       ValueError: for an unknown form.
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. arXiv 1605.08803, sections 3.2 to 3.4.
     """

@@ -1,7 +1,5 @@
 """Inverts monotone functions that have no closed-form inverse."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """Transformers one after the other."""
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 
@@ -19,8 +17,6 @@ class Compose(Transformer):
 
     Args:
       *transformers: the parts; by default `Sigmoidal(), Affine()`, the transformer of Flow++.
-
-    #### Examples
 
     ```python
     transformer = nvp.transformers.Compose(nvp.transformers.Sigmoidal(4), nvp.transformers.Affine())

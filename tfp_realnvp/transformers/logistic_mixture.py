@@ -8,8 +8,6 @@ with `u_k = (x - m_k) / s_k`, and `p_k` and `q_k` the shares of component k in `
 1 / F + 1 / (1 - F)`. In the tails `log F'` and `log(1 - F)` are large and nearly equal; in these sums nothing cancels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 

@@ -32,8 +32,6 @@ class RationalQuadraticSpline(Transformer):
     Raises:
       ValueError: for fewer than 2 bins or more than 500, or a bound that is not positive.
 
-    #### References
-
     Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019. arXiv 1906.04032.
     """
 

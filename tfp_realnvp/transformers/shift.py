@@ -1,7 +1,5 @@
 """The additive transformer of NICE."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from tfp_realnvp.transformers.transformer import Transformer
@@ -15,8 +13,6 @@ class Shift(Transformer):
         log dz/dx = 0
 
     It preserves volume: a flow of shifts needs a layer that scales, such as `ActNorm`.
-
-    #### References
 
     Dinh, Krueger, Bengio. NICE: non-linear independent components estimation. ICLR workshop 2015. arXiv 1410.8516.
     """

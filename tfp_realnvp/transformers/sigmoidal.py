@@ -1,7 +1,5 @@
 """The deep sigmoidal transformer of neural autoregressive flows; one layer of it is the mixture of Flow++."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from tfp_realnvp.transformers.logistic_mixture import components_of, inverse_mixture_logit, mixture_logit
@@ -27,8 +25,6 @@ class Sigmoidal(Transformer):
 
     Raises:
       ValueError: for no component or a depth of 0.
-
-    #### References
 
     Huang, Krueger, Lacoste, Courville. Neural autoregressive flows. ICML 2018. arXiv 1804.00779. Section 3.1.
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.

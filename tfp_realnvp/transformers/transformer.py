@@ -1,7 +1,5 @@
 """The base class of transformers."""
 
-from __future__ import annotations
-
 import abc
 
 import keras
@@ -22,8 +20,6 @@ class Transformer(abc.ABC):
       outputs: how many numbers it takes for each entry.
       variables: its own Keras variables, made by `build`.
 
-    #### Examples
-
     ```python
     class Scale(nvp.transformers.Transformer):
         outputs = 1
@@ -38,8 +34,6 @@ class Transformer(abc.ABC):
 
     flow = nvp.coupling_flow(event_shape=(4,), transformer=Scale)
     ```
-
-    #### References
 
     Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan. Normalizing flows for probabilistic modeling and
     inference. JMLR 2021. arXiv 1912.02762. Section 3.1.
