@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import sys
@@ -50,7 +49,7 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     for name, figure in published(preset, presets.get(run.PRESET.value)).items():
         print(f"{name:42}{figure:10.2f}")
     samples = _write_samples(preset, given, distribution, folder)
-    scores = {name: dataclasses.asdict(score) for name, score in (ours | baselines).items()}
+    scores = {name: score.to_json() for name, score in (ours | baselines).items()}
     storage.write(folder / _FILE, storage.to_json(scores, indent=2) + "\n")
     metadata = {"dataset": given.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
     metadata |= run.identity(given)

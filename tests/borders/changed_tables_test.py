@@ -120,7 +120,7 @@ class ProgramsTest(absltest.TestCase):
             self.assertEqual((kept["files"], kept["columns"]), (files, list(_NAMES)))
         samples = (trained / "samples.csv").read_text().splitlines()
         self.assertEqual((samples[0], len(samples)), ('length,"weight, kg"', 1001))
-        nats = json.loads((trained / "results.json").read_text())["nice"]["mean"]
+        nats = json.loads((trained / "results.json").read_text())["nice"]["nats"]
 
         _write(table, _ROWS[:, ::-1], _NAMES[::-1])
         evaluated = programs.run("evaluate", f"--saved_model={trained / 'saved_model'}")
@@ -128,7 +128,7 @@ class ProgramsTest(absltest.TestCase):
         self.assertNotIn("Warning", evaluated.errors)
         resumed = programs.run("train", *begin)
         self.assertEqual(resumed.status, 0, resumed.errors)
-        self.assertEqual(json.loads((trained / "results.json").read_text())["nice"]["mean"], nats)
+        self.assertEqual(json.loads((trained / "results.json").read_text())["nice"]["nats"], nats)
 
         _write(table, _ROWS[np.argsort(_ROWS[:, 0])])
         evaluated = programs.run("evaluate", f"--output_dir={trained}")

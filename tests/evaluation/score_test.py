@@ -1,6 +1,5 @@
 """How a score sums up, reads, compares, and is read from files of now and before."""
 
-import dataclasses
 import json
 import math
 
@@ -50,7 +49,7 @@ class ScoreTest(parameterized.TestCase):
     @parameterized.parameters(math.inf, 2.5)
     def test_is_read_as_it_was_written(self, mean):
         score = evaluation.Score(mean, 0.25, 300, "nats")
-        row = json.loads(storage.to_json(dataclasses.asdict(score)))
+        row = json.loads(storage.to_json(score.to_json()))
         if math.isinf(mean):
             self.assertTrue(math.isnan(evaluation.Score.from_json(row).mean))
         else:

@@ -24,7 +24,7 @@ class ConditionalTest(absltest.TestCase):
         self.assertTrue((self.trained / "samples.png").is_file())
 
     def test_evaluate_says_the_same(self):
-        bits = json.loads((self.trained / "results.json").read_text())["Real NVP"]["mean"]
+        bits = json.loads((self.trained / "results.json").read_text())["Real NVP"]["bits_per_dim"]
         result = programs.run("evaluate", *self.flags)
         self.assertIn(f"test: {bits:.4f} +- ", result.output, result.errors)
 

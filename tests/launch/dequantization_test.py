@@ -25,15 +25,15 @@ class DequantizationTest(absltest.TestCase):
             self.assertEqual(results[f"Real NVP, {how} dequantisation"]["bound"], f"{how} dequantisation, 1 sample")
         # The margin is over what is no model.
         names = ("independent pixel histogram", "full-covariance Gaussian of the logits")
-        better = min(results[name]["mean"] for name in names)
-        margin = better - results["Real NVP, variational dequantisation"]["mean"]
+        better = min(results[name]["bits_per_dim"] for name in names)
+        margin = better - results["Real NVP, variational dequantisation"]["bits_per_dim"]
         self.assertIn(f"\n{margin:.3f} bits/dim better than the best baseline\n", self.result.output)
 
     def test_evaluate_says_which(self):
         results = json.loads((self.trained / "results.json").read_text())
         for flags, how in (((), "variational"), (("--dequantization=uniform",), "uniform")):
             result = programs.run("evaluate", *flags, *self.flags)
-            bits = results[f"Real NVP, {how} dequantisation"]["mean"]
+            bits = results[f"Real NVP, {how} dequantisation"]["bits_per_dim"]
             self.assertIn(f"test: {bits:.4f} +- ", result.output, result.errors)
             self.assertIn(f"({how} dequantisation, 1 sample", result.output)
 
@@ -41,7 +41,7 @@ class DequantizationTest(absltest.TestCase):
         images = nvp.data.load("digits").evaluation_batches("test", 100)
         uniform = json.loads((self.trained / "results.json").read_text())["Real NVP, uniform dequantisation"]
         loaded = nvp.evaluate(nvp.load(self.trained / "saved_model"), images, levels=17)
-        self.assertAlmostEqual(loaded.mean, uniform["mean"], places=4)
+        self.assertAlmostEqual(loaded.mean, uniform["bits_per_dim"], places=4)
 
     def test_what_it_is_not_for_is_refused(self):
         for program, flags, message in (

@@ -36,14 +36,14 @@ class EvaluateTest(parameterized.TestCase):
         line = self._line()
         row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
         self.assertStartsWith(
-            line, f"digits test: {row['mean']:.4f} +- {row['standard_error']:.4f} bits/dim"
+            line, f"digits test: {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} bits/dim"
         )
         self.assertIn("300 events", line)
         self.assertEqual(programs.contents(self.trained), before)
 
     def test_settings(self):
         row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
-        bits, error = row["mean"], row["standard_error"]
+        bits, error = row["bits_per_dim"], row["standard_error"]
         other_noise = self._bits_per_dim("--seed=1")
         self.assertNotEqual(other_noise, round(bits, 4))
         self.assertLess(abs(other_noise - bits), 5 * error)

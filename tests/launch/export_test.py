@@ -47,7 +47,7 @@ class ExportTest(absltest.TestCase):
         self.assertEqual((self.model / "samples.png").read_bytes(), (self.trained / "samples.png").read_bytes())
         card = (self.model / "README.md").read_text()
         results = json.loads((self.trained / "results.json").read_text())["Real NVP"]
-        figure = f"{results['mean']:.4f} +- {results['standard_error']:.4f}"
+        figure = f"{results['bits_per_dim']:.4f} +- {results['standard_error']:.4f}"
         for said in (
             f"| Real NVP | {figure} |",
             "CC BY 4.0",

@@ -93,7 +93,7 @@ class ReportTest(absltest.TestCase):
     def test_figures_are_those_of_the_run(self):
         results = json.loads((self.trained / "results.json").read_text())
         for name, row in results.items():
-            self.assertIn([name, f"{row['mean']:.4f}", f"{row['standard_error']:.4f}"], self.page.rows)
+            self.assertIn([name, f"{row['bits_per_dim']:.4f}", f"{row['standard_error']:.4f}"], self.page.rows)
         config = json.loads((self.trained / "config.json").read_text())
         for name in ("scales", "width", "batch_size", "classes"):
             self.assertIn([name, str(config["model"][name])], self.page.rows)

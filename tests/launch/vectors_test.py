@@ -34,7 +34,7 @@ class VectorsTest(parameterized.TestCase):
     def test_it_beats_a_gaussian(self):
         self.assertEqual(self.result.status, 0, self.result.errors)
         results = json.loads((self.trained / "results.json").read_text())
-        self.assertGreater(results["autoregressive"]["mean"], results["full-covariance Gaussian"]["mean"] + 0.2)
+        self.assertGreater(results["autoregressive"]["nats"], results["full-covariance Gaussian"]["nats"] + 0.2)
         self.assertIn("nats better than the best baseline", self.result.output)
         sizes = "(324 train, 36 validation, 40 test)"
         self.assertIn(f": 400 rows {sizes}, 2 columns (length, weight)\n", self.result.output)
@@ -73,7 +73,7 @@ class VectorsTest(parameterized.TestCase):
         self.assertTrue(np.all(np.isfinite(loaded.log_prob(_table().astype(np.float32)))))
 
     def test_evaluate_says_the_same(self):
-        nats = json.loads((self.trained / "results.json").read_text())["autoregressive"]["mean"]
+        nats = json.loads((self.trained / "results.json").read_text())["autoregressive"]["nats"]
         result = programs.run("evaluate", f"--output_dir={self.trained}")
         self.assertIn(f"test: {nats:.4f} +- ", result.output)
 
@@ -97,7 +97,7 @@ class VectorsTest(parameterized.TestCase):
         result = programs.run("report", f"--output_dir={self.trained}")
         self.assertEqual(result.status, 0, result.errors)
         page = (self.trained / "report.html").read_text()
-        nats = json.loads((self.trained / "results.json").read_text())["autoregressive"]["mean"]
+        nats = json.loads((self.trained / "results.json").read_text())["autoregressive"]["nats"]
         for part in ("Test nats", f"{nats:.4f}", "more is better", "Timing"):
             self.assertIn(part, page)
 

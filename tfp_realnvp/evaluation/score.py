@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 BITS_PER_DIM, NATS = UNITS = ("bits/dim", "nats")
+# The key of the mean in JSON, as of a step's figure in `metrics.jsonl`.
+_KEYS = {BITS_PER_DIM: "bits_per_dim", NATS: "nats"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Score:
             deviation = np.std(figures, ddof=1) if len(figures) > 1 else math.nan
         return cls(float(np.mean(figures)), float(deviation / math.sqrt(len(figures))), len(figures), unit, bound)
 
+    def to_json(self) -> dict[str, Any]:
+        """What `results.json` has: the fields, the mean under "bits_per_dim" or "nats"."""
+        fields = dataclasses.asdict(self)
+        return {_KEYS[self.unit]: fields.pop("mean"), **fields}
+
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Score:
         """A score in a `results.json`, that of an earlier version too, where None stands for what is not finite.
@@ -54,13 +61,13 @@ class Score:
         Raises:
           KeyError: when it is not a score.
         """
+        unit = NATS if _KEYS[NATS] in row else BITS_PER_DIM
         if "unit" not in row:
-            unit, name = (NATS, "nats") if "nats" in row else (BITS_PER_DIM, "bits_per_dim")
             samples = row.get("importance_samples", 0)
             bound = bound_of(row.get("dequantization", "uniform"), samples) if samples else None
-            row = {"mean": row[name], "count": row["num_examples"], "unit": unit, "bound": bound} | dict(row)
-        figures = {name: math.nan if row[name] is None else row[name] for name in ("mean", "standard_error")}
-        return cls(**figures, count=row["count"], unit=row["unit"], bound=row["bound"])
+            row = {"count": row["num_examples"], "bound": bound} | dict(row)
+        mean, error = (math.nan if row[name] is None else row[name] for name in (_KEYS[unit], "standard_error"))
+        return cls(mean, error, count=row["count"], unit=unit, bound=row["bound"])
 
     def lead_over(self, other: Score) -> float:
         """By how much this score is better than another of the same unit."""
