@@ -162,7 +162,7 @@ _BEFORE = {
     },
     "vectors": {
         **dict(dataset="csv:wine.csv", event_shape=[11], scales=None, width=32, blocks=2, levels=256, alpha=0.05),
-        **dict(flow="spline_coupling", hidden=[64, 64], bins=4, layers=None, batch_size=100, learning_rate=1),
+        **dict(flow="nice", hidden=[64, 64], bins=None, layers=None, batch_size=100, learning_rate=1),
         **dict(files="12 rows", columns=["a"] * 11),
     },
 }
@@ -181,10 +181,15 @@ class ConfigTest(parameterized.TestCase):
 
     def test_of_vectors(self):
         preset = presets.of_settings(_BEFORE["vectors"])
-        self.assertEqual((preset.flow, dict(preset.options)), ("nsf", dict(hidden_units=(64, 64), bins=4)))
+        self.assertEqual((preset.flow, dict(preset.options)), ("nice", dict(hidden_units=(64, 64))))
         kept = presets.comparable(_BEFORE["vectors"])
-        self.assertEqual((kept["files"], kept["norm"], kept["learning_rate"]), ("12 rows", "act_first", 1))
+        self.assertEqual((kept["files"], kept["couplings"], kept["learning_rate"]), ("12 rows", 4, 1))
         self.assertNotIn("width", kept)
+
+    @parameterized.parameters("flowpp", "spline_coupling", "maf", "iaf", "naf")
+    def test_of_flows_whose_weights_meant_another_function(self, flow):
+        with self.assertRaisesRegex(ValueError, f"expected a {flow} of this version, got one of an earlier version"):
+            presets.of_settings(_BEFORE["vectors"] | {"flow": flow})
 
     @parameterized.parameters(*presets.NAMES)
     def test_what_is_written_is_read(self, name):

@@ -132,9 +132,10 @@ def settings_of(flow: str, event_ndims: int) -> dict[str, Any]:
     return {name: p for name, p in options_of(FLOWS[flow], event_ndims).items() if name not in _DECIDED}
 
 
-# Names of settings, and of a flow, in the config.json of older runs.
+# Names of settings in the config.json of older runs.
 _RENAMED = {"hidden": "hidden_units"}
-_RENAMED_FLOWS = {"spline_coupling": "nsf"}
+# Flows whose networks laid out their outputs in another order while `hidden_units` was called so.
+_LAID_OUT_OTHERWISE = ("flowpp", "spline_coupling", "maf", "iaf", "naf")
 
 
 def of_settings(model: Mapping[str, Any]) -> Preset:
@@ -143,8 +144,14 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
     A run of before may lack settings, which had their defaults then, and have some that its flow does not take.
 
     Raises:
-      ValueError: for a setting that is missing or that no preset could have.
+      ValueError: for a setting that is missing or that no preset could have; for a flow whose weights meant another
+        function then.
     """
+    if "hidden" in model and model.get("flow") in _LAID_OUT_OTHERWISE:
+        raise ValueError(
+            f"expected a {model['flow']} of this version, got one of an earlier version, whose networks lay out their "
+            "outputs in another order: train it again, or use the version that trained it"
+        )
     model = {_RENAMED.get(name, name): value for name, value in model.items()}
     if missing := [name for name in ("dataset", "event_shape") if name not in model]:
         raise ValueError(f"expected a setting {missing[0]!r}, got none")
@@ -154,7 +161,7 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
     for name, value in for_flow.items():
         if not fits(value, hints[name]):
             raise ValueError(f"expected {name} to be {described(hints[name])}, got {value!r}")
-    flow = _RENAMED_FLOWS.get(for_flow.get("flow"), for_flow.get("flow", Preset.flow))
+    flow = for_flow.get("flow", Preset.flow)
     model |= {"event_shape": tuple(model["event_shape"]), "flow": flow}
     takes = settings_of(flow, len(model["event_shape"])) if flow in FLOWS else {}
     given = {}
