@@ -12,15 +12,16 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp
 
 _FILES = {"named", "paths"}  # Files below all rooms that read or write, or take names for objects.
-_PRIVATE = {"private"}  # As deep: the private names of other packages.
+_BELOW_ALL = {"moments", "private"}  # Moments over replicas, and the private names of other packages.
 _BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
 _MIDDLE = {"flows", "data"}
 _BELOW = {
-    **{room: set() for room in _BOTTOM},
-    "transformers": _PRIVATE,
-    "bijectors": {"transformers"} | _PRIVATE,
-    **{room: _BOTTOM | _FILES | _PRIVATE for room in _MIDDLE},
-    **{room: _MIDDLE | _BOTTOM | _FILES | _PRIVATE for room in ("training", "evaluation", "serving", "presets")},
+    "storage": set(),
+    "conditioners": _BELOW_ALL,
+    "transformers": _BELOW_ALL,
+    "bijectors": {"transformers"} | _BELOW_ALL,
+    **{room: _BOTTOM | _FILES | _BELOW_ALL for room in _MIDDLE},
+    **{room: _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL for room in ("training", "evaluation", "serving", "presets")},
 }
 _PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent
 

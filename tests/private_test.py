@@ -90,6 +90,19 @@ class PrivateTest(parameterized.TestCase):
         self.assertIsNone(tape.gradient(hidden, x), message)
         np.testing.assert_array_equal(tape.gradient(seen, x), 4.0)
 
+    @parameterized.parameters(False, True)
+    def test_a_gradient_of_ones_own(self, in_function):
+        def product(x, y):
+            return private.with_gradient([x * y], [x, y], lambda upstream: [10 * upstream, None])[0]
+
+        x, y = tf.constant(2.0), tf.constant(3.0)
+        with tf.GradientTape() as tape:
+            tape.watch([x, y])
+            z = (tf.function(product) if in_function else product)(x, y)
+        message = "`record_operation` or `_override_gradient_function` changed: see `_graph_mode_decorator` in TensorFlow"
+        self.assertEqual(float(z), 6, message)
+        self.assertEqual(tape.gradient(z, [x, y]), [10, None], message)
+
     def test_bins_of_a_spline(self):
         spline = tfb.RationalQuadraticSpline([1.0, 1.0], [0.5, 1.5], [2.0], range_min=-1.0)
         bins = private.spline_bins(spline, tf.constant([-0.75]))

@@ -6,7 +6,7 @@ Each name has a test in tests/private_test.py, whose message says what to do whe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -60,9 +60,30 @@ def is_recording() -> bool:
     return record.could_possibly_record()
 
 
-def stop_recording() -> contextlib.AbstractContextManager[None]:
-    """Within it, no gradient tape records, nor holds what is computed."""
-    return record.stop_recording()
+@contextlib.contextmanager
+def stop_recording() -> Iterator[record.VariableWatcher]:
+    """Within it, no gradient tape records, nor holds what is computed; yields what has the variables that are read."""
+    with record.stop_recording(), record.VariableWatcher() as watcher:
+        yield watcher
+
+
+def with_gradient(
+    outputs: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor], gradient: Callable[..., Sequence[tf.Tensor | None]]
+) -> list[tf.Tensor]:
+    """`outputs`, whose gradient with respect to `inputs` is `gradient(*upstream)`, as by `tf.custom_gradient`.
+
+    In a graph it is one operation. `tf.custom_gradient` adds one for each output, and to the gradient zeros for each
+    input: thousands in a step.
+    """
+
+    def gradient_of_operation(_: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor | None]:
+        return [None] * len(outputs) + list(gradient(*upstream[: len(outputs)]))
+
+    graph = tf.compat.v1.get_default_graph()
+    with record.stop_recording(), graph._override_gradient_function({"IdentityN": gradient_of_operation}):
+        results = tf.raw_ops.IdentityN(input=[*outputs, *inputs])[: len(outputs)]
+    record.record_operation("with_gradient", results, list(inputs), gradient)
+    return results
 
 
 def spline_bins(spline: tfp.bijectors.RationalQuadraticSpline, y: tf.Tensor) -> Any:

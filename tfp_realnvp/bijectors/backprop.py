@@ -38,8 +38,8 @@ State = list[tuple[keras.Variable, tf.Tensor]]
 
 def state_of(layers: Iterable[KerasPart]) -> State:
     """The values besides weights: moving moments, the seeds of dropout."""
-    # A copy, for in eager mode the value is the variable itself.
-    return [(v, tf.identity(v.value)) for v in variables_of(layers) if not v.trainable]
+    # As tensors: in eager mode the value is the variable itself.
+    return [(v, tf.convert_to_tensor(v.value)) for v in variables_of(layers) if not v.trainable]
 
 
 class Backward:
@@ -131,6 +131,8 @@ class Backward:
 
 def _spread(dlog_det: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
     """Repeats the gradient of an event's log-det for a layer that gives a log-det for each entry."""
+    if dlog_det.shape.rank == log_det.shape.rank:
+        return dlog_det
     ones = tf.ones([log_det.shape.rank - dlog_det.shape.rank], tf.int32)
     return tf.broadcast_to(tf.reshape(dlog_det, tf.concat([tf.shape(dlog_det), ones], 0)), tf.shape(log_det))
 
@@ -154,29 +156,31 @@ def without_activations(
       inverts: whether a layer's input comes from its output, and not from what was kept.
     """
 
-    @tf.custom_gradient
-    def evaluate(x: tf.Tensor, *contexts: tf.Tensor):
-        context = contexts[0] if contexts else None
-        # A tape would hold what these operations made for as long as `z` is held.
-        with private.stop_recording():
-            z, log_det, kept = forward(x, context, training, inverts)
+    # A tape would hold what these operations made for as long as `z` is held.
+    with private.stop_recording() as watcher:
+        z, log_det, kept = forward(x, context, training, inverts)
+    variables = watcher.watched_variables()
+    contexts = [] if context is None else [context]
 
-        def gradient(dz: tf.Tensor, dlog_det: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
-            shared = Backward(context, training, inverts)
-            _, dx = backward(z, kept, dz, dlog_det, shared)
-            inputs = [_differentiated_once(g) for g in (dx, shared.context_gradient)[: 1 + len(contexts)]]
-            if variables is None:
-                return inputs
-            return inputs, [_differentiated_once(shared.gradient_of(v)) for v in variables]
+    def gradient(dz: tf.Tensor, dlog_det: tf.Tensor) -> list[tf.Tensor | None]:
+        shared = Backward(context, training, inverts)
+        _, dx = backward(z, kept, dz, dlog_det, shared)
+        of_contexts = [shared.context_gradient for _ in contexts]
+        return _differentiated_once([dx, *of_contexts, *map(shared.gradient_of, variables)])
 
-        return (z, log_det), gradient
-
-    return evaluate(x) if context is None else evaluate(x, context)
+    inputs = [x, *contexts, *map(tf.convert_to_tensor, variables)]
+    z, log_det = private.with_gradient([z, log_det], inputs, gradient)
+    return z, log_det
 
 
-def _differentiated_once(gradient: tf.Tensor | None) -> tf.Tensor | None:
-    """`gradient`, whose own gradient is an error: the backward pass is not made of what the forward pass computed."""
-    if gradient is None:
-        return None
-    message = 'expected one gradient of a chain that holds no activations, got a second: build it with backprop="store"'
-    return tf.raw_ops.PreventGradient(input=gradient, message=message)
+def _differentiated_once(gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
+    """`gradients`, whose own gradient is an error: the backward pass is not made of what the forward pass computed."""
+
+    def second(*unused: tf.Tensor) -> None:
+        raise LookupError(
+            'expected one gradient of a chain that holds no activations, got a second: build it with backprop="store"'
+        )
+
+    computed = [g for g in gradients if g is not None]
+    protected = iter(private.with_gradient(computed, computed, second))
+    return [None if g is None else next(protected) for g in gradients]

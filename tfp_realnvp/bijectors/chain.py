@@ -40,7 +40,6 @@ class Chain(Bijector):
         moving moments and dropout seeds of the first time. The outermost chain decides. Gradients reach the input, the
         context and variables, but not tensors that a layer was made from or losses that a conditioner adds itself. A
         gradient of the gradient is a `LookupError`. The inverse pass always stores.
-      name: the bijector's name.
 
     Raises:
       ValueError: when there is no layer, or for an unknown backprop.
@@ -143,6 +142,6 @@ class Chain(Bijector):
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums a log-det that an elementwise layer gave for each entry."""
-        if self.forward_min_event_ndims == 0:
+        if self.forward_min_event_ndims == 0 or log_det.shape.rank == 1:
             return log_det
         return tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))

@@ -115,15 +115,13 @@ class Halves(Mask):
     def __str__(self) -> str:
         return f"{self.keep} half kept"
 
-    def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        middle = x.shape[-1] // 2
-        return x[..., :middle], x[..., middle:]
-
     def kept(self, x: tf.Tensor) -> tf.Tensor:
-        return self._halves(x)[self.keep == "second"]
+        middle = x.shape[-1] // 2
+        return x[..., :middle] if self.keep == "first" else x[..., middle:]
 
     def changed(self, x: tf.Tensor) -> tf.Tensor:
-        return self._halves(x)[self.keep == "first"]
+        middle = x.shape[-1] // 2
+        return x[..., middle:] if self.keep == "first" else x[..., :middle]
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         parts = [self.kept(x), changed] if self.keep == "first" else [changed, self.kept(x)]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp import private
 from tfp_realnvp.conditioners.network import Network
 
 
@@ -99,7 +100,6 @@ def weights_of(
         if scale is not None:
             bias = offset if bias is None else scale * bias + offset
         biases.append(bias)
-    # As tensors: a custom gradient does not take a variable of several replicas.
     kernels = _normalize([tf.convert_to_tensor(layer.direction.value) for layer in convolutions], magnitudes)
     return [
         [tf.cast(weight, layer.compute_dtype) for weight in (kernel, bias) if weight is not None]
@@ -113,8 +113,7 @@ def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
     return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
 
-@tf.custom_gradient
-def _normalize(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]):
+def _normalize(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]) -> list[tf.Tensor]:
     """`magnitude * direction / ||direction||` of each, in three passes over a kernel, and five for the gradient.
 
     With `u = direction / ||direction||` and the upstream gradient `d`, the gradient of the magnitude is `<d, u>`, that
@@ -126,11 +125,12 @@ def _normalize(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]):
     inverse_norms = tf.math.rsqrt(tf.maximum(squares, 1e-12))
     factors = tf.split(tf.concat(magnitudes, 0) * inverse_norms, sizes)
 
-    def gradient(*upstream: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
         products = [tf.reduce_sum(d * direction, [0, 1, 2]) for d, direction in zip(upstream, directions)]
         of_magnitudes = inverse_norms * tf.concat(products, 0)
         along = tf.split(inverse_norms * of_magnitudes, sizes)
         of_directions = [f * (d - direction * a) for f, d, direction, a in zip(factors, upstream, directions, along)]
-        return of_directions, tf.split(of_magnitudes, sizes)
+        return [*of_directions, *tf.split(of_magnitudes, sizes)]
 
-    return [direction * factor for direction, factor in zip(directions, factors)], gradient
+    kernels = [direction * factor for direction, factor in zip(directions, factors)]
+    return private.with_gradient(kernels, [*directions, *magnitudes], gradient)
