@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.batch_norm import moments_over_replicas
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.moments import moments_over_replicas
 
 
 class ActNorm(Bijector):
@@ -14,14 +14,12 @@ class ActNorm(Bijector):
         log|det df/dx| = sum over entries of log_scale - log(deviation)
 
     `shift` and `log_scale` are learned and start at 0. `mean` and `deviation` are those of the first batch in training
-    mode, over all replicas, and never move again; before it they are 0 and 1. They are set as batch norm's moving
-    moments are: once in a step whose activations are recomputed, and not at all in a step that is skipped.
+    mode, over all replicas, and never move again; before it they are 0 and 1.
 
     Args:
       channels: size of the last axis.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
       dtype: of the variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: for an input with other than `channels` channels.
@@ -34,14 +32,7 @@ class ActNorm(Bijector):
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        event_ndims: int = 1,
-        dtype: str = "float32",
-        name: str = "act_norm",
-    ):
+    def __init__(self, channels: int, *, event_ndims: int = 1, dtype: str = "float32", name: str = "act_norm"):
         super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.shift = self._variable("zeros", f"{name}_shift", dtype, shape=(channels,))
         self.log_scale = self._variable("zeros", f"{name}_log_scale", dtype, shape=(channels,))
@@ -69,7 +60,7 @@ class ActNorm(Bijector):
 
     def _first_moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The moments kept from the first batch; where there are none, those of this batch, which are kept."""
-        mean, variance = moments_over_replicas(tf.stop_gradient(x), tf.ones_like(x[:1, ..., :1]))
+        mean, variance = moments_over_replicas(tf.stop_gradient(x))
         # A constant channel is divided by a small number, not by 0.
         variance = tf.maximum(variance, tf.constant(1e-6, x.dtype))
         is_set = tf.reduce_all(self.variance.value > 0)

@@ -27,7 +27,6 @@ class Autoregressive(Structure):
         A layer is called with `training=`, and with `context=` when the flow is given a context.
       size: of an event, a vector.
       dtype: of the transformer's variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: when the conditioner's output does not fit, or for an input of another size.

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.backprop import state_of
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Everything, Mask
+from tfp_realnvp.moments import moments_over_replicas
 
 
 class BatchNorm(Bijector):
@@ -33,7 +34,6 @@ class BatchNorm(Bijector):
       momentum: of the moving moments.
       rho: weight of the running average in training, or None for the current batch alone.
       dtype: of the moments, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: for a rho outside [0, 1), or an input with other than `channels` changed channels.
@@ -61,11 +61,8 @@ class BatchNorm(Bijector):
             raise ValueError(f"expected rho in [0, 1), got {rho}")
         mask = mask or Everything()
         super().__init__(event_ndims=mask.event_ndims, name=name)
-        self.channels = channels
-        self.mask = mask
-        self.epsilon = epsilon
-        self.momentum = momentum
-        self.rho = rho
+        self.channels, self.mask = channels, mask
+        self.epsilon, self.momentum, self.rho = epsilon, momentum, rho
         # Those of the first replica, since batch moments are over all replicas.
         moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
         self.moving_mean = self._variable("zeros", f"{name}_moving_mean", dtype, **moment)
@@ -98,23 +95,20 @@ class BatchNorm(Bijector):
     def _forward_and_log_det(self, x, context, training):
         return self._forward_and_moments(x, training)[:2]
 
-    def _forward_and_moments(
-        self, x: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    def _forward_and_moments(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
         changed = self._changed(x)
         mean, variance = self._training_moments(changed) if training else self._moving_moments()
         z = self.mask.combine(x, (changed - mean) * tf.math.rsqrt(variance + self.epsilon))
         return z, self._log_det(changed, variance), (mean, variance)
 
     def _inverse_and_log_det(self, z, context, training):
-        moments = self._moving_moments()
-        return self._denormalise(z, moments), -self._log_det(self._changed(z), moments[1])
+        mean, variance = self._moving_moments()
+        return self._denormalise(z, mean, variance), -self._log_det(self._changed(z), variance)
 
     def _moving_moments(self) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.identity(self.moving_mean.value), tf.identity(self.moving_variance.value)
 
-    def _denormalise(self, z: tf.Tensor, moments: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        mean, variance = moments
+    def _denormalise(self, z: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
         return self.mask.combine(z, self._changed(z) * tf.sqrt(variance + self.epsilon) + mean)
 
     # In training mode `_inverse_and_log_det` does not invert this pass, which takes the moments of its batch.
@@ -130,23 +124,5 @@ class BatchNorm(Bijector):
         if not backward.inverts:
             return super()._backward(z, kept, dz, dlog_det, backward)
         moments, state = kept
-        x = self._denormalise(backward.after_later_layers(z, dz), moments)
+        x = self._denormalise(backward.after_later_layers(z, dz), *moments)
         return x, backward.from_input(self._forward_and_log_det, x, state, dz, dlog_det)
-
-
-def moments_over_replicas(x: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance of each channel of the global batch, over the entries with a weight of 1, `[1, ..., 1]`."""
-    axes, nothing = list(range(x.shape.rank - 1)), tf.zeros([], x.dtype)
-    count = _over_replicas(tf.cast(tf.shape(x)[0], x.dtype) * tf.reduce_sum(weights))
-    # Where a checkerboard keeps an image's only pixel, no entry has a weight: moments of 0, not NaN.
-    mean = tf.math.divide_no_nan(_over_replicas(tf.reduce_sum(tf.where(weights > 0, x, nothing), axes)), count)
-    squares = tf.where(weights > 0, tf.square(x - mean), nothing)
-    return mean, tf.math.divide_no_nan(_over_replicas(tf.reduce_sum(squares, axes)), count)
-
-
-def _over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The sum of `value` over the replicas of a `tf.distribute` step; `value` itself where there is one."""
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return value
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)

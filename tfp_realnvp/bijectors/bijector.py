@@ -42,7 +42,6 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
         vectors, 0 for elementwise maps.
       size: of the last axis, if the bijector takes no other.
       validate_args: whether the subclass asserts at run time what cannot be seen from shapes.
-      name: the bijector's name.
 
     Raises:
       ValueError: when a layer is not built yet, for its variables would be missed in silence; for events of another

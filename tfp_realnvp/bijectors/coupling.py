@@ -29,7 +29,6 @@ class Coupling(Structure):
         `tf.Variable`s in a `tf.Module`.
       mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
       dtype: of the transformer's variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       TypeError: when the transformer is not an instance of `Transformer`, such as a class.

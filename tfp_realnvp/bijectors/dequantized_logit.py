@@ -20,8 +20,7 @@ def dequantize(
     """Adds uniform noise to integer pixels: `x = image + u`, `u` uniform on [0, 1).
 
     The density of `x` bounds the probability of the integer image from below. For 256 levels, `u` is a multiple of
-    2^-16,
-    so that `image + u` is exact in float32 and never rounds up to the next level.
+    2^-16, so that `image + u` is exact in float32 and never rounds up to the next level.
 
     Args:
       images: integer tensor of any shape, entries in {0, ..., levels - 1}.
@@ -52,13 +51,7 @@ def dequantize(
 def noise_of_part(
     draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, part: tuple[int | tf.Tensor, int]
 ) -> tf.Tensor:
-    """The noise of `images` as a part of a batch.
-
-    Args:
-      draw: from a shape to noise.
-      images: a tensor of the shape of the noise.
-      part: see `dequantize`.
-    """
+    """`draw(shape)` for `images` as a part of a batch; see `dequantize`."""
     (index, count), shape = part, tf.shape(images)
     if count == 1:
         return draw(shape)
@@ -86,7 +79,6 @@ class DequantizedLogit(Bijector):
       levels: number of levels of a pixel; 256 for 8 bits.
       alpha: the distance of `p` from 0 and 1; .05 in the paper.
       validate_args: when True, pixels outside the support and NaN are an `InvalidArgumentError`.
-      name: the bijector's name.
 
     Raises:
       ValueError: for fewer than 2 levels, or an alpha outside (0, .5).
@@ -104,12 +96,7 @@ class DequantizedLogit(Bijector):
     rounds_samples = True
 
     def __init__(
-        self,
-        levels: int = 256,
-        *,
-        alpha: float = 0.05,
-        validate_args: bool = False,
-        name: str = "dequantized_logit",
+        self, levels: int = 256, *, alpha: float = 0.05, validate_args: bool = False, name: str = "dequantized_logit"
     ):
         if levels < 2:
             raise ValueError(f"expected at least 2 levels, got {levels}")

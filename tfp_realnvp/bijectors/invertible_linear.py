@@ -26,7 +26,6 @@ class InvertibleLinear(Bijector):
       form: "lu" or "full".
       seed: of the rotation.
       dtype: of the variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: for an unknown form, or an input with other than `channels` channels.
@@ -53,8 +52,7 @@ class InvertibleLinear(Bijector):
             raise ValueError(f'expected form to be "lu" or "full", got {form!r}')
         super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.form = form
-        random = np.random.default_rng(seed).normal(size=[channels, channels])
-        rotation = np.linalg.qr(random)[0]
+        rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=[channels, channels]))[0]
         if form == "full":
             self.matrix = self._variable(rotation, f"{name}_matrix", dtype)
         else:
@@ -70,18 +68,10 @@ class InvertibleLinear(Bijector):
 
     def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
         """L, and U with its diagonal."""
-        strictly_lower = tf.linalg.band_part(self.lower.value, -1, 0)
-        lower = tf.linalg.set_diag(strictly_lower, tf.ones_like(self.log_size.value))
-        return lower, tf.linalg.set_diag(
-            tf.linalg.band_part(self.upper.value, 0, -1), self._signs * tf.exp(self.log_size.value)
-        )
-
-    def _log_det_of_matrix(self) -> tf.Tensor:
-        if self.form == "lu":
-            return tf.reduce_sum(self.log_size.value)
-        # `tf.linalg.slogdet` has no kernel for XLA.
-        triangular = tf.linalg.qr(self.matrix.value)[1]
-        return tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(triangular))))
+        log_size = self.log_size.value
+        lower = tf.linalg.set_diag(tf.linalg.band_part(self.lower.value, -1, 0), tf.ones_like(log_size))
+        upper = tf.linalg.set_diag(tf.linalg.band_part(self.upper.value, 0, -1), self._signs * tf.exp(log_size))
+        return lower, upper
 
     def _forward_and_log_det(self, x, context, training):
         if self.form == "lu":
@@ -107,5 +97,9 @@ class InvertibleLinear(Bijector):
         return tf.linalg.matmul(x, matrix, transpose_b=True)
 
     def _log_det(self, x: tf.Tensor) -> tf.Tensor:
+        if self.form == "lu":
+            log_size = self.log_size.value
+        else:  # `tf.linalg.slogdet` has no kernel for XLA.
+            log_size = tf.math.log(tf.abs(tf.linalg.diag_part(tf.linalg.qr(self.matrix.value)[1])))
         positions = tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), x.dtype)
-        return tf.fill(tf.shape(x)[:1], positions * self._log_det_of_matrix())
+        return tf.fill(tf.shape(x)[:1], positions * tf.reduce_sum(log_size))

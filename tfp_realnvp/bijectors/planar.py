@@ -25,7 +25,6 @@ class Planar(Bijector):
       size: of an event, a vector.
       seed: of the first direction.
       dtype: of the variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: for an input of another size.

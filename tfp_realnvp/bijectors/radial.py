@@ -21,7 +21,6 @@ class Radial(Bijector):
       size: of an event, a vector: D.
       seed: of the first centre.
       dtype: of the variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: for an input of another size.

@@ -22,7 +22,6 @@ class Split(Bijector):
 
     Args:
       flow: the rest of the flow, a bijector that keeps its event's shape `[height, width, channels / 2]`.
-      name: the bijector's name.
 
     Raises:
       ValueError: when the number of channels is odd.

@@ -25,7 +25,6 @@ class Squeeze(Bijector):
 
     Args:
       order: one of the three.
-      name: the bijector's name.
 
     Raises:
       ValueError: for an unknown order, an odd height or width, or, backwards, channels not divisible by four.

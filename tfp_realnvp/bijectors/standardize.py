@@ -20,7 +20,6 @@ class Standardize(Bijector):
       mean: of each entry, `[size]`.
       std: standard deviation of each entry, `[size]`.
       dtype: of the variables, and of the flow.
-      name: the bijector's name.
 
     Raises:
       ValueError: unless `mean` and `std` are finite vectors of one size, `std` positive; for an input of another size.
@@ -31,14 +30,7 @@ class Standardize(Bijector):
     ```
     """
 
-    def __init__(
-        self,
-        mean: np.ndarray,
-        std: np.ndarray,
-        *,
-        dtype: str = "float32",
-        name: str = "standardize",
-    ):
+    def __init__(self, mean: np.ndarray, std: np.ndarray, *, dtype: str = "float32", name: str = "standardize"):
         with np.errstate(over="ignore"):  # Infinite numbers are refused.
             mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)
         if mean.ndim != 1 or mean.shape != std.shape:

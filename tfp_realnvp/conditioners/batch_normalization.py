@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.network import Network
+from tfp_realnvp.moments import moments_over_replicas
 
 _AXES = [0, 1, 2]
 
@@ -63,7 +64,7 @@ class BatchNormalization(Network):
             moving = mean, variance / factor
         else:
             wide = tf.cast(inputs, self.variable_dtype)
-            moments = _moments_over_replicas(wide, replica) if over_replicas else tf.nn.moments(wide, _AXES)
+            moments = moments_over_replicas(wide) if over_replicas else tf.nn.moments(wide, _AXES)
             outputs = self._normalize(inputs, *moments)
             moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
         # Through the Keras variables, which a `keras.StatelessScope` intercepts.
@@ -102,22 +103,10 @@ class BatchNormalization(Network):
         return scale, self.beta.value - mean * scale
 
 
-def _pixels(x: tf.Tensor) -> float | tf.Tensor:
-    """Number of pixels in a batch, as a number where the shape is known."""
-    pixels = x.shape[:-1].num_elements()
-    return tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32) if pixels is None else float(pixels)
-
-
 def _bessel_factor(x: tf.Tensor) -> float | tf.Tensor:
     """By how much the unbiased variance of a batch is larger than its mean square; 1 for a single pixel."""
-    pixels = _pixels(x)
-    return pixels / (max(pixels - 1, 1.0) if isinstance(pixels, float) else tf.maximum(pixels - 1, 1.0))
-
-
-def _moments_over_replicas(x: tf.Tensor, replica: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance of each channel over the global batch; gradients flow through the reduction."""
-    count = tf.cast(_pixels(x), x.dtype)
-    count, total = replica.all_reduce(tf.distribute.ReduceOp.SUM, [count, tf.reduce_sum(x, _AXES)])
-    mean = total / count
-    squares = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tf.square(x - mean), _AXES))
-    return mean, squares / count
+    pixels = x.shape[:-1].num_elements()
+    if pixels is not None:
+        return pixels / max(pixels - 1, 1)
+    pixels = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
+    return pixels / tf.maximum(pixels - 1, 1.0)
