@@ -157,6 +157,15 @@ class ResidualNetworkTest(parameterized.TestCase):
         self.assertGreater(np.max(np.abs(network(x) - before)), 1e-2)
         self.assertEqual([id(v) for v in network.variables], variables)
 
+    def test_output_scale(self):
+        x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0))
+        np.testing.assert_array_equal(_built(output_scale=0.0)(x), np.zeros([2, 4, 4, 6]))
+        network = _built(output_scale=0.1)
+        np.testing.assert_array_equal(network.conv_out.magnitude, np.full([6], 0.1, np.float32))
+        config = _built().get_config()
+        del config["output_scale"]  # As in models of before.
+        self.assertIsNone(ResidualNetwork.from_config(config).output_scale)
+
     def test_without_skips_there_are_none(self):
         skips = 3 * (5 * 5 + 5 + 5)
         self.assertEqual(_built().count_params() - _built(use_skips=False).count_params(), skips)
@@ -225,7 +234,7 @@ class ResidualNetworkTest(parameterized.TestCase):
     @parameterized.parameters(
         dict(mask_channel=True, activation="gelu", context_size=2),
         dict(use_skips=False, normalization="layer", dtype="mixed_bfloat16", name="named"),
-        dict(blocks=0, normalization="none"),
+        dict(blocks=0, normalization="none", output_scale=0.1),
     )
     def test_config_round_trip(self, **kwargs):
         network = ResidualNetwork(**{"outputs": 2, "width": 3, "blocks": 1, **kwargs})

@@ -18,8 +18,7 @@ class BatchNormalization(Network):
         training:  y = (x - mean) / sqrt(variance + epsilon) + beta,   moments of the batch, over all replicas
         inference: the same with the moving moments, which follow `momentum * moving + (1 - momentum) * batch`
 
-    As `keras.layers.BatchNormalization(scale=False, synchronized=True)`, but one kernel instead of thirty: a Real NVP
-    has hundreds of these.
+    As `keras.layers.BatchNormalization(scale=False, synchronized=True)`, but one kernel instead of thirty.
 
     Args:
       momentum: of the moving moments.
@@ -54,18 +53,18 @@ class BatchNormalization(Network):
         moving = self.moving_mean.value, self.moving_variance.value
         is_fused = self.variable_dtype != "float64"  # There is no fused kernel for it.
         if not training:
-            return self._fused(inputs, *moving, training=False)[0] if is_fused else self._normalize(inputs, *moving)
+            return self._fused(inputs, *moving, training=False)[0] if is_fused else self._normalize(inputs, moving)
         replica = tf.distribute.get_replica_context()
         over_replicas = replica is not None and replica.num_replicas_in_sync > 1
         if is_fused and not over_replicas:
             factor = _bessel_factor(inputs)
-            # The kernel moves the moments, too, but towards the unbiased variance, which is `factor` times larger.
+            # The kernel moves the moments towards the unbiased variance, which is `factor` times larger.
             outputs, mean, variance = self._fused(inputs, moving[0], moving[1] * factor, training=True)
             moving = mean, variance / factor
         else:
             wide = tf.cast(inputs, self.variable_dtype)
             moments = moments_over_replicas(wide) if over_replicas else tf.nn.moments(wide, _AXES)
-            outputs = self._normalize(inputs, *moments)
+            outputs = self._normalize(inputs, moments)
             moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
         # Through the Keras variables, which a `keras.StatelessScope` intercepts.
         for variable, value in zip((self.moving_mean, self.moving_variance), moving):
@@ -87,18 +86,16 @@ class BatchNormalization(Network):
             is_training=training,
         )[:3]
 
-    def _normalize(self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-        scale, offset = self._scale_and_offset(mean, variance)
+    def _normalize(self, inputs: tf.Tensor, moments: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        scale, offset = self.scale_and_offset(moments)
         return inputs * tf.cast(scale, inputs.dtype) + tf.cast(offset, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
-    def scale_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """The two vectors of inference, `y = scale * x + offset`, which a convolution before it can absorb."""
-        return self._scale_and_offset(self.moving_mean.value, self.moving_variance.value)
-
-    def _scale_and_offset(self, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def scale_and_offset(self, moments: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """The two vectors of `y = scale * x + offset`; those of inference a convolution before it can absorb."""
+        mean, variance = moments or (self.moving_mean.value, self.moving_variance.value)
         scale = tf.math.rsqrt(variance + self.epsilon)
         return scale, self.beta.value - mean * scale
 

@@ -1,13 +1,13 @@
-"""The multilayer perceptron of vector couplings."""
+"""Multilayer perceptrons for vectors: of couplings, and masked, of autoregressive layers."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.context import checked_context
-from tfp_realnvp.conditioners.network import Network
+from tfp_realnvp.conditioners.network import Network, checked_context
 
 
 def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
@@ -32,8 +32,7 @@ class MLP(Network):
       activation: name of a Keras activation, or a callable.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
       zero_output: whether the last layer starts at zero, so that a coupling starts as the identity.
-      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last layer, and so the output, stays in the
-        variables' dtype.
+      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
 
     Shapes: `[batch, size]` to `[batch, outputs]`; context `[batch, context_size]`.
 
@@ -58,23 +57,21 @@ class MLP(Network):
         self.context_size = context_size
         self.zero_output = zero_output
         self.denses = [
-            keras.layers.Dense(size, self.activation, dtype=self.dtype_policy, name=f"dense_{i}")
-            for i, size in enumerate(self.hidden_units)
+            keras.layers.Dense(units, self.activation, dtype=self.dtype_policy, name=f"dense_{i}")
+            for i, units in enumerate(self.hidden_units)
         ]
+        start = "zeros" if zero_output else "glorot_uniform"
         self.dense_out = keras.layers.Dense(
-            outputs,
-            kernel_initializer="zeros" if zero_output else "glorot_uniform",
-            dtype=self.variable_dtype,
-            name="dense_out",
+            outputs, kernel_initializer=start, dtype=self.variable_dtype, name="dense_out"
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         size = input_shape[-1] + (self.context_size or 0)
-        for dense in (*self.denses, self.dense_out):
-            if dense is not self.dense_out:
-                dense.kernel_initializer, dense.bias_initializer = uniform_by_inputs(size), uniform_by_inputs(size)
+        for dense in self.denses:
+            dense.kernel_initializer, dense.bias_initializer = uniform_by_inputs(size), uniform_by_inputs(size)
             dense.build((None, size))
             size = dense.units
+        self.dense_out.build((None, size))
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         context = checked_context(context, self.context_size)
@@ -82,3 +79,80 @@ class MLP(Network):
         for dense in (*self.denses, self.dense_out):
             hidden = dense(hidden)
         return hidden
+
+
+@keras.saving.register_keras_serializable("tfp_realnvp")
+class MaskedMLP(Network):
+    """A dense network whose output for entry i depends only on entries before i (MADE).
+
+        h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
+
+    Input i has degree i (from 1), hidden units have degrees 1 ... size - 1 in turn; a unit sees degrees up to its own,
+    an output for entry i degrees below i. Initialised as `MLP`, whose other arguments it takes.
+
+    Args:
+      outputs_per_entry: how many outputs there are for each entry; the first ones of all entries come first.
+
+    Shapes: `[batch, size]` to `[batch, outputs_per_entry * size]`; context `[batch, context_size]`.
+
+    Raises:
+      ValueError: for a context where none or another is expected.
+
+    Germain, Gregor, Murray, Larochelle. MADE: masked autoencoder for distribution estimation. ICML 2015. arXiv
+    1502.03509.
+    """
+
+    def __init__(
+        self,
+        *,
+        outputs_per_entry: int = 2,
+        hidden_units: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        context_size: int | None = None,
+        zero_output: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.outputs_per_entry = outputs_per_entry
+        self.hidden_units = tuple(hidden_units)
+        self.activation = keras.activations.get(activation)
+        self.context_size = context_size
+        self.zero_output = zero_output
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        def weight(name: str, shape: tuple[int, ...], initializer: Any = None) -> keras.Variable:
+            return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
+
+        size = input_shape[-1]
+        # Hidden units have degree 0 if there is one entry, whose output depends on the context alone.
+        lowest = min(1, size - 1)
+        hidden = [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
+        degrees = [np.arange(1, size + 1), *hidden]
+        masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
+        masks.append(degrees[-1][:, np.newaxis] < np.tile(degrees[0], self.outputs_per_entry))
+        self._masks = [mask.astype(np.float32) for mask in masks]
+        self.kernels, self.biases = [], []
+        for i, mask in enumerate(masks):
+            starts = [uniform_by_inputs(mask.shape[0]) for _ in range(2)]
+            if i == len(masks) - 1:
+                starts = ["zeros" if self.zero_output else "glorot_uniform", "zeros"]
+            self.kernels.append(weight(f"kernel_{i}", mask.shape, starts[0]))
+            self.biases.append(weight(f"bias_{i}", mask.shape[1:], starts[1]))
+        has_context = self.context_size is not None
+        self.context_kernel = weight("context_kernel", (self.context_size, masks[0].shape[1])) if has_context else None
+
+    def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        context = checked_context(context, self.context_size)
+        hidden = inputs
+        for i, (kernel, bias, mask) in enumerate(zip(self.kernels, self.biases, self._masks)):
+            is_last = i == len(self._masks) - 1
+            dtype = self.variable_dtype if is_last else self.compute_dtype
+            masked = tf.cast(kernel.value * tf.cast(mask, kernel.dtype), dtype)
+            hidden = tf.matmul(tf.cast(hidden, dtype), masked) + tf.cast(bias.value, dtype)
+            if i == 0 and context is not None:
+                hidden += tf.matmul(tf.cast(context, dtype), tf.cast(self.context_kernel.value, dtype))
+            hidden = hidden if is_last else self.activation(hidden)
+        return hidden
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.outputs_per_entry * input_shape[-1])

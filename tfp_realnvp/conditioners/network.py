@@ -1,9 +1,10 @@
-"""The base class of the networks."""
+"""The base class of the networks, and what they share."""
 
 import inspect
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 class Network(keras.layers.Layer):
@@ -18,3 +19,14 @@ class Network(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.outputs)
+
+
+def checked_context(context: tf.Tensor | None, expected_size: int | None) -> tf.Tensor | None:
+    """`context`, whose last axis must have the expected size, perhaps known only when the graph runs."""
+    size = None if context is None else context.shape[-1]
+    if context is not None and size is None and expected_size is not None:
+        return tf.ensure_shape(context, [*context.shape[:-1], expected_size], name="context")
+    if (context is None) != (expected_size is None) or size != expected_size:
+        expected = "no context" if expected_size is None else f"a context of size {expected_size}"
+        raise ValueError(f"expected {expected}, got {'none' if context is None else f'shape {context.shape}'}")
+    return context

@@ -1,6 +1,7 @@
 """The residual network of image couplings."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,11 +9,14 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
-from tfp_realnvp.conditioners.context import checked_context
-from tfp_realnvp.conditioners.network import Network
+from tfp_realnvp.conditioners.network import Network, checked_context
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve, weights_of
 
-NORMALIZATIONS = ("batch", "layer", "none")
+_NORMS = {
+    "batch": BatchNormalization,
+    "layer": functools.partial(keras.layers.LayerNormalization, epsilon=1e-4, scale=False),
+    "none": keras.layers.Identity,
+}
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
@@ -35,9 +39,9 @@ class ResidualNetwork(Network):
       use_skips: whether every block has a 1x1 convolution to the output; otherwise the last block alone feeds it.
       activation: name of a Keras activation, or a callable.
       normalization: "batch", "layer" or "none". Layer norm is left out at the input.
+      output_scale: where the last convolution's magnitude starts: 0 for an output of zeros; by default as the others.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
-      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the last convolution, and so the output, stays
-        in the variables' dtype.
+      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
 
     Shapes: `[batch, height, width, channels]` to `[batch, height, width, outputs]`; context
     `[batch, context_size]`, or an image of its own, `[batch, height, width, context_size]`.
@@ -59,14 +63,15 @@ class ResidualNetwork(Network):
         use_skips: bool = True,
         activation: str = "relu",
         normalization: str = "batch",
+        output_scale: float | None = None,
         context_size: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if width < 1 or blocks < 0:
             raise ValueError(f"expected a width of 1 and blocks of 0 or more, got {width} and {blocks}")
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(f"expected normalization to be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
+        if normalization not in _NORMS:
+            raise ValueError(f"expected normalization to be one of {', '.join(_NORMS)}, got {normalization!r}")
         self.outputs = outputs
         self.width = width
         self.blocks = blocks
@@ -74,42 +79,34 @@ class ResidualNetwork(Network):
         self.use_skips = use_skips
         self.activation = keras.activations.get(activation)
         self.normalization = normalization
+        self.output_scale = output_scale
         self.context_size = context_size
 
         # A layer norm over the input's few channels would remove most of it: with one channel, everything.
-        self.norm_in = (
-            keras.layers.Identity(dtype=self.dtype_policy, name="norm_in")
-            if normalization == "layer"
-            else self._norm("norm_in")
-        )
+        self.norm_in = self._norm("norm_in", "none" if normalization == "layer" else normalization)
         self.conv_in = self._conv(3, "conv_in", use_magnitude=False)
-        self.context_in = (
-            None
-            if context_size is None
-            else keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name="context_in")
-        )
+        self.context_in = None
+        if context_size is not None:
+            self.context_in = keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name="context_in")
         self.norms_1 = [self._norm(f"block_{i}_norm_1") for i in range(blocks)]
         self.convs_1 = [self._conv(3, f"block_{i}_conv_1", use_bias=False, use_magnitude=False) for i in range(blocks)]
         self.norms_2 = [self._norm(f"block_{i}_norm_2") for i in range(blocks)]
         self.convs_2 = [self._conv(3, f"block_{i}_conv_2") for i in range(blocks)]
         self.skips = [self._conv(1, f"skip_{i}") for i in range(blocks + 1)] if use_skips else []
         self.norm_out = self._norm("norm_out")
-        self.conv_out = self._conv(1, "conv_out", filters=outputs, dtype=self.variable_dtype)
+        of_output = dict(filters=outputs, initial_magnitude=output_scale, dtype=self.variable_dtype)
+        self.conv_out = self._conv(1, "conv_out", **of_output)
 
     def describe(self) -> str:
         """The network in a few words, for `summary`."""
         return f"ResidualNetwork {self.blocks} blocks x {self.width}"
 
-    def _conv(self, kernel_size: int, name: str, filters: int | None = None, **kwargs: Any) -> WeightNormConv2D:
-        kwargs = {"dtype": self.dtype_policy, **kwargs}
-        return WeightNormConv2D(filters or self.width, kernel_size, name=name, **kwargs)
+    def _conv(self, kernel_size: int, name: str, **kwargs: Any) -> WeightNormConv2D:
+        kwargs = {"filters": self.width, "dtype": self.dtype_policy, **kwargs}
+        return WeightNormConv2D(kernel_size=kernel_size, name=name, **kwargs)
 
-    def _norm(self, name: str) -> keras.layers.Layer:
-        if self.normalization == "batch":
-            return BatchNormalization(dtype=self.dtype_policy, name=name)
-        if self.normalization == "layer":
-            return keras.layers.LayerNormalization(epsilon=1e-4, scale=False, dtype=self.dtype_policy, name=name)
-        return keras.layers.Identity(dtype=self.dtype_policy, name=name)
+    def _norm(self, name: str, normalization: str | None = None) -> keras.layers.Layer:
+        return _NORMS[normalization or self.normalization](dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         batch, height, width, channels = input_shape
@@ -119,10 +116,9 @@ class ResidualNetwork(Network):
         self.conv_in.build((batch, height, width, data_channels + channels))
         if self.context_in is not None:
             self.context_in.build((batch, self.context_size))
-        for layer in (*self.norms_1, *self.convs_1, *self.norms_2, *self.convs_2, *self.skips):
+        blocks = (*self.norms_1, *self.convs_1, *self.norms_2, *self.convs_2)
+        for layer in (*blocks, *self.skips, self.norm_out, self.conv_out):
             layer.build(within)
-        self.norm_out.build(within)
-        self.conv_out.build(within)
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
         context = checked_context(context, self.context_size)
@@ -152,27 +148,21 @@ class ResidualNetwork(Network):
         return conv(self.conv_out, self.activation(norm(self.norm_out, total)))
 
     def _weights(self, affine: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, list[tf.Tensor]]:
-        """The weights of every convolution by its name, see `weights_of`."""
-        convolutions = [self.conv_in, *self.convs_1, *self.convs_2, *self.skips, self.conv_out]
-        weights = weights_of(convolutions, affine)
-        return {layer.name: layer_weights for layer, layer_weights in zip(convolutions, weights)}
+        return weights_of([self.conv_in, *self.convs_1, *self.convs_2, *self.skips, self.conv_out], affine)
 
     def folded(self) -> dict[str, list[tf.Tensor]]:
-        """The weights of inference: those of every convolution, with the batch norm that follows it folded into them.
-
-        A norm that was folded has an empty list.
-        """
+        """Every convolution's weights with the batch norm that follows folded in; an empty list for a folded norm."""
         if self.normalization != "batch":
             return self._weights({})
         affine = {layer.name: norm.scale_and_offset() for layer, norm in zip(self.convs_1, self.norms_2)}
-        done = [*self.norms_2]
+        folded = [*self.norms_2]
         if self.use_skips:
             scale, offset = self.norm_out.scale_and_offset()
             # Each part of a sum is scaled, and one is offset.
             affine |= {skip.name: (scale, tf.zeros_like(offset)) for skip in self.skips}
             affine[self.skips[0].name] = scale, offset
-            done.append(self.norm_out)
-        return self._weights(affine) | {norm.name: [] for norm in done}
+            folded.append(self.norm_out)
+        return self._weights(affine) | {norm.name: [] for norm in folded}
 
     @contextlib.contextmanager
     def frozen(self, kernel_dtype: tf.DType | None = None) -> Iterator[None]:
@@ -181,21 +171,13 @@ class ResidualNetwork(Network):
         Args:
           kernel_dtype: of the variables of kernels, which are cast when they are used; by default unchanged.
         """
-        folded = self.folded()
 
-        def variable(weight: tf.Tensor) -> tf.Variable:
-            is_kernel = weight.shape.rank == 4
-            return tf.Variable(tf.cast(weight, kernel_dtype) if is_kernel and kernel_dtype else weight, trainable=False)
+        def stored(weight: tf.Tensor) -> tuple[tf.Variable, tf.DType]:
+            stored_dtype = kernel_dtype if kernel_dtype and weight.shape.rank == 4 else weight.dtype
+            return tf.Variable(tf.cast(weight, stored_dtype), trainable=False), weight.dtype
 
-        variables = {name: [variable(weight) for weight in weights] for name, weights in folded.items()}
-
-        def frozen_weights() -> dict[str, list[tf.Tensor]]:
-            return {
-                name: [tf.cast(v, weight.dtype) for v, weight in zip(variables[name], weights)]
-                for name, weights in folded.items()
-            }
-
-        self.folded = frozen_weights
+        frozen = {name: [stored(weight) for weight in weights] for name, weights in self.folded().items()}
+        self.folded = lambda: {name: [tf.cast(*weight) for weight in weights] for name, weights in frozen.items()}
         try:
             yield
         finally:

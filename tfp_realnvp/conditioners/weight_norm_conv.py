@@ -18,16 +18,16 @@ class WeightNormConv2D(Network):
         kernel[..., k] = g[k] * v[..., k] / ||v[..., k]||,   the norm over all axes but the output's
         y = conv2d(x, kernel) + bias,                        stride 1, padding "same"
 
-    Without a magnitude the norm stays at 1. Directions start uniform in +-sqrt(2 / c_in), magnitudes at
-    sqrt(2 / c_in) * sqrt(c_in * k * k / 12), as in the authors' program.
+    Without a magnitude the norm stays at 1. Directions start uniform in +-sqrt(2 / c_in).
 
     Args:
       filters: number of output channels.
       kernel_size: height and width of the kernel.
       use_bias: whether to add a bias.
       use_magnitude: whether to learn the magnitudes `g`.
-      **kwargs: of `keras.layers.Layer`. The kernel is normalised in the variables' dtype, and the convolution
-        computed in the dtype policy's compute dtype.
+      initial_magnitude: where they start; by default at sqrt(2 / c_in) * sqrt(c_in * k * k / 12), as in the authors'
+        program.
+      **kwargs: of `keras.layers.Layer`. The kernel is normalised in the variables' dtype.
 
     Shapes: `[batch, height, width, c_in]` to `[batch, height, width, filters]`.
 
@@ -41,6 +41,7 @@ class WeightNormConv2D(Network):
         *,
         use_bias: bool = True,
         use_magnitude: bool = True,
+        initial_magnitude: float | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -48,30 +49,22 @@ class WeightNormConv2D(Network):
         self.kernel_size = kernel_size
         self.use_bias = use_bias
         self.use_magnitude = use_magnitude
+        self.initial_magnitude = initial_magnitude
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = input_shape[-1]
+        def weight(name: str, initializer: Any, *shape: int) -> keras.Variable:
+            return self.add_weight(name=name, shape=(*shape, self.filters), initializer=initializer, autocast=False)
+
+        channels, size = input_shape[-1], self.kernel_size
         bound = math.sqrt(2 / channels)
-        self.direction = self.add_weight(
-            name="direction",
-            shape=(self.kernel_size, self.kernel_size, channels, self.filters),
-            initializer=keras.initializers.RandomUniform(-bound, bound),
-            autocast=False,
-        )
-        self.magnitude = self.bias = None
-        if self.use_magnitude:
-            start = bound * math.sqrt(channels * self.kernel_size**2 / 12)
-            self.magnitude = self.add_weight(
-                name="magnitude",
-                shape=(self.filters,),
-                initializer=keras.initializers.Constant(start),
-                autocast=False,
-            )
-        if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros", autocast=False)
+        self.direction = weight("direction", keras.initializers.RandomUniform(-bound, bound), size, size, channels)
+        start = self.initial_magnitude
+        start = bound * math.sqrt(channels * size**2 / 12) if start is None else start
+        self.magnitude = weight("magnitude", keras.initializers.Constant(start)) if self.use_magnitude else None
+        self.bias = weight("bias", "zeros") if self.use_bias else None
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return convolve(inputs, *weights_of([self])[0])
+        return convolve(inputs, *weights_of([self])[self.name])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.filters)
@@ -79,20 +72,18 @@ class WeightNormConv2D(Network):
 
 def weights_of(
     convolutions: Sequence[WeightNormConv2D], affine: Mapping[str, tuple[tf.Tensor, tf.Tensor]] | None = None
-) -> list[list[tf.Tensor]]:
-    """The weights of each convolution for `convolve`, in its compute dtype: a kernel, and a bias if there is one.
+) -> dict[str, list[tf.Tensor]]:
+    """By each convolution's name its weights for `convolve`, in its compute dtype: a kernel, and perhaps a bias.
 
     All together, since each operation on a vector takes time to trace and to compile.
 
     Args:
       convolutions: built ones, whose variables have one dtype.
-      affine: from a convolution's name to the scale and the offset of each of its channels, `scale * y + offset`,
-        which are folded into its weights.
+      affine: from a convolution's name to the scale and the offset of its outputs that are folded into its weights.
     """
-    affine = affine or {}
     magnitudes, biases = [], []
     for layer in convolutions:
-        scale, offset = affine.get(layer.name, (None, None))
+        scale, offset = (affine or {}).get(layer.name, (None, None))
         magnitude = tf.ones([layer.filters], layer.variable_dtype) if layer.magnitude is None else layer.magnitude.value
         magnitude = tf.convert_to_tensor(magnitude)
         magnitudes.append(magnitude if scale is None else scale * magnitude)
@@ -101,10 +92,10 @@ def weights_of(
             bias = offset if bias is None else scale * bias + offset
         biases.append(bias)
     kernels = _normalize([tf.convert_to_tensor(layer.direction.value) for layer in convolutions], magnitudes)
-    return [
-        [tf.cast(weight, layer.compute_dtype) for weight in (kernel, bias) if weight is not None]
+    return {
+        layer.name: [tf.cast(weight, layer.compute_dtype) for weight in (kernel, bias) if weight is not None]
         for layer, kernel, bias in zip(convolutions, kernels, biases)
-    ]
+    }
 
 
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:

@@ -1,16 +1,12 @@
 """Factories that return a distribution."""
 
-from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow
-from tfp_realnvp.flows.coupling_flow import coupling_flow
+from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow, iaf, maf, naf
+from tfp_realnvp.flows.coupling_flow import coupling_flow, nice, nsf
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
 from tfp_realnvp.flows.glow import glow
-from tfp_realnvp.flows.maf import iaf, maf
 from tfp_realnvp.flows.multiscale import multiscale
-from tfp_realnvp.flows.naf import naf
-from tfp_realnvp.flows.nice import nice
-from tfp_realnvp.flows.nsf import nsf
 from tfp_realnvp.flows.planar import planar, radial
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights

@@ -1,5 +1,6 @@
-"""A flow of autoregressive layers over vectors, of any transformer."""
+"""Flows of autoregressive layers over vectors: of any transformer, and those with a name."""
 
+import functools
 import typing
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from tfp_realnvp.bijectors import ActNorm, BatchNorm, Bijector, Preceding
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.vectors import MakeLayer, vector_flow
+from tfp_realnvp.transformers import Sigmoidal
 
 Norm = Literal["act", "batch"]
 
@@ -38,8 +40,6 @@ def autoregressive_flow(
       inverse: whether each layer is inverted, for fast samples in place of fast densities.
       norm: "act", an `ActNorm` precedes each layer; "batch", a `BatchNorm` follows each, whose statistics move in
         `FlowModel` alone; None for none.
-      dtype: of the flow and its log-dets.
-      flow_name: name of the flow's chain.
       **options: `transformer`, `conditioner`, `base` and others that [flows share](#options-that-flows-share).
 
     Raises:
@@ -69,3 +69,79 @@ def autoregressive_flow(
         return found
 
     return vector_flow(event_shape=event_shape, layers=steps, dtype=dtype, flow_name=flow_name, **options)
+
+
+@composition_of(autoregressive_flow, sets="transformer inverse flow_name")
+def maf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
+    """A masked autoregressive flow: affine autoregressive layers, the order of the entries reversed between them.
+
+    A density costs one evaluation of each network, a sample one for each entry: the flow for density estimation. The
+    paper has a batch norm after each layer: `norm="batch"`.
+
+    Args:
+      event_shape: `[size]`, or the size.
+      **options: of `autoregressive_flow`.
+
+    ```python
+    distribution = nvp.maf(event_shape=(6,))
+    distribution.log_prob(tf.random.normal([3, 6]))  # [3]
+    ```
+
+    Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density estimation. NeurIPS 2017. arXiv 1705.07057.
+    """
+    return autoregressive_flow(event_shape=event_shape, flow_name="maf", **options)
+
+
+@composition_of(autoregressive_flow, sets="transformer inverse norm flow_name")
+def iaf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
+    """An inverse autoregressive flow: the layers of `maf`, each inverted.
+
+    A sample, and its density with it (`experimental_sample_and_log_prob`), costs one evaluation of each network; the
+    density of other events one for each entry: the flow for variational inference.
+
+    Args:
+      event_shape: `[size]`, or the size.
+      **options: of `autoregressive_flow`.
+
+    ```python
+    distribution = nvp.iaf(event_shape=(6,))
+    x, log_prob = distribution.experimental_sample_and_log_prob(3, seed=1)  # [3, 6], [3]
+    ```
+
+    Kingma et al. Improved variational inference with inverse autoregressive flow. NeurIPS 2016. arXiv 1606.04934.
+    """
+    return autoregressive_flow(event_shape=event_shape, inverse=True, flow_name="iaf", **options)
+
+
+@composition_of(autoregressive_flow, sets="transformer inverse flow_name")
+def naf(
+    *,
+    event_shape: int | Sequence[int],
+    layers: int = 3,
+    components: int = 8,
+    depth: int = 1,
+    norm: Norm | None = "act",
+    **options: Any,
+) -> FlowDistribution:
+    """A neural autoregressive flow: monotone networks of sigmoids, whose weights the preceding entries decide.
+
+    A density costs one evaluation of each network, a sample one for each entry and a bisection each time.
+
+    Args:
+      event_shape: `[size]`, or the size.
+      layers: number of autoregressive layers.
+      components: sigmoids in each layer of an entry's monotone network.
+      depth: layers of an entry's monotone network.
+      norm: as of `autoregressive_flow`: "act", "batch" or None.
+      **options: of `autoregressive_flow`.
+
+    ```python
+    distribution = nvp.naf(event_shape=(6,))
+    distribution.log_prob(tf.random.normal([3, 6]))  # [3]
+    ```
+
+    Huang, Krueger, Lacoste, Courville. Neural autoregressive flows. ICML 2018. arXiv 1804.00779.
+    """
+    sigmoidal = functools.partial(Sigmoidal, components, depth=depth)
+    given = dict(event_shape=event_shape, layers=layers, norm=norm, flow_name="naf", **options)
+    return autoregressive_flow(transformer=sigmoidal, **given)

@@ -1,5 +1,6 @@
-"""A flow of couplings over vectors, of any transformer."""
+"""Flows of couplings over vectors: of any transformer, NICE, and neural splines."""
 
+import functools
 import typing
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from tfp_realnvp.bijectors import ActNorm, BatchNorm, Bijector, Halves, Invertib
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.vectors import MakeLayer, vector_flow
+from tfp_realnvp.transformers import RationalQuadraticSpline
 
 Mix = Literal["alternate", "linear"]
 Norm = Literal["act", "act_first", "act_last", "batch"]
@@ -44,9 +46,7 @@ def coupling_flow(
       norm: "act", an `ActNorm` precedes each coupling; "act_first", the first alone; "act_last", one ends the flow;
         "batch", a `BatchNorm` follows each coupling, whose statistics move in `FlowModel` alone; None for none.
       rho: running average of `BatchNorm`, for small batches; None for the current batch alone.
-      dtype: of the flow and its log-dets.
       seed: of the linear maps' first rotations.
-      flow_name: name of the flow's chain.
       **options: `transformer`, `conditioner`, `base` and others that [flows share](#options-that-flows-share).
 
     Raises:
@@ -73,14 +73,70 @@ def coupling_flow(
             if norm == "act" or (norm == "act_first" and i == 0):
                 found.append(ActNorm(size, dtype=dtype, name=f"{step}_act_norm"))
             if mix == "linear":
-                rotation = dict(form=linear_form, seed=seed + i, dtype=dtype, name=f"{step}_linear")
-                found.append(InvertibleLinear(size, **rotation))
+                of_linear = dict(form=linear_form, seed=seed + i, dtype=dtype, name=f"{step}_linear")
+                found.append(InvertibleLinear(size, **of_linear))
             found.append(make_layer(mask, step))
             if norm == "batch":
                 changed = mask.changed_size(size)
                 found.append(BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{step}_batch_norm"))
         return [*found, ActNorm(size, dtype=dtype, name="scale")] if norm == "act_last" else found
 
-    return vector_flow(
-        event_shape=event_shape, layers=layers, least=2, dtype=dtype, flow_name=flow_name, **options
-    )
+    given = dict(event_shape=event_shape, dtype=dtype, flow_name=flow_name, **options)
+    return vector_flow(layers=layers, least=2, **given)
+
+
+@composition_of(coupling_flow, sets="transformer mix linear_form norm rho seed flow_name")
+def nice(*, event_shape: int | Sequence[int], couplings: int = 4, **options: Any) -> FlowDistribution:
+    """NICE: additive couplings that change even and odd entries in turn, then one scale and shift for each entry.
+
+    The last layer is an `ActNorm`, whose scale the first batch of training sets. The paper's prior is logistic; this
+    one is Gaussian unless `base` is another.
+
+    Args:
+      event_shape: `[size]` of at least 2 entries, or the size.
+      couplings: number of couplings; with fewer than 3, some pairs of entries do not interact.
+      **options: of `coupling_flow`.
+
+    ```python
+    distribution = nvp.nice(event_shape=(6,))
+    distribution.log_prob(distribution.sample(3, seed=1))  # [3]
+    ```
+
+    Dinh, Krueger, Bengio. NICE: non-linear independent components estimation. ICLR workshop 2015. arXiv 1410.8516.
+    """
+    given = dict(event_shape=event_shape, couplings=couplings, **options)
+    return coupling_flow(transformer="shift", norm="act_last", flow_name="nice", **given)
+
+
+@composition_of(coupling_flow, sets="transformer rho flow_name")
+def nsf(
+    *,
+    event_shape: int | Sequence[int],
+    bins: int = 8,
+    bound: float = 3.0,
+    mix: Mix = "linear",
+    norm: Norm | None = "act_first",
+    **options: Any,
+) -> FlowDistribution:
+    """A neural spline flow: rational-quadratic spline couplings, a learned linear map before each.
+
+    Splines transform [-bound, bound] and are the identity outside. The scale and shift of an `ActNorm`, which the first
+    batch of training sets, bring the data there.
+
+    Args:
+      event_shape: `[size]` of at least 2 entries, or the size.
+      bins: pieces of each spline.
+      bound: where splines end.
+      mix: as of `coupling_flow`: "linear" or "alternate".
+      norm: as of `coupling_flow`; without one, standardise the data.
+      **options: of `coupling_flow`.
+
+    ```python
+    distribution = nvp.nsf(event_shape=(6,))
+    distribution.log_prob(distribution.sample(3, seed=1))  # [3]
+    ```
+
+    Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019. arXiv 1906.04032.
+    """
+    spline = functools.partial(RationalQuadraticSpline, bins, bound)
+    return coupling_flow(event_shape=event_shape, transformer=spline, mix=mix, norm=norm, flow_name="nsf", **options)

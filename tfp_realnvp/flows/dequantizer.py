@@ -24,24 +24,15 @@ class Dequantizer(FlowDistribution):
     With uniform noise p must be flat within each pixel's cell; a learned q lets p be smooth. It only tightens the
     training bound; the model p, its samples and its exports do not use it.
 
-    Made by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. As a distribution it is over `u`,
-    and its `context` is `context_of(images)`.
+    Made by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. It is a distribution of `u`; its
+    `context` is `context_of(images)`.
 
     Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
     ICML 2019. arXiv 1902.00275. Section 3.1.
     """
 
-    def __init__(
-        self,
-        flow: Chain,
-        event_shape: Sequence[int],
-        *,
-        levels: int,
-        dtype: Any = tf.float32,
-        validate_args: bool = False,
-        name: str | None = None,
-    ):
-        super().__init__(flow, event_shape, dtype=dtype, validate_args=validate_args, name=name)
+    def __init__(self, flow: Chain, event_shape: Sequence[int], *, levels: int, **options: Any):
+        super().__init__(flow, event_shape, **options)
         self.levels = levels
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
@@ -100,8 +91,8 @@ def dequantizer(
 
         u = Phi(v),  v = couplings^{-1}(e; image),  e ~ N(0, I),    Phi the normal distribution function
 
-    Affine couplings with alternating checkerboards, whose networks also read the image. The noise is uniform at first:
-    last layers start at zero.
+    Affine couplings with alternating checkerboards, whose networks also read the image and start at zero, for uniform
+    noise at first.
 
     Args:
       event_shape: `[height, width, channels]` of the images.
@@ -115,9 +106,6 @@ def dequantizer(
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       name: the distribution's name; by default its flow's, which joint distributions do not use.
 
-    Returns:
-      A `Dequantizer`.
-
     Raises:
       ValueError: when the shape is not an image's.
 
@@ -127,18 +115,14 @@ def dequantizer(
     model = nvp.FlowModel(flow, levels=17, dequantizer=noise)
     ```
 
-    Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
-    ICML 2019. arXiv 1902.00275.
+    Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.1.
     """
     shape = image_of(event_shape)
     flow_name = name or "dequantizer"
     of_network = dict(width=width, blocks=blocks, normalization=normalization, activation=activation)
-    of_network |= dict(context_size=shape[-1], dtype_policy=dtype_policy)
+    of_network |= dict(output_scale=0.0, context_size=shape[-1], dtype_policy=dtype_policy)
     make_coupling = layer_maker("residual", event_ndims=3, dtype=dtype, **of_network)
     layers = [tfp.bijectors.Invert(tfp.bijectors.NormalCDF(), name="probit")]
     for i in range(couplings):
-        coupling = make_coupling(Affine, Checkerboard(parity=i % 2), shape[-1], f"{flow_name}_{i}")
-        magnitude = coupling.conditioner.conv_out.magnitude
-        magnitude.assign(tf.zeros_like(magnitude))
-        layers.append(coupling)
+        layers.append(make_coupling(Affine, Checkerboard(parity=i % 2), shape[-1], f"{flow_name}_{i}"))
     return Dequantizer(Chain(layers, name=flow_name), shape, levels=levels, dtype=dtype, name=name)

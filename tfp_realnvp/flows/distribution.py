@@ -25,17 +25,16 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
     A `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`. It adds to TFP's:
 
-    * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, passed to every layer; any
-      other keyword is refused. The batch axes of events and context are broadcast; those of a context for `sample`
-      broadcast to the sample shape: n samples take a context `[n, size]`, a row each, or `[size]`.
+    * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, passed to every layer. The
+      batch axes of events and context are broadcast; n samples take a context `[n, size]`, a row each, or `[size]`.
     * One evaluation of each conditioner, and no result kept from before weights changed.
     * Integers are refused, not cast, and so are events of another shape.
     * `log_prob` is -inf, with a gradient of 0, where an event has no density: it holds a NaN, an infinity or a number
       beyond 2^-12 of the largest of the dtype, lies outside the support, or its latent or density overflows. It is
-      never NaN or +inf. Gradients through a latent that overflows are not finite. Under `validate_args` a NaN or an
-      infinity is an error.
-    * `experimental_sample_and_log_prob` of pixels gives the density of the sample as it was rounded, from another
-      forward pass.
+      never NaN or +inf. Gradients through a latent that overflows are not finite.
+    * `experimental_sample_and_log_prob` of pixels gives the density of the rounded sample, from another forward pass.
+    * `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle have their own. A flow
+      from an export cannot be copied, only loaded again.
 
     Args:
       flow: a bijector from data to latent.
@@ -49,9 +48,6 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
     Raises:
       TypeError: when the flow is not a bijector of this package; a `Chain` of this package takes TFP's.
       ValueError: when the event shape is not one of positive integers, or not one that the flow takes.
-
-    Copies: `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle have their own. A
-    flow that was loaded from an export cannot be copied, only loaded again.
 
     ```python
     flow = nvp.bijectors.BatchNorm(channels=2)
@@ -86,13 +82,8 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
                 f"expected a base of event shape {latent_shape}, no batch shape and dtype {dtype.name}, got event "
                 f"shape {base.event_shape}, batch shape {base.batch_shape} and dtype {base.dtype.name}"
             )
-        super().__init__(
-            base,
-            tfp.bijectors.Invert(flow),
-            kwargs_split_fn=_split_context,
-            validate_args=validate_args,
-            name=name or flow.name,
-        )
+        given = dict(kwargs_split_fn=_split_context, validate_args=validate_args, name=name or flow.name)
+        super().__init__(base, tfp.bijectors.Invert(flow), **given)
         self.flow = flow
         # Standard normal latents have a temperature, and for images any size.
         self.has_default_base = has_default_base
@@ -124,7 +115,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         return super().unnormalized_log_prob(self._checked(value), name, **kwargs)
 
     def _checked(self, value: Any) -> tf.Tensor:
-        """`value` as a tensor of this dtype and event shape, or an error that says what came."""
+        """`value` as a tensor of this dtype and event shape."""
         if isinstance(value, keras.KerasTensor):
             raise TypeError(
                 f"expected events, got the symbolic {value!r}: call log_prob within the call method of a Keras layer, "
@@ -202,16 +193,11 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
 
 def _or_minus_infinity(has_density: tf.Tensor | bool, log_prob: tf.Tensor) -> tf.Tensor:
-    """`log_prob` where there is a density and the number is finite."""
     return tf.where(has_density & tf.math.is_finite(log_prob), log_prob, tf.constant(-np.inf, log_prob.dtype))
 
 
 def flow_distribution(value: Any) -> FlowDistribution:
-    """`value`, which must be a `FlowDistribution`.
-
-    Raises:
-      TypeError: for anything else, such as a distribution or a bijector of TFP.
-    """
+    """`value`, which must be a `FlowDistribution` and not one of TFP's."""
     if isinstance(value, FlowDistribution):
         return value
     raise TypeError(

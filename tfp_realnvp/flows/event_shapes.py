@@ -3,27 +3,23 @@
 import operator
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 
 def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape, *, scalars: bool = False) -> tuple[int, ...]:
-    """An event shape as a tuple; one integer is the size of a vector.
+    """An event shape as a tuple of positive integers; one integer is the size of a vector.
 
     Args:
       event_shape: as a user wrote it.
       scalars: whether `()`, the shape of a number, is one.
-
-    Raises:
-      ValueError: unless all sizes are positive integers.
     """
     try:
-        shape = (operator.index(event_shape),)
-    except TypeError:
-        try:
-            # Of a `tf.TensorShape`, an unknown rank or size is an error here, too.
-            shape = tuple(operator.index(size) for size in event_shape)
-        except (TypeError, ValueError):
-            shape = (0,)
+        # Of a `tf.TensorShape`, an unknown rank or size is an error here, too.
+        sizes = event_shape if np.iterable(event_shape) else [event_shape]
+        shape = tuple(operator.index(size) for size in sizes)
+    except (TypeError, ValueError):
+        shape = (0,)
     if min(shape, default=int(scalars)) < 1:
         raise ValueError(
             f"expected an event shape of positive integers, such as (6,) or (32, 32, 3), got {event_shape!r}"
@@ -31,13 +27,8 @@ def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape, *, scalars
     return shape
 
 
-def size_of(event_shape: int | Sequence[int], least: int = 2) -> int:
-    """The size of a vector, of an event shape that must be that of one.
-
-    Args:
-      event_shape: of the events.
-      least: the smallest size that the flow takes; a coupling needs an entry to keep and one to change.
-    """
+def size_of(event_shape: int | Sequence[int], least: int) -> int:
+    """The size of vectors, which have at least 1 or 2 entries: a coupling keeps an entry and changes one."""
     shape = event_shape_of(event_shape)
     if len(shape) != 1 or shape[0] < least:
         expected = "of at least 2 entries" if least == 2 else "of vectors"
@@ -46,7 +37,7 @@ def size_of(event_shape: int | Sequence[int], least: int = 2) -> int:
 
 
 def image_of(event_shape: Sequence[int]) -> tuple[int, int, int]:
-    """An event shape that must be that of an image, as a tuple."""
+    """The event shape of images as a tuple."""
     shape = event_shape_of(event_shape)
     if len(shape) != 3:
         raise ValueError(f"expected an event shape (height, width, channels), got {shape}")
@@ -54,7 +45,7 @@ def image_of(event_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def is_image(event_shape: int | Sequence[int]) -> bool:
-    """Whether an event shape is that of an image and not of a vector; it must be one of them."""
+    """Whether an event shape is that of images; otherwise it must be that of vectors."""
     shape = event_shape_of(event_shape)
     if len(shape) not in (1, 3):
         raise ValueError(f"expected an event shape (height, width, channels) or (size,), got {shape}")

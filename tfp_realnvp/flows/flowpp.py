@@ -16,14 +16,12 @@ from tfp_realnvp.transformers import Affine, Compose, Sigmoidal
 
 
 def _mixture_then_affine(components: int) -> Compose:
-    """The transformer of Flow++."""
     return Compose(Sigmoidal(components), Affine())
 
 
 @composition_of(image_flow, sets="layers scales squeeze squeeze_first")
 def _flowpp_of_images(
     *,
-    event_shape: int | Sequence[int],
     components: int = 8,
     checkerboards: Sequence[int] = (4, 3),
     channel_couplings: int = 2,
@@ -55,23 +53,21 @@ def _flowpp_of_images(
             add(Checkerboard(parity=(i + 1) % 2), 4 * channels, f"squeezed_checkerboard_{i}")
         return [*own, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
 
-    return image_flow(event_shape=event_shape, layers=layers, scales=1, dtype=dtype, **options)
+    return image_flow(layers=layers, scales=1, dtype=dtype, **options)
 
 
 @composition_of(coupling_flow, sets="transformer norm rho")
-def _flowpp_of_vectors(*, event_shape: int | Sequence[int], components: int = 8, **options: Any) -> FlowDistribution:
-    transformer = functools.partial(_mixture_then_affine, components)
-    return coupling_flow(event_shape=event_shape, transformer=transformer, norm="act", **options)
+def _flowpp_of_vectors(*, components: int = 8, **options: Any) -> FlowDistribution:
+    return coupling_flow(transformer=functools.partial(_mixture_then_affine, components), norm="act", **options)
 
 
 @composition_of(_flowpp_of_images, _flowpp_of_vectors, sets="flow_name")
 def flowpp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
     """A flow in the style of Flow++: couplings of logistic mixtures, each after an `ActNorm` and a mixing.
 
-    Images `[height, width, channels]`: pixels in [0, levels) go through `DequantizedLogit`, then checkerboard
-    couplings, a squeeze, channel couplings, and checkerboard couplings at that scale; nothing is factored out. An
-    `InvertibleLinear` mixes the channels before each coupling. Vectors `[size]`: couplings that change even and odd
-    entries in turn, with an MLP each.
+    Images `[height, width, channels]`: a `multiscale` flow of one scale. It has checkerboard couplings, a squeeze,
+    channel couplings, and checkerboard couplings again, an `InvertibleLinear` before each. Vectors `[size]`: a
+    `coupling_flow`.
 
     The paper's networks are gated convolutions with attention; these are the residual networks of `real_nvp`. Its
     learned dequantisation is `dequantizer`, which is given to `FlowModel`.

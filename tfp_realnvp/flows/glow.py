@@ -16,7 +16,6 @@ from tfp_realnvp.flows.networks import MakeTransformer, transformer_maker
 @composition_of(image_flow, sets="layers squeeze_first")
 def _glow_of_images(
     *,
-    event_shape: int | Sequence[int],
     transformer: str | MakeTransformer = "affine(form=shift_first)",
     steps: int = 8,
     linear_form: Literal["lu", "full"] = "lu",
@@ -31,38 +30,27 @@ def _glow_of_images(
         own: list[Bijector] = []
         for i in range(steps):
             step, of_images = f"scale_{scale}_step_{i}", dict(event_ndims=3, dtype=dtype)
-            coupling = make_coupling(make_transformer, mask, channels, f"{step}_coupling")
-            rotation = dict(form=linear_form, seed=seed + scale * steps + i, **of_images)
-            own += [
-                ActNorm(channels, name=f"{step}_act_norm", **of_images),
-                InvertibleLinear(channels, name=f"{step}_linear", **rotation),
-                coupling,
-            ]
+            of_linear = dict(form=linear_form, seed=seed + scale * steps + i, **of_images)
+            own.append(ActNorm(channels, name=f"{step}_act_norm", **of_images))
+            own.append(InvertibleLinear(channels, name=f"{step}_linear", **of_linear))
+            own.append(make_coupling(make_transformer, mask, channels, f"{step}_coupling"))
         return own
 
-    given = dict(event_shape=event_shape, squeeze=squeeze, dtype=dtype, **options)
-    return image_flow(layers=layers, squeeze_first=True, **given)
+    return image_flow(layers=layers, squeeze=squeeze, squeeze_first=True, dtype=dtype, **options)
 
 
 @composition_of(coupling_flow, sets="couplings mix norm rho")
 def _glow_of_vectors(
-    *,
-    event_shape: int | Sequence[int],
-    transformer: str | MakeTransformer = "affine(form=shift_first)",
-    steps: int = 8,
-    **options: Any,
+    *, transformer: str | MakeTransformer = "affine(form=shift_first)", steps: int = 8, **options: Any
 ) -> FlowDistribution:
-    given = dict(event_shape=event_shape, transformer=transformer, couplings=steps, **options)
-    return coupling_flow(mix="linear", norm="act", **given)
+    return coupling_flow(transformer=transformer, couplings=steps, mix="linear", norm="act", **options)
 
 
 @composition_of(_glow_of_images, _glow_of_vectors, sets="flow_name")
 def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
     """Glow: steps of an `ActNorm`, an `InvertibleLinear` and an affine coupling of channel halves.
 
-    Images `[height, width, channels]`: pixels in [0, levels) go through `DequantizedLogit`; each scale squeezes, takes
-    its steps, and lets half of the channels go on to the next. The latent has the image's shape. Vectors `[size]`:
-    such steps, with an MLP each.
+    Images `[height, width, channels]`: a `multiscale` flow, `steps` at each scale. Vectors `[size]`: a `coupling_flow`.
 
     Ours differs from the paper's in three things: the logit of Real NVP comes first, log-scales are bounded by `tanh`,
     and conditioners are residual networks in place of three wide convolutions.

@@ -1,13 +1,39 @@
-"""A flow of layers, which every factory ends with."""
+"""A flow of layers, which every factory ends with, and the bases that a name stands for."""
 
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import Chain
-from tfp_realnvp.flows.bases import base_of
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.named import named
+
+tfd = tfp.distributions
+
+
+def _normal(shape: Sequence[int], dtype: str) -> None:
+    """Standard normal, the default of `FlowDistribution`."""
+
+
+def _student_t(shape: Sequence[int], dtype: str, df: float = 5.0) -> tfd.Distribution:
+    start = np.full(shape, df, tf.as_dtype(dtype).as_numpy_dtype)
+    learned = tfp.util.TransformedVariable(start, tfp.bijectors.Softplus(), name="df")
+    one = tf.ones([], dtype)
+    return tfd.Independent(tfd.StudentT(learned, 0 * one, one), len(shape))
+
+
+def _mixture(shape: Sequence[int], dtype: str, components: int = 4) -> tfd.Distribution:
+    means = np.random.default_rng(0).normal(size=[components, *shape])  # Apart, or all would learn the same.
+    locs, logits = (tf.Variable(tf.cast(start, dtype)) for start in (means, np.zeros(components)))
+    scales = tfp.util.TransformedVariable(tf.ones([components, *shape], dtype), tfp.bijectors.Softplus())
+    parts = tfd.Independent(tfd.Normal(locs, scales), len(shape))
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts)
+
+
+_BASES = {"normal": _normal, "student_t": _student_t, "mixture": _mixture}
 
 
 def flow_of_layers(
@@ -36,7 +62,11 @@ def flow_of_layers(
       validate_args: whether to assert at run time that events are finite and lie in the support.
       flow_name: name of the flow's chain.
       name: the distribution's name; by default its flow's, which joint distributions do not use.
+
+    Raises:
+      ValueError: for an unknown base or option of one.
     """
     flow = Chain(layers, backprop=backprop, name=name or flow_name)
-    base = base_of(base, event_shape, dtype)
+    if isinstance(base, str):
+        base = named(base, _BASES, "base")(event_shape, dtype)
     return FlowDistribution(flow, event_shape, base=base, dtype=dtype, validate_args=validate_args, name=name)

@@ -48,8 +48,6 @@ def multiscale(
         channels.
       levels: number of levels of a pixel, or None for real-valued images, which get no preprocessing.
       alpha: of the preprocessing, in (0, 0.5): how far pixels stay from where the logit is infinite.
-      validate_args: whether to assert at run time that events lie in the support.
-      flow_name: name of the flow's chain.
       **options: `base`, `backprop` and others that [flows share](#options-that-flows-share).
 
     Raises:
@@ -86,19 +84,12 @@ def multiscale(
     all_layers = scale_layers(0, event_shape[-1])
     if levels is not None:
         all_layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
-    return flow_of_layers(
-        all_layers, event_shape=event_shape, validate_args=validate_args, flow_name=flow_name, **options
-    )
+    options |= dict(validate_args=validate_args, flow_name=flow_name)
+    return flow_of_layers(all_layers, event_shape=event_shape, **options)
 
 
 def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:
-    """The number of scales that was asked for, or by default: halved until a side is at most 4 or odd.
-
-    Args:
-      event_shape: of the images.
-      scales: what was asked for.
-      squeezes_last: whether the last scale is squeezed, too.
-    """
+    """The number of scales that was asked for, or the default of `multiscale`."""
     height, width, _ = event_shape
     if scales is None:
         scales = 1

@@ -17,19 +17,13 @@ MakeConditioner = Callable[[Mask, int, int], keras.layers.Layer]
 MakeTransformer = Callable[[], Transformer]
 
 
-def networks_policy(
-    dtype: str, dtype_policy: str | keras.DTypePolicy | None
-) -> str | keras.DTypePolicy:
-    """The dtype policy of the networks of a flow: what was asked for, or what goes with the flow's dtype.
-
-    Raises:
-      ValueError: for weights in half precision, which small steps of training would leave as they are.
-    """
+def networks_policy(dtype: str, dtype_policy: str | keras.DTypePolicy | None) -> str | keras.DTypePolicy:
+    """The dtype policy of the networks of a flow: what was asked for, or what goes with the flow's dtype."""
     if dtype_policy is None:
         dtype = tf.as_dtype(dtype).name
         dtype_policy = keras.config.dtype_policy() if dtype == "float32" else dtype
     policy = keras.dtype_policies.get(dtype_policy)
-    if policy.variable_dtype in ("float16", "bfloat16"):
+    if policy.variable_dtype in ("float16", "bfloat16"):  # Small steps of training would leave them as they are.
         raise ValueError(
             f"expected networks with weights in float32 or float64, got the dtype policy {policy.name}: "
             f"mixed_{policy.variable_dtype} computes in half precision and keeps weights in float32"
@@ -54,19 +48,15 @@ def residual(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.l
     return network
 
 
-CONDITIONERS = {"mlp": mlp, "residual": residual}
-TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSpline, "sigmoidal": Sigmoidal}
+_CONDITIONERS = {"mlp": mlp, "residual": residual}
+_TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSpline, "sigmoidal": Sigmoidal}
 
 
 def transformer_maker(transformer: str | MakeTransformer) -> MakeTransformer:
-    """What a factory was given as its `transformer`, perhaps by name, as a callable that makes one.
-
-    Raises:
-      ValueError: for an unknown name or option.
-    """
+    """What a factory was given as its `transformer`, perhaps by name, as a callable that makes one."""
     if callable(transformer):
         return transformer
-    makers = all_named(transformer, TRANSFORMERS, "transformer")
+    makers = all_named(transformer, _TRANSFORMERS, "transformer")
     return makers[0] if len(makers) == 1 else lambda: Compose(*(make() for make in makers))
 
 
@@ -80,18 +70,8 @@ def layer_maker(
 ) -> Callable[..., Coupling | Autoregressive]:
     """A function `(make_transformer, mask, channels, name, **more)` that makes layers.
 
-    A layer is `Autoregressive` where the mask is `Preceding()`, otherwise a `Coupling`.
-
-    Args:
-      conditioner: what a factory was given: a name in `CONDITIONERS`, or a function of a mask, the number of channels
-        of an event and the size of the output's last axis, which returns a built Keras layer, or any callable.
-      event_ndims: of the events: 1 for vectors, 3 for images.
-      dtype: of the flow.
-      dtype_policy: of the networks, see `networks_policy`.
-      **options: of a named conditioner, as is `more`; a function gets neither.
-
-    Raises:
-      ValueError: for an unknown name, or one that does not read such events.
+    A layer is `Autoregressive` where the mask is `Preceding()`, otherwise a `Coupling`. `options` and `more` go to a
+    conditioner that was given by its name; it must read events of 1 axis, vectors, or 3, images.
     """
     policy = networks_policy(dtype, dtype_policy)
     kind, fitting = ("vectors", "mlp") if event_ndims == 1 else ("images", "residual")
@@ -108,7 +88,7 @@ def layer_maker(
             network = conditioner(*read)
         else:
             given = {**options, **more, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
-            network = CONDITIONERS[conditioner](*read, **given)
+            network = _CONDITIONERS[conditioner](*read, **given)
         if isinstance(mask, Preceding):
             return Autoregressive(transformer, network, channels, dtype=dtype, name=name)
         return Coupling(transformer, network, mask, dtype=dtype, name=name)

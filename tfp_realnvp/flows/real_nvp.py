@@ -21,7 +21,6 @@ Form = Literal["scale_first", "shift_first"]
 @composition_of(image_flow, sets="layers squeeze_first")
 def _real_nvp_of_images(
     *,
-    event_shape: int | Sequence[int],
     width: int = 32,
     form: Form = "shift_first",
     norm: Literal["batch"] | None = "batch",
@@ -35,7 +34,6 @@ def _real_nvp_of_images(
 
     def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
-            """A coupling and the batch norm that follows it."""
             affine = functools.partial(Affine, form, initial_gain=0.0 if isinstance(mask, Checkerboard) else 1.0)
             coupling = make_coupling(affine, mask, channels, name, width=width)
             if norm is None:
@@ -54,29 +52,24 @@ def _real_nvp_of_images(
             own += step(ChannelHalves(keep), 4 * channels, 2 * scale_width, f"scale_{scale}_channel_{i}")
         return [*own, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
 
-    return image_flow(event_shape=event_shape, layers=layers, dtype=dtype, **options)
+    return image_flow(layers=layers, dtype=dtype, **options)
 
 
 @composition_of(coupling_flow, sets="transformer")
-def _real_nvp_of_vectors(
-    *, event_shape: int | Sequence[int], form: Form = "scale_first", **options: Any
-) -> FlowDistribution:
-    affine = functools.partial(Affine, form, initial_gain=2.0)
-    return coupling_flow(event_shape=event_shape, transformer=affine, **options)
+def _real_nvp_of_vectors(*, form: Form = "scale_first", **options: Any) -> FlowDistribution:
+    return coupling_flow(transformer=functools.partial(Affine, form, initial_gain=2.0), **options)
 
 
 @composition_of(_real_nvp_of_images, _real_nvp_of_vectors, sets="flow_name")
 def real_nvp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
     """Real NVP: affine couplings in alternating patterns, at several scales for images.
 
-    Images `[height, width, channels]`: pixels in [0, levels) go through `DequantizedLogit`, then, at each scale k of
-    width `width * 2**k`, three checkerboard couplings; a squeeze, three channel couplings of twice the width and an
-    unsqueeze; a diagonal squeeze, after which one half of the channels is final and the other goes on. The last
-    scale has four checkerboard couplings instead. The latent has the image's shape. Vectors `[size]`: couplings that
-    change even and odd entries in turn, with an MLP each.
+    Images `[height, width, channels]`: a `multiscale` flow. Scale k, of width `width * 2**k`, has three checkerboard
+    couplings; a squeeze, three channel couplings of twice the width and an unsqueeze. The last scale has four
+    checkerboard couplings instead. Vectors `[size]`: a `coupling_flow`.
 
     `distribution.log_prob(x)` is a density in nats, for images that of dequantised pixels; bits/dim is
-    `-log_prob / (D log 2)`. Every keyword is optional but the shape.
+    `-log_prob / (D log 2)`.
 
     Args:
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.

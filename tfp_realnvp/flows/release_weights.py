@@ -14,8 +14,7 @@ from tfp_realnvp.flows.distribution import FlowDistribution
 def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, np.ndarray]) -> None:
     """Assigns the release's variables to a flow from `real_nvp`, in place.
 
-    The release names its variables `scale_k/coupling_i/...`, with i = 0, 1, 2 for the checkerboard couplings, 3 for
-    the last scale's fourth, and 4, 5, 6 for the channel couplings.
+    Their names are `scale_k/coupling_i/...`, with i from 0 for checkerboard couplings, from 4 for channel couplings.
 
     Args:
       distribution: an image flow in the release's layout: `real_nvp(...)` of the same event shape, scales, width and
@@ -40,9 +39,7 @@ def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, n
 
 
 def _named_variables(flow: Bijector) -> Iterator[tuple[str, keras.Variable]]:
-    """Each variable under its name in the release."""
-    counts = collections.Counter()
-    prefix = ""
+    counts, prefix = collections.Counter(), ""
     for leaf in flow.leaves():
         layer = leaf.bijector
         if isinstance(layer, Coupling):
@@ -58,16 +55,12 @@ def _named_variables(flow: Bijector) -> Iterator[tuple[str, keras.Variable]]:
 
 def _network_variables(prefix: str, network: ResidualNetwork) -> Iterator[tuple[str, keras.Variable]]:
     norms = {f"{prefix}/bn_in": network.norm_in, f"{prefix}/resnet/bn_pre_out": network.norm_out}
-    convolutions = {
-        f"{prefix}/resnet/h_in": network.conv_in,
-        f"{prefix}/resnet/out": network.conv_out,
-    }
+    convolutions = {f"{prefix}/resnet/h_in": network.conv_in, f"{prefix}/resnet/out": network.conv_out}
     for i in range(network.blocks):
         norms[f"{prefix}/resnet/block_{i}/bn_in"] = network.norms_1[i]
         norms[f"{prefix}/resnet/block_{i}/bn_0"] = network.norms_2[i]
         convolutions[f"{prefix}/resnet/block_{i}/h_0"] = network.convs_1[i]
         convolutions[f"{prefix}/resnet/block_{i}/out"] = network.convs_2[i]
-    # None where the last block alone feeds the output, as with the release's `skip=False`.
     for i, skip in enumerate(network.skips):
         convolutions[f"{prefix}/resnet/skip_{i - 1 if i else 'in'}"] = skip
     for name, norm in norms.items():
@@ -75,8 +68,5 @@ def _network_variables(prefix: str, network: ResidualNetwork) -> Iterator[tuple[
         yield f"{name}/mean", norm.moving_mean
         yield f"{name}/var", norm.moving_variance
     for name, convolution in convolutions.items():
-        yield f"{name}/weights", convolution.direction
-        if convolution.magnitude is not None:
-            yield f"{name}/magnitude", convolution.magnitude
-        if convolution.bias is not None:
-            yield f"{name}/biases", convolution.bias
+        of_convolution = dict(weights=convolution.direction, magnitude=convolution.magnitude, biases=convolution.bias)
+        yield from ((f"{name}/{key}", variable) for key, variable in of_convolution.items() if variable is not None)

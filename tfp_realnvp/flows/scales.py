@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
 
@@ -11,8 +10,7 @@ from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
 def split_orders(flow: Bijector) -> tuple[str, ...]:
     """The order of the squeeze that is undone after each split of a flow over images, from the finest to the coarsest.
 
-    A flow of n scales has n - 1 of them, which decide at which scale an entry of a latent is final: see
-    `scale_of_latents`. An export has them in its description.
+    They decide at which scale an entry of a latent is final, see `scale_of_latents`; a flow of n scales has n - 1.
 
     Args:
       flow: as of `real_nvp(...).flow` or `load(...).flow`.
@@ -33,13 +31,14 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
         return tuple(flow.split_orders)
     orders, leaves = [], list(flow.leaves())
     for place, leaf in enumerate(leaves):
-        if not isinstance(leaf.bijector, Split):
-            within = leaf.bijector if any(isinstance(part, Split) for part in leaf.bijector.submodules) else None
-        else:
+        is_split = isinstance(leaf.bijector, Split)
+        if is_split:
             within = leaf.path[-1] if any(isinstance(part, Chain) for part in leaf.path[-2:-1]) else None
+        else:
+            within = leaf.bijector if any(isinstance(part, Split) for part in leaf.bijector.submodules) else None
         if within is not None:
             raise ValueError(f"expected splits among the layers of a chain, got one within {within.name}")
-        if isinstance(leaf.bijector, Split):
+        if is_split:
             # Only what follows it decides where latents lie.
             after = [other for other in leaves[place + 1 :] if other.path == leaf.path]
             if len(after) != 1 or not (after[0].is_inverse and isinstance(after[0].bijector, Squeeze)):
@@ -58,11 +57,8 @@ def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:
     with `half` the shape of the first half of the channels after the squeeze.
 
     Args:
-      shape: `[height, width, channels]` of the latent, which is that of the images.
+      shape: `[height, width, channels]` of the latent, and of the result.
       orders: what `split_orders` gives of the flow.
-
-    Returns:
-      Integers of that shape.
 
     Raises:
       ValueError: when the shape cannot be halved so often.
@@ -75,8 +71,7 @@ def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:
     if not orders:
         return scales
     squeeze = Squeeze(orders[0])
-    squeezed = tf.TensorShape(squeeze.forward_event_shape(shape)).as_list()
-    half = squeezed[-1] // 2
-    goes_on = 1 + scale_of_latents([*squeezed[:2], half], orders[1:])
+    height, width, channels = squeeze.forward_event_shape(shape)
+    goes_on = 1 + scale_of_latents([height, width, channels // 2], orders[1:])
     both = np.concatenate([goes_on, np.zeros_like(goes_on)], -1)
     return squeeze.inverse_and_log_det(both[np.newaxis].astype(np.float32))[0][0].numpy().astype(np.int32)

@@ -11,15 +11,12 @@ def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Seq
 
         log p(x) = log p_distribution((x - mean) / std) - sum log std
 
-    The layers are those of `distribution`, and so are their variables.
+    It shares the layers of `distribution`. Mean and standard deviation travel in its checkpoints and exports.
 
     Args:
       distribution: a flow over vectors, as from `maf`.
       mean: of each entry of the training data.
       std: of each entry, positive.
-
-    Returns:
-      A `FlowDistribution`. Mean and standard deviation travel in its checkpoints and exports.
 
     ```python
     data = 3 + 2 * np.random.default_rng(0).normal(size=[100, 2])
@@ -27,13 +24,6 @@ def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Seq
     ```
     """
     distribution = flow_distribution(distribution)
-    flow, dtype = distribution.flow, distribution.dtype
-    layers = [Standardize(mean, std, dtype=dtype.name), *flow.bijectors]
-    return FlowDistribution(
-        Chain(layers, backprop=flow.backprop, name=flow.name),
-        distribution.event_shape,
-        base=distribution.parameters["base"],
-        dtype=dtype,
-        validate_args=distribution.validate_args,
-        name=distribution.parameters["name"],
-    )
+    flow, parameters = distribution.flow, distribution.parameters
+    layers = [Standardize(mean, std, dtype=distribution.dtype.name), *flow.bijectors]
+    return FlowDistribution(**parameters | {"flow": Chain(layers, backprop=flow.backprop, name=flow.name)})

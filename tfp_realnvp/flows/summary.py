@@ -13,13 +13,7 @@ def trainable_parameters(distribution: FlowDistribution) -> int:
 
 
 def summary(distribution: FlowDistribution) -> str:
-    """The layers of a flow from data to latent: what each is, the shape it gives, its trainable parameters.
-
-    Args:
-      distribution: what a factory such as `real_nvp` returned.
-
-    Returns:
-      A table as text; print it.
+    """A table of the layers of a flow from data to latent: what each is, its output's shape, its trainable parameters.
 
     ```python
     print(nvp.summary(nvp.real_nvp(event_shape=(8, 8, 3))))

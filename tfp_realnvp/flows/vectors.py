@@ -46,7 +46,6 @@ def vector_flow(
       hidden_units: sizes of the hidden layers of each MLP.
       activation: of the networks.
       context_size: size of the context of a conditional flow.
-      dtype: of the flow and its log-dets.
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       **options: of `flow_of_layers`.
     """

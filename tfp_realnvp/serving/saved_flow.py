@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_realnvp.bijectors import Bijector
-from tfp_realnvp.conditioners.context import checked_context
+from tfp_realnvp.conditioners.network import checked_context
 
 
 class SavedFlow(Bijector):

@@ -6,8 +6,6 @@ import tensorflow as tf
 
 from tfp_realnvp.transformers.transformer import Transformer
 
-FORMS = ("scale_first", "shift_first")
-
 
 class Affine(Transformer):
     """Scales and shifts.
@@ -35,7 +33,7 @@ class Affine(Transformer):
     outputs = 2
 
     def __init__(self, form: str = "scale_first", *, initial_gain: float = 1.0):
-        if form not in FORMS:
+        if form not in ("scale_first", "shift_first"):
             raise ValueError(f'expected form to be "scale_first" or "shift_first", got {form!r}')
         self.form = form
         self.initial_gain = initial_gain

@@ -1,11 +1,12 @@
 """Transformers one after the other."""
 
-import keras
+import functools
+
 import tensorflow as tf
 
 from tfp_realnvp.transformers.affine import Affine
 from tfp_realnvp.transformers.sigmoidal import Sigmoidal
-from tfp_realnvp.transformers.transformer import Transformer
+from tfp_realnvp.transformers.transformer import Transformer, in_turn
 
 
 class Compose(Transformer):
@@ -29,29 +30,20 @@ class Compose(Transformer):
         self.outputs = sum(transformer.outputs for transformer in self.transformers)
 
     def build(self, dtype, name):
-        variables: list[keras.Variable] = []
         for i, transformer in enumerate(self.transformers):
             transformer.build(dtype, f"{name}_{i}")
-            variables += transformer.variables
-        self.variables = tuple(variables)
+        self.variables = tuple(variable for transformer in self.transformers for variable in transformer.variables)
 
     def _parts(self, raw: tf.Tensor) -> list[tuple[Transformer, tf.Tensor]]:
         sizes = [transformer.outputs for transformer in self.transformers]
         return list(zip(self.transformers, tf.split(raw, sizes, -2)))
 
     def forward(self, x, raw):
-        total = 0.0
-        for transformer, part in self._parts(raw):
-            x, log_slope = transformer.forward(x, part)
-            total += log_slope
-        return x, total
+        return in_turn(x, [functools.partial(part.forward, raw=of_part) for part, of_part in self._parts(raw)])
 
     def inverse(self, z, raw):
-        total = 0.0
-        for transformer, part in reversed(self._parts(raw)):
-            z, log_slope = transformer.inverse(z, part)
-            total += log_slope
-        return z, total
+        parts = reversed(self._parts(raw))
+        return in_turn(z, [functools.partial(part.inverse, raw=of_part) for part, of_part in parts])
 
     def __str__(self):
         return ", then ".join(map(str, self.transformers))

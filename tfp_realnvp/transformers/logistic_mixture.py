@@ -4,8 +4,8 @@
     y = log F(x) - log(1 - F(x))
     dy/dx = F'(x) / F(x) + F'(x) / (1 - F(x)) = sum_k p_k sigmoid(-u_k) / s_k + sum_k q_k sigmoid(u_k) / s_k
 
-with `u_k = (x - m_k) / s_k`, and `p_k` and `q_k` the shares of component k in `F` and in `1 - F`, as `1 / (F (1 - F)) =
-1 / F + 1 / (1 - F)`. In the tails `log F'` and `log(1 - F)` are large and nearly equal; in these sums nothing cancels.
+with `u_k = (x - m_k) / s_k`, and `p_k` and `q_k` the shares of component k in `F` and in `1 - F`. In the tails `log F'`
+and `log(1 - F)` are large and nearly equal; in these sums nothing cancels.
 """
 
 import numpy as np
@@ -15,20 +15,19 @@ from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
 # Largest |log s|: neither a scale nor its inverse overflows.
 _MOST_LOG_SCALE = 5.0
+# The log-weights, means and log-scales of components, each `[..., components]`.
+Components = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
-def components_of(raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Log-weights, means and log-scales, each `[..., components]`, from raw numbers `[..., 3 * components]`.
-
-    Zeros give different means, or all components would learn the same.
-    """
+def components_of(raw: tf.Tensor) -> Components:
+    """Components from raw numbers `[..., 3 * components]`."""
     logits, means, log_scales = tf.split(raw, 3, -1)
-    apart = np.linspace(-1, 1, means.shape[-1] + 2)[1:-1]
+    apart = np.linspace(-1, 1, means.shape[-1] + 2)[1:-1]  # Or all would learn the same.
     log_scales = _MOST_LOG_SCALE * tf.tanh(log_scales / _MOST_LOG_SCALE)
     return tf.nn.log_softmax(logits), means + tf.constant(apart, means.dtype), log_scales
 
 
-def mixture_logit(x: tf.Tensor, components: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+def mixture_logit(x: tf.Tensor, components: Components) -> tuple[tf.Tensor, tf.Tensor]:
     """`y` and `log dy/dx` of each entry of `x`, `[...]`, for components from `components_of`."""
     log_weights, means, log_scales = components
     u = (x[..., tf.newaxis] - means) * tf.exp(-log_scales)
@@ -47,10 +46,8 @@ def _shares(log_parts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return relative - log_total, tf.squeeze(largest + log_total, -1)
 
 
-def inverse_mixture_logit(
-    y: tf.Tensor, components: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`x` and `log dx/dy` of each entry, by bisection, see `inverse_by_bisection`."""
+def inverse_mixture_logit(y: tf.Tensor, components: Components) -> tuple[tf.Tensor, tf.Tensor]:
+    """`x` and `log dx/dy` of each entry, by bisection."""
     _, means, log_scales = components
     # The roots of the components alone: the root of the mixture lies between the least and the greatest.
     alone = means + tf.exp(log_scales) * y[..., tf.newaxis]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -47,35 +45,23 @@ class RationalQuadraticSpline(Transformer):
     def _spline(self, raw: tf.Tensor) -> _Spline:
         bins = self.bins
         w, h, d = tf.split(tf.linalg.matrix_transpose(raw), [bins, bins, bins - 1], -1)
-
-        def sizes(raw: tf.Tensor) -> tf.Tensor:
-            return 2 * self.bound * (_LEAST + (1 - bins * _LEAST) * tf.nn.softmax(raw))
-
+        widths, heights = (2 * self.bound * (_LEAST + (1 - bins * _LEAST) * tf.nn.softmax(part)) for part in (w, h))
         # A raw slope of 0 is a slope of 1.
-        offset = float(np.log(np.expm1(1 - _LEAST)))
-        return _Spline(
-            bin_widths=sizes(w),
-            bin_heights=sizes(h),
-            knot_slopes=_LEAST + tf.nn.softplus(d + offset),
-            range_min=-self.bound,
-        )
+        slopes = _LEAST + tf.nn.softplus(d + float(np.log(np.expm1(1 - _LEAST))))
+        return _Spline(widths, heights, slopes, range_min=-self.bound)
 
     def forward(self, x, raw):
-        spline = self._spline(raw)
-        return self._within_bound(x, spline.forward, spline.forward_log_det_jacobian)
+        return self._within_bound(self._spline(raw), x)
 
     def inverse(self, z, raw):
-        spline = self._spline(raw)
-        return self._within_bound(z, spline.inverse, spline.inverse_log_det_jacobian)
+        return self._within_bound(tfp.bijectors.Invert(self._spline(raw)), z)
 
-    def _within_bound(
-        self, x: tf.Tensor, function: Callable[..., tf.Tensor], log_slope: Callable[..., tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _within_bound(self, spline: tfp.bijectors.Bijector, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The spline within its bound; far beyond, its polynomials would overflow in the gradient."""
         is_within = tf.abs(x) <= self.bound
         within = tf.where(is_within, x, tf.zeros_like(x))
-        y, log_slope_within = function(within), log_slope(within, event_ndims=0)
-        return tf.where(is_within, y, x), tf.where(is_within, log_slope_within, tf.zeros_like(x))
+        y, log_slope = spline.forward(within), spline.forward_log_det_jacobian(within, event_ndims=0)
+        return tf.where(is_within, y, x), tf.where(is_within, log_slope, tf.zeros_like(x))
 
     def __str__(self):
         return f"spline of {self.bins} bins on +-{self.bound:g}"
@@ -84,8 +70,7 @@ class RationalQuadraticSpline(Transformer):
 class _Spline(tfp.bijectors.RationalQuadraticSpline):
     """TFP's, with an inverse without cancellation.
 
-    In a bin with end slopes `d_0` and `d_1` and mean slope `s`, the y at the share `t` of its height has its x at this
-    share of its width:
+    In a bin with end slopes `d_0` and `d_1` and mean slope `s`, share `t` of the height is at this share of the width:
 
         2 s t / (2 s t + q + sqrt(q^2 + 4 s^2 t (1 - t))),    q = d_0 (1 - t) - d_1 t
 

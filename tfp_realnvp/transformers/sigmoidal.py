@@ -1,23 +1,23 @@
 """The deep sigmoidal transformer of neural autoregressive flows; one layer of it is the mixture of Flow++."""
 
+import functools
+
 import tensorflow as tf
 
-from tfp_realnvp.transformers.logistic_mixture import components_of, inverse_mixture_logit, mixture_logit
-from tfp_realnvp.transformers.transformer import Transformer
+from tfp_realnvp.transformers.logistic_mixture import Components, components_of, inverse_mixture_logit, mixture_logit
+from tfp_realnvp.transformers.transformer import Transformer, in_turn
 
 
 class Sigmoidal(Transformer):
     """A monotone network of sigmoids, or the CDF of a logistic mixture on the scale of its logit.
 
-    With weights `w_k > 0` that sum to 1, means `m_k` and scales `s_k > 0` for each of `depth` layers from the
-    conditioner:
+    With weights `w_k > 0` that sum to 1, means `m_k` and scales `s_k > 0` of each layer from the conditioner:
 
         h_0 = x;  h_l = logit(sum_k w_k sigmoid((h_{l-1} - m_k) / s_k));  z = h_depth
         inverse:  layer after layer, by bisection
         log dz/dx = sum over layers of log dh_l/dh_{l-1}
 
-    With slopes `a = 1 / s` and offsets `b = -m / s`, this is the deep sigmoidal flow of NAF; one layer is the mixture
-    of Flow++.
+    This is the deep sigmoidal flow of NAF, with slopes `1 / s`; one layer is the mixture of Flow++.
 
     Args:
       components: sigmoids in each layer.
@@ -38,22 +38,15 @@ class Sigmoidal(Transformer):
         self.depth = depth
         self.outputs = 3 * components * depth
 
-    def _layers(self, raw: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    def _layers(self, raw: tf.Tensor) -> list[Components]:
         return [components_of(part) for part in tf.split(tf.linalg.matrix_transpose(raw), self.depth, -1)]
 
     def forward(self, x, raw):
-        total = 0.0
-        for components in self._layers(raw):
-            x, log_slope = mixture_logit(x, components)
-            total += log_slope
-        return x, total
+        return in_turn(x, [functools.partial(mixture_logit, components=layer) for layer in self._layers(raw)])
 
     def inverse(self, z, raw):
-        total = 0.0
-        for components in reversed(self._layers(raw)):
-            z, log_slope = inverse_mixture_logit(z, components)
-            total += log_slope
-        return z, total
+        layers = reversed(self._layers(raw))
+        return in_turn(z, [functools.partial(inverse_mixture_logit, components=layer) for layer in layers])
 
     def __str__(self):
         return f"{self.components} sigmoids" + (f" in {self.depth} layers" if self.depth > 1 else "")

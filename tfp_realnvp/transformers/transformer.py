@@ -1,6 +1,7 @@
 """The base class of transformers."""
 
 import abc
+from collections.abc import Callable, Iterable
 
 import keras
 import tensorflow as tf
@@ -13,27 +14,13 @@ class Transformer(abc.ABC):
         inverse(z, raw) -> f^{-1}(z), log of its derivative at z
 
     A `Coupling` or an `Autoregressive` layer applies it to every entry that it changes. The conditioner's output is
-    `raw`, any real numbers `[batch, ..., outputs, entries]`: row k holds the k-th number of all entries. A subclass
-    sets `outputs`, and writes the two methods.
+    `raw`, any real numbers `[batch, ..., outputs, entries]`. A subclass sets `outputs`, and writes the two methods.
 
     Attributes:
       outputs: how many numbers it takes for each entry.
       variables: its own Keras variables, made by `build`.
 
-    ```python
-    class Scale(nvp.transformers.Transformer):
-        outputs = 1
-
-        def forward(self, x, raw):
-            log_scale = tf.tanh(raw[..., 0, :])
-            return x * tf.exp(log_scale), log_scale
-
-        def inverse(self, z, raw):
-            log_scale = tf.tanh(raw[..., 0, :])
-            return z * tf.exp(-log_scale), -log_scale
-
-    flow = nvp.coupling_flow(event_shape=(4,), transformer=Scale)
-    ```
+    An example is in `docs/extend.md`.
 
     Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan. Normalizing flows for probabilistic modeling and
     inference. JMLR 2021. arXiv 1912.02762. Section 3.1.
@@ -56,3 +43,14 @@ class Transformer(abc.ABC):
     def __str__(self) -> str:
         """The transformer and its settings in a few words."""
         return type(self).__name__
+
+
+def in_turn(
+    x: tf.Tensor, functions: Iterable[Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The value of functions applied from first to last, and the sum of their log-slopes."""
+    total = 0.0
+    for function in functions:
+        x, log_slope = function(x)
+        total += log_slope
+    return x, total
