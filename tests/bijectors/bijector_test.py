@@ -126,6 +126,7 @@ class BijectorTest(absltest.TestCase):
         with_dense.parts = [dense, free]
         mixed = [_Owner(dense), other, tfb.Scale(free)]  # Beside Keras parts, bijectors are not tracked.
         parts = ((dense, 2), ([dense, other], 4), ((dense, free), 3), (with_dense, 3), (dense.kernel, 1), (mixed, 5))
+        parts += (({"one": dense, "others": [other, free]}, 5),)
         for part, count in parts:
             owner = _Owner(part)
             self.assertLen({id(v.value) for v in variables_of(learned_layers(owner))}, count)
@@ -139,6 +140,16 @@ class BijectorTest(absltest.TestCase):
         self.assertEqual([id(v) for v in owner.variables], [id(v.value) for v in other.variables])
         owner.part = None
         self.assertEmpty(owner.variables)
+        class Grows(_Owner):
+            def __init__(self, part):
+                super().__init__([])
+                self.part.append(part)
+
+        owner = Grows(dense)
+        self.assertLen(owner.trainable_variables, 2)
+        saved = tf.train.Checkpoint(owner=owner).save(os.path.join(folder, "checkpoint"))
+        self.assertLen([name for name, _ in tf.train.list_variables(saved) if name.startswith("owner/")], 2)
+        self.assertEqual(copy.deepcopy(owner).part[0].get_config(), dense.get_config())
         for unbuilt in (keras.layers.Dense(1, name="unbuilt"), [keras.layers.Dense(1, name="unbuilt")]):
             with self.assertRaisesRegex(
                 ValueError, "expected a built layer, .* got the unbuilt 'unbuilt'"

@@ -1,5 +1,6 @@
 """Every transformer in couplings and autoregressive layers, by our conditioner and a user's, over two bases."""
 
+import copy
 import itertools
 import tempfile
 
@@ -143,12 +144,19 @@ class CompositionsTest(parameterized.TestCase):
         (dict(transformer="spline(bins=true)"), "expected bins of spline to be such as 8, got True"),
         (dict(transformer="spline(bins=1)"), "expected 2 to 500 bins, got 1"),
         (dict(base="gaussian"), "expected base to be one of normal, student_t, mixture, got 'gaussian'"),
+        (dict(transformer="affine", hidden_units=(2, 0)), r"expected hidden_units of 1 or more, got \(2, 0\)"),
+        (dict(base="mixture(components=0)"), "expected at least one component, got 0"),
+        (dict(base="student_t(df=0.0)"), "expected a positive df, got 0.0"),
         (dict(base="normal + normal"), r"expected base to be one of .*, got 'normal \+ normal'"),
     )
     def test_names_of_nothing(self, given, message):
         for factory in (nvp.coupling_flow, nvp.autoregressive_flow):
             with self.assertRaisesRegex(ValueError, message):
                 factory(event_shape=(2,), **given)
+
+    def test_a_transformer_itself(self):
+        with self.assertRaisesRegex(TypeError, "expected the name of a transformer or a callable that makes one, got"):
+            nvp.coupling_flow(event_shape=(2,), transformer=nvt.Affine())
 
     @parameterized.parameters("student_t(df=3.0)", "mixture(components=2)")
     def test_bases_by_name_learn_and_are_saved(self, base):
@@ -160,6 +168,10 @@ class CompositionsTest(parameterized.TestCase):
             self.assertNotEmpty(learned)
             self.assertTrue(all(id(variable) in trained for variable in learned))
             x = flow.sample(3, seed=1)
+            copied = copy.deepcopy(flow)
+            np.testing.assert_array_equal(copied.log_prob(x), flow.log_prob(x))
+            self.assertEmpty({id(v) for v in copied.variables} & {id(v) for v in flow.variables})
+            self.assertIs(copy.copy(flow).distribution, flow.distribution)
             loaded = nvp.load(nvp.publish(flow, f"{self.enterContext(tempfile.TemporaryDirectory())}/flow"))
             np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-4, atol=1e-3)
 

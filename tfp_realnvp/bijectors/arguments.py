@@ -17,10 +17,16 @@ class KeepsArguments:
         @functools.wraps(init)
         def keep_and_init(self: Any, *args: Any, **kwargs: Any) -> None:
             # By the outermost class alone; not as an attribute that TensorFlow tracks or looks into.
+            is_outermost = "_arguments" not in vars(self)
             vars(self).setdefault("_arguments", _Arguments(args, kwargs))
             init(self, *args, **kwargs)
+            if is_outermost:
+                self._constructed()
 
         cls.__init__ = keep_and_init
+
+    def _constructed(self) -> None:
+        """Called at the end of the constructor, of the outermost class."""
 
     @property
     def parameters(self) -> dict[str, Any]:

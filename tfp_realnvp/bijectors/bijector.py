@@ -17,7 +17,7 @@ from tfp_realnvp.bijectors.layer import Layer
 from tfp_realnvp.bijectors.variables import OwnsLayers
 
 
-class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
+class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
     """An invertible map `z = f(x)` from data to latent, evaluated once per pass.
 
     Forward is the paper's direction: `z = f(x)` and `log|det df/dx|` come from one evaluation, and so do
@@ -31,8 +31,8 @@ class Bijector(Layer, KeepsArguments, OwnsLayers, tfp.bijectors.Bijector, metacl
     (`event_ndims=0`) gives a log-determinant for each element, any other one for each event.
 
     A Keras layer or variable that is assigned to an attribute is learned: `variables`, checkpoints and exports have it.
-    A layer must be built before. The same holds for those in a `tf.Module`, a transformer, a list or a tuple, and for
-    `tf.Variable`s.
+    A layer must be built before. The same holds for those in a `tf.Module`, a transformer, and a list, tuple or dictionary
+    as the constructor leaves it, and for `tf.Variable`s.
 
     A `Chain` that stores no activations keeps a layer's input; a layer that needs less overrides `_forward_and_kept`
     and `_backward`, see `Layer`. All of `tfb.Bijector` works on top, with any number of batch axes, and `context=`.

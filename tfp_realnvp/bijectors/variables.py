@@ -1,7 +1,7 @@
 """What a flow learns, as TFP, Keras and checkpoints see it."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -53,6 +53,13 @@ class OwnsLayers(FollowsKeras):
             owned[name] = parts
             self._show_variables()
 
+    def _constructed(self) -> None:
+        for name, value in list(vars(self).items()):
+            # It may have grown since it was assigned.
+            if isinstance(value, (list, dict)) and name != "_owned" and keras_parts(value):
+                delattr(self, name)
+                setattr(self, name, value)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Of a copy, by `copy` or pickle. Keras copies a layer with variables of its own: those are to be seen.
         vars(self).update(state)
@@ -95,9 +102,10 @@ def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
     """As `keras_parts`, without `tf.Variable`s."""
     if isinstance(value, KerasPart):
         return (value,)
-    if isinstance(value, (list, tuple)) and any(map(found_keras_parts, value)):
+    entries = _entries(value)
+    if any(map(found_keras_parts, entries)):
         # Those of bijectors, too: a list with Keras parts is not tracked.
-        parts = (private.found_in(v, KerasPart) if isinstance(v, tf.Module) else found_keras_parts(v) for v in value)
+        parts = (private.found_in(v, KerasPart) if isinstance(v, tf.Module) else found_keras_parts(v) for v in entries)
         return tuple(itertools.chain.from_iterable(parts))
     if isinstance(value, Transformer):
         return value.variables
@@ -109,9 +117,16 @@ def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
 def _tf_variables(value: Any) -> tuple[tf.Variable, ...]:
     if isinstance(value, tf.Variable):
         return (value,)
-    if isinstance(value, (list, tuple)):
-        return tuple(itertools.chain.from_iterable(map(_tf_variables, value)))
-    return value.variables if isinstance(value, tf.Module) else ()
+    if isinstance(value, tf.Module):
+        return value.variables
+    return tuple(itertools.chain.from_iterable(map(_tf_variables, _entries(value))))
+
+
+def _entries(value: Any) -> tuple[Any, ...]:
+    """What a list, a tuple or a dictionary holds."""
+    if isinstance(value, Mapping):
+        return tuple(value.values())
+    return tuple(value) if isinstance(value, (list, tuple)) else ()
 
 
 def as_keras_variable(variable: tf.Variable) -> keras.Variable:

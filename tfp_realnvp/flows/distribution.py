@@ -90,7 +90,10 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Otherwise copies would be made by attributes, and TFP's `Invert` cannot be made without arguments.
-        return _from_parameters, (type(self), self.parameters)
+        return _Copyable(self).__reduce__()
+
+    def __copy__(self) -> "FlowDistribution":
+        return self.copy()
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
@@ -210,7 +213,21 @@ def _described(value: Any) -> str:
     return f"an object of {type(value).__module__.split('.')[0]}'s class {type(value).__name__}"
 
 
-def _from_parameters(cls: type[FlowDistribution], parameters: dict[str, Any]) -> FlowDistribution:
+class _Copyable:
+    """A distribution that is copied by its parameters, its base and what TFP's are made of among them."""
+
+    def __init__(self, distribution: tfd.Distribution):
+        self._distribution = distribution
+
+    def __reduce__(self):
+        def copyable(value: Any) -> Any:
+            return _Copyable(value) if isinstance(value, tfd.Distribution) else value
+
+        parameters = tf.nest.map_structure(copyable, self._distribution.parameters)
+        return _from_parameters, (type(self._distribution), parameters)
+
+
+def _from_parameters(cls: type[tfd.Distribution], parameters: dict[str, Any]) -> tfd.Distribution:
     return cls(**parameters)
 
 

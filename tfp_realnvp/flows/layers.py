@@ -19,6 +19,8 @@ def _normal(shape: Sequence[int], dtype: str) -> None:
 
 
 def _student_t(shape: Sequence[int], dtype: str, df: float = 5.0) -> tfd.Distribution:
+    if df <= 0:
+        raise ValueError(f"expected a positive df, got {df}")
     start = np.full(shape, df, tf.as_dtype(dtype).as_numpy_dtype)
     learned = tfp.util.TransformedVariable(start, tfp.bijectors.Softplus(), name="df")
     one = tf.ones([], dtype)
@@ -26,6 +28,8 @@ def _student_t(shape: Sequence[int], dtype: str, df: float = 5.0) -> tfd.Distrib
 
 
 def _mixture(shape: Sequence[int], dtype: str, components: int = 4) -> tfd.Distribution:
+    if components < 1:
+        raise ValueError(f"expected at least one component, got {components}")
     means = np.random.default_rng(0).normal(size=[components, *shape])  # Apart, or all would learn the same.
     locs, logits = (tf.Variable(tf.cast(start, dtype)) for start in (means, np.zeros(components)))
     scales = tfp.util.TransformedVariable(tf.ones([components, *shape], dtype), tfp.bijectors.Softplus())

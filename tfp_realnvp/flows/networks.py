@@ -56,6 +56,8 @@ def transformer_maker(transformer: str | MakeTransformer) -> MakeTransformer:
     """What a factory was given as its `transformer`, perhaps by name, as a callable that makes one."""
     if callable(transformer):
         return transformer
+    if not isinstance(transformer, str):  # Each layer builds one of its own.
+        raise TypeError(f"expected the name of a transformer or a callable that makes one, got {transformer!r}")
     makers = all_named(transformer, _TRANSFORMERS, "transformer")
     return makers[0] if len(makers) == 1 else lambda: Compose(*(make() for make in makers))
 

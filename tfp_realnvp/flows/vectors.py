@@ -49,6 +49,8 @@ def vector_flow(
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       **options: of `flow_of_layers`.
     """
+    if min(hidden_units, default=1) < 1:
+        raise ValueError(f"expected hidden_units of 1 or more, got {tuple(hidden_units)}")
     size, make_transformer = size_of(event_shape, least), transformer_maker(transformer)
     of_network = dict(hidden_units=hidden_units, activation=activation, context_size=context_size)
     make = layer_maker(conditioner, event_ndims=1, dtype=dtype, dtype_policy=dtype_policy, **of_network)

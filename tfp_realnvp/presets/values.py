@@ -45,7 +45,7 @@ def described(hint: Any) -> str:
             names.append("integers")
         elif kind in (int, float, str, bool, type(None)):
             names.append("None" if kind is type(None) else kind.__name__)
-    return " or ".join(names)
+    return " or ".join(dict.fromkeys(names))
 
 
 def parsed(text: str, hint: Any) -> Any:
