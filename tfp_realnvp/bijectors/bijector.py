@@ -31,8 +31,8 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
     (`event_ndims=0`) gives a log-determinant for each element, any other one for each event.
 
     A Keras layer or variable that is assigned to an attribute is learned: `variables`, checkpoints and exports have it.
-    A layer must be built before. The same holds for those in a `tf.Module`, a transformer, and a list, tuple or dictionary
-    as the constructor leaves it, and for `tf.Variable`s.
+    A layer must be built before. The same holds for those in a `tf.Module`, a transformer, a list, a tuple or a
+    dictionary, as the constructor leaves it, and for `tf.Variable`s.
 
     A `Chain` that stores no activations keeps a layer's input; a layer that needs less overrides `_forward_and_kept`
     and `_backward`, see `Layer`. All of `tfb.Bijector` works on top, with any number of batch axes, and `context=`.
