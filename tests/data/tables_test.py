@@ -53,6 +53,10 @@ class CSVTest(in_folder.InFolderTest):
         self.assertEqual(sorted(rows[:, 0]), list(range(8)))
         np.testing.assert_array_equal(rows[:, 1], 100 + rows[:, 0] ** 2)
 
+    def test_a_name_does_not_matter(self):
+        _write(_lines(), "table.gz")
+        self.assertEqual(data.load_table("csv:table.gz").shape, (2,))
+
     def test_what_it_says_of_itself(self):
         _write(_lines())
         table = data.load("csv:table.csv")

@@ -115,16 +115,17 @@ def _read(path: pathlib.Path, width: int | None, header: str, names: Sequence[st
     count = len(first) if width is None else width
     kept = [f"f{i}" for i in range(count)]
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            pyarrow.csv.ReadOptions(skip_rows=line if is_header else 0, autogenerate_column_names=True),
-            pyarrow.csv.ParseOptions(delimiter=delimiter),
-            pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(kept, pyarrow.float64()),
-                include_columns=None if width is None else kept,
-                null_values=[],
-            ),
-        )
+        with path.open("rb") as file:  # Of a path, Arrow decompresses what its name says is compressed.
+            table = pyarrow.csv.read_csv(
+                file,
+                pyarrow.csv.ReadOptions(skip_rows=line if is_header else 0, autogenerate_column_names=True),
+                pyarrow.csv.ParseOptions(delimiter=delimiter),
+                pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(kept, pyarrow.float64()),
+                    include_columns=None if width is None else kept,
+                    null_values=[],
+                ),
+            )
     except pyarrow.ArrowException:
         table = None
     if table is not None and table.num_columns == count:

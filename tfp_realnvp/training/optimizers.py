@@ -26,4 +26,7 @@ def optimizer(
     Raises:
       ValueError: for an unknown name or option.
     """
-    return named(name, OPTIMIZERS, "optimizer")(learning_rate)
+    make = named(name, OPTIMIZERS, "optimizer")
+    if "learning_rate" in make.keywords:
+        raise ValueError(f"expected the learning rate as a setting of its own, got {name!r}")
+    return make(learning_rate)
