@@ -138,7 +138,7 @@ class SettingsTest(parameterized.TestCase):
         ({}, {"seed": 3}, "--seed=0 on worker 0 and worker 1, 3 on worker 2"),
         ({"files": "b"}, {"files": "c"}, "files=a on worker 0, b on worker 1, c on worker 2"),
         ({"version of keras": "4"}, {}, "version of keras=3 on worker 0 and worker 2, 4 on worker 1"),
-        ({"epochs": 2}, {"epochs": 2}, "epochs=None on worker 0, 2 on worker 1 and worker 2"),
+        ({"parts": 2}, {"parts": 2}, "parts=None on worker 0, 2 on worker 1 and worker 2"),
         ({"seed": 1, "files": "b"}, {}, "--seed=0 on .*; files=a on worker 0 and worker 2, b on worker 1"),
     )
     def test_settings_that_differ(self, second, third, differences):
