@@ -8,8 +8,6 @@ import tensorflow as tf
 from tfp_realnvp.conditioners.network import Network
 from tfp_realnvp.moments import moments_over_replicas
 
-_AXES = [0, 1, 2]
-
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class BatchNormalization(Network):
@@ -62,8 +60,7 @@ class BatchNormalization(Network):
             outputs, mean, variance = self._fused(inputs, moving[0], moving[1] * factor, training=True)
             moving = mean, variance / factor
         else:
-            wide = tf.cast(inputs, self.variable_dtype)
-            moments = moments_over_replicas(wide) if over_replicas else tf.nn.moments(wide, _AXES)
+            moments = moments_over_replicas(tf.cast(inputs, self.variable_dtype))
             outputs = self._normalize(inputs, moments)
             moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
         # Through the Keras variables, which a `keras.StatelessScope` intercepts.

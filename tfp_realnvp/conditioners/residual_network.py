@@ -166,11 +166,7 @@ class ResidualNetwork(Network):
 
     @contextlib.contextmanager
     def frozen(self, kernel_dtype: tf.DType | None = None) -> Iterator[None]:
-        """Within it, inference runs on new `tf.Variable`s with the current folded weights, as for an export.
-
-        Args:
-          kernel_dtype: of the variables of kernels, which are cast when they are used; by default unchanged.
-        """
+        """Within it, inference runs on new variables of the folded weights of now, kernels in `kernel_dtype`."""
 
         def stored(weight: tf.Tensor) -> tuple[tf.Variable, tf.DType]:
             stored_dtype = kernel_dtype if kernel_dtype and weight.shape.rank == 4 else weight.dtype

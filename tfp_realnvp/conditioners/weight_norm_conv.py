@@ -25,8 +25,7 @@ class WeightNormConv2D(Network):
       kernel_size: height and width of the kernel.
       use_bias: whether to add a bias.
       use_magnitude: whether to learn the magnitudes `g`.
-      initial_magnitude: where they start; by default at sqrt(2 / c_in) * sqrt(c_in * k * k / 12), as in the authors'
-        program.
+      initial_magnitude: where they start; by default at kernel_size / sqrt(6), as in the authors' program.
       **kwargs: of `keras.layers.Layer`. The kernel is normalised in the variables' dtype.
 
     Shapes: `[batch, height, width, c_in]` to `[batch, height, width, filters]`.
@@ -75,11 +74,8 @@ def weights_of(
 ) -> dict[str, list[tf.Tensor]]:
     """By each convolution's name its weights for `convolve`, in its compute dtype: a kernel, and perhaps a bias.
 
-    All together, since each operation on a vector takes time to trace and to compile.
-
-    Args:
-      convolutions: built ones, whose variables have one dtype.
-      affine: from a convolution's name to the scale and the offset of its outputs that are folded into its weights.
+    All together, since each operation on a vector takes time to trace and to compile. `affine` has the scale and the
+    offset of a convolution's outputs, by its name, which are folded into the weights.
     """
     magnitudes, biases = [], []
     for layer in convolutions:

@@ -35,7 +35,6 @@ def autoregressive_flow(
     round. `maf`, `iaf` and `naf` are such flows.
 
     Args:
-      event_shape: `[size]`, or the size.
       layers: number of autoregressive layers.
       inverse: whether each layer is inverted, for fast samples in place of fast densities.
       norm: "act", an `ActNorm` precedes each layer; "batch", a `BatchNorm` follows each, whose statistics move in
@@ -78,9 +77,7 @@ def maf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
     A density costs one evaluation of each network, a sample one for each entry: the flow for density estimation. The
     paper has a batch norm after each layer: `norm="batch"`.
 
-    Args:
-      event_shape: `[size]`, or the size.
-      **options: of `autoregressive_flow`.
+    Options are those of `autoregressive_flow`.
 
     ```python
     distribution = nvp.maf(event_shape=(6,))
@@ -99,9 +96,7 @@ def iaf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
     A sample, and its density with it (`experimental_sample_and_log_prob`), costs one evaluation of each network; the
     density of other events one for each entry: the flow for variational inference.
 
-    Args:
-      event_shape: `[size]`, or the size.
-      **options: of `autoregressive_flow`.
+    Options are those of `autoregressive_flow`.
 
     ```python
     distribution = nvp.iaf(event_shape=(6,))
@@ -128,11 +123,8 @@ def naf(
     A density costs one evaluation of each network, a sample one for each entry and a bisection each time.
 
     Args:
-      event_shape: `[size]`, or the size.
-      layers: number of autoregressive layers.
       components: sigmoids in each layer of an entry's monotone network.
       depth: layers of an entry's monotone network.
-      norm: as of `autoregressive_flow`: "act", "batch" or None.
       **options: of `autoregressive_flow`.
 
     ```python

@@ -11,9 +11,8 @@ Factory = Callable[..., Any]
 def composition_of(*builders: Factory, sets: str = "") -> Callable[[Factory], Factory]:
     """Gives a factory with `**options` the signature that it has: its own keywords, and those it hands on.
 
-    Args:
-      *builders: what the options go to; of two, the first for images and the second for vectors.
-      sets: keywords of the builders that the factory sets itself, separated by spaces.
+    The options go to a builder, or to one for images and another for vectors; `sets` are keywords of the builders,
+    separated by spaces, that the factory sets itself.
     """
 
     def with_signature(factory: Factory) -> Factory:

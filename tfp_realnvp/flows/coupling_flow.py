@@ -92,10 +92,7 @@ def nice(*, event_shape: int | Sequence[int], couplings: int = 4, **options: Any
     The last layer is an `ActNorm`, whose scale the first batch of training sets. The paper's prior is logistic; this
     one is Gaussian unless `base` is another.
 
-    Args:
-      event_shape: `[size]` of at least 2 entries, or the size.
-      couplings: number of couplings; with fewer than 3, some pairs of entries do not interact.
-      **options: of `coupling_flow`.
+    Options are those of `coupling_flow`.
 
     ```python
     distribution = nvp.nice(event_shape=(6,))
@@ -124,10 +121,8 @@ def nsf(
     batch of training sets, bring the data there.
 
     Args:
-      event_shape: `[size]` of at least 2 entries, or the size.
       bins: pieces of each spline.
       bound: where splines end.
-      mix: as of `coupling_flow`: "linear" or "alternate".
       norm: as of `coupling_flow`; without one, standardise the data.
       **options: of `coupling_flow`.
 

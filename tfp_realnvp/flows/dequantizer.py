@@ -27,8 +27,7 @@ class Dequantizer(FlowDistribution):
     Made by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. It is a distribution of `u`; its
     `context` is `context_of(images)`.
 
-    Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
-    ICML 2019. arXiv 1902.00275. Section 3.1.
+    Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.1.
     """
 
     def __init__(self, flow: Chain, event_shape: Sequence[int], *, levels: int, **options: Any):
@@ -58,11 +57,7 @@ class Dequantizer(FlowDistribution):
         return noise_of_part(lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part)
 
     def dequantize(self, images: tf.Tensor, latent_noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `x = image + u` and `log q(u | image)` in nats, `[batch]`, from one evaluation of each network.
-
-        Args:
-          images: integer pixels `[batch, *event_shape]`.
-          latent_noise: of `latent_noise`.
+        """Returns `x = image + u` and `log q(u | image)` in nats, of integer pixels and their `latent_noise`.
 
         Raises:
           TypeError: when `images` are not integers.

@@ -128,14 +128,12 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         given = value.dtype if is_tensor else np.asarray(value).dtype
         if given is np.dtype(object):
             raise TypeError(f"expected {self.dtype.name} events, got Python objects: {value!r}")
-        dtype = tf.as_dtype(given)
+        dtype, hint = tf.as_dtype(given), ""
         if dtype.is_integer or dtype.is_bool:
-            raise TypeError(
-                f"expected {self.dtype.name} events, got {dtype.name}: a flow gives the density of real numbers, so "
-                "integers such as pixels are dequantised first, see tfp_realnvp.dequantize"
-            )
+            hint = ": a flow gives the density of real numbers, so integers such as pixels are dequantised first, see "
+            hint += "tfp_realnvp.dequantize"
         if not dtype.is_floating or is_tensor and dtype != self.dtype:
-            raise TypeError(f"expected {self.dtype.name} events, got {dtype.name}")
+            raise TypeError(f"expected {self.dtype.name} events, got {dtype.name}{hint}")
         value = tf.convert_to_tensor(value, self.dtype)
         batch_ndims = None if value.shape.rank is None else value.shape.rank - self.event_shape.rank
         if batch_ndims is None or batch_ndims < 0 or not value.shape[batch_ndims:].is_compatible_with(self.event_shape):

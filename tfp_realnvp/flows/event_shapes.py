@@ -8,12 +8,7 @@ import tensorflow as tf
 
 
 def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape, *, scalars: bool = False) -> tuple[int, ...]:
-    """An event shape as a tuple of positive integers; one integer is the size of a vector.
-
-    Args:
-      event_shape: as a user wrote it.
-      scalars: whether `()`, the shape of a number, is one.
-    """
+    """A user's event shape as a tuple: positive integers, one the size of a vector; with `scalars` perhaps none."""
     try:
         # Of a `tf.TensorShape`, an unknown rank or size is an error here, too.
         sizes = event_shape if np.iterable(event_shape) else [event_shape]

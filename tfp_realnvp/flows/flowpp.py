@@ -1,6 +1,5 @@
 """A flow in the style of Flow++, for images and for vectors."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +10,7 @@ from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import is_image
-from tfp_realnvp.flows.images import MakeCoupling, image_flow
-from tfp_realnvp.transformers import Affine, Compose, Sigmoidal
-
-
-def _mixture_then_affine(components: int) -> Compose:
-    return Compose(Sigmoidal(components), Affine())
+from tfp_realnvp.flows.multiscale import MakeCoupling, image_flow
 
 
 @composition_of(image_flow, sets="layers scales squeeze squeeze_first")
@@ -40,7 +34,7 @@ def _flowpp_of_images(
             own.append(ActNorm(channels, name=f"{name}_act_norm", **of_images))
             if channels > 1:
                 own.append(InvertibleLinear(channels, seed=seed + len(own), name=f"{name}_linear", **of_images))
-            own.append(make_coupling(functools.partial(_mixture_then_affine, components), mask, channels, name))
+            own.append(make_coupling(f"sigmoidal(components={components}) + affine", mask, channels, name))
 
         before, after = checkerboards
         for i in range(before):
@@ -58,7 +52,7 @@ def _flowpp_of_images(
 
 @composition_of(coupling_flow, sets="transformer norm rho")
 def _flowpp_of_vectors(*, components: int = 8, **options: Any) -> FlowDistribution:
-    return coupling_flow(transformer=functools.partial(_mixture_then_affine, components), norm="act", **options)
+    return coupling_flow(transformer=f"sigmoidal(components={components}) + affine", norm="act", **options)
 
 
 @composition_of(_flowpp_of_images, _flowpp_of_vectors, sets="flow_name")

@@ -8,9 +8,8 @@ from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import is_image
-from tfp_realnvp.flows.images import MakeCoupling, image_flow
-from tfp_realnvp.flows.multiscale import Order
-from tfp_realnvp.flows.networks import MakeTransformer, transformer_maker
+from tfp_realnvp.flows.multiscale import MakeCoupling, Order, image_flow
+from tfp_realnvp.flows.networks import MakeTransformer
 
 
 @composition_of(image_flow, sets="layers squeeze_first")
@@ -24,8 +23,6 @@ def _glow_of_images(
     seed: int = 0,
     **options: Any,
 ) -> FlowDistribution:
-    mask, make_transformer = ChannelHalves("first"), transformer_maker(transformer)
-
     def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         own: list[Bijector] = []
         for i in range(steps):
@@ -33,7 +30,7 @@ def _glow_of_images(
             of_linear = dict(form=linear_form, seed=seed + scale * steps + i, **of_images)
             own.append(ActNorm(channels, name=f"{step}_act_norm", **of_images))
             own.append(InvertibleLinear(channels, name=f"{step}_linear", **of_linear))
-            own.append(make_coupling(make_transformer, mask, channels, f"{step}_coupling"))
+            own.append(make_coupling(transformer, ChannelHalves("first"), channels, f"{step}_coupling"))
         return own
 
     return image_flow(layers=layers, squeeze=squeeze, squeeze_first=True, dtype=dtype, **options)
@@ -59,8 +56,7 @@ def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistributio
       event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
       **options: those that [flows share](#options-that-flows-share), and these.
 
-        * transformer: "affine", "shift", "spline" or "sigmoidal", options in parentheses and "+" between those to
-          compose, such as "sigmoidal(components=4) + affine"; or a callable without arguments that makes one.
+        * transformer: such as "shift" or "sigmoidal(components=4) + affine", see `vector_flow`.
         * steps: steps at each scale, or on a vector.
         * linear_form: of `InvertibleLinear`: "lu" or "full".
         * seed: of the linear maps' first rotations.

@@ -1,18 +1,23 @@
-"""A multi-scale flow of images, of any layers."""
+"""Multi-scale flows of images: of any layers, and of couplings with networks."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import keras
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import Chain, DequantizedLogit, Split, Squeeze
+from tfp_realnvp.bijectors import Chain, Coupling, DequantizedLogit, Split, Squeeze
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import image_of
 from tfp_realnvp.flows.layers import flow_of_layers
+from tfp_realnvp.flows.networks import MakeConditioner, layer_maker
 
 # From the number of a scale, the channels of its images, and whether it is the last, to its layers.
 MakeLayers = Callable[[int, int, bool], Sequence[tfp.bijectors.Bijector]]
+# From a transformer, a mask, the channels, a name and options of the network to a layer.
+MakeCoupling = Callable[..., Coupling]
 Order = Literal["diagonal", "channel_major", "position_major"]
 
 
@@ -54,12 +59,8 @@ def multiscale(
       ValueError: when the shape is not an image's, or cannot be halved as often.
 
     ```python
-    def layers(scale, channels, is_last):
-        mask = nvp.bijectors.Checkerboard(parity=scale % 2)
-        affine = nvp.transformers.Affine()
-        network = nvp.conditioners.ResidualNetwork(outputs=affine.outputs * channels, width=8, mask_channel=True)
-        network.build((None, None, None, mask.kept_size(channels)))
-        return [nvp.bijectors.ActNorm(channels, event_ndims=3), nvp.bijectors.Coupling(affine, network, mask)]
+    def layers(scale, channels, is_last):  # Linear ones; `docs/extend.md` has couplings.
+        return [layer(channels, event_ndims=3) for layer in (nvp.bijectors.ActNorm, nvp.bijectors.InvertibleLinear)]
 
     distribution = nvp.multiscale(event_shape=(8, 8, 3), layers=layers)
     distribution.log_prob(distribution.sample(2, seed=1))  # [2]
@@ -86,6 +87,45 @@ def multiscale(
         all_layers.insert(0, DequantizedLogit(levels, alpha=alpha, validate_args=validate_args))
     options |= dict(validate_args=validate_args, flow_name=flow_name)
     return flow_of_layers(all_layers, event_shape=event_shape, **options)
+
+
+@composition_of(multiscale)
+def image_flow(
+    *,
+    layers: Callable[[MakeCoupling, int, int, bool], Sequence[tfp.bijectors.Bijector]],
+    conditioner: str | MakeConditioner = "residual",
+    width: int = 32,
+    blocks: int = 2,
+    use_skips: bool = True,
+    normalization: Literal["batch", "layer", "none"] = "batch",
+    output_scale: float | None = None,
+    activation: str = "relu",
+    context_size: int | None = None,
+    dtype: str = "float32",
+    dtype_policy: str | keras.DTypePolicy | None = None,
+    **options: Any,
+) -> FlowDistribution:
+    """What `real_nvp`, `glow` and `flowpp` of images share.
+
+    Args:
+      layers: as of `multiscale`, after a function of a transformer, a mask, the channels and a name to a coupling.
+      conditioner: "residual", or a function of a mask, the number of channels and the size of the output's last axis,
+        which returns a built Keras layer.
+      width: channels of residual networks.
+      blocks: residual blocks of each network.
+      use_skips: whether each residual block feeds the output, see `ResidualNetwork`.
+      normalization: inside residual networks: "batch", "layer" or "none".
+      output_scale: where the magnitude of each network's last convolution starts; 0 for networks that start at zero,
+        None for that of the other convolutions.
+      activation: of the networks.
+      context_size: size of the context of a conditional flow.
+      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+      **options: of `multiscale`.
+    """
+    of_network = dict(width=width, blocks=blocks, use_skips=use_skips, normalization=normalization)
+    of_network |= dict(output_scale=output_scale, activation=activation, context_size=context_size)
+    make_coupling = layer_maker(conditioner, event_ndims=3, dtype=dtype, dtype_policy=dtype_policy, **of_network)
+    return multiscale(layers=functools.partial(layers, make_coupling), dtype=dtype, **options)
 
 
 def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:

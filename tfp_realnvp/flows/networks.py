@@ -52,14 +52,14 @@ _CONDITIONERS = {"mlp": mlp, "residual": residual}
 _TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSpline, "sigmoidal": Sigmoidal}
 
 
-def transformer_maker(transformer: str | MakeTransformer) -> MakeTransformer:
-    """What a factory was given as its `transformer`, perhaps by name, as a callable that makes one."""
+def transformer_of(transformer: str | MakeTransformer) -> Transformer:
+    """A new transformer, of what a factory was given as its `transformer`."""
     if callable(transformer):
-        return transformer
+        return transformer()
     if not isinstance(transformer, str):  # Each layer builds one of its own.
         raise TypeError(f"expected the name of a transformer or a callable that makes one, got {transformer!r}")
-    makers = all_named(transformer, _TRANSFORMERS, "transformer")
-    return makers[0] if len(makers) == 1 else lambda: Compose(*(make() for make in makers))
+    parts = [make() for make in all_named(transformer, _TRANSFORMERS, "transformer")]
+    return parts[0] if len(parts) == 1 else Compose(*parts)
 
 
 def layer_maker(
@@ -70,7 +70,7 @@ def layer_maker(
     dtype_policy: str | keras.DTypePolicy | None,
     **options: Any,
 ) -> Callable[..., Coupling | Autoregressive]:
-    """A function `(make_transformer, mask, channels, name, **more)` that makes layers.
+    """A function `(transformer, mask, channels, name, **more)` that makes layers.
 
     A layer is `Autoregressive` where the mask is `Preceding()`, otherwise a `Coupling`. `options` and `more` go to a
     conditioner that was given by its name; it must read events of 1 axis, vectors, or 3, images.
@@ -83,8 +83,8 @@ def layer_maker(
             f"got {conditioner!r}"
         )
 
-    def make(make_transformer: MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
-        transformer = make_transformer()
+    def make(transformer: str | MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
+        transformer = transformer_of(transformer)
         read = mask, channels, transformer.outputs * mask.changed_size(channels)
         if callable(conditioner):
             network = conditioner(*read)

@@ -11,8 +11,7 @@ from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.coupling_flow import coupling_flow
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import is_image
-from tfp_realnvp.flows.images import MakeCoupling, image_flow
-from tfp_realnvp.flows.multiscale import Order
+from tfp_realnvp.flows.multiscale import MakeCoupling, Order, image_flow
 from tfp_realnvp.transformers import Affine
 
 Form = Literal["scale_first", "shift_first"]

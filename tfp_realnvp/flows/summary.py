@@ -4,8 +4,6 @@ import math
 
 from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
-_NAME_WIDTH, _SHAPE_WIDTH = 76, 12
-
 
 def trainable_parameters(distribution: FlowDistribution) -> int:
     """The number of trainable parameters."""
@@ -35,4 +33,4 @@ def summary(distribution: FlowDistribution) -> str:
 
 
 def _line(name: str, shape: str, parameters: str) -> str:
-    return f"{name:{_NAME_WIDTH}}  {shape:{_SHAPE_WIDTH}}  {parameters:>12}"
+    return f"{name:76}  {shape:12}  {parameters:>12}"

@@ -11,7 +11,7 @@ from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import size_of
 from tfp_realnvp.flows.layers import flow_of_layers
-from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, layer_maker, transformer_maker
+from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, layer_maker
 
 # From a mask and a name to a layer.
 MakeLayer = Callable[[Mask, str], Coupling | Autoregressive]
@@ -51,11 +51,11 @@ def vector_flow(
     """
     if min(hidden_units, default=1) < 1:
         raise ValueError(f"expected hidden_units of 1 or more, got {tuple(hidden_units)}")
-    size, make_transformer = size_of(event_shape, least), transformer_maker(transformer)
+    size = size_of(event_shape, least)
     of_network = dict(hidden_units=hidden_units, activation=activation, context_size=context_size)
     make = layer_maker(conditioner, event_ndims=1, dtype=dtype, dtype_policy=dtype_policy, **of_network)
 
     def make_layer(mask: Mask, name: str) -> Coupling | Autoregressive:
-        return make(make_transformer, mask, size, name)
+        return make(transformer, mask, size, name)
 
     return flow_of_layers(layers(size, make_layer), event_shape=[size], dtype=dtype, **options)

@@ -8,12 +8,4 @@ from tfp_realnvp.transformers.shift import Shift
 from tfp_realnvp.transformers.sigmoidal import Sigmoidal
 from tfp_realnvp.transformers.transformer import Transformer
 
-__all__ = [
-    "Affine",
-    "Compose",
-    "RationalQuadraticSpline",
-    "Shift",
-    "Sigmoidal",
-    "Transformer",
-    "inverse_by_bisection",
-]
+__all__ = ["Affine", "Compose", "RationalQuadraticSpline", "Shift", "Sigmoidal", "Transformer", "inverse_by_bisection"]

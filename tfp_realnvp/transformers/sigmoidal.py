@@ -9,15 +9,13 @@ from tfp_realnvp.transformers.transformer import Transformer, in_turn
 
 
 class Sigmoidal(Transformer):
-    """A monotone network of sigmoids, or the CDF of a logistic mixture on the scale of its logit.
+    """A monotone network of sigmoids (NAF); of one layer, the logit of a logistic mixture's CDF (Flow++).
 
     With weights `w_k > 0` that sum to 1, means `m_k` and scales `s_k > 0` of each layer from the conditioner:
 
         h_0 = x;  h_l = logit(sum_k w_k sigmoid((h_{l-1} - m_k) / s_k));  z = h_depth
         inverse:  layer after layer, by bisection
         log dz/dx = sum over layers of log dh_l/dh_{l-1}
-
-    This is the deep sigmoidal flow of NAF, with slopes `1 / s`; one layer is the mixture of Flow++.
 
     Args:
       components: sigmoids in each layer.
@@ -27,8 +25,7 @@ class Sigmoidal(Transformer):
       ValueError: for no component or a depth of 0.
 
     Huang, Krueger, Lacoste, Courville. Neural autoregressive flows. ICML 2018. arXiv 1804.00779. Section 3.1.
-    Ho et al. Flow++: improving flow-based generative models with variational dequantization and architecture design.
-    ICML 2019. arXiv 1902.00275. Section 3.2.
+    Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.2.
     """
 
     def __init__(self, components: int = 8, *, depth: int = 1):

@@ -14,13 +14,12 @@ class Transformer(abc.ABC):
         inverse(z, raw) -> f^{-1}(z), log of its derivative at z
 
     A `Coupling` or an `Autoregressive` layer applies it to every entry that it changes. The conditioner's output is
-    `raw`, any real numbers `[batch, ..., outputs, entries]`. A subclass sets `outputs`, and writes the two methods.
+    `raw`, any real numbers `[batch, ..., outputs, entries]`. A subclass sets `outputs`, and writes the two methods:
+    see `docs/extend.md`.
 
     Attributes:
       outputs: how many numbers it takes for each entry.
       variables: its own Keras variables, made by `build`.
-
-    An example is in `docs/extend.md`.
 
     Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan. Normalizing flows for probabilistic modeling and
     inference. JMLR 2021. arXiv 1912.02762. Section 3.1.
