@@ -19,7 +19,6 @@ class ActNorm(Bijector):
     Args:
       channels: size of the last axis.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
-      dtype: of the variables, and of the flow.
 
     Raises:
       ValueError: for an input with other than `channels` channels.

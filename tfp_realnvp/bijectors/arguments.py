@@ -16,9 +16,9 @@ class KeepsArguments:
 
         @functools.wraps(init)
         def keep_and_init(self: Any, *args: Any, **kwargs: Any) -> None:
-            # By the outermost class alone; not as an attribute that TensorFlow tracks or looks into.
+            # By the outermost class alone; as nothing that TensorFlow tracks or `tf.Module` looks into.
             is_outermost = "_arguments" not in vars(self)
-            vars(self).setdefault("_arguments", _Arguments(args, kwargs))
+            vars(self).setdefault("_arguments", functools.partial(cls, *args, **kwargs))
             init(self, *args, **kwargs)
             if is_outermost:
                 self._constructed()
@@ -32,18 +32,11 @@ class KeepsArguments:
     def parameters(self) -> dict[str, Any]:
         """The arguments that the constructor was given, and its defaults for the others, by their names."""
         signature = inspect.signature(type(self).__init__)
-        bound = signature.bind(self, *self._arguments.args, **self._arguments.kwargs)
+        bound = signature.bind(self, *self._arguments.args, **self._arguments.keywords)
         bound.apply_defaults()
-        _, *names = bound.arguments
-        given = {name: bound.arguments[name] for name in names}
+        _, *given = bound.arguments.items()
+        given = dict(given)
         for name, parameter in signature.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 given |= given.pop(name)
         return given
-
-
-class _Arguments:
-    """Not a tuple, which `tf.Module` would search for variables."""
-
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
-        self.args, self.kwargs = args, kwargs

@@ -22,11 +22,9 @@ class Autoregressive(Structure):
     Args:
       transformer: the map f of each entry, such as `tfp_realnvp.transformers.Affine()`.
       conditioner: a built `MaskedMLP(outputs_per_entry=transformer.outputs)`, or any Keras layer or callable from
-        `[batch, size]` to `[batch, transformer.outputs * size]`: the transformer's first number for all entries, then
-        its second, and so on. No number for an entry may depend on that entry or on later ones; nothing checks it.
-        A layer is called with `training=`, and with `context=` when the flow is given a context.
+        `[batch, size]` to `[batch, transformer.outputs * size]`, laid out and called as that of a `Coupling`. No number
+        for an entry may depend on that entry or on later ones; nothing checks it.
       size: of an event, a vector.
-      dtype: of the transformer's variables, and of the flow.
 
     Raises:
       ValueError: when the conditioner's output does not fit, or for an input of another size.

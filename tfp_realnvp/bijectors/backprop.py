@@ -32,32 +32,19 @@ def is_training() -> bool:
     return _training_mode(function=lambda training: training)
 
 
-# Keras variables that are not trained, and their values before the forward pass.
-State = list[tuple[keras.Variable, tf.Tensor]]
-
-
-def state_of(layers: Iterable[KerasPart]) -> State:
-    """The values besides weights: moving moments, the seeds of dropout."""
+def state_of(layers: Iterable[KerasPart]) -> list[tuple[keras.Variable, tf.Tensor]]:
+    """The variables besides weights, with their values: moving moments, the seeds of dropout."""
     # As tensors: in eager mode the value is the variable itself.
     return [(v, tf.convert_to_tensor(v.value)) for v in variables_of(layers) if not v.trainable]
 
 
 class Backward:
-    """What the layers of one backward pass share, from the last layer to the first.
-
-    Attributes:
-      context: of the forward pass.
-      training: of the forward pass.
-      inverts: whether a layer's input is computed from its output.
-      context_gradient: the sum over the layers processed so far, or None.
-    """
+    """What the layers of one backward pass share; with `inverts`, a layer's input is computed from its output."""
 
     def __init__(self, context: tf.Tensor | None, training: bool, inverts: bool):
-        self.context = context
-        self.training = training
-        self.inverts = inverts
-        self.context_gradient: tf.Tensor | None = None
-        self._variable_gradients: dict[int, tf.Tensor] = {}
+        self.context, self.training, self.inverts = context, training, inverts
+        self._contexts = [context] if context is not None and context.dtype.is_floating else []
+        self._sums: dict[int, tf.Tensor] = {}  # Of gradients, over the layers processed so far.
         self._latest: list[tf.Tensor] = []
 
     def after_later_layers(self, tensor: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
@@ -75,112 +62,73 @@ class Backward:
             never = tf.reduce_any(tf.math.is_nan(few) & tf.math.is_finite(few))
             return tensor + tf.cast(never, tensor.dtype)
 
-    def evaluate(self, function: Callable[..., Any], x: tf.Tensor, state: State) -> tuple[Any, tf.GradientTape]:
+    def evaluate(self, function: Callable[..., Any], x: tf.Tensor, state: list) -> tuple[Any, tf.GradientTape]:
         """`function(x, context, training)` as the forward pass had it, and the tape that watched."""
+        call = lambda training: function(x, self.context, training)  # noqa: E731
         with keras.StatelessScope(state), tf.GradientTape() as tape:
-            tape.watch(x)
-            if self._context_has_gradient():
-                tape.watch(self.context)
-            outputs = _training_mode(
-                function=lambda training: function(x, self.context, training), training=self.training
-            )
+            tape.watch([x, *self._contexts])
+            outputs = _training_mode(function=call, training=self.training)
         return outputs, tape
 
-    def gradient(
-        self, tape: tf.GradientTape, outputs: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], x: tf.Tensor
-    ) -> tf.Tensor:
-        """The gradient of `x`; gradients of the context and of variables are added to the sums."""
-        variables = tape.watched_variables()
-        contexts = [self.context] if self._context_has_gradient() else []
-        dx, *rest = tape.gradient(outputs, [x, *contexts, *variables], upstream)
-        dx = tf.zeros_like(x) if dx is None else dx
-        self._latest = [dx]
-        if contexts:
-            self.context_gradient = self._sum(self.context_gradient, rest.pop(0))
-        self.add(variables, rest)
-        return dx
+    def gradients(
+        self, tape: tf.GradientTape, outputs: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], *inputs: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """The gradients of `inputs`; those of the context and of variables are added to the sums."""
+        sources = [*self._contexts, *tape.watched_variables()]
+        gradients = tape.gradient(outputs, [*inputs, *sources], upstream)
+        of_inputs = [tf.zeros_like(x) if dx is None else dx for x, dx in zip(inputs, gradients)]
+        self._latest = of_inputs[:]
+        for source, gradient in zip(sources, gradients[len(inputs) :], strict=True):
+            if gradient is not None:
+                before, gradient = self.gradient_of(source), tf.convert_to_tensor(gradient)
+                total = gradient if before is None else before + gradient
+                self._sums[_key(source)] = total
+                self._latest.append(total)
+        return of_inputs
 
-    def add(self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]) -> None:
-        """Adds gradients of variables to the sums."""
-        for variable, gradient in zip(variables, gradients, strict=True):
-            key = id(variable.handle)
-            self._variable_gradients[key] = self._sum(self._variable_gradients.get(key), gradient)
-
-    def gradient_of(self, variable: tf.Variable) -> tf.Tensor | None:
-        """The gradient of a variable, or None when no layer depends on it."""
-        return self._variable_gradients.get(id(variable.handle))
+    def gradient_of(self, source: tf.Tensor | tf.Variable) -> tf.Tensor | None:
+        """The gradient of the context or of a variable, or None when no layer depends on it."""
+        return self._sums.get(_key(source))
 
     def from_input(
-        self, function: Callable[..., Any], x: tf.Tensor, state: State, dz: tf.Tensor, dlog_det: tf.Tensor
+        self, function: Callable[..., Any], x: tf.Tensor, state: list, dz: tf.Tensor, dlog_det: tf.Tensor
     ) -> tf.Tensor:
         """The gradient of `x` through `z, log_det = function(x, context, training)`."""
-        outputs, tape = self.evaluate(function, x, state)
-        return self.gradient(tape, outputs, [dz, _spread(dlog_det, outputs[1])], x)
-
-    def _context_has_gradient(self) -> bool:
-        return self.context is not None and self.context.dtype.is_floating
-
-    def _sum(self, total: tf.Tensor | None, gradient: Any) -> tf.Tensor | None:
-        if gradient is None:
-            return total
-        gradient = tf.convert_to_tensor(gradient)
-        total = gradient if total is None else total + gradient
-        self._latest.append(total)
-        return total
+        (z, log_det), tape = self.evaluate(function, x, state)
+        rank = log_det.shape.rank
+        if rank > dlog_det.shape.rank:  # One for each event, from a layer that gives one for each entry.
+            dlog_det = tf.broadcast_to(tf.reshape(dlog_det, [-1] + [1] * (rank - 1)), tf.shape(log_det))
+        return self.gradients(tape, [z, log_det], [dz, dlog_det], x)[0]
 
 
-def _spread(dlog_det: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
-    """Repeats the gradient of an event's log-det for a layer that gives a log-det for each entry."""
-    if dlog_det.shape.rank == log_det.shape.rank:
-        return dlog_det
-    ones = tf.ones([log_det.shape.rank - dlog_det.shape.rank], tf.int32)
-    return tf.broadcast_to(tf.reshape(dlog_det, tf.concat([tf.shape(dlog_det), ones], 0)), tf.shape(log_det))
+def _key(source: tf.Tensor | tf.Variable) -> int:
+    return id(getattr(source, "handle", source))
 
 
 def without_activations(
-    forward: Callable[..., tuple[tf.Tensor, tf.Tensor, Any]],
-    backward: Callable[..., tuple[tf.Tensor, tf.Tensor]],
-    x: tf.Tensor,
-    context: tf.Tensor | None,
-    training: bool,
-    inverts: bool,
+    forward: Callable, backward: Callable, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A forward pass with a gradient of its own.
-
-    Args:
-      forward: as `Layer._forward_and_kept`.
-      backward: as `Layer._backward`.
-      x: input of the pass.
-      context: of the pass.
-      training: of the pass.
-      inverts: whether a layer's input comes from its output, and not from what was kept.
-    """
-
+    """A forward pass with a gradient of its own: `forward` and `backward` are those of a `Layer`."""
     # A tape would hold what these operations made for as long as `z` is held.
     with private.stop_recording() as watcher:
         z, log_det, kept = forward(x, context, training, inverts)
-    variables = watcher.watched_variables()
-    contexts = [] if context is None else [context]
+    sources = [*([] if context is None else [context]), *watcher.watched_variables()]
 
     def gradient(dz: tf.Tensor, dlog_det: tf.Tensor) -> list[tf.Tensor | None]:
         shared = Backward(context, training, inverts)
         _, dx = backward(z, kept, dz, dlog_det, shared)
-        of_contexts = [shared.context_gradient for _ in contexts]
-        return _differentiated_once([dx, *of_contexts, *map(shared.gradient_of, variables)])
+        return _differentiated_once([dx, *map(shared.gradient_of, sources)])
 
-    inputs = [x, *contexts, *map(tf.convert_to_tensor, variables)]
-    z, log_det = private.with_gradient([z, log_det], inputs, gradient)
-    return z, log_det
+    return tuple(private.with_gradient([z, log_det], [x, *map(tf.convert_to_tensor, sources)], gradient))
 
 
 def _differentiated_once(gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
     """`gradients`, whose own gradient is an error: the backward pass is not made of what the forward pass computed."""
 
-    def second(*unused: tf.Tensor) -> None:
-        raise LookupError(
-            'expected one gradient of a chain that holds no activations, got a second: build it with backprop="store"'
-        )
+    def refuse(*unused: tf.Tensor) -> None:
+        message = "expected one gradient of a chain that holds no activations, got a second"
+        raise LookupError(f'{message}: build it with backprop="store"')
 
     computed = [g for g in gradients if g is not None]
-    protected = iter(private.with_gradient(computed, computed, second))
+    protected = iter(private.with_gradient(computed, computed, refuse))
     return [None if g is None else next(protected) for g in gradients]

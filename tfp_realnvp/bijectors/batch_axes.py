@@ -5,14 +5,11 @@ from typing import Any
 
 import tensorflow as tf
 
-# An evaluation of a flow: of events and their context, the other side and its log-det.
-Pass = Callable[[tf.Tensor, tf.Tensor | None], tuple[tf.Tensor, tf.Tensor]]
+ValueAndLogDet = tuple[tf.Tensor, tf.Tensor]
 
 
-def with_one_batch_axis(
-    pass_fn: Pass, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Calls `pass_fn` on `x` with its batch axes reshaped to one, as convolutions need it."""
+def with_one_batch_axis(pass_fn: Callable, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None) -> ValueAndLogDet:
+    """Calls `pass_fn(x, context)` with the batch axes reshaped to one, as convolutions need it."""
     if context is not None:
         x, context = broadcast_context(x, context, event_ndims)
     batch_ndims = x.shape.rank - event_ndims
@@ -21,9 +18,8 @@ def with_one_batch_axis(
     batch_shape = tf.shape(x)[:batch_ndims]
 
     def flat(tensor: tf.Tensor) -> tf.Tensor:
-        rest = tf.shape(tensor)[batch_ndims:]
-        tensor_of_one_axis = tf.reshape(tensor, tf.concat([[tf.reduce_prod(batch_shape)], rest], 0))
-        return tf.ensure_shape(tensor_of_one_axis, [None, *tensor.shape[batch_ndims:]])
+        shape = tf.concat([[tf.reduce_prod(batch_shape)], tf.shape(tensor)[batch_ndims:]], 0)
+        return tf.ensure_shape(tf.reshape(tensor, shape), [None, *tensor.shape[batch_ndims:]])
 
     y, log_det = pass_fn(flat(x), None if context is None else flat(context))
     y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
@@ -31,16 +27,10 @@ def with_one_batch_axis(
 
 
 def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Broadcasts the batch axes of events and their context, as TFP does those of parameters.
+    """Broadcasts the batch axes of events and their context, as TFP does those of parameters, or is a ValueError.
 
-    Args:
-      x: events `[..., *event]`.
-      context: `[..., size]`; for images also an image, `[..., height, width, size]`, with as many axes as `x`. With the
-        batch axes of `x`, it may have any others.
-      event_ndims: number of axes of an event.
-
-    Raises:
-      ValueError: when the batch axes do not broadcast.
+    `x` is `[..., *event]`, the context `[..., size]`; for images also an image, `[..., height, width, size]`, with as
+    many axes as `x`. With the batch axes of `x`, it may have any others.
     """
     context = context if tf.is_tensor(context) else tf.convert_to_tensor(context, x.dtype)
     if not context.shape.rank:
@@ -67,4 +57,4 @@ def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.
         tensor_of_batch = tf.broadcast_to(tensor, tf.concat([shape, tf.shape(tensor)[event:]], 0))
         return tf.ensure_shape(tensor_of_batch, [*batch, *tensor.shape[event:]])
 
-    return repeated(*parts[0]), repeated(*parts[1])
+    return tuple(repeated(*part) for part in parts)

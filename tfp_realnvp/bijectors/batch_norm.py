@@ -17,23 +17,20 @@ class BatchNorm(Bijector):
 
     There is no gamma and no beta. The moments are over the changed entries:
 
-    * Inference, and every inverse: the moving mean and variance, `moving <- momentum * moving + (1 - momentum) *
-      batch` at each training step.
+    * Inference, and every inverse: moving ones, `moving <- momentum * moving + (1 - momentum) * batch` at each step.
     * Training, `rho=None`: the moments of the current batch, over all replicas.
-    * Training with `rho`, for small batches (appendix E of the paper): `mean = rho * stop_gradient(moving mean) +
-      (1 - rho) * batch mean`, the variance likewise. These moments normalise, enter the log-det, and become the moving
-      ones.
+    * Training with `rho`, for small batches (appendix E of the paper): `rho * stop_gradient(moving) + (1 - rho) *
+      batch`. These moments normalise, enter the log-det, and become the moving ones.
 
-    The log-det is that of the map with fixed moments. A constant channel has no density: each layer multiplies it, and
-    the lag of its moving mean, by `1 / sqrt(epsilon)`. Remove such a column from the data.
+    The log-det is that of the map with fixed moments. A constant channel has no density: each layer multiplies it by
+    `1 / sqrt(epsilon)`. Remove such a column from the data.
 
     Args:
       channels: size of the last axis of the changed entries.
-      mask: which entries are changed, that of the coupling before. All of them by default.
+      mask: which entries are changed, as in the coupling before; all by default.
       epsilon: added to the variance.
       momentum: of the moving moments.
       rho: weight of the running average in training, or None for the current batch alone.
-      dtype: of the moments, and of the flow.
 
     Raises:
       ValueError: for a rho outside [0, 1), or an input with other than `channels` changed channels.
@@ -82,13 +79,12 @@ class BatchNorm(Bijector):
         old = self.moving_mean.value, self.moving_variance.value
         weight = self.momentum if self.rho is None else self.rho
         # Without a gradient for `old`: what is assigned has none.
-        new = [weight * o + (1 - weight) * b for o, b in zip(old, (mean, variance))]
+        new = tuple(weight * o + (1 - weight) * b for o, b in zip(old, (mean, variance)))
         self.moving_mean.assign(tf.stop_gradient(new[0]))
         self.moving_variance.assign(tf.stop_gradient(new[1]))
-        return (mean, variance) if self.rho is None else tuple(new)
+        return (mean, variance) if self.rho is None else new
 
     def _log_det(self, changed: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-        """The forward log-det of each event, for inputs of the shape of `changed`."""
         per_entry = -0.5 * tf.math.log(variance + self.epsilon)
         return self.mask.sum(tf.broadcast_to(per_entry, tf.shape(changed)))
 

@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp import private
 from tfp_realnvp.bijectors.arguments import KeepsArguments
 from tfp_realnvp.bijectors.backprop import is_training
-from tfp_realnvp.bijectors.batch_axes import with_one_batch_axis
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet, with_one_batch_axis
 from tfp_realnvp.bijectors.layer import Layer
 from tfp_realnvp.bijectors.variables import OwnsLayers
 
@@ -28,28 +28,26 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
 
     In both, `x` is `[batch, *event]` with exactly one batch axis and `training` is a Python bool: the value of the
     enclosing Keras `Model.call(..., training=...)`, False outside of a model. A bijector that acts on elements
-    (`event_ndims=0`) gives a log-determinant for each element, any other one for each event.
+    (`event_ndims=0`) gives a log-determinant for each element, any other one for each event. All of `tfb.Bijector`
+    works on top, with any number of batch axes, and `context=`.
 
     A Keras layer or variable that is assigned to an attribute is learned: `variables`, checkpoints and exports have it.
-    A layer must be built before. The same holds for those in a `tf.Module`, a transformer, a list, a tuple or a
-    dictionary, as the constructor leaves it, and for `tf.Variable`s.
+    The same holds for those in a `tf.Module`, a transformer, or a list, tuple or dictionary as the constructor leaves
+    it, and for `tf.Variable`s.
 
     A `Chain` that stores no activations keeps a layer's input; a layer that needs less overrides `_forward_and_kept`
-    and `_backward`, see `Layer`. All of `tfb.Bijector` works on top, with any number of batch axes, and `context=`.
+    and `_backward`, see `Layer`.
 
     Args:
-      event_ndims: how many of the last axes are one event: 3 for images `[height, width, channels]`, 1 for
-        vectors, 0 for elementwise maps.
+      event_ndims: axes of an event: 3 for images `[height, width, channels]`, 1 for vectors, 0 for elementwise maps.
       size: of the last axis, if the bijector takes no other.
       validate_args: whether the subclass asserts at run time what cannot be seen from shapes.
 
     Raises:
-      ValueError: when a layer is not built yet, for its variables would be missed in silence; for events of another
-        size.
+      ValueError: for a layer that is not built yet, whose variables would be missed; for events of another size.
     """
 
-    # By identity. TFP compares constructor arguments, and its cache, which all instances of a class share, would mix up
-    # two batch norms of one size.
+    # By identity. TFP compares constructor arguments: its cache, which a class shares, would mix up two batch norms.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -73,14 +71,7 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
         return {}
 
     def _variable(self, value: Any, name: str, dtype: str, **kwargs: Any) -> keras.Variable:
-        """A Keras variable to be an attribute.
-
-        Args:
-          value: where it starts: an array or a number, or the name of an initializer with a `shape`.
-          name: its name.
-          dtype: its dtype, under any policy.
-          **kwargs: of `keras.Variable`.
-        """
+        """A Keras variable that starts at an array or a number, or by an initializer's name and a `shape`."""
         value = value if isinstance(value, str) else np.asarray(value, dtype)
         return keras.Variable(value, dtype=dtype, autocast=False, name=name, **kwargs)
 
@@ -89,27 +80,20 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
         return self.name
 
     @abc.abstractmethod
-    def _forward_and_log_det(
-        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         """Returns `z = f(x)` and `log|det df/dx|`."""
 
     @abc.abstractmethod
-    def _inverse_and_log_det(
-        self, z: tf.Tensor, context: tf.Tensor | None, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|`."""
 
     def forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `z = f(x)` and `log|det df/dx|` from one evaluation.
+        """Returns `z = f(x)` and `log|det df/dx|` in nats from one evaluation.
 
         Args:
           x: float tensor `[..., *event]`.
           context: what a conditional flow depends on, `[..., size]` with the batch axes of `x` or axes that broadcast
             with them, or None.
-
-        Returns:
-          `z` and the log-determinant in nats, one for each event.
 
         Raises:
           ValueError: when the shape of `x` is not one the bijector takes.
@@ -139,8 +123,6 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
             )
         return x.shape[x.shape.rank - event_ndims :]
 
-    # What follows is what `tfb.Bijector` asks of a subclass.
-
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         if self._size is not None and shape[-1] not in (None, self._size):
             words = "vectors of size {}" if self.forward_min_event_ndims == 1 else "{} channels"
@@ -150,20 +132,16 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
     def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return Bijector._forward_event_shape(self, shape)
 
-    def _forward_and_attributes(
-        self, x: tf.Tensor, context: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _forward_and_attributes(self, x, context=None):
         z, log_det = self.forward_and_log_det(x, context)
         return z, {"ildj": -log_det}
 
-    def _inverse_and_attributes(
-        self, z: tf.Tensor, context: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _inverse_and_attributes(self, z, context=None):
         x, log_det = self.inverse_and_log_det(z, context)
         return x, {"ildj": log_det}
 
-    def _forward_log_det_jacobian(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+    def _forward_log_det_jacobian(self, x, context=None):
         return self.forward_and_log_det(x, context)[1]
 
-    def _inverse_log_det_jacobian(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+    def _inverse_log_det_jacobian(self, z, context=None):
         return self.inverse_and_log_det(z, context)[1]

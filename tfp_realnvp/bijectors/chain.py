@@ -23,16 +23,15 @@ class Chain(Bijector):
         inverse:  x = f_1^{-1}(... f_n^{-1}(z))
         log|det df/dx| = sum of the log-dets of the layers
 
-    `tfb.Chain` lists its bijectors the other way round. Every layer gets the context and is evaluated once. A layer may
-    be any `tfb.Bijector`; TFP's take no context.
+    `tfb.Chain` lists its bijectors the other way round. Every layer is evaluated once, with the context unless it is a
+    bijector of TFP.
 
     Args:
-      bijectors: the layers, in the order data meets them; at least one.
+      bijectors: the layers, any `tfb.Bijector`s, in the order data meets them; at least one.
       backprop: what the forward pass keeps for the backward pass; gradients are the same.
 
         * "store": every activation, as TensorFlow does.
-        * "remat": each layer's input, on which the layer is evaluated again. The last two layers with networks are
-          stored.
+        * "remat": each layer's input, on which it is evaluated again. The last two layers with networks are stored.
         * "invert": the output alone, from which a `Coupling` and a `BatchNorm` recompute their inputs. Any other
           layer keeps its input. Activations do not grow with the number of couplings, rounding errors do.
 

@@ -28,7 +28,6 @@ class Coupling(Structure):
         called with `training=`, and with `context=` when the flow is given a context. Wrap a callable's
         `tf.Variable`s in a `tf.Module`.
       mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
-      dtype: of the transformer's variables, and of the flow.
 
     Raises:
       TypeError: when the transformer is not an instance of `Transformer`, such as a class.
@@ -79,7 +78,6 @@ class Coupling(Structure):
         with tf.GradientTape() as tape:
             tape.watch([x, raw])
             outputs = self._transform(x, raw)
-        variables = tape.watched_variables()
-        dx, draw, *gradients = tape.gradient(outputs, [x, raw, *variables], [dz, dlog_det])
-        backward.add(variables, gradients)
-        return x, dx + backward.gradient(network_tape, [raw], [draw], z)
+        dx, draw = backward.gradients(tape, outputs, [dz, dlog_det], x, raw)
+        (of_network,) = backward.gradients(network_tape, [raw], [draw], z)
+        return x, dx + of_network

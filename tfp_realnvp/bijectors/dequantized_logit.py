@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,14 +11,9 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 def dequantize(
-    images: tf.Tensor,
-    *,
-    seed: tf.Tensor,
-    levels: int = 256,
-    dtype: str = "float32",
-    part: tuple[int | tf.Tensor, int] = (0, 1),
+    images: tf.Tensor, *, seed: tf.Tensor, levels: int = 256, dtype: str = "float32", part: tuple[Any, int] = (0, 1)
 ) -> tf.Tensor:
-    """Adds uniform noise to integer pixels: `x = image + u`, `u` uniform on [0, 1).
+    """Adds uniform noise to integer pixels: `x = image + u`, `u` uniform on [0, 1), so that `x` is in [0, levels).
 
     The density of `x` bounds the probability of the integer image from below. For 256 levels, `u` is a multiple of
     2^-16, so that `image + u` is exact in float32 and never rounds up to the next level.
@@ -25,13 +21,8 @@ def dequantize(
     Args:
       images: integer tensor of any shape, entries in {0, ..., levels - 1}.
       seed: two integers; the same seed gives the same noise.
-      levels: number of levels of a pixel.
-      dtype: of the result.
       part: `(i, n)` when `images` are the i-th of n equal parts of a batch: they get the noise that they would get
         in the whole batch.
-
-    Returns:
-      A float tensor in [0, levels), of the shape of `images`.
 
     Raises:
       TypeError: when `images` are not integers; for a dtype of fewer than 32 bits.
@@ -48,9 +39,7 @@ def dequantize(
     return tf.cast(images, dtype) + tf.cast(noise, dtype) / 2**noise_bits
 
 
-def noise_of_part(
-    draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, part: tuple[int | tf.Tensor, int]
-) -> tf.Tensor:
+def noise_of_part(draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, part: tuple[Any, int]) -> tf.Tensor:
     """`draw(shape)` for `images` as a part of a batch; see `dequantize`."""
     (index, count), shape = part, tf.shape(images)
     if count == 1:
@@ -72,8 +61,8 @@ class DequantizedLogit(Bijector):
     With this as the first layer of a flow, bits/dim is `-log_prob(x) / (D log 2)`.
 
     The support is the logit's domain, `levels * (-alpha, 1 - alpha) / (1 - 2 alpha)`, slightly wider than [0, levels).
-    Beyond it, and for NaN, the log-det is -inf and `z` finite. The inverse stays within the support even where the
-    sigmoid rounds to 1, so that samples have a finite density; they are not clipped to [0, levels).
+    Beyond it, and for NaN, the log-det is -inf and `z` finite. The inverse stays within the support, so that samples
+    have a finite density; they are not clipped to [0, levels).
 
     Args:
       levels: number of levels of a pixel; 256 for 8 bits.
@@ -103,8 +92,7 @@ class DequantizedLogit(Bijector):
         if not 0 < alpha < 0.5:
             raise ValueError(f"expected alpha between 0 and 0.5, got {alpha}")
         super().__init__(event_ndims=0, validate_args=validate_args, name=name)
-        self.levels = levels
-        self.alpha = alpha
+        self.levels, self.alpha = levels, alpha
 
     def describe(self):
         return f"DequantizedLogit {self.levels} levels, alpha={self.alpha}"

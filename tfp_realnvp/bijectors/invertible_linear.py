@@ -25,7 +25,6 @@ class InvertibleLinear(Bijector):
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
       form: "lu" or "full".
       seed: of the rotation.
-      dtype: of the variables, and of the flow.
 
     Raises:
       ValueError: for an unknown form, or an input with other than `channels` channels.

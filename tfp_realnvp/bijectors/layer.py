@@ -15,19 +15,12 @@ tfb = tfp.bijectors
 
 
 class Leaf(NamedTuple):
-    """One bijector of a flow, as `Bijector.leaves` yields it.
+    """One bijector of a flow, as `Bijector.leaves` yields it."""
 
-    Attributes:
-      bijector: the bijector, without a `tfb.Invert` around it.
-      is_inverse: whether the flow applies its inverse.
-      path: the bijectors that contain it, from the outermost.
-      shape: of an event after it; None where that of the flow was not given.
-    """
-
-    bijector: tfb.Bijector
-    is_inverse: bool
-    path: tuple[tfb.Bijector, ...]
-    shape: tf.TensorShape | None
+    bijector: tfb.Bijector  # Without a `tfb.Invert` around it.
+    is_inverse: bool  # Whether the flow applies its inverse.
+    path: tuple[tfb.Bijector, ...]  # The bijectors that contain it, from the outermost.
+    shape: tf.TensorShape | None  # Of an event after it; None where that of the flow was not given.
 
     def describe(self) -> str:
         """The bijector in a few words."""
@@ -42,13 +35,9 @@ class Leaf(NamedTuple):
 
 
 class Layer:
-    """The passes of a layer, with and without activations, and the walk over its parts.
+    """The passes of a layer, with and without activations, and the walk over its parts."""
 
-    Attributes:
-      networks: how many networks it evaluates whose activations are worth storing.
-    """
-
-    networks = 0
+    networks = 0  # How many networks it evaluates whose activations are worth storing.
 
     @property
     def bijector_of_layer(self) -> tfb.Bijector:
@@ -60,10 +49,7 @@ class Layer:
     ) -> Iterator[Leaf]:
         """Yields a `Leaf` for each bijector in data order: the parts of a chain; a split, then its parts.
 
-        Args:
-          event_shape: of an event of data, if shapes are wanted.
-          path: the containers around this one, which pass it.
-          is_inverse: whether they apply the inverse.
+        Leaves have shapes if `event_shape`, that of data, is given. Containers pass `path` and `is_inverse`.
         """
         yield Leaf(self.bijector_of_layer, is_inverse, path, self.shape_after(event_shape, is_inverse))
 
@@ -93,12 +79,7 @@ class Layer:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x` and its gradient; passes the gradients of variables and context to `backward`.
 
-        Args:
-          z: the output.
-          kept: from `_forward_and_kept`.
-          dz: gradient of the output.
-          dlog_det: gradient of the log-determinant, `[batch]`, or of its shape.
-          backward: what the layers of this backward pass share.
+        `kept` is from `_forward_and_kept`, `dlog_det` the gradient of the log-det, of its shape or `[batch]`.
         """
         x, state = kept
         x = backward.after_later_layers(x, dz)
@@ -113,12 +94,10 @@ def as_layer(bijector: tfb.Bijector, event_ndims: int) -> Layer:
 
 
 class _Adapter(Layer):
-    def __init__(self, bijector: tfb.Bijector, event_ndims: int):
-        self._bijector, self._event_ndims = bijector, event_ndims
+    bijector_of_layer = None
 
-    @property
-    def bijector_of_layer(self):
-        return self._bijector
+    def __init__(self, bijector: tfb.Bijector, event_ndims: int):
+        self.bijector_of_layer, self._event_ndims = bijector, event_ndims
 
 
 class _Inverse(_Adapter):
@@ -126,7 +105,7 @@ class _Inverse(_Adapter):
 
     @property
     def _inverted(self) -> Layer:
-        return as_layer(self._bijector.bijector, self._event_ndims)
+        return as_layer(self.bijector_of_layer.bijector, self._event_ndims)
 
     def leaves(self, event_shape=None, *, path=(), is_inverse=False):
         return self._inverted.leaves(event_shape, path=path, is_inverse=not is_inverse)
@@ -146,19 +125,20 @@ class _OfTFP(_Adapter):
     """
 
     def _forward_and_log_det(self, x, context, training):
-        return self._evaluate(self._bijector.forward, self._bijector.forward_log_det_jacobian, x)
+        return self._evaluate("forward", x)
 
     def _inverse_and_log_det(self, z, context, training):
-        return self._evaluate(self._bijector.inverse, self._bijector.inverse_log_det_jacobian, z)
+        return self._evaluate("inverse", z)
 
-    def _evaluate(self, function, log_det_of, x):
-        is_linear = self._bijector.is_constant_jacobian
+    def _evaluate(self, direction: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        bijector, event_ndims = self.bijector_of_layer, self._event_ndims
+        is_linear = bijector.is_constant_jacobian
         # A new tensor: for this one, TFP's cache may hold results of older weights.
         x = tf.identity(x) if is_linear else _with_finite_gradient(x)
-        y = function(x)  # Before the log-det, which then comes from TFP's cache.
-        batch_ndims = x.shape.rank - self._event_ndims
-        # TFP may return one log-det for all events.
-        log_det = tf.broadcast_to(log_det_of(x, event_ndims=self._event_ndims), tf.shape(x)[:batch_ndims])
+        y = getattr(bijector, direction)(x)  # Before the log-det, which then comes from TFP's cache.
+        log_det = getattr(bijector, f"{direction}_log_det_jacobian")(x, event_ndims=event_ndims)
+        batch_ndims = x.shape.rank - event_ndims
+        log_det = tf.broadcast_to(log_det, tf.shape(x)[:batch_ndims])  # TFP may return one for all events.
         if is_linear:
             return y, log_det
         inside = tf.math.is_finite(y)

@@ -1,8 +1,7 @@
 """Which entries of an event a coupling keeps and which it changes.
 
-`kept(x)` is what the conditioner reads, `changed(x)` what the coupling transforms, and `combine(x, changed)` puts a
-transformed part back, leaving the kept entries bit for bit as they were. A height or width is never fixed, so that a
-flow trained on one size runs on another.
+`combine` leaves the kept entries bit for bit as they were. A height or width is never fixed, so that a flow trained on
+one size runs on another.
 """
 
 import abc
@@ -52,32 +51,34 @@ class Mask(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class Checkerboard(Mask):
+class _OfParity(Mask):
+    parity: int
+
+    def __post_init__(self) -> None:
+        if self.parity not in (0, 1):
+            raise ValueError(f"expected a parity of 0 or 1, got {self.parity}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkerboard(_OfParity):
     """Keeps the pixels where `(row + column + parity) mod 2` is 1, of images `[height, width, channels]`.
 
     `kept` is the image with zeros at the changed pixels and the mask as one more channel, which distinguishes a hidden
     pixel from a black one; `changed` is the whole image.
     """
 
-    parity: int
     event_ndims: ClassVar[int] = 3
-
-    def __post_init__(self) -> None:
-        _check_parity(self.parity)
 
     def __str__(self) -> str:
         return f"checkerboard {self.parity}"
 
     def _keeps(self, x: tf.Tensor) -> tf.Tensor:
         """Where `x` is kept, `[1, height, width, 1]`."""
-        height, width = x.shape[1:3]
-        if height is None or width is None:
-            sizes = tf.shape(x)
-            odd = (tf.range(sizes[1])[:, tf.newaxis] + tf.range(sizes[2]) + self.parity) % 2 == 1
-            return odd[tf.newaxis, :, :, tf.newaxis]
-        # A single constant: a step has a dozen masks a coupling.
-        odd = (np.arange(height)[:, np.newaxis] + np.arange(width) + self.parity) % 2 == 1
-        return tf.constant(odd[np.newaxis, :, :, np.newaxis])
+        # A single constant where the size is known: a step has a dozen masks a coupling.
+        is_known = x.shape[1:3].is_fully_defined()
+        numbers, sizes = (np.arange, x.shape) if is_known else (tf.range, tf.shape(x))
+        odd = (numbers(sizes[1])[:, np.newaxis] + numbers(sizes[2]) + self.parity) % 2 == 1
+        return tf.convert_to_tensor(odd[np.newaxis, :, :, np.newaxis])
 
     def kept(self, x: tf.Tensor) -> tf.Tensor:
         keeps = self._keeps(x)
@@ -147,17 +148,13 @@ class ChannelHalves(Halves):
 
 
 @dataclasses.dataclass(frozen=True)
-class Alternating(Mask):
+class Alternating(_OfParity):
     """Keeps the entries `parity, parity + 2, ...` of a vector and changes those in between.
 
     Where all couplings of a flow alternate, `Halves` of a permuted vector are faster: slices with a stride take longer.
     """
 
-    parity: int
     event_ndims: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        _check_parity(self.parity)
 
     def __str__(self) -> str:
         return f"alternating {self.parity}"
@@ -172,8 +169,7 @@ class Alternating(Mask):
         # Stacked in pairs: a gather's gradient takes twice the time.
         size = x.shape[-1]
         even, odd = (self.kept(x), changed) if self.parity == 0 else (changed, self.kept(x))
-        if size % 2:
-            odd = tf.pad(odd, [[0, 0], [0, 1]])
+        odd = tf.pad(odd, [[0, 0], [0, 1]]) if size % 2 else odd
         return tf.reshape(tf.stack([even, odd], -1), [-1, size + size % 2])[:, :size]
 
     def changed_size(self, size: int) -> int:
@@ -214,8 +210,3 @@ class Preceding(Everything):
 
     def kept_size(self, size: int) -> int:
         return size
-
-
-def _check_parity(parity: int) -> None:
-    if parity not in (0, 1):
-        raise ValueError(f"expected a parity of 0 or 1, got {parity}")

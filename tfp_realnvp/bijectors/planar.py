@@ -6,9 +6,6 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
-# Of |w|^2.
-_LEAST_SQUARE = 1e-6
-
 
 class Planar(Bijector):
     """Shifts along one direction, by a smooth step across a plane.
@@ -24,10 +21,6 @@ class Planar(Bijector):
     Args:
       size: of an event, a vector.
       seed: of the first direction.
-      dtype: of the variables, and of the flow.
-
-    Raises:
-      ValueError: for an input of another size.
 
     ```python
     planar = nvp.bijectors.Planar(size=2)
@@ -53,7 +46,7 @@ class Planar(Bijector):
         above = tf.maximum(tf.nn.softplus(along), tiny)
         missing = above - 1 - along
         # Near w = 0, w / |w|^2 has no limit; where w.v > -1 already, v is used as it is.
-        least = tf.where(missing > 0, tiny, tf.constant(_LEAST_SQUARE, x.dtype))
+        least = tf.where(missing > 0, tiny, tf.constant(1e-6, x.dtype))
         given = missing / tf.maximum(square, least)
         return w, v + given * w, tf.where(square < least, 1 + along + given * tf.minimum(square, least), above)
 
@@ -64,7 +57,12 @@ class Planar(Bijector):
 
     def _inverse_and_log_det(self, z, context, training):
         w, u, above = self._weights(z)
-        a = _root(tf.linalg.matvec(z, w) + self.offset.value, above)
+        y, reach = tf.linalg.matvec(z, w) + self.offset.value, tf.abs(above - 1)
+
+        def value_and_slope(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return a + (above - 1) * tf.tanh(a), _slope(a, above)
+
+        a = inverse_by_bisection(value_and_slope, y, y - reach, y + reach)
         return z - tf.tanh(a)[:, tf.newaxis] * u, -tf.math.log(_slope(a, above))
 
 
@@ -72,12 +70,3 @@ def _slope(a: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
     """`1 + (above - 1) (1 - tanh(a)^2)`, as a sum of positive terms."""
     decay = tf.exp(-2 * tf.abs(a))
     return tf.tanh(a) ** 2 + above * 4 * decay / (1 + decay) ** 2
-
-
-def _root(y: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
-    """The `a` for which `a + (above - 1) tanh(a)`, which increases in `a` as `above > 0`, is `y`."""
-
-    def value_and_slope(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return a + (above - 1) * tf.tanh(a), _slope(a, above)
-
-    return inverse_by_bisection(value_and_slope, y, y - tf.abs(above - 1), y + tf.abs(above - 1))

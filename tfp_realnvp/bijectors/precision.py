@@ -18,13 +18,10 @@ _lent: dict[keras.layers.Layer, tuple[int, keras.DTypePolicy]] = {}
 _LOCK = threading.Lock()
 
 
-def call_conditioner(
-    conditioner: Callable[..., tf.Tensor], x: tf.Tensor, context: tf.Tensor | None, training: bool
-) -> tf.Tensor:
-    """The output of a conditioner, a Keras layer or any callable.
+def call_conditioner(conditioner: Callable, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
+    """The output of a conditioner; in inference mode a mixed policy gives way to the dtype of a layer's variables.
 
-    In inference mode a mixed policy does not apply: a layer computes in the dtype of its variables. Layers are inverted
-    up to float32's rounding, which a conditioner in half precision may round to another number, 2^-8 away.
+    Layers are inverted up to float32's rounding, which a conditioner in half precision may round to a number 2^-8 away.
     """
     given = {} if context is None else {"context": context}
     if isinstance(conditioner, keras.layers.Layer):

@@ -20,10 +20,6 @@ class Radial(Bijector):
     Args:
       size: of an event, a vector: D.
       seed: of the first centre.
-      dtype: of the variables, and of the flow.
-
-    Raises:
-      ValueError: for an input of another size.
 
     ```python
     radial = nvp.bijectors.Radial(size=2)

@@ -16,9 +16,8 @@ class Split(Bijector):
         inverse:  (x_1, x_2) = (flow^{-1}(z_1), z_2)
         log|det df/dx| = log|det d flow/dx_1|
 
-    The second half is final, so its entries are latents of this scale, and `flow` goes on to the coarser ones. The
-    halves stay together in one tensor: the event keeps its shape, and the base distribution needs to know nothing
-    of scales.
+    The second half is final: latents of this scale. The halves stay together in one tensor, so that the event keeps its
+    shape, and the base distribution needs to know nothing of scales.
 
     Args:
       flow: the rest of the flow, a bijector that keeps its event's shape `[height, width, channels / 2]`.

@@ -14,8 +14,8 @@ class Squeeze(Bijector):
         inverse:  back
         log|det df/dx| = 0
 
-    Layers that follow act on halves of the new channels, whose order therefore matters. For a block with channels R, G
-    at the positions 00 01 10 11 (row, column):
+    Later layers act on halves of the new channels, so that their order matters. For a block with channels R, G at the
+    positions 00 01 10 11 (row, column):
 
     | order            | channels after the squeeze          | the first half holds                  |
     |------------------|-------------------------------------|---------------------------------------|
@@ -54,9 +54,8 @@ class Squeeze(Bijector):
     def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         height, width, channels = tf.TensorShape(shape).as_list()
         if (channels or 0) % 4:
-            raise ValueError(
-                f"{self.name}: expected a number of channels divisible by 4, got {(height, width, channels)}"
-            )
+            message = "expected a number of channels divisible by 4"
+            raise ValueError(f"{self.name}: {message}, got {(height, width, channels)}")
         return tf.TensorShape([height and 2 * height, width and 2 * width, channels and channels // 4])
 
     def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:

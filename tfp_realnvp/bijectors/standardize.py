@@ -19,7 +19,6 @@ class Standardize(Bijector):
     Args:
       mean: of each entry, `[size]`.
       std: standard deviation of each entry, `[size]`.
-      dtype: of the variables, and of the flow.
 
     Raises:
       ValueError: unless `mean` and `std` are finite vectors of one size, `std` positive; for an input of another size.

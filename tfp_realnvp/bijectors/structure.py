@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,22 +21,13 @@ class Structure(Bijector):
     networks = 1
 
     def __init__(
-        self,
-        transformer: Transformer,
-        conditioner: Callable[..., tf.Tensor],
-        mask: Mask,
-        *,
-        size: int | None = None,
-        dtype: str,
-        name: str,
+        self, transformer: Transformer, conditioner: Callable, mask: Mask, *, dtype: str, name: str, **kwargs: Any
     ):
         if not isinstance(transformer, Transformer):
             raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
-        super().__init__(event_ndims=mask.event_ndims, size=size, name=name)
+        super().__init__(event_ndims=mask.event_ndims, name=name, **kwargs)
         transformer.build(tf.as_dtype(dtype).name, name)
-        self.mask = mask
-        self.conditioner = conditioner
-        self.transformer = transformer
+        self.mask, self.conditioner, self.transformer = mask, conditioner, transformer
 
     def describe(self):
         network = self.conditioner

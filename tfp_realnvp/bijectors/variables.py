@@ -95,7 +95,9 @@ def keras_parts(value: Any) -> tuple[KerasPart, ...]:
     if not parts or isinstance(value, KerasPart):
         return parts
     known = {id(variable.value) for variable in variables_of(parts)}
-    return (*parts, *(as_keras_variable(v) for v in _tf_variables(value) if id(v) not in known))
+    module = tf.Module()
+    module.value = value
+    return (*parts, *(as_keras_variable(v) for v in module.variables if id(v) not in known))
 
 
 def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
@@ -112,14 +114,6 @@ def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
     if isinstance(value, tf.Module) and not isinstance(value, tfp.bijectors.Bijector):  # Which owns what it holds.
         return private.found_in(value, KerasPart)
     return ()
-
-
-def _tf_variables(value: Any) -> tuple[tf.Variable, ...]:
-    if isinstance(value, tf.Variable):
-        return (value,)
-    if isinstance(value, tf.Module):
-        return value.variables
-    return tuple(itertools.chain.from_iterable(map(_tf_variables, _entries(value))))
 
 
 def _entries(value: Any) -> tuple[Any, ...]:
