@@ -99,7 +99,7 @@ class PrivateTest(parameterized.TestCase):
         with tf.GradientTape() as tape:
             tape.watch([x, y])
             z = (tf.function(product) if in_function else product)(x, y)
-        message = "`record_operation` or `_override_gradient_function` changed: see `_graph_mode_decorator` in TensorFlow"
+        message = "`record_operation` or `_override_gradient_function` moved: see TensorFlow's custom_gradient.py"
         self.assertEqual(float(z), 6, message)
         self.assertEqual(tape.gradient(z, [x, y]), [10, None], message)
 
