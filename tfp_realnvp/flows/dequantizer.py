@@ -49,10 +49,7 @@ class Dequantizer(FlowDistribution):
     ) -> tf.Tensor:
         """Standard normal numbers of the shape of `images`, from which `dequantize` makes the noise.
 
-        Args:
-          images: integer pixels `[batch, *event_shape]`.
-          seed: two integers; the same seed gives the same noise.
-          part: see `tfp_realnvp.dequantize`.
+        The seed is two integers; for `part` see `tfp_realnvp.dequantize`.
         """
         return noise_of_part(lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part)
 

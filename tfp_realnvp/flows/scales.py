@@ -11,9 +11,7 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
     """The order of the squeeze that is undone after each split of a flow over images, from the finest to the coarsest.
 
     They decide at which scale an entry of a latent is final, see `scale_of_latents`; a flow of n scales has n - 1.
-
-    Args:
-      flow: as of `real_nvp(...).flow` or `load(...).flow`.
+    Takes `real_nvp(...).flow` or `load(...).flow`.
 
     Raises:
       ValueError: when other layers than an unsqueeze follow a split, or an export does not have them.
