@@ -48,8 +48,6 @@ def autoregressive_flow(
     distribution = nvp.autoregressive_flow(event_shape=(6,), transformer="spline", layers=2)
     distribution.log_prob(tf.random.normal([3, 6]))  # [3]
     ```
-
-    Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density estimation. NeurIPS 2017. arXiv 1705.07057.
     """
     if norm not in (None, *typing.get_args(Norm)):
         raise ValueError(f"expected norm to be one of None, {', '.join(typing.get_args(Norm))}, got {norm!r}")

@@ -106,8 +106,6 @@ def dequantizer(
     noise = nvp.dequantizer(event_shape=(8, 8, 1), levels=17, width=8, blocks=1)
     model = nvp.FlowModel(flow, levels=17, dequantizer=noise)
     ```
-
-    Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.1.
     """
     shape = image_of(event_shape)
     flow_name = name or "dequantizer"

@@ -50,8 +50,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
       ValueError: when the event shape is not one of positive integers, or not one that the flow takes.
 
     ```python
-    flow = nvp.bijectors.BatchNorm(channels=2)
-    distribution = nvp.FlowDistribution(flow, event_shape=[2])
+    distribution = nvp.FlowDistribution(nvp.bijectors.BatchNorm(channels=2), event_shape=[2])
     distribution.log_prob(distribution.sample(3, seed=1))  # shape [3]
     ```
     """
