@@ -20,9 +20,6 @@ class ActNorm(Bijector):
       channels: size of the last axis.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
 
-    Raises:
-      ValueError: for an input with other than `channels` channels.
-
     ```python
     norm = nvp.bijectors.ActNorm(channels=3, event_ndims=3)
     z, log_det = norm.forward_and_log_det(tf.random.normal([8, 4, 4, 3]))

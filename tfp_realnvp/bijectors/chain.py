@@ -12,9 +12,6 @@ from tfp_realnvp.bijectors.backprop import MODES, without_activations
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.layer import Layer, as_layer
 
-# Where each scale halves what a coupling holds, two of the last hold no more than the first one does.
-_STORED_NETWORKS = 2
-
 
 class Chain(Bijector):
     """Applies bijectors from first to last, from data to latent.
@@ -105,10 +102,11 @@ class Chain(Bijector):
 
     def _first_stored(self) -> int:
         """The index of the first layer that "remat" stores: the last couplings, or the layer that contains them."""
+        # Where each scale halves what a coupling holds, two of the last hold no more than the first one does.
         networks = 0
         for i, layer in reversed(list(enumerate(self._layers))):
             networks += layer.networks
-            if networks >= _STORED_NETWORKS:
+            if networks >= 2:
                 return i
         return 0
 

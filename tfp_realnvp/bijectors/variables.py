@@ -104,8 +104,8 @@ def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
     """As `keras_parts`, without `tf.Variable`s."""
     if isinstance(value, KerasPart):
         return (value,)
-    entries = _entries(value)
-    if any(map(found_keras_parts, entries)):
+    entries = tuple(value.values()) if isinstance(value, Mapping) else value
+    if isinstance(entries, (list, tuple)) and any(map(found_keras_parts, entries)):
         # Those of bijectors, too: a list with Keras parts is not tracked.
         parts = (private.found_in(v, KerasPart) if isinstance(v, tf.Module) else found_keras_parts(v) for v in entries)
         return tuple(itertools.chain.from_iterable(parts))
@@ -114,13 +114,6 @@ def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
     if isinstance(value, tf.Module) and not isinstance(value, tfp.bijectors.Bijector):  # Which owns what it holds.
         return private.found_in(value, KerasPart)
     return ()
-
-
-def _entries(value: Any) -> tuple[Any, ...]:
-    """What a list, a tuple or a dictionary holds."""
-    if isinstance(value, Mapping):
-        return tuple(value.values())
-    return tuple(value) if isinstance(value, (list, tuple)) else ()
 
 
 def as_keras_variable(variable: tf.Variable) -> keras.Variable:
