@@ -1,6 +1,5 @@
 """Rows of the results table come from what runs left, and a released model that differs from its row is found."""
 
-import dataclasses
 import json
 import pathlib
 import tempfile
@@ -39,7 +38,7 @@ class QualityTest(absltest.TestCase):
         (self.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def _write_results(self, results):
-        text = json.dumps({name: dataclasses.asdict(row) for name, row in results.items()})
+        text = json.dumps({name: row.to_json() for name, row in results.items()})
         (self.folder / "results.json").write_text(text)
 
     def test_a_row(self):

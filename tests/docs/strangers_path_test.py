@@ -52,7 +52,7 @@ class PathTest(absltest.TestCase):
         self.assertEqual(said["count"], 6)
         self.assertIn("Skipping the Gaussian baseline: expected more than 64 training images", result.stdout)
         # The export says the same of the same images, and its samples have a likelihood.
-        self.assertIn(f"folder:pngs test: {said['mean']:.4f} +- ", result.stdout)
+        self.assertIn(f"folder:pngs test: {said['bits_per_dim']:.4f} +- ", result.stdout)
         self.assertRegex(result.stdout, r"bits/dim of four samples: \[(\s*\d+\.\d*){4}\s*\]")
         self.assertTrue((work / "runs/mine/samples-0-count-16.png").exists())
         again = self._run("work")

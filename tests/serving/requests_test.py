@@ -278,7 +278,7 @@ class InvalidRowsTest(absltest.TestCase):
             ("context", tf.constant([[1, 0, 0], [np.nan, 0, 0], [0, np.inf, 0], [1, 0, 0]], tf.float32), 3),
         ):
             path = os.path.join(folder, name)
-            settings = {"labels": size} if name == "labels" else {"context_size": size}
+            settings = {"classes": size} if name == "labels" else {"context_size": size}
             serving.save(distribution, path, invalid_rows="minus_inf", **settings)
             answer = tf.saved_model.load(path).signatures["log_prob"](images=images, **{name: values})
             np.testing.assert_allclose(answer["log_prob"], expected, rtol=1e-4)
