@@ -77,6 +77,14 @@ class PrivateTest(parameterized.TestCase):
         self.assertEqual(private.layers_of(model)[0], model, "keras.Layer has no `_flatten_layers` now")
         self.assertIn(dense, private.layers_of(model))
 
+    def test_an_attribute_that_is_not_tracked(self):
+        module, plain = tf.Module(), tf.Variable(1.0)
+        module.tracked = [plain]
+        module.value = private.untracked(module, [tf.Variable(2.0)])
+        message = "AutoTrackable has no `_no_dependency` now: see TensorFlow's trackable/autotrackable.py"
+        self.assertIs(type(module.value), list, message)
+        self.assertIsNot(type(module.tracked), list, message)
+
     def test_recording(self):
         message = "tensorflow.python.eager.record moved: `tf.GradientTape.stop_recording` shows where to"
         x = tf.constant(2.0)

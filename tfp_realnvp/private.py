@@ -50,6 +50,11 @@ def found_in(module: tf.Module, classes: Any) -> tuple[Any, ...]:
     return tuple(module._flatten(predicate=lambda part: isinstance(part, classes)))
 
 
+def untracked(module: tf.Module, value: Any) -> Any:
+    """`value` to be an attribute of a module, in which TensorFlow's checkpoints look for nothing."""
+    return module._no_dependency(value)
+
+
 def layers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """A Keras layer and all layers within it."""
     return list(layer._flatten_layers())

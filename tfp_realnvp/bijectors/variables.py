@@ -48,7 +48,7 @@ class OwnsLayers(FollowsKeras):
                     "call it once, or its build(shape)"
                 )
         owned = vars(self).setdefault("_owned", {})
-        super().__setattr__(name, self._no_dependency(value) if parts else value)
+        super().__setattr__(name, private.untracked(self, value) if parts else value)
         if parts or name in owned:
             owned[name] = parts
             self._show_variables()

@@ -31,7 +31,7 @@ FLOWS = {
         flows.autoregressive_flow,
     )
 }
-# Keywords of factories that are no settings: the data, the recipe, or whoever builds the flow decides them.
+# Keywords of factories that are no settings: they come from the data, the recipe, or the caller of `build`.
 _DECIDED = ("event_shape", "levels", "context_size", "dtype_policy")
 _DECIDED += ("backprop", "dtype", "flow_name", "name", "seed", "validate_args")
 

@@ -55,7 +55,7 @@ class DensityModel(keras.Model):
         name: str,
     ):
         distribution = flow_distribution(distribution)
-        # Of the distribution's dtype whatever the global policy: a mixed one, meant for networks, would round events.
+        # The distribution's dtype, under any global policy: a mixed one, meant for networks, would round events.
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
         if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
             levels,
@@ -96,7 +96,7 @@ class DensityModel(keras.Model):
 
         Args:
           events: `[batch, *event_shape]`, integers or real numbers.
-          context: what a conditional flow is told.
+          context: what a conditional flow is conditioned on, labels or vectors.
           training: as in Keras.
           seed: of the dequantisation.
           part: which of the equal parts of a batch the events are, see `dequantize`.
@@ -108,7 +108,7 @@ class DensityModel(keras.Model):
         return log_prob if log_q is None else log_prob - log_q
 
     def context_of(self, given: tf.Tensor) -> tf.Tensor:
-        """What the flow is told, of labels or of vectors."""
+        """The context that the flow takes: labels as one-hot vectors, vectors as they are."""
         if self.classes is None:
             return tf.cast(given, self.distribution.dtype)
         return tf.one_hot(given, self.classes, dtype=self.distribution.dtype)

@@ -250,5 +250,6 @@ class FlowModel(DensityModel):
         nothing = tf.zeros_like(loss)
         self.loss_metric.update_state(tf.where(counts, loss, nothing), tf.where(counts, number, nothing))
 
+
 def _computes_in_half(layer: keras.layers.Layer | keras.Variable) -> bool:
     return isinstance(layer, keras.layers.Layer) and layer.compute_dtype == "float16"
