@@ -1,7 +1,5 @@
 """Settings that name an object and its options, as text: on a command line, in a config, in code."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """Paths as users write them, and as TensorFlow reads them."""
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import os

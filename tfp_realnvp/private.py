@@ -3,8 +3,6 @@
 Each name has a test in tests/private_test.py, whose message says what to do when a new version breaks it.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -253,6 +253,10 @@ class VectorsTest(absltest.TestCase):
         with self.assertRaisesRegex(ValueError, "expected at least one event to evaluate on, got none"):
             evaluation.evaluate(nvp.nice(event_shape=(2,), hidden_units=(2,)), [])
 
+    def test_integers_are_refused(self):
+        with self.assertRaisesRegex(TypeError, "expected vectors of floats, got int64: only images are dequantised"):
+            evaluation.evaluate(tfd.Sample(tfd.Normal(0.0, 1.0), [3]), [np.zeros([4, 3], np.int64)])
+
     def test_noise_is_refused(self):
         distribution = tfd.Sample(tfd.Normal(0.0, 1.0), [3])
         with self.assertRaisesRegex(ValueError, r"expected images for noise, got .* vectors of shape \(3,\)"):

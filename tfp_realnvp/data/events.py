@@ -149,8 +149,6 @@ class Events:
         Raises:
           ValueError: if the split does not fill a batch, has fewer batches than `skip`, or has vectors to be flipped.
 
-        #### Examples
-
         ```python
         images = data.load("digits")
         for epoch in range(2):

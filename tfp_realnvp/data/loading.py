@@ -65,8 +65,6 @@ def load(
       ValueError: if there is no such set, or its images are not uint8 of one static shape, or labels are asked for and
         it has no feature 'label' of classes; or a table is to be resized.
 
-    #### Examples
-
     ```python
     images = data.load("digits")
     images                        # Events(name='digits', shape=(8, 8, 1), levels=17)

@@ -64,8 +64,6 @@ def load_table(
       ModuleNotFoundError: for "gas" without pandas.
       ValueError: for another name.
 
-    #### Examples
-
     ```python
     table = data.load_table("csv:wine.csv")
     table                        # Events(name='csv:wine.csv', shape=(12,), levels=None)

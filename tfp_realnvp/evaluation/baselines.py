@@ -1,7 +1,5 @@
 """What a model without a network makes of the same images: figures that a flow has to beat."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 
@@ -45,8 +43,6 @@ def histogram_bits_per_dim(
     Raises:
       TypeError: when the images are not integers.
       ValueError: when there are no images, shapes differ, or a pixel is no level.
-
-    #### Examples
 
     ```python
     images = np.random.default_rng(0).integers(17, size=[100, 8, 8, 1], dtype=np.uint8)
@@ -102,8 +98,6 @@ def gaussian_bits_per_dim(
       TypeError: when the images are not integers.
       NoBaselineError: when there are not more training images than entries in one, for S is singular then.
       ValueError: when there are no images, shapes differ, or a pixel is no level.
-
-    #### Examples
 
     ```python
     images = np.random.default_rng(0).integers(17, size=[200, 8, 8, 1], dtype=np.uint8)
@@ -164,8 +158,6 @@ def gaussian_log_likelihood(
     Raises:
       NoBaselineError: when the covariance is singular, to the precision of float32: there are not more training
         vectors than columns, or a column is constant or a linear combination of others.
-
-    #### Examples
 
     ```python
     vectors = np.random.default_rng(0).normal(size=[100, 2])

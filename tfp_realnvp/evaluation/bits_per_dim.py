@@ -1,7 +1,5 @@
 """Bits per dimension, the unit in which image models are compared."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -28,8 +26,6 @@ def bits_per_dim(
 
     Raises:
       ValueError: when a size in the event's shape is not known, or is 0.
-
-    #### Examples
 
     ```python
     bits_per_dim(-3072 * math.log(256), (32, 32, 3))  # 8.0, to rounding

@@ -1,7 +1,5 @@
 """Conceptual compression: what an image is without its finer latents."""
 
-from __future__ import annotations
-
 import numpy as np
 
 FILLS = ("noise", "zeros")
@@ -31,16 +29,12 @@ def keep_coarse(
     Raises:
       ValueError: for another fill, a k that is no scale or one above, or scales of another shape.
 
-    #### Examples
-
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), scales=2, levels=17)
     scales = nvp.flows.scale_of_latents((8, 8, 1), nvp.flows.split_orders(distribution.flow))
     z = nvp.evaluation.encode(distribution, distribution.sample(3, seed=0))
     images = nvp.evaluation.decode(distribution, keep_coarse(z, scales, 1))  # from half of the latents
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Appendix D.
     Gregor, Besse, Rezende, Danihelka, Wierstra. Towards conceptual compression. NeurIPS 2016. arXiv 1604.08772.

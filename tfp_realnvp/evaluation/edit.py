@@ -1,7 +1,5 @@
 """The same latent under another label."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 
@@ -39,8 +37,6 @@ def change_labels(
 
     Raises:
       ValueError: when a label is not one of the classes, or the number of labels is not that of events.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17, context_size=10)

@@ -1,7 +1,5 @@
 """The score of a model on a set of events: bits/dim of integer images, log-likelihood of vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -38,7 +36,7 @@ def evaluate(
     p(image + u) / q(u | image) stands where p did. The result says which it was.
 
     The noise of an image depends on the seed, the number of its batch and of the sample, so the
-    same batches and seed give the same figure, whatever the model. Batch norm uses its moving
+    same batches and seed give the same figure for any model. Batch norm uses its moving
     statistics. The model is traced once, for every size of a batch.
 
     Args:
@@ -60,11 +58,9 @@ def evaluate(
       a probability of 0, and then the mean is infinite.
 
     Raises:
-      TypeError: when a batch is not one of integers.
+      TypeError: when a batch of images is not one of integers, or one of vectors not one of floats.
       ValueError: when there is no event, a shape is not the distribution's, a pixel is no level, a label no class, or
         vectors are to have noise.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -72,8 +68,6 @@ def evaluate(
     batches = tf.data.Dataset.from_tensor_slices(images).batch(32)
     print(evaluate(distribution, batches, levels=17, importance_samples=5))
     ```
-
-    #### References
 
     Theis, van den Oord, Bethge. A note on the evaluation of generative models. ICLR 2016.
     Burda, Grosse, Salakhutdinov. Importance weighted autoencoders. ICLR 2016. arXiv 1509.00519.
@@ -113,7 +107,10 @@ def evaluate(
     def draws(batch: np.ndarray, number: int) -> Iterator[list[tf.Tensor]]:
         """What the density is evaluated on: an integer image with each sample of its noise."""
         if not is_image:
-            yield [tf.cast(batch, dtype)]
+            vectors = tf.convert_to_tensor(batch)
+            if not vectors.dtype.is_floating:
+                raise TypeError(f"expected vectors of floats, got {vectors.dtype.name}: only images are dequantised")
+            yield [tf.cast(vectors, dtype)]
             return
         images = checked_images(batch, levels, event_shape)
         for sample in range(importance_samples):

@@ -1,7 +1,5 @@
 """Pixels of a model as a picture that a human can look at."""
 
-from __future__ import annotations
-
 import math
 import os
 
@@ -39,8 +37,6 @@ def image_grid(
 
     Raises:
       ValueError: when there is no image, or the images have another rank or number of channels.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)

@@ -1,7 +1,5 @@
 """Ways from latent to latent."""
 
-from __future__ import annotations
-
 import numpy as np
 
 
@@ -20,8 +18,6 @@ def linear(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
 
     Returns:
       Latents `[n, *shape]`.
-
-    #### Examples
 
     ```python
     linear(np.zeros([2]), np.ones([2]), np.linspace(0, 1, 3))  # [[0, 0], [.5, .5], [1, 1]]
@@ -48,13 +44,9 @@ def spherical(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
     Returns:
       Latents `[n, *shape]`.
 
-    #### Examples
-
     ```python
     spherical(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([0.5]))  # [[.71, .71]]
     ```
-
-    #### References
 
     Shoemake. Animating rotation with quaternion curves. SIGGRAPH 1985.
     """
@@ -87,14 +79,10 @@ def manifold(z: np.ndarray, phi: np.ndarray, phi_prime: np.ndarray) -> np.ndarra
     Raises:
       ValueError: when there are not four.
 
-    #### Examples
-
     ```python
     angles = np.arange(8) * np.pi / 4  # as in the paper
     z = manifold(np.random.default_rng(0).normal(size=[4, 8, 8, 1]), angles, angles)  # [8, 8, 8, 8, 1]
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 4.2 and appendix B.
     """
@@ -117,8 +105,6 @@ def tour(z: np.ndarray, steps: int) -> np.ndarray:
 
     Raises:
       ValueError: for fewer than two latents, or no step.
-
-    #### Examples
 
     ```python
     tour(np.eye(3), steps=2)  # [6, 3], at 0, 2 and 4 the rows of the unit matrix

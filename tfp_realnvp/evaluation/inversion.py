@@ -1,7 +1,5 @@
 """How well a flow undoes itself in the arithmetic it runs in."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -43,8 +41,6 @@ def inversion_error(
 
     Raises:
       TypeError: when `x` are integers.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 3))

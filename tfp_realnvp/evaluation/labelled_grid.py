@@ -1,7 +1,5 @@
 """Rows of images with words beside them, and images in motion."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 
@@ -41,8 +39,6 @@ def labelled_grid(
 
     Raises:
       ValueError: when there is no row, or another number of labels.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -104,8 +100,6 @@ def save_animation(
       levels: number of levels of a pixel.
       magnify: as of `image_grid`.
       frames_per_second: how fast.
-
-    #### Examples
 
     ```python
     save_animation("noise.gif", np.random.default_rng(0).uniform(0, 256, [10, 8, 8, 1]))

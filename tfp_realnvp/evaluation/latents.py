@@ -1,7 +1,5 @@
 """Latents to decode, of any size and temperature."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,14 +39,10 @@ def draw_latents(
       ValueError: for a count or factor below 1, a temperature that is negative or not finite, or a factor above 1 of
         vectors.
 
-    #### Examples
-
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
     images = nvp.evaluation.decode(distribution, draw_latents(distribution, 2, factor=3))  # [2, 24, 24, 1]
     ```
-
-    #### References
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Appendix C, extrapolation.
     """

@@ -1,7 +1,5 @@
 """The training images that a sample is nearest to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -33,8 +31,6 @@ def nearest_images(
 
     Raises:
       ValueError: when there are fewer images than neighbours, or a shape is not that of the queries.
-
-    #### Examples
 
     ```python
     images = np.random.default_rng(0).integers(17, size=[100, 8, 8, 1], dtype=np.uint8)

@@ -1,7 +1,5 @@
 """A flow both ways, over more events than fit in memory at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -37,8 +35,6 @@ def encode(
     Raises:
       TypeError: when `x` are integers.
 
-    #### Examples
-
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
     z = encode(distribution, distribution.sample(3, seed=0))  # [3, 8, 8, 1]
@@ -62,8 +58,6 @@ def decode(
     """The events of latents, x = f^{-1}(z), in batches; see `encode`.
 
     Latents of images may be of any height and width that the flow can halve as often as it does.
-
-    #### Examples
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)

@@ -1,7 +1,5 @@
 """What a flow has learned so far, in TensorBoard."""
 
-from __future__ import annotations
-
 import pathlib
 
 import keras

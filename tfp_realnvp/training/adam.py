@@ -1,7 +1,5 @@
 """Adam as one kernel a variable."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """An exponential moving average of a model's weights."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 
@@ -22,8 +20,6 @@ class WeightAverage(tf.Module):
 
     Raises:
       ValueError: for a decay outside (0, 1).
-
-    #### Examples
 
     ```python
     average = WeightAverage(distribution.variables, decay=0.999)

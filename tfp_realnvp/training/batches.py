@@ -1,7 +1,5 @@
 """What a batch of Keras' or of `train` holds: events, context, sample weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

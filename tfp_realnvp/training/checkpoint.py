@@ -1,7 +1,5 @@
 """The checkpoints of a run's folder, and what is read from them."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -1,7 +1,5 @@
 """The workers that the environment variable TF_CONFIG lists."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -1,7 +1,5 @@
 """Columns of the data that do not vary, as a trained flow shows them."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What Keras calls of a model of densities, which has no targets."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NoReturn
 

@@ -1,7 +1,5 @@
 """A run's folder: which run it belongs to, and the one process that writes to it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import pathlib

@@ -1,7 +1,5 @@
 """Gradients of a flow's variables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import keras

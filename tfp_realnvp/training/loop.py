@@ -1,7 +1,5 @@
 """The training loop: epochs, callbacks, checkpoints, resuming."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Keeps the newest checkpoints of a folder of any name."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pathlib

@@ -1,7 +1,5 @@
 """The figures of a run as lines of JSON, and how fast it goes."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

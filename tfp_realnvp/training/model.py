@@ -1,7 +1,5 @@
 """A Keras model around a distribution: its variables, its loss, and the training step."""
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 
@@ -75,8 +73,6 @@ class FlowModel(DensityModel):
       TypeError: when the distribution is not a `FlowDistribution`.
       ValueError: when there is no variable to train, as in an export, whose networks are folded; when the dequantizer
         is another shape's.
-
-    #### Examples
 
     ```python
     model = nvp.FlowModel(nvp.real_nvp(event_shape=(8, 8, 1), levels=17))

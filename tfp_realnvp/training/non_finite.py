@@ -1,7 +1,5 @@
 """Finding where a NaN or an infinity first came up."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Float images in another range than that of a flow's pixels, whose bits/dim would mean nothing."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

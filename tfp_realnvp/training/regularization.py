@@ -1,7 +1,5 @@
 """What the regularizers of Keras variables add to the objective."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import keras

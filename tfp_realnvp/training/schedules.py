@@ -1,7 +1,5 @@
 """Schedules of the learning rate, by name."""
 
-from __future__ import annotations
-
 import keras
 
 from tfp_realnvp.named import named

@@ -1,7 +1,5 @@
 """The signals that ask training to stop."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

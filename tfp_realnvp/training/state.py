@@ -1,7 +1,5 @@
 """What a run needs to go on where it stopped, and how it is kept."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Which devices share the work."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

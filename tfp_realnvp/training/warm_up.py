@@ -1,7 +1,5 @@
 """A learning rate that rises from zero."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
