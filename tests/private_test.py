@@ -124,6 +124,7 @@ class PrivateTest(parameterized.TestCase):
         optimizer, variable = keras.optimizers.Adam(), keras.Variable([1.0, 2.0])
         optimizer.build([variable])
         optimizer.apply([tf.constant([1.0, 1.0])])
+        self.assertEqual(private.index_of(optimizer, variable.value), 0)
         m, v = private.moments_of(optimizer, variable.value)
         message = "Keras' Adam keeps its moments elsewhere: see its `update_step`"
         np.testing.assert_allclose(m, [0.1, 0.1], rtol=1e-6, err_msg=message)

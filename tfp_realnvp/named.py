@@ -18,7 +18,8 @@ def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> func
 def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> list[functools.partial]:
     """The entries of a table that a text such as "sigmoidal(components=4) + affine" names, their options filled in.
 
-    Options are numbers, text (quotes may be left out), true, false, none, or lists of these.
+    Options are numbers, text (quotes may be left out), true, false, none, or lists of these. Where an option is text,
+    none is, too.
 
     Args:
       text: one name or several with "+" between them, each with or without options in parentheses.
@@ -43,6 +44,8 @@ def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> 
             if option not in takes:
                 raise ValueError(f"expected options of {name} among {', '.join(takes) or 'none'}, got {option}")
             default = takes[option]
+            if value is None and isinstance(default, str):
+                value = options[option] = "none"  # As in normalization=none.
             kinds = (int, float) if type(default) is float else (type(default),)
             if default is not None and type(value) not in kinds:
                 raise ValueError(f"expected {option} of {name} to be such as {default!r}, got {value!r}")

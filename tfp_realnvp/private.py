@@ -94,9 +94,14 @@ def spline_bins(spline: tfp.bijectors.RationalQuadraticSpline, y: tf.Tensor) -> 
     return spline._compute_shared(y=y)
 
 
+def index_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> int:
+    """The place of a variable, or of a replica's copy of it, among those that the optimizer was built for."""
+    return optimizer._get_variable_index(variable)
+
+
 def moments_of(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
     """The first and second moments of Adam for a variable, or for a replica's copy of it."""
-    index = optimizer._get_variable_index(variable)
+    index = index_of(optimizer, variable)
     return optimizer._momentums[index].value, optimizer._velocities[index].value
 
 

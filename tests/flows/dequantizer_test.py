@@ -4,7 +4,7 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tests import registry
@@ -21,9 +21,10 @@ def _images(count, seed=0):
     return np.random.default_rng(seed).integers(_LEVELS, size=[count, *_SHAPE], dtype=np.uint8)
 
 
-class DequantizerTest(absltest.TestCase):
-    def test_starts_uniform(self):
-        dequantizer, images = _dequantizer(), _images(200)
+class DequantizerTest(parameterized.TestCase):
+    @parameterized.parameters(False, True)
+    def test_starts_uniform(self, squeeze):
+        dequantizer, images = _dequantizer(squeeze=squeeze), _images(200)
         images = tf.constant(images)
         x, log_q = dequantizer.dequantize(images, dequantizer.latent_noise(images, seed=(0, 0)))
         np.testing.assert_allclose(log_q, np.zeros(200), atol=1e-4)
@@ -32,8 +33,12 @@ class DequantizerTest(absltest.TestCase):
         self.assertBetween(noise.max(), 0.99, 1)
         np.testing.assert_allclose(np.histogram(noise, 10, (0, 1))[0] / noise.size, np.full(10, 0.1), atol=0.02)
 
-    def test_says_the_density_of_its_noise(self):
-        dequantizer, images = registry.randomize(_dequantizer()), tf.constant(_images(6))
+    @parameterized.parameters(False, True)
+    def test_says_the_density_of_its_noise(self, squeeze):
+        dequantizer, images = _dequantizer(squeeze=squeeze), tf.constant(_images(6))
+        for part in dequantizer.flow.bijectors:
+            if isinstance(part, nvp.bijectors.Coupling):  # A random linear map would send the noise to 0 and 1.
+                registry.randomize(part)
         x, log_q = dequantizer.dequantize(images, dequantizer.latent_noise(images, seed=(0, 1)))
         noise = x - tf.cast(images, tf.float32)
         self.assertTrue(np.all((noise >= 0) & (noise <= 1)))
@@ -43,6 +48,14 @@ class DequantizerTest(absltest.TestCase):
 
     def test_reads_the_pixels_in_plus_minus_one(self):
         np.testing.assert_allclose(_dequantizer().context_of(tf.constant([0, 2, 4])), [-1, 0, 1])
+
+    def test_squeezed_couplings_read_squeezed_pixels(self):
+        images = tf.constant(_images(2))
+        pixels = _dequantizer().context_of(images)
+        squeezed = _dequantizer(squeeze=True).context_of(images)
+        np.testing.assert_array_equal(nvp.bijectors.Squeeze("channel_major").inverse(squeezed), pixels)
+        with self.assertRaisesRegex(ValueError, r"expected an even height and width, got \(5, 4, 1\)"):
+            nvp.dequantizer(event_shape=(5, 4, 1), squeeze=True)
 
     def test_parts_of_a_batch_get_the_noise_of_the_whole(self):
         dequantizer, images = _dequantizer(), tf.constant(_images(6))

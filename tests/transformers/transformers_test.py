@@ -99,7 +99,7 @@ class SigmoidalTest(parameterized.TestCase):
 
     def test_slopes_far_out_are_those_of_float64(self):
         random = np.random.default_rng(0)
-        raw = random.normal(size=[200, 24]).astype(np.float32)
+        raw = random.normal(size=[24, 200]).astype(np.float32)
         x = (random.normal(size=200) * 10 ** random.uniform(0, 9, 200)).astype(np.float32)
         y, log_slope = mixture_logit(tf.constant(x), components_of(tf.constant(raw)))
         wide = mixture_logit(tf.constant(x, tf.float64), components_of(tf.constant(raw, tf.float64)))

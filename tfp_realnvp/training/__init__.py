@@ -8,6 +8,7 @@ from tfp_realnvp.training.folder import open_run, read_config
 from tfp_realnvp.training.loop import train
 from tfp_realnvp.training.metrics_log import read_metrics
 from tfp_realnvp.training.model import FlowModel
+from tfp_realnvp.training.muon import Muon
 from tfp_realnvp.training.non_finite import NonFiniteError
 from tfp_realnvp.training.optimizers import OPTIMIZERS, optimizer
 from tfp_realnvp.training.schedules import SCHEDULES, schedule
@@ -21,6 +22,7 @@ __all__ = [
     "CheckpointError",
     "FlowModel",
     "InterruptedTraining",
+    "Muon",
     "NonFiniteError",
     "OPTIMIZERS",
     "SCHEDULES",

@@ -4,12 +4,14 @@ import keras
 
 from tfp_realnvp.named import named
 from tfp_realnvp.training.adam import Adam
+from tfp_realnvp.training.muon import Muon
 
 OPTIMIZERS = {
     "adam": Adam,
     "adamax": keras.optimizers.Adamax,
     "adamw": keras.optimizers.AdamW,
     "lion": keras.optimizers.Lion,
+    "muon": Muon,
     "nadam": keras.optimizers.Nadam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,

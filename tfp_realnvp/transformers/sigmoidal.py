@@ -36,7 +36,9 @@ class Sigmoidal(Transformer):
         self.outputs = 3 * components * depth
 
     def _layers(self, raw: tf.Tensor) -> list[Components]:
-        return [components_of(part) for part in tf.split(tf.linalg.matrix_transpose(raw), self.depth, -1)]
+        outputs_axis = raw.shape.rank - 2
+        others = [axis for axis in range(raw.shape.rank) if axis != outputs_axis]
+        return [components_of(part) for part in tf.split(tf.transpose(raw, [outputs_axis, *others]), self.depth)]
 
     def forward(self, x, raw):
         return in_turn(x, [functools.partial(mixture_logit, components=layer) for layer in self._layers(raw)])
