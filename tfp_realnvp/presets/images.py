@@ -43,6 +43,29 @@ cifar10_cpu = cifar10.replace(
     notes="Not in the paper: `cifar10` made narrow and shallow, for a CPU.",
 )
 
+# Glow on squeezed images, for processors with bfloat16 units: benchmarks/results/log.md says how it was found.
+cifar10_glow = Preset(
+    dataset="cifar10",
+    event_shape=(32, 32, 3),
+    flow="glow",
+    options=dict(
+        scales=2, steps=8, width=128, blocks=1, use_skips=False, normalization="none", output_scale=0.1
+    ),
+    recipe=Recipe(
+        epochs=100,
+        batch_size=32,
+        learning_rate=0.012,
+        optimizer="muon",
+        schedule="cosine",
+        warmup_steps=200,
+        ema=0.999,
+        l2=0.0,
+        flip=True,
+        dtype_policy="mixed_bfloat16",
+    ),
+    notes="Not in a paper: a small Glow with wide residual networks, made for a CPU with units for bfloat16.",
+)
+
 imagenet32 = Preset(
     dataset="downsampled_imagenet/32x32",
     event_shape=(32, 32, 3),
