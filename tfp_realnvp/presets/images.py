@@ -49,7 +49,7 @@ cifar10_glow = Preset(
     event_shape=(32, 32, 3),
     flow="glow",
     options=dict(
-        scales=2, steps=8, width=128, blocks=1, use_skips=False, normalization="none", output_scale=0.1
+        scales=2, steps=16, width=96, blocks=1, use_skips=False, normalization="none", output_scale=0.1
     ),
     recipe=Recipe(
         epochs=100,
