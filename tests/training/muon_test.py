@@ -38,15 +38,15 @@ class OrthogonalizedTest(parameterized.TestCase):
 
 
 class MuonTest(parameterized.TestCase):
-    def test_an_update_is_the_orthogonal_part_of_the_averaged_gradient(self):
+    def test_an_update_is_the_orthogonal_part_of_the_summed_gradients(self):
         variable, optimizer = _kernel(), training.Muon(0.1, momentum=0.9, least=4)
         optimizer.build([variable])
-        average, expected = 0.0, variable.numpy()
+        summed, expected = 0.0, variable.numpy()
         for step in range(3):
             gradient = np.random.default_rng([3, step]).normal(size=variable.shape)
             optimizer.apply([tf.constant(gradient)], [variable])
-            average = 0.9 * average + 0.1 * gradient
-            update = orthogonalized(tf.constant((0.9 * average + 0.1 * gradient).reshape(36, 8))).numpy()
+            summed = 0.9 * summed + gradient
+            update = orthogonalized(tf.constant((0.9 * summed + gradient).reshape(36, 8))).numpy()
             expected = expected - 0.1 * 0.2 * 6 * update.reshape(variable.shape)
             np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6, atol=1e-8)
         # As large as Adam's first steps, of one rate for each entry, times .2.

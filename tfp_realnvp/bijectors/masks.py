@@ -116,13 +116,16 @@ class Halves(Mask):
     def __str__(self) -> str:
         return f"{self.keep} half kept"
 
-    def kept(self, x: tf.Tensor) -> tf.Tensor:
+    def _halves(self, x: tf.Tensor) -> list[tf.Tensor]:
+        # The gradient of a slice takes four times the time of a split's.
         middle = x.shape[-1] // 2
-        return x[..., :middle] if self.keep == "first" else x[..., middle:]
+        return tf.split(x, [middle, x.shape[-1] - middle], -1)
+
+    def kept(self, x: tf.Tensor) -> tf.Tensor:
+        return self._halves(x)[0 if self.keep == "first" else 1]
 
     def changed(self, x: tf.Tensor) -> tf.Tensor:
-        middle = x.shape[-1] // 2
-        return x[..., middle:] if self.keep == "first" else x[..., :middle]
+        return self._halves(x)[1 if self.keep == "first" else 0]
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         parts = [self.kept(x), changed] if self.keep == "first" else [changed, self.kept(x)]

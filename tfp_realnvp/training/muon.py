@@ -21,9 +21,9 @@ class Muon(Adam):
     """Moves all singular directions of a kernel alike; everything that is no kernel is moved by `Adam`.
 
     With `G` the gradient of a kernel as a matrix, a row for each input (all but the last axis) and a column for each
-    output, and `G = U S V^T` its singular value decomposition:
+    output, `m` a sum of gradients, and `U S V^T` a singular value decomposition:
 
-        m <- momentum m + (1 - momentum) G,    U S V^T = momentum m + (1 - momentum) G
+        m <- momentum m + G,    U S V^T = momentum m + G
         kernel <- kernel - rate * size sqrt(max(rows, columns)) U V^T
 
     `U V^T` is approximated by five Newton-Schulz iterations, on the smaller of its Gram matrices. The entries of an
@@ -34,7 +34,7 @@ class Muon(Adam):
 
     Args:
       learning_rate: as of `Adam`.
-      momentum: decay of the average of gradients.
+      momentum: decay of the sum of gradients.
       size: the root mean square of an update, in learning rates.
       least: the fewest rows and columns of a kernel that is moved so.
       **kwargs: of `Adam`.
@@ -88,10 +88,10 @@ class Muon(Adam):
             return
         momentum, rate = (tf.cast(number, variable.dtype) for number in self._decays)
         gradient = tf.cast(gradient, variable.dtype)
-        average = private.moments_of(self, variable)[0]
-        moved = momentum * average + (1 - momentum) * gradient
-        with tf.control_dependencies([average.assign(moved)]):
-            update = orthogonalized(tf.reshape(momentum * moved + (1 - momentum) * gradient, [-1, variable.shape[-1]]))
+        summed = private.moments_of(self, variable)[0]
+        moved = momentum * summed + gradient
+        with tf.control_dependencies([summed.assign(moved)]):
+            update = orthogonalized(tf.reshape(momentum * moved + gradient, [-1, variable.shape[-1]]))
         size = self.size * max(_matrix_shape(variable.shape)) ** 0.5
         variable.assign_sub(rate * size * tf.reshape(update, variable.shape))
 

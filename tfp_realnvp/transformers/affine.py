@@ -45,7 +45,7 @@ class Affine(Transformer):
         self.variables = (self.gain,)
 
     def _shift_and_log_scale(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, raw_log_scale = tf.unstack(raw, axis=-2)
+        shift, raw_log_scale = (tf.squeeze(part, -2) for part in tf.split(raw, 2, -2))
         return shift, self.gain.value * tf.tanh(raw_log_scale)
 
     def forward(self, x, raw):
