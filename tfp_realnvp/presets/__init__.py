@@ -7,12 +7,14 @@ from tfp_realnvp.presets.images import (
     cifar10_cpu,
     cifar10_glow,
     digits,
+    digits_glow,
     imagenet32,
     imagenet64,
     lsun_bedroom,
     lsun_church,
     lsun_tower,
     mnist,
+    mnist_glow,
 )
 from tfp_realnvp.presets.preset import FLOWS, Preset, comparable, of_settings, settings_of
 from tfp_realnvp.presets.recipe import DEQUANTIZATIONS, Recipe
@@ -39,6 +41,7 @@ __all__ = [
     "cifar10_glow",
     "comparable",
     "digits",
+    "digits_glow",
     "gas",
     "get",
     "hepmass",
@@ -49,6 +52,7 @@ __all__ = [
     "lsun_tower",
     "miniboone",
     "mnist",
+    "mnist_glow",
     "of_settings",
     "parsed",
     "power",
