@@ -76,7 +76,7 @@ class Preset:
     @property
     def title(self) -> str:
         """The flow's name as figures have it."""
-        return {"real_nvp": "Real NVP", "maf": "MAF"}.get(self.flow, self.flow)
+        return {"real_nvp": "Real NVP", "glow": "Glow", "maf": "MAF"}.get(self.flow, self.flow)
 
     @property
     def all_options(self) -> dict[str, Any]:
