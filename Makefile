@@ -33,8 +33,8 @@ $(STAMP): requirements.lock setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: env ## Train a small Real NVP on digits and ask that it beats its start by 0.25 bits/dim
-	$(BIN)/python -m launch.train --flagfile=launch/flagfiles/digits.flags \
+demo: env ## Train a small Glow on digits and ask that it beats its start by 0.25 bits/dim
+	$(BIN)/python -m launch.train --flagfile=launch/flagfiles/digits_glow.flags \
 	  --output_dir=runs/demo-$$(date +%Y%m%d-%H%M%S) --require_margin=0.25
 
 # By class, so that what a class sets up is made once.
