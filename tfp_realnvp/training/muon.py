@@ -40,6 +40,7 @@ class Muon(Adam):
       **kwargs: of `Adam`.
 
     ```python
+    model = nvp.FlowModel(nvp.real_nvp(event_shape=(6,)))
     model.compile(nvp.training.Muon(0.01))
     ```
 
