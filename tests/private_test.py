@@ -35,6 +35,13 @@ class PrivateTest(parameterized.TestCase):
             found = [name for name in _FOREIGN.findall(code) if not _OWN.fullmatch(name)]
             self.assertEmpty(found, f"{file}: move it to tfp_realnvp/private.py, with a test here")
 
+    def test_a_called_function_is_not_copied(self):
+        message = "the attribute `_noinline` changed its name: without it every graph gets a copy for each call"
+        called = private.called_function(lambda x: 2 * x)
+        graph = tf.function(lambda x: called(called(x))).get_concrete_function(tf.ones([])).graph.as_graph_def()
+        (function,) = graph.library.function
+        self.assertTrue(function.attr["_noinline"].b, message)
+
     def test_invert_and_transformed_distribution(self):
         message = "`private.Invert` and `_TransformedDistribution` must be the classes that TFP makes instances of"
         norm = nvp.bijectors.BatchNorm(2)

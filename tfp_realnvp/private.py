@@ -89,6 +89,11 @@ def with_gradient(
     return results
 
 
+def called_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, traced once for arguments alike; a graph calls the trace, and TensorFlow does not copy it there."""
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
 def spline_bins(spline: tfp.bijectors.RationalQuadraticSpline, y: tf.Tensor) -> Any:
     """For each `y`, its bin of a spline: left knot `x_k, y_k`, width `w_k`, height `h_k`, slopes `d_k, d_kp1, s_k`."""
     return spline._compute_shared(y=y)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp import private
+from tfp_realnvp.bijectors.traced_once import call_in_training
 from tfp_realnvp.bijectors.variables import found_keras_parts
 
 _HALF = ("float16", "bfloat16")
@@ -24,9 +25,12 @@ def call_conditioner(conditioner: Callable, x: tf.Tensor, context: tf.Tensor | N
     Layers are inverted up to float32's rounding, which a conditioner in half precision may round to a number 2^-8 away.
     """
     given = {} if context is None else {"context": context}
-    if isinstance(conditioner, keras.layers.Layer):
-        given["training"] = training
-    with contextlib.nullcontext() if training else inference_precision(conditioner):
+    is_layer = isinstance(conditioner, keras.layers.Layer)
+    if training:
+        return call_in_training(conditioner, x, given) if is_layer else conditioner(x, **given)
+    if is_layer:
+        given["training"] = False
+    with inference_precision(conditioner):
         return conditioner(x, **given)
 
 

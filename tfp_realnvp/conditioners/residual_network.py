@@ -101,6 +101,10 @@ class ResidualNetwork(Network):
         """The network in a few words, for `summary`."""
         return f"ResidualNetwork {self.blocks} blocks x {self.width}"
 
+    def kind(self) -> tuple[Any, ...]:
+        """Equal for networks that differ in nothing but their variables, and their name."""
+        return type(self), self.activation, repr({**self.get_config(), "name": None, "trainable": None})
+
     def _conv(self, kernel_size: int, name: str, **kwargs: Any) -> WeightNormConv2D:
         kwargs = {"filters": self.width, "dtype": self.dtype_policy, **kwargs}
         return WeightNormConv2D(kernel_size=kernel_size, name=name, **kwargs)
