@@ -62,11 +62,10 @@ class AdamTest(parameterized.TestCase):
         for optimizer in (keras.optimizers.Adam(0.1, epsilon=1e-8), training.Adam(0.1)):
             _run(optimizer, _variables(), range(5))
             self.assertEqual(int(optimizer.iterations), 5)
-            states.append({v.path.partition("/")[2]: v.numpy() for v in optimizer.variables})
-        theirs, ours = states
-        self.assertEqual(ours.keys(), theirs.keys())
-        for name, value in theirs.items():
-            np.testing.assert_allclose(ours[name], value, 1e-4, 1e-7, err_msg=name)
+            states.append([(v.name.rpartition("_")[2], v.numpy()) for v in optimizer.variables])
+        for (name, ours), (their_name, theirs) in zip(states[1], states[0], strict=True):
+            self.assertEqual(name, their_name)
+            np.testing.assert_allclose(ours, theirs, 1e-4, 1e-7, err_msg=name)
 
     def test_a_learning_rate_that_is_assigned_counts(self):
         histories = []

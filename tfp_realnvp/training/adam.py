@@ -84,6 +84,10 @@ class Adam(keras.optimizers.Adam):
         }
         return shared.__getitem__  # Not the dictionary: checkpoints would have it.
 
+    def add_variable(self, *args: Any, name: str | None = None, **kwargs: Any) -> keras.Variable:
+        # Without the name of the variable that it is of: for each new name TensorFlow prepares another kernel.
+        return super().add_variable(*args, name=name and name.rpartition("_")[2], **kwargs)
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
         m, v = private.moments_of(self, variable)
         tf.raw_ops.ResourceApplyAdam(
