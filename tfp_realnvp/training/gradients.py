@@ -1,6 +1,6 @@
 """Gradients of a flow's variables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,28 @@ def gradients_or_zeros(
     """The gradient of each variable; zeros, not None, of one that the loss does not depend on."""
     gradients = tape.gradient(loss, variables)
     return [tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g) for g, v in zip(gradients, variables)]
+
+
+def with_vectors_joined(
+    tensors: Sequence[tf.Tensor],
+) -> tuple[list[tf.Tensor], Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]]:
+    """The tensors, all vectors of a dtype as a single one; and the function that separates them again.
+
+    A step of hundreds of vectors takes long to trace and to optimise, and longer to run.
+    """
+    places: dict[str | int, list[int]] = {}
+    for i, tensor in enumerate(tensors):
+        places.setdefault(tensor.dtype.name if tensor.shape.rank == 1 else i, []).append(i)
+
+    def separated(joined: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        result = list(tensors)
+        for group, tensor in zip(places.values(), joined):
+            parts = [tensor] if len(group) == 1 else tf.split(tensor, [tensors[i].shape[0] for i in group])
+            for i, part in zip(group, parts):
+                result[i] = part
+        return result
+
+    return [tensors[g[0]] if len(g) == 1 else tf.concat([tensors[i] for i in g], 0) for g in places.values()], separated
 
 
 def check_all_are_known(tape: tf.GradientTape, known: Iterable[keras.Variable]) -> None:

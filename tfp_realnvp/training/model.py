@@ -9,7 +9,7 @@ from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
 from tfp_realnvp.training.batches import unpacked
 from tfp_realnvp.training.density_model import DensityModel
-from tfp_realnvp.training.gradients import check_all_are_known, gradients_or_zeros
+from tfp_realnvp.training.gradients import check_all_are_known, gradients_or_zeros, with_vectors_joined
 from tfp_realnvp.training.regularization import regularization, set_l2
 
 # Steps without an overflow after which a float16 model's loss is scaled up again, as in Keras's `LossScaleOptimizer`.
@@ -152,18 +152,15 @@ class FlowModel(DensityModel):
             loss, objective, *gradients = replica.all_reduce(mean, [loss, objective, *gradients], _IN_PACKS)
         if self.loss_scale is not None:
             gradients = [gradient / self.loss_scale.value for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
+        norm = tf.linalg.global_norm(with_vectors_joined(gradients)[0])
         finite = tf.math.is_finite(objective) & tf.math.is_finite(norm)
         scale = tf.ones_like(norm) if self.clip_norm is None else self.clip_norm / tf.maximum(norm, self.clip_norm)
         scale = tf.where(finite, scale, tf.zeros_like(scale))
         if isinstance(self.optimizer, Adam):
-            # Zero times NaN is zero here.
-            gradients = [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients]
-            self.optimizer.apply(gradients, variables, skip=~finite, reduced=True)
+            self.optimizer.apply(_scaled(gradients, scale), variables, skip=~finite, reduced=True)
         else:
             scale /= replica.num_replicas_in_sync  # Keras sums what each replica hands it.
-            gradients = [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients]
-            self.optimizer.apply(gradients, variables)
+            self.optimizer.apply(_scaled(gradients, scale), variables)
         self._commit(moments, finite)
         if self.average is not None:
             self.average.update(self.optimizer.iterations - 1, skip=~finite)
@@ -223,8 +220,11 @@ class FlowModel(DensityModel):
         return loss, objective, gradients, [(variable, value) for variable, value in moved if value is not None]
 
     def _commit(self, moments: list[tuple[keras.Variable, tf.Tensor]], finite: tf.Tensor) -> None:
-        for variable, value in moments:
-            variable.assign(tf.where(finite, value, variable.value))
+        now, separated = with_vectors_joined([tf.convert_to_tensor(variable.value) for variable, _ in moments])
+        new, _ = with_vectors_joined([value for _, value in moments])
+        values = separated([tf.where(finite, *pair) for pair in zip(new, now)])
+        for (variable, _), value in zip(moments, values):
+            variable.assign(value)
 
     def _count(self, finite: tf.Tensor, finite_objective: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
         """Counts a step; returns whether it was skipped, and not for the loss scale alone."""
@@ -245,6 +245,11 @@ class FlowModel(DensityModel):
         number = tf.cast(tf.shape(unpacked(events)[0])[0], loss.dtype)
         nothing = tf.zeros_like(loss)
         self.loss_metric.update_state(tf.where(counts, loss, nothing), tf.where(counts, number, nothing))
+
+
+def _scaled(gradients: list[tf.Tensor], scale: tf.Tensor) -> list[tf.Tensor]:
+    joined, separated = with_vectors_joined(gradients)
+    return separated([tf.math.multiply_no_nan(gradient, scale) for gradient in joined])  # Zero times NaN is zero here.
 
 
 def _computes_in_half(layer: keras.layers.Layer | keras.Variable) -> bool:
