@@ -18,6 +18,7 @@ _MODELS = _ROOT / "saved_models"
 _DATA_DIR = os.environ.get("TFP_REALNVP_DATA", _ROOT.parent / "shared/data/tfds")
 # In levels. Networks in bfloat16 jump where the input differs in its last bit.
 _RECONSTRUCTION = {"cifar10_cpu": 2.0}
+_FIGURE = r"^\| (?:Real NVP|Glow) \| (\d+\.\d+) \+- (\d+\.\d+) \|$"
 
 
 @parameterized.parameters("digits", "mnist", "cifar10_cpu")
@@ -30,7 +31,7 @@ class SavedModelsTest(parameterized.TestCase):
         if name != "digits" and not os.path.isdir(os.path.join(data_dir, about["dataset"])):
             self.skipTest(f"{about['dataset']} is not in {data_dir}; set TFP_REALNVP_DATA to where it is")
         found = programs.run("evaluate", f"--saved_model={_MODELS / name / '1'}", f"--data_dir={data_dir}")
-        figure = re.search(r"^\| (?:Real NVP|Glow) \| (\d+\.\d+) \+- (\d+\.\d+) \|$", _card(name), re.MULTILINE)
+        figure = re.search(_FIGURE, _card(name), re.MULTILINE)
         said = re.search(rf"^{about['dataset']} test: (\d+\.\d+) \+- (\d+\.\d+) ", found.output, re.MULTILINE)
         for expected, value in zip(figure.groups(), said.groups(), strict=True):
             self.assertAlmostEqual(float(value), float(expected), delta=1.5e-4)
@@ -50,7 +51,7 @@ class SavedModelsTest(parameterized.TestCase):
         self.assertTrue((_MODELS / name / "samples.png").exists())
 
     def test_the_pages_say_what_the_card_says(self, name):
-        figures = re.search(r"^\| (?:Real NVP|Glow) \| (\d+\.\d+) \+- (\d+\.\d+) \|$", _card(name), re.MULTILINE).groups()
+        figures = re.search(_FIGURE, _card(name), re.MULTILINE).groups()
         for page in (_ROOT / "README.md", _MODELS / "README.md"):
             (row,) = [line for line in page.read_text().splitlines() if f"{name}/README.md" in line]
             said = re.search(r"\| (\d+\.\d{3}) \+- (\.\d{3}) \|", row).groups()
@@ -66,7 +67,7 @@ class SavedModelsTest(parameterized.TestCase):
         # A model that covers all images spreads further than they do: its samples are less likely than images are, of
         # cifar10_cpu by .6, also with its networks in float32.
         bits = signatures["log_prob"](images=drawn["images"])["bits_per_dim"]
-        expected = float(re.search(r"^\| (?:Real NVP|Glow) \| (\d+\.\d+) ", _card(name), re.MULTILINE)[1])
+        expected = float(re.search(_FIGURE, _card(name), re.MULTILINE)[1])
         self.assertBetween(np.mean(bits), expected - 0.5, expected + 0.75)
         errors = signatures["reconstruct_error"](images=drawn["images"])["reconstruct_error"]
         self.assertLess(np.max(errors), _RECONSTRUCTION.get(name, 0.1))

@@ -15,8 +15,8 @@ _functions: weakref.WeakKeyDictionary[tf.Graph, dict[Hashable, Callable]] = weak
 def call_in_training(network: keras.layers.Layer, x: tf.Tensor, given: dict[str, tf.Tensor]) -> tf.Tensor:
     """`network(x, training=True, **given)`; in a graph a call of one function for all networks of a `kind`.
 
-    TensorFlow traces, differentiates and optimises the hundreds of operations of a network once for its kind. For each
-    network of a Real NVP this would take longer than dozens of steps.
+    TensorFlow traces, differentiates and optimises the hundreds of operations of a network once for its kind, and not
+    for each network of a flow.
     """
     # A strategy's variables, and reductions over its replicas, must not be in a function.
     if not hasattr(network, "kind") or tf.executing_eagerly() or tf.distribute.has_strategy():

@@ -19,7 +19,7 @@ def with_vectors_joined(
 ) -> tuple[list[tf.Tensor], Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]]:
     """The tensors, all vectors of a dtype as a single one; and the function that separates them again.
 
-    A step of hundreds of vectors takes long to trace and to optimise, and longer to run.
+    An operation on each of the hundreds of vectors of a step would take long to trace and to optimise.
     """
     places: dict[str | int, list[int]] = {}
     for i, tensor in enumerate(tensors):
