@@ -10,6 +10,8 @@ from tfp_realnvp import data, evaluation, flows
 
 class CompressTest(pictures.PicturesTest):
     def test_of_an_export(self):
+        if not flows.split_orders(pictures.digits().flow):
+            self.skipTest("the released model of digits has one scale: to be tested by one of two")
         drawn = {}
         for fill in ("noise", "zeros"):
             target = self.folder / f"{fill}.png"

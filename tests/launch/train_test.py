@@ -231,7 +231,7 @@ class RefusalsTest(_Test):
 
     def test_an_unknown_preset(self):
         error = programs.run("train", "--preset=digit").error
-        self.assertStartsWith(error, "flag --preset=digit: value should be one of <digits|mnist|cifar10|")
+        self.assertStartsWith(error, "flag --preset=digit: value should be one of <digits|mnist|digits_glow|")
 
     def test_an_unknown_data_set(self):
         error = self._error("--dataset=mnits")
