@@ -33,7 +33,7 @@ $(STAMP): requirements.lock setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: env ## Train a small Glow on digits and ask that it beats its start by 0.25 bits/dim
+demo: env ## Train a small Glow on digits and ask that it beats both baselines by 0.25 bits/dim
 	$(BIN)/python -m launch.train --flagfile=launch/flagfiles/digits_glow.flags \
 	  --output_dir=runs/demo-$$(date +%Y%m%d-%H%M%S) --require_margin=0.25
 

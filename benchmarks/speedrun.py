@@ -4,10 +4,9 @@
     python -m benchmarks.speedrun --data_dir=DIR --minutes=120
     python -m benchmarks.speedrun --data_dir=DIR --settings='width=96, learning_rate=0.01'
 
-The clock counts training steps, reading the images included; building, tracing and the first step, and the evaluation
-at the end, are told apart. The learning rate falls by a cosine over the time, not over the steps, so that a faster
-machine or program makes more of them. What is evaluated is the moving average of the weights, on all test images, with
-uniform noise, one sample. Beat it.
+The clock counts training steps and the reading of their images, but neither the first step, which traces, nor the
+evaluation at the end. The learning rate is a cosine of the time, so that a faster machine or program makes more steps.
+The moving average of the weights is evaluated on all test images, with one noise sample each. Beat it.
 """
 
 from __future__ import annotations

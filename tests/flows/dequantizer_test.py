@@ -8,6 +8,7 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tests import registry
+from tfp_realnvp import presets
 from tfp_realnvp.training import non_finite
 
 _SHAPE, _LEVELS = (4, 4, 1), 5
@@ -48,6 +49,12 @@ class DequantizerTest(parameterized.TestCase):
 
     def test_reads_the_pixels_in_plus_minus_one(self):
         np.testing.assert_allclose(_dequantizer().context_of(tf.constant([0, 2, 4])), [-1, 0, 1])
+
+    def test_a_text_names_its_options(self):
+        text = "variational(couplings=1, width=2, blocks=0, normalization=none, squeeze=true)"
+        linear, coupling = presets.digits.replace(dequantization=text).build_dequantizer().flow.bijectors[2:4]
+        self.assertIsInstance(linear, nvp.bijectors.InvertibleLinear)
+        self.assertEqual(coupling.conditioner.normalization, "none")
 
     def test_squeezed_couplings_read_squeezed_pixels(self):
         images = tf.constant(_images(2))

@@ -89,8 +89,8 @@ def dequantizer(
         u = Phi(v),  v = couplings^{-1}(e; image),  e ~ N(0, I),    Phi the normal distribution function
 
     Affine couplings, whose networks also read the image and start at zero, for uniform noise at first. Checkerboards
-    alternate; or the noise is squeezed, and each coupling of channel halves follows an `InvertibleLinear`, which takes
-    a quarter of the time.
+    alternate; or the noise is squeezed, and each coupling of channel halves follows an `InvertibleLinear`: its network
+    sees a quarter of the positions.
 
     Args:
       event_shape: `[height, width, channels]` of the images.

@@ -16,7 +16,7 @@ from tfp_realnvp.transformers.bisection import inverse_by_bisection
 # Largest |log s|: neither a scale nor its inverse overflows.
 _MOST_LOG_SCALE = 5.0
 # The logits of the weights, the means and the log-scales of components, each `[components, ...]`: sums over the first
-# axis take a fifth of the time of sums over the last, which is short.
+# axis take half the time of sums over the last, which is short.
 Components = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
