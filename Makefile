@@ -41,8 +41,9 @@ demo: env ## Train a small Glow on digits and ask that it beats both baselines b
 test: env ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadscope --durations=10 tests
 
-lint: env ## Run ruff
+lint: env ## Run ruff: its checks and its layout
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 # The variable silences an advertisement of mkdocs-material's.
 docs: env ## Build the pages of docs/ into site/; a warning is an error

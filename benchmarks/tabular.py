@@ -248,9 +248,7 @@ def fit(model: Any, steps: int, validate_every: int) -> dict[str, Any]:
     model.restore()
     test, standard_error = model.evaluate("test")
     parameters = model.facts()["parameters"]
-    return dict(
-        test=test, standard_error=standard_error, validation=best, best_step=best_step, parameters=parameters
-    )
+    return dict(test=test, standard_error=standard_error, validation=best, best_step=best_step, parameters=parameters)
 
 
 class Ours:

@@ -34,9 +34,7 @@ def main() -> None:
     progress, drawn = source.progress(sum(counts)), 0
     for factor, count in zip(factors, counts, strict=True):
         seed = (run.SEED.value, factor)
-        z = evaluation.draw_latents(
-            model.distribution, count, seed=seed, factor=factor, temperature=_TEMPERATURE.value
-        )
+        z = evaluation.draw_latents(model.distribution, count, seed=seed, factor=factor, temperature=_TEMPERATURE.value)
         labels = source.labels_in_turn(model, count, _LABEL.value)
         # In batches of about a hundred images of the size of training, in memory.
         size = max(100 // factor**2, 1)

@@ -48,9 +48,7 @@ def origin() -> dict[str, Any]:
     return {"init_from": {**kept, "images": images, "init_from": before}}
 
 
-def read_weights(
-    given: data.Events, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None
-) -> None:
+def read_weights(given: data.Events, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None) -> None:
     """Gives a run that begins the other's weights; one that goes on has its own.
 
     Args:

@@ -82,9 +82,7 @@ def images_alone(preset: presets.Preset, batches: tf.data.Dataset) -> tf.data.Da
 
 
 def _baselines(preset: presets.Preset, given: data.Events) -> dict[str, evaluation.Score]:
-    train, test = (
-        images_alone(preset, given.evaluation_batches(split, BATCH_SIZE)) for split in ("train", "test")
-    )
+    train, test = (images_alone(preset, given.evaluation_batches(split, BATCH_SIZE)) for split in ("train", "test"))
     scores = {}
     try:
         if given.levels is None:

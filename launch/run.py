@@ -130,9 +130,7 @@ def identity(given: data.Events) -> dict[str, Any]:
     return {} if given.files is None else {"files": given.files, "columns": given.columns}
 
 
-def build(
-    preset: presets.Preset, given: data.Events | None = None, **kwargs: Any
-) -> FlowDistribution:
+def build(preset: presets.Preset, given: data.Events | None = None, **kwargs: Any) -> FlowDistribution:
     """The preset's flow, untrained; keywords go to `Preset.build`.
 
     Args:

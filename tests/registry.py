@@ -66,18 +66,14 @@ class Entry:
         built = self.build(dtype, dtype_policy)
         return built.flow if self.factory else built
 
-    def events(
-        self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 1
-    ) -> tf.Tensor:
+    def events(self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 1) -> tf.Tensor:
         """Events within the domain."""
         shape = (*batch_shape, *self.event_shape)
         if self.levels is None:
             return tf.random.stateless_normal(shape, (seed, 0), dtype=dtype)
         return tf.random.stateless_uniform(shape, (seed, 0), 0, self.levels, dtype=dtype)
 
-    def context(
-        self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 2
-    ) -> tf.Tensor | None:
+    def context(self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 2) -> tf.Tensor | None:
         """A context for them, or None."""
         if self.context_size is None:
             return None
@@ -98,9 +94,7 @@ def randomize(module: Any, seed: int = 0) -> Any:
             value = random.uniform(0.5, 2.0, shape)
         else:
             value = random.uniform(0.3, 0.9, shape) * random.choice([-1.0, 1.0], shape)
-            value /= np.sqrt(
-                np.prod(shape[:-1])
-            )  # By the fan-in, so that activations keep their size.
+            value /= np.sqrt(np.prod(shape[:-1]))  # By the fan-in, so that activations keep their size.
         variable.assign(value.astype(tf.as_dtype(variable.dtype).as_numpy_dtype))
     return module
 
@@ -132,9 +126,7 @@ def counted_conditioners(module: tf.Module) -> Iterator[list[int]]:
     with contextlib.ExitStack() as stack:
         for i, coupling in enumerate(couplings):
             is_layer = isinstance(coupling.conditioner, keras.layers.Layer)
-            target, attribute = (
-                (coupling.conditioner, "call") if is_layer else (coupling, "conditioner")
-            )
+            target, attribute = (coupling.conditioner, "call") if is_layer else (coupling, "conditioner")
             counted = counting(i, getattr(target, attribute))
             stack.enter_context(mock.patch.object(target, attribute, counted))
         yield counts
@@ -216,9 +208,7 @@ def _mixture() -> nvt.Transformer:
     return nvt.Compose(nvt.Sigmoidal(2), nvt.Affine())
 
 
-def _batch_norm_entry(
-    name: str, event_shape: tuple[int, ...], mask: nvb.Mask | None = None, **kwargs: Any
-) -> Entry:
+def _batch_norm_entry(name: str, event_shape: tuple[int, ...], mask: nvb.Mask | None = None, **kwargs: Any) -> Entry:
     channels = mask.changed_size(event_shape[-1]) if mask else event_shape[-1]
 
     def make(dtype: str, policy: str) -> nvb.Bijector:
@@ -270,9 +260,7 @@ def _contextual_chain(dtype: str, policy: str) -> nvb.Bijector:
 
 
 def _split(dtype: str, policy: str) -> nvb.Bijector:
-    return nvb.Split(
-        nvb.Chain([_coupling(nvb.Checkerboard(1), 2, dtype, policy), nvb.BatchNorm(2, dtype=dtype)])
-    )
+    return nvb.Split(nvb.Chain([_coupling(nvb.Checkerboard(1), 2, dtype, policy), nvb.BatchNorm(2, dtype=dtype)]))
 
 
 BIJECTORS = (
@@ -303,9 +291,7 @@ BIJECTORS = (
     Entry("act_norm_image", lambda dtype, policy: nvb.ActNorm(2, event_ndims=3, dtype=dtype), _IMAGE),
     Entry("act_norm_vector", lambda dtype, policy: nvb.ActNorm(5, dtype=dtype), _VECTOR),
     Entry("invertible_linear_lu", lambda dtype, policy: nvb.InvertibleLinear(2, event_ndims=3, dtype=dtype), _IMAGE),
-    Entry(
-        "invertible_linear_full", lambda dtype, policy: nvb.InvertibleLinear(5, form="full", dtype=dtype), _VECTOR
-    ),
+    Entry("invertible_linear_full", lambda dtype, policy: nvb.InvertibleLinear(5, form="full", dtype=dtype), _VECTOR),
     Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
     Entry("standardize", lambda dtype, policy: nvb.Standardize(np.zeros(5), np.ones(5), dtype=dtype), _VECTOR),
@@ -313,9 +299,7 @@ BIJECTORS = (
     Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
     Entry(
         "chain_elementwise",
-        lambda dtype, policy: nvb.Chain(
-            [nvb.DequantizedLogit(17), tfp.bijectors.SinhArcsinh(tf.constant(0.3, dtype))]
-        ),
+        lambda dtype, policy: nvb.Chain([nvb.DequantizedLogit(17), tfp.bijectors.SinhArcsinh(tf.constant(0.3, dtype))]),
         (3, 2),
         levels=17,
         has_variables=False,
@@ -332,9 +316,7 @@ BIJECTORS = (
 def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry:
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
         small = dict(width=3, blocks=1) if len(event_shape) == 3 else dict(couplings=4, hidden_units=(6,))
-        return nvp.real_nvp(
-            event_shape=event_shape, dtype=dtype, dtype_policy=policy, **{**small, **settings}
-        )
+        return nvp.real_nvp(event_shape=event_shape, dtype=dtype, dtype_policy=policy, **{**small, **settings})
 
     return Entry(
         f"real_nvp_{name}",

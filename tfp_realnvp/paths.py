@@ -64,7 +64,7 @@ def plain(path: str | os.PathLike) -> Iterator[str]:
         parent, name = os.path.split(os.path.abspath(path))
         for entry in os.listdir(parent):
             if entry == name or entry.startswith(f"{name}."):  # A folder; an index, and data.
-                os.symlink(os.path.join(parent, entry), os.path.join(folder, f"plain{entry[len(name):]}"))
+                os.symlink(os.path.join(parent, entry), os.path.join(folder, f"plain{entry[len(name) :]}"))
         yield os.path.join(folder, "plain")
 
 

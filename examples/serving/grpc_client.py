@@ -48,9 +48,8 @@ class Client:
 
     def sample(self, count: int, seed: int, temperature: float = 1.0) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
-        return self.ask(
-            "sample", count=np.int32(count), seed=np.int32([seed, 0]), temperature=np.float32(temperature)
-        )["pixels"]
+        drawn = self.ask("sample", count=np.int32(count), seed=np.int32([seed, 0]), temperature=np.float32(temperature))
+        return drawn["pixels"]
 
 
 def main() -> None:

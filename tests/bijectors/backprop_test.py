@@ -158,9 +158,7 @@ class BackpropTest(_Test):
         every = mock.patch.object(nvb.Chain, "_first_stored", lambda chain: len(chain.bijectors))
         self.enter_context(every)
 
-    @parameterized.product(
-        name=[entry.name for entry in registry.BIJECTORS], mode=_MODES, training=(True, False)
-    )
+    @parameterized.product(name=[entry.name for entry in registry.BIJECTORS], mode=_MODES, training=(True, False))
     def test_every_bijector(self, name, mode, training):
         self.assert_entry_is_same_as_store(name, mode, training, "eager")
 
@@ -334,9 +332,7 @@ class BackpropTest(_Test):
         processes.Process(_two_replicas).result()
 
     def test_unknown_backprop_is_refused(self):
-        with self.assertRaisesRegex(
-            ValueError, "expected backprop to be one of store, remat, invert, got 'reverse'"
-        ):
+        with self.assertRaisesRegex(ValueError, "expected backprop to be one of store, remat, invert, got 'reverse'"):
             nvb.Chain([nvb.Squeeze()], backprop="reverse")
 
 

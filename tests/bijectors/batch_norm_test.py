@@ -45,9 +45,7 @@ def _is_changed(mask, shape):
 
 def _moments(x, is_changed):
     """Mean and variance of the changed entries of each channel that has some."""
-    x, is_changed = (
-        np.reshape(t, [-1, t.shape[-1]]) for t in (np.asarray(x, np.float64), is_changed)
-    )
+    x, is_changed = (np.reshape(t, [-1, t.shape[-1]]) for t in (np.asarray(x, np.float64), is_changed))
     columns = [x[is_changed[:, c], c] for c in range(x.shape[1]) if is_changed[:, c].any()]
     return np.array([c.mean() for c in columns]), np.array([c.var() for c in columns])
 
@@ -95,10 +93,7 @@ class BatchNormTest(parameterized.TestCase):
         for seed in range(2):
             x = 3 + 2 * tf.random.stateless_normal(shape, (seed, 0)).numpy()
             z, log_det = _in_training(norm.forward_and_log_det, tf.constant(x))
-            expected = [
-                0.75 * old + 0.25 * batch
-                for old, batch in zip(expected, _moments(x, is_changed), strict=True)
-            ]
+            expected = [0.75 * old + 0.25 * batch for old, batch in zip(expected, _moments(x, is_changed), strict=True)]
             self.assert_normalised_by(z, log_det, x, is_changed, *expected)
             for moving, e in zip(_moving(norm), expected, strict=True):
                 np.testing.assert_allclose(moving, e, rtol=1e-4)
@@ -123,9 +118,7 @@ class BatchNormTest(parameterized.TestCase):
             else:
                 variance = rho * old_variance + (1 - rho) * batch_variance
             z = (x - mean) / tf.sqrt(variance + _EPSILON)
-            expected_loss = tf.reduce_sum(weights * z) - 4 * tf.reduce_sum(
-                tf.math.log(variance + _EPSILON)
-            )
+            expected_loss = tf.reduce_sum(weights * z) - 4 * tf.reduce_sum(tf.math.log(variance + _EPSILON))
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-9)
         np.testing.assert_allclose(
             tape.gradient(loss, x), expected_tape.gradient(expected_loss, x), rtol=1e-7, atol=1e-9
@@ -137,9 +130,7 @@ class BatchNormTest(parameterized.TestCase):
         is_changed = _is_changed(mask, shape)
         mean, variance = before = _moving(norm)
         x = tf.random.stateless_normal(shape, (1, 0))
-        self.assert_normalised_by(
-            *norm.forward_and_log_det(x), x.numpy(), is_changed, mean, variance
-        )
+        self.assert_normalised_by(*norm.forward_and_log_det(x), x.numpy(), is_changed, mean, variance)
         outside = norm.inverse_and_log_det(x)
         inside = _in_training(norm.inverse_and_log_det, x)
         for a, b in zip(outside, inside, strict=True):
@@ -155,9 +146,7 @@ class BatchNormTest(parameterized.TestCase):
         base = tfd.Sample(tfd.Normal(0.0, 1.0), 3)
         passes = {
             "both": lambda norm: norm.forward_and_log_det,
-            "tfb": lambda norm: (
-                lambda x: norm.forward(x) + norm.forward_log_det_jacobian(x, 1)[:, None]
-            ),
+            "tfb": lambda norm: lambda x: norm.forward(x) + norm.forward_log_det_jacobian(x, 1)[:, None],
             "tfb.Chain": lambda norm: lambda x: tfb.Chain([norm])(x),
             "chain": lambda norm: Chain([norm]).forward_and_log_det,
             "log_prob": lambda norm: tfd.TransformedDistribution(base, tfb.Invert(norm)).log_prob,
@@ -168,9 +157,7 @@ class BatchNormTest(parameterized.TestCase):
                     norm = BatchNorm(3, momentum=0.5)
                     _in_training(wrap(make(norm)), tf.identity(x))
                     np.testing.assert_allclose(norm.moving_mean, 0.5 * np.mean(x, 0), rtol=1e-5)
-                    np.testing.assert_allclose(
-                        norm.moving_variance, 0.5 + 0.5 * np.var(x, 0), rtol=1e-5
-                    )
+                    np.testing.assert_allclose(norm.moving_variance, 0.5 + 0.5 * np.var(x, 0), rtol=1e-5)
 
     def test_two_batch_axes_are_one_batch(self):
         x = tf.random.stateless_normal([4, 2, 3], (1, 0))
@@ -201,9 +188,7 @@ class BatchNormTest(parameterized.TestCase):
     def test_wrong_number_of_channels_is_refused(self):
         norm = BatchNorm(4, mask=ChannelHalves("first"))
         for function in (norm.forward, norm.inverse):
-            with self.assertRaisesRegex(
-                ValueError, "batch_norm: expected 4 changed channels, got 2"
-            ):
+            with self.assertRaisesRegex(ValueError, "batch_norm: expected 4 changed channels, got 2"):
                 function(tf.zeros([1, 2, 2, 4]))
 
 

@@ -140,6 +140,7 @@ class BijectorTest(absltest.TestCase):
         self.assertEqual([id(v) for v in owner.variables], [id(v.value) for v in other.variables])
         owner.part = None
         self.assertEmpty(owner.variables)
+
         class Grows(_Owner):
             def __init__(self, part):
                 super().__init__([])
@@ -151,9 +152,7 @@ class BijectorTest(absltest.TestCase):
         self.assertLen([name for name, _ in tf.train.list_variables(saved) if name.startswith("owner/")], 2)
         self.assertEqual(copy.deepcopy(owner).part[0].get_config(), dense.get_config())
         for unbuilt in (keras.layers.Dense(1, name="unbuilt"), [keras.layers.Dense(1, name="unbuilt")]):
-            with self.assertRaisesRegex(
-                ValueError, "expected a built layer, .* got the unbuilt 'unbuilt'"
-            ):
+            with self.assertRaisesRegex(ValueError, "expected a built layer, .* got the unbuilt 'unbuilt'"):
                 _Owner(unbuilt)
 
     def test_leaves(self):

@@ -49,9 +49,7 @@ class ChainTest(absltest.TestCase):
         theirs = tfb.Chain([second, first])
         z, log_det = Chain([first, second]).forward_and_log_det(x)
         np.testing.assert_allclose(z, theirs.forward(tf.identity(x)), rtol=1e-6)
-        np.testing.assert_allclose(
-            log_det, theirs.forward_log_det_jacobian(tf.identity(x), 1), rtol=1e-6
-        )
+        np.testing.assert_allclose(log_det, theirs.forward_log_det_jacobian(tf.identity(x), 1), rtol=1e-6)
 
     def test_leaves_are_evaluated_one_by_one(self):
         chain = registry.built("chain_context")
@@ -94,13 +92,9 @@ class ChainTest(absltest.TestCase):
 
     def test_a_shape_that_a_later_layer_refuses(self):
         chain = Chain([Squeeze(name="once"), Squeeze(name="twice")])
-        with self.assertRaisesRegex(
-            ValueError, r"twice: expected an even height and width, got \(3, 1, 8\)"
-        ):
+        with self.assertRaisesRegex(ValueError, r"twice: expected an even height and width, got \(3, 1, 8\)"):
             chain.forward(tf.zeros([1, 6, 2, 2]))
-        with self.assertRaisesRegex(
-            ValueError, r"once: expected a number of channels divisible by 4, got"
-        ):
+        with self.assertRaisesRegex(ValueError, r"once: expected a number of channels divisible by 4, got"):
             chain.inverse(tf.zeros([1, 2, 2, 8]))
 
     def test_no_layer_is_refused(self):
@@ -111,9 +105,7 @@ class ChainTest(absltest.TestCase):
         shift = tf.Variable([1.0, 2.0])
         coupling = Coupling(transformers.Affine(), lambda kept: tf.concat([kept, kept], -1), Alternating(0))
         chain = Chain([tfb.Shift(shift), coupling])
-        self.assertEqual(
-            {id(v) for v in chain.trainable_variables}, {id(shift), id(coupling.transformer.gain.value)}
-        )
+        self.assertEqual({id(v) for v in chain.trainable_variables}, {id(shift), id(coupling.transformer.gain.value)})
 
 
 if __name__ == "__main__":

@@ -46,18 +46,14 @@ class CouplingTest(parameterized.TestCase):
     def test_kept_entries_are_bit_exact(self, entry):
         coupling = registry.built(entry.name)
         # Over 45 orders of magnitude, with denormals; none large, so that the networks stay finite.
-        x = entry.events([8]) * 10.0 ** tf.random.stateless_uniform(
-            [8, *entry.event_shape], (2, 0), -45, -1
-        )
+        x = entry.events([8]) * 10.0 ** tf.random.stateless_uniform([8, *entry.event_shape], (2, 0), -45, -1)
         context = entry.context([8])
         kept = coupling.mask.kept(x).numpy()
         z = coupling.forward_and_log_det(x, context)[0]
         self.assertGreater(np.max(np.abs(z - x)), 1e-3)
         back = coupling.inverse_and_log_det(z, context)[0]
         for y in (z, back):
-            np.testing.assert_array_equal(
-                coupling.mask.kept(y).numpy().view(np.int32), kept.view(np.int32)
-            )
+            np.testing.assert_array_equal(coupling.mask.kept(y).numpy().view(np.int32), kept.view(np.int32))
 
     @parameterized.product(entry=_AFFINE, bad=[np.nan, np.inf])
     def test_a_bad_changed_entry_spoils_itself_alone(self, entry, bad):

@@ -60,9 +60,7 @@ class DequantizeTest(parameterized.TestCase):
 
     @parameterized.parameters("float32", "float64", "bool")
     def test_what_is_no_integer_is_refused(self, dtype):
-        with self.assertRaisesRegex(
-            TypeError, f"expected integer pixels to dequantise, got {dtype}"
-        ):
+        with self.assertRaisesRegex(TypeError, f"expected integer pixels to dequantise, got {dtype}"):
             dequantize(np.zeros([2], dtype), seed=(0, 0))
 
 

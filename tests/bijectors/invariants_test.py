@@ -120,17 +120,11 @@ class BijectorInvariantsTest(parameterized.TestCase):
         copies = iter(lambda: tf.identity(z), None)
         self.assert_close(bijector.forward(tf.identity(x), **kwargs), z)
         self.assert_close(inverse.inverse(tf.identity(x), **kwargs), z)
-        self.assert_close(
-            bijector.forward_log_det_jacobian(tf.identity(x), ndims, **kwargs), log_det
-        )
-        self.assert_close(
-            inverse.inverse_log_det_jacobian(tf.identity(x), ndims, **kwargs), log_det
-        )
+        self.assert_close(bijector.forward_log_det_jacobian(tf.identity(x), ndims, **kwargs), log_det)
+        self.assert_close(inverse.inverse_log_det_jacobian(tf.identity(x), ndims, **kwargs), log_det)
         self.assert_close(bijector.inverse(next(copies), **kwargs), x)
         self.assert_close(inverse.forward(next(copies), **kwargs), x)
-        self.assert_close(
-            bijector.inverse_log_det_jacobian(next(copies), ndims, **kwargs), -log_det
-        )
+        self.assert_close(bijector.inverse_log_det_jacobian(next(copies), ndims, **kwargs), -log_det)
         self.assertEqual(bijector.forward_event_shape(x.shape[1:]), z.shape[1:])
         self.assertEqual(bijector.inverse_event_shape(z.shape[1:]), x.shape[1:])
         self.assertAllEqual(bijector.forward_event_shape_tensor(x.shape[1:]), z.shape[1:])
@@ -191,29 +185,21 @@ class BijectorInvariantsTest(parameterized.TestCase):
         bijector = registry.built(entry.name)
         ndims = bijector.forward_min_event_ndims
         latent_shape = bijector.forward_event_shape(tf.TensorShape(entry.event_shape))
-        plain = tfd.TransformedDistribution(
-            tfd.Sample(tfd.Normal(0.0, 1.0), latent_shape), tfb.Invert(bijector)
-        )
+        plain = tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), latent_shape), tfb.Invert(bijector))
         chain = tfb.Chain([tfb.Scale(2.0), bijector])
         given = {} if entry.context_size is None else {"context": entry.context([2])}
         in_distribution = {"bijector_kwargs": given}
         in_chain = {bijector.name: given} if given else {}
 
         def both_of_tfp(x):
-            return bijector.forward(x, **given), bijector.forward_log_det_jacobian(
-                x, ndims, **given
-            )
+            return bijector.forward(x, **given), bijector.forward_log_det_jacobian(x, ndims, **given)
 
         def both_of_chain(x):
-            return chain.forward(x, **in_chain), chain.forward_log_det_jacobian(
-                x, ndims, **in_chain
-            )
+            return chain.forward(x, **in_chain), chain.forward_log_det_jacobian(x, ndims, **in_chain)
 
         def chain_backwards(x):
             z = tf.identity(x)
-            return chain.inverse(z, **in_chain), chain.inverse_log_det_jacobian(
-                z, ndims, **in_chain
-            )
+            return chain.inverse(z, **in_chain), chain.inverse_log_det_jacobian(z, ndims, **in_chain)
 
         passes = {
             "forward_and_log_det": lambda x: bijector.forward_and_log_det(x, **given),
@@ -224,9 +210,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
             "tfb.Chain, inverse": chain_backwards,
             "log_prob": lambda x: plain.log_prob(x, **in_distribution),
             "sample": lambda x: plain.sample(2, seed=1, **in_distribution),
-            "sample_and_log_prob": lambda x: plain.experimental_sample_and_log_prob(
-                2, seed=1, **in_distribution
-            ),
+            "sample_and_log_prob": lambda x: plain.experimental_sample_and_log_prob(2, seed=1, **in_distribution),
         }
         of_inverse = ("inverse_and_log_det", "tfb.Chain, inverse", "sample", "sample_and_log_prob")
         with registry.counted_conditioners(bijector) as counts:
@@ -241,9 +225,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
                 with self.subTest(f"{name}, tf.function"):
                     counts[:] = [0] * len(counts)
                     traced, traces = _traced(passes[name])
-                    tf.function(traced).get_concrete_function(
-                        tf.TensorSpec([2, *entry.event_shape])
-                    )
+                    tf.function(traced).get_concrete_function(tf.TensorSpec([2, *entry.event_shape]))
                     self.assertEqual(counts, [len(traces)] * len(counts))
 
     @parameterized.named_parameters(_named([*registry.BIJECTORS, registry.BY_NAME["real_nvp_one_scale"]]))
@@ -269,9 +251,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
             flat = [None if t is None else tf.reshape(t, [6, *t.shape[2:]]) for t in (at, context)]
             y, log_det = function(*flat)
             two_axes = function(at, context)
-            self.assert_all_close(
-                two_axes, [tf.reshape(t, [2, 3, *t.shape[1:]]) for t in (y, log_det)]
-            )
+            self.assert_all_close(two_axes, [tf.reshape(t, [2, 3, *t.shape[1:]]) for t in (y, log_det)])
             first = [None if t is None else t[:1] for t in flat]
             self.assert_all_close(function(*first), (y[:1], log_det[:1]))
             without = [None if t is None else t[0] for t in flat]
@@ -281,9 +261,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
     def test_sizes_known_only_at_run_time(self, entry):
         bijector = registry.built(entry.name)
         is_image = len(entry.event_shape) == 3
-        signature = (
-            [None, None, None, entry.event_shape[-1]] if is_image else [None, *entry.event_shape]
-        )
+        signature = [None, None, None, entry.event_shape[-1]] if is_image else [None, *entry.event_shape]
         arguments = [tf.TensorSpec(signature, tf.float32)]
         if entry.context_size is not None:
             arguments.append(tf.TensorSpec([None, *entry.context_axes, entry.context_size], tf.float32))
@@ -355,9 +333,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, message):
                 function(tf.zeros([2] * (ndims - 1)))
 
-    @parameterized.named_parameters(
-        _named(e for e in registry.ENTRIES if e.context_size is not None)
-    )
+    @parameterized.named_parameters(_named(e for e in registry.ENTRIES if e.context_size is not None))
     def test_context(self, entry):
         bijector = registry.built(entry.name)
         x, context = entry.events([2]), entry.context([2])
@@ -366,18 +342,12 @@ class BijectorInvariantsTest(parameterized.TestCase):
             given, other = function(at, context)[0], function(at, context + 1)[0]
             changed = np.reshape(np.abs(given - other), [2, -1])
             self.assertTrue(np.all(np.max(changed, 1) > 1e-3))
-            with self.assertRaisesRegex(
-                ValueError, f"expected a context of size {entry.context_size}, got none"
-            ):
+            with self.assertRaisesRegex(ValueError, f"expected a context of size {entry.context_size}, got none"):
                 function(x)
-            with self.assertRaisesRegex(
-                ValueError, f"expected a context of size {entry.context_size}, got shape"
-            ):
+            with self.assertRaisesRegex(ValueError, f"expected a context of size {entry.context_size}, got shape"):
                 function(x, context[..., :-1])
 
-    @parameterized.named_parameters(
-        _named(e for e in _WITH_NETWORKS if not e.factory and e.context_size is None)
-    )
+    @parameterized.named_parameters(_named(e for e in _WITH_NETWORKS if not e.factory and e.context_size is None))
     def test_unexpected_context_is_refused(self, entry):
         bijector = registry.built(entry.name)
         for function in (bijector.forward_and_log_det, bijector.inverse_and_log_det):
@@ -394,11 +364,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
         self.assertEqual({c for c in classes if not inspect.isabstract(c)}, registered)
 
     def test_every_public_flow_factory_is_registered(self):
-        functions = [
-            getattr(flows, name)
-            for name in flows.__all__
-            if inspect.isfunction(getattr(flows, name))
-        ]
+        functions = [getattr(flows, name) for name in flows.__all__ if inspect.isfunction(getattr(flows, name))]
         factories = {
             function.__name__
             for function in functions

@@ -30,9 +30,7 @@ class SplitTest(absltest.TestCase):
     def test_an_odd_number_of_channels_is_refused(self):
         split = Split(BatchNorm(2))
         for function in (split.forward, split.inverse):
-            with self.assertRaisesRegex(
-                ValueError, "split: expected an even number of channels, got"
-            ):
+            with self.assertRaisesRegex(ValueError, "split: expected an even number of channels, got"):
                 function(tf.zeros([1, 2, 2, 5]))
 
 

@@ -43,9 +43,7 @@ class SqueezeTest(parameterized.TestCase):
 
     def test_position_major_is_space_to_depth(self):
         x = tf.random.stateless_normal([2, 4, 6, 3], (1, 0))
-        np.testing.assert_array_equal(
-            Squeeze("position_major").forward(x), tf.nn.space_to_depth(x, 2)
-        )
+        np.testing.assert_array_equal(Squeeze("position_major").forward(x), tf.nn.space_to_depth(x, 2))
 
     def test_the_diagonals_first_half_is_half_of_a_checkerboard(self):
         kept = Checkerboard(parity=1).kept(tf.ones([1, 4, 4, 1]))[..., :1]

@@ -34,9 +34,7 @@ _KERAS = dict(batch_size=4, verbose=0)
 _CALLS = dict(
     fit=lambda model, x, c, w: model.fit(x, c, sample_weight=w, **_KERAS).history["loss"][0],
     fit_data=lambda model, x, c, w: model.fit(_batches(x, c, w), verbose=0).history["loss"][0],
-    fit_validation=lambda model, x, c, w: model.fit(
-        x, c, validation_data=(x, c, w), **_KERAS
-    ).history["val_loss"][0],
+    fit_validation=lambda model, x, c, w: model.fit(x, c, validation_data=(x, c, w), **_KERAS).history["val_loss"][0],
     evaluate=lambda model, x, c, w: model.evaluate(x, c, sample_weight=w, **_KERAS),
     evaluate_data=lambda model, x, c, w: model.evaluate(_batches(x, c, w), verbose=0),
     train_on_batch=lambda model, x, c, w: model.train_on_batch(x, c, w)[0],
@@ -45,9 +43,9 @@ _CALLS = dict(
 )
 _PAIRS = dict(
     fit=lambda model, pair, w: model.fit(pair, sample_weight=w, **_KERAS).history["loss"][0],
-    fit_validation=lambda model, pair, w: model.fit(
-        pair, validation_data=(pair, None, w), **_KERAS
-    ).history["val_loss"][0],
+    fit_validation=lambda model, pair, w: model.fit(pair, validation_data=(pair, None, w), **_KERAS).history[
+        "val_loss"
+    ][0],
     evaluate=lambda model, pair, w: model.evaluate(pair, sample_weight=w, **_KERAS),
     train_on_batch=lambda model, pair, w: model.train_on_batch(pair, sample_weight=w)[0],
     test_on_batch=lambda model, pair, w: model.test_on_batch(pair, sample_weight=w),

@@ -54,18 +54,14 @@ def _assert_two_replicas_are_as_one(strategy, dtype, tolerance):
 
 
 class BatchNormalizationTest(parameterized.TestCase):
-    @parameterized.product(
-        training=(True, False), dtype=("float32", "float64"), unknown=(True, False)
-    )
+    @parameterized.product(training=(True, False), dtype=("float32", "float64"), unknown=(True, False))
     def test_is_kerass(self, training, dtype, unknown):
         x = 3 + 2 * tf.random.stateless_normal([4, 3, 5, 3], (1, 0), dtype=dtype)
         weights = tf.random.stateless_normal([4, 3, 5, 3], (2, 0), dtype=dtype)
         results = []
         for layer in _built(dtype=dtype):
 
-            @tf.function(
-                input_signature=[tf.TensorSpec([None] * 3 + [3] if unknown else x.shape, dtype)]
-            )
+            @tf.function(input_signature=[tf.TensorSpec([None] * 3 + [3] if unknown else x.shape, dtype)])
             def passed(x, layer=layer):
                 with tf.GradientTape() as tape:
                     tape.watch(x)
@@ -85,16 +81,12 @@ class BatchNormalizationTest(parameterized.TestCase):
         for training in (True, False):
             outputs = mixed(x, training=training)
             self.assertEqual(outputs.dtype, mixed.compute_dtype)
-            np.testing.assert_allclose(
-                tf.cast(outputs, tf.float32), exact(x, training=training), atol=0.1
-            )
+            np.testing.assert_allclose(tf.cast(outputs, tf.float32), exact(x, training=training), atol=0.1)
         for a, b in zip(mixed.variables, exact.variables, strict=True):
             self.assertEqual(a.dtype, "float32")
             np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2)
 
-    @parameterized.product(
-        dtype=("float32", "float64", "mixed_bfloat16", "mixed_float16"), jit_compile=(False, True)
-    )
+    @parameterized.product(dtype=("float32", "float64", "mixed_bfloat16", "mixed_float16"), jit_compile=(False, True))
     def test_a_stateless_scope_intercepts_the_moments(self, dtype, jit_compile):
         layer = _built(dtype=dtype)[0]
         x = 3 + 2 * tf.random.stateless_normal([4, 3, 5, 3], (1, 0))
@@ -117,9 +109,7 @@ class BatchNormalizationTest(parameterized.TestCase):
         # XLA and half precision round elsewhere.
         tolerance = dict(rtol=0.01, atol=0.05) if "mixed" in dtype else dict(rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(*(tf.cast(y, tf.float64) for y in (inference, layer(x))), **tolerance)
-        np.testing.assert_allclose(
-            *(tf.cast(y, tf.float64) for y in (training, layer(x, training=True))), **tolerance
-        )
+        np.testing.assert_allclose(*(tf.cast(y, tf.float64) for y in (training, layer(x, training=True))), **tolerance)
         np.testing.assert_allclose(moved, layer.non_trainable_variables, **tolerance)
         self.assertGreater(np.min(np.abs(np.subtract(moved, kept))), 0.01)
 

@@ -53,9 +53,7 @@ class MLPTest(parameterized.TestCase):
         self.assertGreater(np.min(np.ptp(outputs, axis=0)), 1e-3)
         with self.assertRaisesRegex(ValueError, "expected a context of size 2, got none"):
             mlp(x)
-        with self.assertRaisesRegex(
-            ValueError, r"expected a context of size 2, got shape \(7, 3\)"
-        ):
+        with self.assertRaisesRegex(ValueError, r"expected a context of size 2, got shape \(7, 3\)"):
             mlp(x, context=x)
         with self.assertRaisesRegex(ValueError, r"expected no context, got shape \(7, 2\)"):
             _built()(x, context=context)

@@ -75,37 +75,25 @@ class ResidualNetworkTest(parameterized.TestCase):
 
     @parameterized.product(mask_channel=(False, True), use_skips=(False, True))
     def test_is_what_its_docstring_says(self, mask_channel, use_skips):
-        network = registry.randomize(
-            _built(channels=3, mask_channel=mask_channel, use_skips=use_skips)
-        )
+        network = registry.randomize(_built(channels=3, mask_channel=mask_channel, use_skips=use_skips))
         x = tf.random.stateless_normal([2, 4, 6, 3], (1, 0))
         data = x[..., :2] if mask_channel else x
         h = (2 if mask_channel else 1) * network.norm_in(data)
-        f = network.conv_in(
-            tf.concat([tf.nn.relu(h), tf.nn.relu(-h)] + ([x[..., 2:]] if mask_channel else []), -1)
-        )
+        f = network.conv_in(tf.concat([tf.nn.relu(h), tf.nn.relu(-h)] + ([x[..., 2:]] if mask_channel else []), -1))
         features = [f]
         for i in range(2):
             change = network.convs_1[i](tf.nn.relu(network.norms_1[i](f)))
             f = f + network.convs_2[i](tf.nn.relu(network.norms_2[i](change)))
             features.append(f)
-        total = (
-            sum(skip(f) for skip, f in zip(network.skips, features, strict=True))
-            if use_skips
-            else f
-        )
+        total = sum(skip(f) for skip, f in zip(network.skips, features, strict=True)) if use_skips else f
         expected = network.conv_out(tf.nn.relu(network.norm_out(total)))
         np.testing.assert_allclose(network(x), expected, rtol=1e-5, atol=1e-5)
         self.assertEqual(network(x).shape, [2, 4, 6, 6])
 
-    @parameterized.product(
-        normalization=("batch", "layer", "none"), use_skips=(False, True), context_size=(None, 3)
-    )
+    @parameterized.product(normalization=("batch", "layer", "none"), use_skips=(False, True), context_size=(None, 3))
     def test_inference_is_what_the_layers_say_one_by_one(self, normalization, use_skips, context_size):
         network = registry.randomize(
-            _built(
-                normalization=normalization, use_skips=use_skips, context_size=context_size, dtype="float64"
-            )
+            _built(normalization=normalization, use_skips=use_skips, context_size=context_size, dtype="float64")
         )
         x = tf.random.stateless_normal([2, 4, 4, 4], (1, 0), dtype=tf.float64)
         context = None if context_size is None else tf.ones([2, context_size], tf.float64)
@@ -170,14 +158,10 @@ class ResidualNetworkTest(parameterized.TestCase):
         skips = 3 * (5 * 5 + 5 + 5)
         self.assertEqual(_built().count_params() - _built(use_skips=False).count_params(), skips)
 
-    @parameterized.product(
-        normalization=("batch", "layer", "none"), channels=(1, 3), mask_channel=(False, True)
-    )
+    @parameterized.product(normalization=("batch", "layer", "none"), channels=(1, 3), mask_channel=(False, True))
     def test_sees_all_of_its_input(self, normalization, channels, mask_channel):
         inputs = channels + mask_channel
-        network = registry.randomize(
-            _built(inputs, normalization=normalization, mask_channel=mask_channel)
-        )
+        network = registry.randomize(_built(inputs, normalization=normalization, mask_channel=mask_channel))
         x = tf.random.stateless_normal([2, 4, 4, inputs], (1, 0))
         # Each channel, and what all share: a layer norm over the channels would hide the latter.
         for change in (*np.eye(inputs), np.ones(inputs)):
@@ -200,9 +184,7 @@ class ResidualNetworkTest(parameterized.TestCase):
             self.assertGreater(np.max(np.abs(old - new)), 0)
 
     def test_unknown_normalization_is_refused(self):
-        with self.assertRaisesRegex(
-            ValueError, "expected normalization to be one of batch, layer, none, got"
-        ):
+        with self.assertRaisesRegex(ValueError, "expected normalization to be one of batch, layer, none, got"):
             ResidualNetwork(outputs=2, normalization="group")
 
     def test_context(self):
@@ -213,9 +195,7 @@ class ResidualNetworkTest(parameterized.TestCase):
         self.assertEqual(network.count_params() - _built().count_params(), 3 * 5)
         with self.assertRaisesRegex(ValueError, "expected a context of size 3, got none"):
             network(x)
-        with self.assertRaisesRegex(
-            ValueError, r"expected a context of size 3, got shape \(7, 2\)"
-        ):
+        with self.assertRaisesRegex(ValueError, r"expected a context of size 3, got shape \(7, 2\)"):
             network(x, context=context[:, :2])
         with self.assertRaisesRegex(ValueError, "expected no context, got shape"):
             _built()(x, context=context)

@@ -27,12 +27,8 @@ def _kernel(convolution):
 
 class WeightNormConv2DTest(parameterized.TestCase):
     @parameterized.product(kernel_size=(1, 3), use_bias=(True, False), use_magnitude=(True, False))
-    def test_kernel_has_the_directions_direction_and_the_magnitudes_norm(
-        self, kernel_size, use_bias, use_magnitude
-    ):
-        convolution = registry.randomize(
-            _built(kernel_size, use_bias=use_bias, use_magnitude=use_magnitude)
-        )
+    def test_kernel_has_the_directions_direction_and_the_magnitudes_norm(self, kernel_size, use_bias, use_magnitude):
+        convolution = registry.randomize(_built(kernel_size, use_bias=use_bias, use_magnitude=use_magnitude))
         kernel = _kernel(convolution)
         direction = convolution.direction.numpy()
         norms = np.sqrt(np.sum(kernel**2, (0, 1, 2)))
@@ -41,9 +37,7 @@ class WeightNormConv2DTest(parameterized.TestCase):
         signs = np.sign(convolution.magnitude.numpy()) if use_magnitude else 1
         units = direction / np.sqrt(np.sum(direction**2, (0, 1, 2)))
         np.testing.assert_allclose(kernel, expected * signs * units, atol=1e-6)
-        self.assertEqual(
-            convolution.count_params(), kernel_size**2 * 5 * 4 + 4 * use_bias + 4 * use_magnitude
-        )
+        self.assertEqual(convolution.count_params(), kernel_size**2 * 5 * 4 + 4 * use_bias + 4 * use_magnitude)
 
     def test_bias(self):
         convolution = registry.randomize(_built())
@@ -69,9 +63,7 @@ class WeightNormConv2DTest(parameterized.TestCase):
         convolution = registry.randomize(_built(dtype="float64"))
         x = tf.random.stateless_normal([2, 4, 4, 5], (1, 0), dtype=tf.float64)
         weights = tf.random.stateless_normal([2, 4, 4, 4], (2, 0), dtype=tf.float64)
-        variables = [
-            v.value for v in (convolution.direction, convolution.magnitude, convolution.bias)
-        ]
+        variables = [v.value for v in (convolution.direction, convolution.magnitude, convolution.bias)]
         direction, magnitude, bias = variables
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(convolution(x) * weights)
@@ -79,9 +71,7 @@ class WeightNormConv2DTest(parameterized.TestCase):
             kernel = magnitude * tf.nn.l2_normalize(direction, [0, 1, 2])
             expected = tf.reduce_sum((tf.nn.conv2d(x, kernel, 1, "SAME") + bias) * weights)
         np.testing.assert_allclose(loss, expected, rtol=1e-9)
-        for a, e in zip(
-            tape.gradient(loss, variables), expected_tape.gradient(expected, variables), strict=True
-        ):
+        for a, e in zip(tape.gradient(loss, variables), expected_tape.gradient(expected, variables), strict=True):
             np.testing.assert_allclose(a, e, rtol=1e-7, atol=1e-9)
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
@@ -104,9 +94,7 @@ class WeightNormConv2DTest(parameterized.TestCase):
             self.assertEqual(copy.count_params(), 3 * 3 * 2 * 4)
 
     def test_output_shape(self):
-        self.assertEqual(
-            WeightNormConv2D(4, 3).compute_output_shape((None, 8, 9, 2)), (None, 8, 9, 4)
-        )
+        self.assertEqual(WeightNormConv2D(4, 3).compute_output_shape((None, 8, 9, 2)), (None, 8, 9, 4))
 
 
 if __name__ == "__main__":

@@ -43,9 +43,7 @@ class DigitsTest(absltest.TestCase):
             self.assertEqual(set(images.ravel()), set(range(17)))
 
     def test_splits_are_the_same_in_all_versions(self):
-        content = b"".join(
-            image.tobytes() + bytes([label]) for split in self.splits.values() for image, label in split
-        )
+        content = b"".join(image.tobytes() + bytes([label]) for split in self.splits.values() for image, label in split)
         self.assertEqual(hashlib.md5(content).hexdigest(), "a5a6eed29c61a7130726b2ce40415ae7")
         images = np.stack(list(data.load("digits").examples("test").as_numpy_iterator()))
         np.testing.assert_array_equal(images, np.stack([image for image, _ in self.splits["test"]]))

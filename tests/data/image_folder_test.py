@@ -255,16 +255,12 @@ class ErrorsTest(_Test):
 
     def test_nothing_but_copies(self):
         _write(_numbered(1) * 20)
-        self.assertEqual(
-            self._message(data.BadImageError), "pngs: expected different images, got 1 in 20 files"
-        )
+        self.assertEqual(self._message(data.BadImageError), "pngs: expected different images, got 1 in 20 files")
 
     def test_no_folder(self):
         self.assertEqual(self._message(data.DataNotFoundError), "there is no folder pngs")
         pathlib.Path("pngs").write_text("")
-        self.assertEqual(
-            self._message(data.DataNotFoundError), "expected a folder of PNG files, got the file pngs"
-        )
+        self.assertEqual(self._message(data.DataNotFoundError), "expected a folder of PNG files, got the file pngs")
 
     def test_no_labels(self):
         _write(_numbered(20))

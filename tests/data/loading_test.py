@@ -86,8 +86,7 @@ class LoadTest(parameterized.TestCase):
         fake_sets.write(self.data_dir, "fake", splits, shape=(4, 4, 1), dtype=np.uint16)
         self.assertEqual(
             self._error(ValueError, "fake"),
-            "fake: expected a feature 'image' of uint8 pixels, got"
-            " Image(shape=(4, 4, 1), dtype=uint16)",
+            "fake: expected a feature 'image' of uint8 pixels, got Image(shape=(4, 4, 1), dtype=uint16)",
         )
 
     def test_images_of_no_static_shape(self):
@@ -149,9 +148,7 @@ class LoadTest(parameterized.TestCase):
     def test_no_train_split(self):
         splits = {"test": _noise(3, 4, 4, 3), "extra": _noise(3, 4, 4, 3)}
         fake_sets.write(self.data_dir, "fake", splits, shape=(4, 4, 3))
-        self.assertEqual(
-            self._error(ValueError, "fake"), "fake: expected a split 'train', got extra, test"
-        )
+        self.assertEqual(self._error(ValueError, "fake"), "fake: expected a split 'train', got extra, test")
 
     def test_image_size_gives_any_set_a_static_shape(self):
         test = [*_noise(1, 7, 5, 3), *_noise(1, 6, 30, 3)]

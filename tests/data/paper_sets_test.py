@@ -77,10 +77,7 @@ class PaperSetsTest(parameterized.TestCase):
     def test_lsun_in_training(self):
         # 96x112 images whose pixels say row, column and number: a resize to 96 leaves them alone.
         rows, columns = np.mgrid[:96, :112]
-        train = [
-            np.stack([rows, columns, np.full_like(rows, number)], -1).astype(np.uint8)
-            for number in range(40)
-        ]
+        train = [np.stack([rows, columns, np.full_like(rows, number)], -1).astype(np.uint8) for number in range(40)]
         images = self._load("lsun/bedroom", {"train": train, "validation": train[:1]})
 
         def crops(epoch: int, skip: int = 0) -> list[tuple[int, int, int]]:

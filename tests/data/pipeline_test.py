@@ -174,8 +174,7 @@ class PipelineTest(parameterized.TestCase):
         images = self._load(False)
         with mock.patch.object(records.TFDSRecords, "shuffle_block", 1):
             orders = [
-                _numbers(np.concatenate(_read(images.training_batches(9, seed=0, epoch=epoch))))
-                for epoch in range(3)
+                _numbers(np.concatenate(_read(images.training_batches(9, seed=0, epoch=epoch)))) for epoch in range(3)
             ]
         for order in orders:
             self.assertEqual(sorted(order), list(range(_TRAIN)))
@@ -290,14 +289,12 @@ class PipelineTest(parameterized.TestCase):
         (
             "skip_past_the_end",
             lambda images: images.training_batches(20, seed=0, epoch=0, skip=5),
-            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=20,"
-            " got 5",
+            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=20, got 5",
         ),
         (
             "negative_skip",
             lambda images: images.training_batches(20, seed=0, epoch=0, skip=-1),
-            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=20,"
-            " got -1",
+            "expected skip to be 0 to 4, the batches in an epoch of numbered at batch_size=20, got -1",
         ),
     )
     def test_error(self, call, message):

@@ -49,9 +49,7 @@ class PublishedTest(in_folder.InFolderTest):
     def test_power_of_other_columns(self):
         os.mkdir("power")
         np.save("power/data.npy", self.random.normal(size=(20, 9)))
-        self.assertEqual(
-            self.message(data.BadTableError, "power", "."), "power/data.npy: expected 8 columns, got 9"
-        )
+        self.assertEqual(self.message(data.BadTableError, "power", "."), "power/data.npy: expected 8 columns, got 9")
 
     def _gas(self) -> tuple[list[str], np.ndarray]:
         first, third = self.random.normal(size=(2, 200))

@@ -9,9 +9,7 @@ from absl.testing import absltest, parameterized
 from tests.data import fake_sets
 from tfp_realnvp import data
 
-_DATA_DIR = os.environ.get(
-    "TFP_REALNVP_DATA", pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/tfds"
-)
+_DATA_DIR = os.environ.get("TFP_REALNVP_DATA", pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/tfds")
 
 
 def _sizes(images: data.Events) -> tuple[int, ...]:

@@ -22,9 +22,7 @@ def _coordinates(height: int, width: int) -> np.ndarray:
 def _pillow_resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Antialiased by Pillow in floating point, not rounded."""
     channels = [
-        Image.fromarray(channel.astype(np.float32)).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
+        Image.fromarray(channel.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
         for channel in np.moveaxis(image, -1, 0)
     ]
     return np.stack(channels, -1)
@@ -32,9 +30,7 @@ def _pillow_resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 class RecipeTest(parameterized.TestCase):
     @parameterized.parameters((256, 341, 96, 127), (341, 256, 127, 96), (48, 60, 96, 120))
-    def test_shorter_side_is_resized_with_antialiasing_and_rounded(
-        self, height, width, new_height, new_width
-    ):
+    def test_shorter_side_is_resized_with_antialiasing_and_rounded(self, height, width, new_height, new_width):
         image = _photograph(height, width)
         resized = sets.Recipe(shorter_side=96).apply(tf.constant(image))
         self.assertEqual(resized.dtype, tf.uint8)

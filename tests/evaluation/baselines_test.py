@@ -38,19 +38,14 @@ class HistogramTest(parameterized.TestCase):
             bits.append(total / image.size)
         result = evaluation.histogram_bits_per_dim(train, test, 5)
         self.assertAlmostEqual(result.mean, np.mean(bits), places=12)
-        self.assertAlmostEqual(
-            result.standard_error, np.std(bits, ddof=1) / math.sqrt(7), places=12
-        )
+        self.assertAlmostEqual(result.standard_error, np.std(bits, ddof=1) / math.sqrt(7), places=12)
         self.assertEqual((result.count, result.unit, result.bound), (7, "bits/dim", None))
 
     @parameterized.parameters(1, 4, 100)
     def test_is_a_distribution(self, num_train):
         """The probabilities of all images of one pixel are one together."""
         train = _images(num_train, 4, (1, 1, 1))
-        bits = [
-            evaluation.histogram_bits_per_dim(train, np.full([1, 1, 1, 1], v, np.uint8), 4)
-            for v in range(4)
-        ]
+        bits = [evaluation.histogram_bits_per_dim(train, np.full([1, 1, 1, 1], v, np.uint8), 4) for v in range(4)]
         self.assertAlmostEqual(sum(2**-b.mean for b in bits), 1.0, places=12)
 
     def test_finds_the_entropy_of_uniform_pixels(self):
@@ -66,9 +61,7 @@ class HistogramTest(parameterized.TestCase):
         of_arrays = evaluation.histogram_bits_per_dim(train, test, 17)
         with mock.patch.object(baselines, "_CHUNK", 8):
             of_chunks = evaluation.histogram_bits_per_dim(train, test, 17)
-            of_batches = evaluation.histogram_bits_per_dim(
-                _batches(train, 3), _batches(test, 4), levels=17
-            )
+            of_batches = evaluation.histogram_bits_per_dim(_batches(train, 3), _batches(test, 4), levels=17)
         self.assertAlmostEqual(of_arrays.mean, of_chunks.mean, places=12)
         self.assertAlmostEqual(of_arrays.mean, of_batches.mean, places=12)
         self.assertEqual(of_batches.count, 9)
@@ -126,17 +119,14 @@ class GaussianTest(parameterized.TestCase):
         again = evaluation.gaussian_bits_per_dim(_batches(train, 1024), _batches(test, 500), 17)
         self.assertEqual(of_arrays, again)
         with mock.patch.object(baselines, "_CHUNK", 100):
-            of_batches = evaluation.gaussian_bits_per_dim(
-                _batches(train, 64), _batches(test, 64), levels=17
-            )
+            of_batches = evaluation.gaussian_bits_per_dim(_batches(train, 64), _batches(test, 64), levels=17)
         self.assertEqual(of_batches.count, 500)
         self.assertAlmostEqual(of_arrays.mean, of_batches.mean, delta=0.02)
 
     def test_the_seed_decides_the_noise(self):
         images = _images(100, 17, (2, 2, 1))
         first, again, other = (
-            evaluation.gaussian_bits_per_dim(images, images[:20], 17, seed=seed)
-            for seed in (0, 0, 1)
+            evaluation.gaussian_bits_per_dim(images, images[:20], 17, seed=seed) for seed in (0, 0, 1)
         )
         self.assertEqual(first, again)
         self.assertNotEqual(first.mean, other.mean)
@@ -197,9 +187,7 @@ class RefusalsTest(parameterized.TestCase):
         with self.assertRaisesRegex(error, message):
             baseline(_batches(train, 2), _batches(test, 9), 17)
 
-    @parameterized.parameters(
-        evaluation.histogram_bits_per_dim, evaluation.gaussian_bits_per_dim
-    )
+    @parameterized.parameters(evaluation.histogram_bits_per_dim, evaluation.gaussian_bits_per_dim)
     def test_floats_and_other_levels(self, baseline):
         images = _images(50, 17, (2, 2, 1))
         with self.assertRaisesRegex(TypeError, "integer pixels, got float64"):

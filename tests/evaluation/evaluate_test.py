@@ -68,18 +68,14 @@ class EvaluateTest(parameterized.TestCase):
         log_probs = []
         for number, batch in enumerate([images[:3], images[3:6], images[6:]]):
             noisy = [
-                nvp.dequantize(
-                    batch, seed=tf.random.experimental.stateless_fold_in([5, number], sample)
-                )
+                nvp.dequantize(batch, seed=tf.random.experimental.stateless_fold_in([5, number], sample))
                 for sample in range(samples)
             ]
             each = np.stack([distribution.log_prob(pixels).numpy() for pixels in noisy])
             log_probs.append(np.log(np.mean(np.exp(np.float64(each)), axis=0)))
         bits = -np.concatenate(log_probs) / (16 * math.log(2))
 
-        result = evaluation.evaluate(
-            distribution, _batches(images, 3), importance_samples=samples, seed=5
-        )
+        result = evaluation.evaluate(distribution, _batches(images, 3), importance_samples=samples, seed=5)
 
         self.assertAlmostEqual(result.mean, bits.mean(), places=5)
         self.assertAlmostEqual(result.standard_error, bits.std(ddof=1) / math.sqrt(7), places=5)
@@ -118,9 +114,7 @@ class EvaluateTest(parameterized.TestCase):
 
     def test_the_seed_decides_the_noise(self):
         distribution, batches = _flow(), _batches(_images(5), 2)
-        first, again, other = (
-            evaluation.evaluate(distribution, batches, seed=seed) for seed in (0, 0, 1)
-        )
+        first, again, other = (evaluation.evaluate(distribution, batches, seed=seed) for seed in (0, 0, 1))
         self.assertEqual(first, again)
         self.assertNotEqual(first.mean, other.mean)
 
@@ -163,13 +157,9 @@ class EvaluateTest(parameterized.TestCase):
         before = [variable.numpy() for variable in distribution.variables]
         batch = _images(2)
         both = evaluation.evaluate(distribution, [batch])
-        alone = nvp.dequantize(
-            batch, seed=tf.random.experimental.stateless_fold_in([0, 0], 0)
-        )
+        alone = nvp.dequantize(batch, seed=tf.random.experimental.stateless_fold_in([0, 0], 0))
         apart = [distribution.log_prob(alone[i : i + 1]).numpy()[0] for i in range(2)]
-        self.assertAlmostEqual(
-            both.mean, evaluation.bits_per_dim(np.mean(apart), _SHAPE), places=4
-        )
+        self.assertAlmostEqual(both.mean, evaluation.bits_per_dim(np.mean(apart), _SHAPE), places=4)
         for old, variable in zip(before, distribution.variables, strict=True):
             np.testing.assert_array_equal(old, variable.numpy())
 
@@ -201,9 +191,7 @@ class EvaluateTest(parameterized.TestCase):
 
     def test_tells_of_its_progress(self):
         seen = []
-        result = evaluation.evaluate(
-            _uniform(256), _batches(_images(5), 2), progress=seen.append
-        )
+        result = evaluation.evaluate(_uniform(256), _batches(_images(5), 2), progress=seen.append)
         self.assertEqual([e.count for e in seen], [2, 4, 5])
         self.assertEqual(seen[-1], result)
 

@@ -42,9 +42,7 @@ class InversionErrorTest(absltest.TestCase):
         self.assertEqual(evaluation.inversion_error(distribution, x).maximum, 0.25)
 
     def test_of_a_flow_is_rounding(self):
-        distribution = registry.randomize(
-            nvp.real_nvp(event_shape=(4, 4, 1), scales=1, width=4, blocks=1)
-        )
+        distribution = registry.randomize(nvp.real_nvp(event_shape=(4, 4, 1), scales=1, width=4, blocks=1))
         pixels = np.random.default_rng(0).uniform(0, 256, [8, 4, 4, 1])  # float64, as numpy has it
         error = evaluation.inversion_error(distribution, pixels)
         self.assertBetween(error.maximum, 1e-7, 1e-2)

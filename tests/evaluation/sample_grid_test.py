@@ -25,9 +25,7 @@ def _events(folder):
 class SampleGridTest(absltest.TestCase):
     def test_every_fit_is_written(self):
         folder = self.enter_context(tempfile.TemporaryDirectory())
-        distribution = nvp.real_nvp(
-            event_shape=(4, 4, 1), scales=1, width=2, blocks=0, levels=17, context_size=2
-        )
+        distribution = nvp.real_nvp(event_shape=(4, 4, 1), scales=1, width=2, blocks=0, levels=17, context_size=2)
         context = tf.one_hot([0, 1, 1], 2)
         callback = evaluation.SampleGrid(
             folder, tf.fill([5, 4, 4, 1], 8.0), levels=17, count=3, every=2, context=context
@@ -39,9 +37,10 @@ class SampleGridTest(absltest.TestCase):
                 callback.on_epoch_end(epoch)
             callback.on_train_end()
         events = _events(folder)
-        self.assertEqual([(step, tag) for step, tag, _ in events], [
-            (1, "samples"), (1, "inversion_error"), (3, "samples"), (3, "inversion_error")
-        ])
+        self.assertEqual(
+            [(step, tag) for step, tag, _ in events],
+            [(1, "samples"), (1, "inversion_error"), (3, "samples"), (3, "inversion_error")],
+        )
         width, height, png = events[0][2]
         samples = distribution.sample(3, seed=(0, 0), context=context).numpy()
         expected = evaluation.image_grid(samples, levels=17)

@@ -93,7 +93,6 @@ _ALL = [
 ]
 
 
-
 class CompositionsTest(parameterized.TestCase):
     @parameterized.named_parameters(*_ALL)
     def test_log_prob_is_that_of_the_base_and_the_jacobian(self, *setting):

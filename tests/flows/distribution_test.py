@@ -34,21 +34,15 @@ class FlowDistributionTest(parameterized.TestCase):
     @parameterized.named_parameters(_FLOWS)
     def test_is_the_plain_transformed_distribution(self, entry):
         distribution = _distribution(entry.name)
-        base = tfd.Sample(
-            tfd.Normal(0.0, 1.0), distribution.flow.forward_event_shape(entry.event_shape)
-        )
+        base = tfd.Sample(tfd.Normal(0.0, 1.0), distribution.flow.forward_event_shape(entry.event_shape))
         plain = tfd.TransformedDistribution(base, tfb.Invert(distribution.flow))
         self.assertIsInstance(distribution, type(plain))
         x, given = entry.events([3]), _given(entry, [3])
         expected = plain.log_prob(tf.identity(x), bijector_kwargs=given)
         np.testing.assert_allclose(distribution.log_prob(x, **given), expected, rtol=1e-5)
-        np.testing.assert_allclose(
-            distribution.unnormalized_log_prob(x, **given), expected, rtol=1e-5
-        )
+        np.testing.assert_allclose(distribution.unnormalized_log_prob(x, **given), expected, rtol=1e-5)
         probability = distribution.prob(x, **given)
-        np.testing.assert_allclose(
-            probability, tf.exp(distribution.log_prob(x, **given)), rtol=1e-5
-        )
+        np.testing.assert_allclose(probability, tf.exp(distribution.log_prob(x, **given)), rtol=1e-5)
         self.assertEqual(distribution.event_shape, entry.event_shape)
         self.assertEqual(distribution.batch_shape, [])
         self.assertEqual(list(distribution.batch_shape_tensor()), [])
@@ -62,9 +56,7 @@ class FlowDistributionTest(parameterized.TestCase):
             for name, function in {
                 "log_prob": lambda: distribution.log_prob(x, **given),
                 "sample": lambda: distribution.sample(2, seed=1, **given),
-                "sample_and_log_prob": lambda: distribution.experimental_sample_and_log_prob(
-                    2, seed=1, **given
-                ),
+                "sample_and_log_prob": lambda: distribution.experimental_sample_and_log_prob(2, seed=1, **given),
             }.items():
                 with self.subTest(name):
                     counts[:] = [0] * len(counts)
@@ -128,21 +120,15 @@ class FlowDistributionTest(parameterized.TestCase):
         x, context = entry.events([2, 3]), entry.context([2, 3])
         log_prob = distribution.log_prob(x, context=context)
         self.assertEqual(log_prob.shape, [2, 3])
-        np.testing.assert_allclose(
-            distribution.log_prob(x[1, 2], context=context[1, 2]), log_prob[1, 2], rtol=1e-5
-        )
-        self.assertGreater(
-            np.min(np.abs(distribution.log_prob(x, context=context + 1) - log_prob)), 1e-3
-        )
+        np.testing.assert_allclose(distribution.log_prob(x[1, 2], context=context[1, 2]), log_prob[1, 2], rtol=1e-5)
+        self.assertGreater(np.min(np.abs(distribution.log_prob(x, context=context + 1) - log_prob)), 1e-3)
         samples = distribution.sample([2, 3], seed=(1, 2), context=context)
         moved = distribution.sample([2, 3], seed=(1, 2), context=context + 1)
         self.assertEqual(samples.shape, x.shape)
         self.assertGreater(np.min(np.max(np.abs(samples - moved).reshape([6, -1]), 1)), 1e-3)
         # Each sample by its own context: with one's place taken by another's, it alone changes.
         swapped = distribution.sample([2, 3], seed=(1, 2), context=tf.reverse(context, [0, 1]))
-        one = distribution.sample(
-            [2, 3], seed=(1, 2), context=tf.broadcast_to(context[1, 2], context.shape)
-        )
+        one = distribution.sample([2, 3], seed=(1, 2), context=tf.broadcast_to(context[1, 2], context.shape))
         np.testing.assert_allclose(swapped[0, 0], one[0, 0], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(samples[1, 2], one[1, 2], rtol=1e-5, atol=1e-5)
         for function in (
@@ -322,9 +308,7 @@ class FlowDistributionTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, r"expected events of shape \(4, 4, 2\), got shape"):
             _distribution("real_nvp_two_scales").log_prob(tf.zeros(shape))
 
-    @parameterized.parameters(
-        ("real_nvp_no_skips", np.nan), ("real_nvp_one_scale", np.inf), ("real_nvp_pair", -np.inf)
-    )
+    @parameterized.parameters(("real_nvp_no_skips", np.nan), ("real_nvp_one_scale", np.inf), ("real_nvp_pair", -np.inf))
     def test_what_is_not_finite_has_no_density(self, name, bad):
         distribution = _distribution(name)
         x = registry.BY_NAME[name].events([3]).numpy()
@@ -416,9 +400,7 @@ class FlowDistributionTest(parameterized.TestCase):
         self.assertGreater(np.max(np.abs(samples[0] - samples[1])), 1e-2)
 
     def test_modules_and_checkpoints_see_the_variables(self):
-        distribution, fresh = (
-            registry.randomize(_PAIR.make("float32", "float32"), s) for s in (0, 1)
-        )
+        distribution, fresh = (registry.randomize(_PAIR.make("float32", "float32"), s) for s in (0, 1))
         module = tf.Module()
         module.distribution = distribution
         seen = {id(v) for v in distribution.trainable_variables}
@@ -442,9 +424,7 @@ class FlowDistributionTest(parameterized.TestCase):
         distribution = _distribution("real_nvp_vector")
         x = registry.BY_NAME["real_nvp_vector"].events([4])
         signature = [tf.TensorSpec([4 if jit_compile else None, 6])]
-        log_prob = tf.function(
-            distribution.log_prob, input_signature=signature, jit_compile=jit_compile
-        )
+        log_prob = tf.function(distribution.log_prob, input_signature=signature, jit_compile=jit_compile)
         np.testing.assert_allclose(log_prob(x), distribution.log_prob(x), rtol=1e-5)
 
     def test_training_moves_batch_norm_once(self):
@@ -467,16 +447,10 @@ class FlowDistributionTest(parameterized.TestCase):
         log_prob = distribution.log_prob(x)
         each = tfd.Sample(distribution, 4)
         np.testing.assert_allclose(each.log_prob(x), tf.reduce_sum(log_prob, 1), rtol=1e-5)
-        np.testing.assert_allclose(
-            tfd.Independent(distribution, 0).log_prob(x), log_prob, rtol=1e-6
-        )
-        joint = tfd.JointDistributionNamed(
-            dict(a=distribution, b=lambda a: tfd.Independent(tfd.Normal(a, 1.0), 1))
-        )
+        np.testing.assert_allclose(tfd.Independent(distribution, 0).log_prob(x), log_prob, rtol=1e-6)
+        joint = tfd.JointDistributionNamed(dict(a=distribution, b=lambda a: tfd.Independent(tfd.Normal(a, 1.0), 1)))
         draw = joint.sample(4, seed=(1, 2))
-        expected = distribution.log_prob(draw["a"]) + tf.reduce_sum(
-            tfd.Normal(draw["a"], 1.0).log_prob(draw["b"]), -1
-        )
+        expected = distribution.log_prob(draw["a"]) + tf.reduce_sum(tfd.Normal(draw["a"], 1.0).log_prob(draw["b"]), -1)
         np.testing.assert_allclose(joint.log_prob(draw), expected, rtol=1e-5)
 
     def test_variational_inference(self):
@@ -502,8 +476,7 @@ class FlowDistributionTest(parameterized.TestCase):
     def test_repr(self):
         self.assertEqual(
             repr(_PAIR.build()),
-            "<tfp.distributions.FlowDistribution 'real_nvp' "
-            "batch_shape=[] event_shape=[2] dtype=float32>",
+            "<tfp.distributions.FlowDistribution 'real_nvp' batch_shape=[] event_shape=[2] dtype=float32>",
         )
 
 

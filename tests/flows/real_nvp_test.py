@@ -11,9 +11,7 @@ nvb = nvp.bijectors
 
 
 def _image(**kwargs):
-    return nvp.real_nvp(
-        **{"event_shape": (8, 8, 3), "scales": 3, "width": 2, "blocks": 0, **kwargs}
-    )
+    return nvp.real_nvp(**{"event_shape": (8, 8, 3), "scales": 3, "width": 2, "blocks": 0, **kwargs})
 
 
 def _words(flow):
@@ -63,9 +61,7 @@ class ImagesTest(parameterized.TestCase):
         for coupling in couplings:
             scale = int(coupling.name.split("_")[1])
             is_checkerboard = isinstance(coupling.mask, nvb.Checkerboard)
-            self.assertEqual(
-                coupling.conditioner.width, 2 * 2**scale * (1 if is_checkerboard else 2)
-            )
+            self.assertEqual(coupling.conditioner.width, 2 * 2**scale * (1 if is_checkerboard else 2))
             self.assertEqual(coupling.conditioner.mask_channel, is_checkerboard)
             # As the release starts them.
             self.assertEqual(coupling.transformer.gain.numpy(), 0.0 if is_checkerboard else 1.0)

@@ -15,17 +15,11 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp as nvp
 
 _GOLDEN = dict(np.load(pathlib.Path(__file__).parent / "release_tiny.npz"))
-_WEIGHTS = {
-    key.removeprefix("weights/"): value
-    for key, value in _GOLDEN.items()
-    if key.startswith("weights/")
-}
+_WEIGHTS = {key.removeprefix("weights/"): value for key, value in _GOLDEN.items() if key.startswith("weights/")}
 
 
 def _flow(**kwargs):
-    return nvp.real_nvp(
-        **{"event_shape": (16, 16, 3), "scales": 3, "width": 4, "blocks": 2, **kwargs}
-    )
+    return nvp.real_nvp(**{"event_shape": (16, 16, 3), "scales": 3, "width": 4, "blocks": 2, **kwargs})
 
 
 class ParityTest(absltest.TestCase):

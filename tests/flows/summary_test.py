@@ -15,9 +15,7 @@ def _rows(distribution):
 
 class SummaryTest(absltest.TestCase):
     def test_an_image_flow(self):
-        distribution = nvp.real_nvp(
-            event_shape=(4, 4, 1), scales=2, width=2, blocks=1, levels=17, rho=0.5
-        )
+        distribution = nvp.real_nvp(event_shape=(4, 4, 1), scales=2, width=2, blocks=1, levels=17, rho=0.5)
         channel = [
             "Coupling channels, first half kept: affine, ResidualNetwork 1 blocks x 4 2x2x4 531",
             "BatchNorm rho=0.5 2x2x4",
@@ -44,8 +42,7 @@ class SummaryTest(absltest.TestCase):
                     row
                     for parity in (1, 0, 1, 0)
                     for row in (
-                        f"Coupling checkerboard {parity}: affine, "
-                        "ResidualNetwork 1 blocks x 4 2x2x2 567",
+                        f"Coupling checkerboard {parity}: affine, ResidualNetwork 1 blocks x 4 2x2x2 567",
                         "BatchNorm rho=0.5 2x2x2",
                     )
                 ),
@@ -58,9 +55,7 @@ class SummaryTest(absltest.TestCase):
         rows = [row.split() for row in _rows(distribution)]
         total = sum(int(row[-1].replace(",", "")) for row in rows if "Coupling" in row)
         self.assertEqual(total, nvp.trainable_parameters(distribution))
-        self.assertEqual(
-            nvp.summary(distribution).splitlines()[-1], f"{total:,} trainable parameters"
-        )
+        self.assertEqual(nvp.summary(distribution).splitlines()[-1], f"{total:,} trainable parameters")
 
     def test_a_splits_layers_are_indented(self):
         distribution = nvp.real_nvp(event_shape=(4, 4, 1), scales=2, width=2, blocks=1)
@@ -72,9 +67,7 @@ class SummaryTest(absltest.TestCase):
 
     def test_other_layers(self):
         affine = nvb.Coupling(nvp.transformers.Affine(), lambda kept: tf.concat([kept, kept], -1), nvb.Alternating(0))
-        flow = nvb.Chain(
-            [affine, nvb.Chain([nvb.BatchNorm(2)]), tfp.bijectors.Scale(tf.Variable([2.0, 3.0]))]
-        )
+        flow = nvb.Chain([affine, nvb.Chain([nvb.BatchNorm(2)]), tfp.bijectors.Scale(tf.Variable([2.0, 3.0]))])
         self.assertEqual(
             _rows(nvp.FlowDistribution(flow, [2])),
             ["Coupling alternating 0: affine, callable 2 1", "BatchNorm 2", "scale 2 2"],

@@ -35,9 +35,7 @@ class EvaluateTest(parameterized.TestCase):
         before = programs.contents(self.trained)
         line = self._line()
         row = json.loads((self.trained / "results.json").read_text())["Real NVP"]
-        self.assertStartsWith(
-            line, f"digits test: {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} bits/dim"
-        )
+        self.assertStartsWith(line, f"digits test: {row['bits_per_dim']:.4f} +- {row['standard_error']:.4f} bits/dim")
         self.assertIn("300 events", line)
         self.assertEqual(programs.contents(self.trained), before)
 

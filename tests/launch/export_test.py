@@ -73,9 +73,7 @@ class ExportTest(absltest.TestCase):
         self.target.mkdir(parents=True)
         (self.target / "notes.txt").write_text("mine")
         result = self._export(f"--export_dir={self.model}", "--version=1")
-        self.assertEqual(
-            result.error, f"expected a path for a new folder, but there is something at {self.target}"
-        )
+        self.assertEqual(result.error, f"expected a path for a new folder, but there is something at {self.target}")
         self.assertEqual(programs.contents(self.target), {self.target / "notes.txt": b"mine"})
 
     def test_a_card_is_for_a_run_that_is_finished(self):

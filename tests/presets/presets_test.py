@@ -116,9 +116,7 @@ class PresetsTest(parameterized.TestCase):
     def test_get(self):
         self.assertIs(presets.get("cifar10"), presets.cifar10)
         for name in ("cifar100", "NAMES", "real_nvp", "Preset"):
-            with self.assertRaisesRegex(
-                ValueError, f"expected a preset among digits, .* got '{name}'"
-            ):
+            with self.assertRaisesRegex(ValueError, f"expected a preset among digits, .* got '{name}'"):
                 presets.get(name)
 
     def test_are_frozen(self):

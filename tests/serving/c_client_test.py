@@ -49,7 +49,9 @@ class CClientTest(parameterized.TestCase):
 
     @parameterized.parameters(
         # Those that broadcasting would take, or a reshape, had none looked.
-        ((2, 1, 1, 1),), ((4, 4, 1),), ((2, 16),)
+        ((2, 1, 1, 1),),
+        ((4, 4, 1),),
+        ((2, 16),),
     )
     def test_another_shape_is_refused(self, shape):
         refusal = self._refusal(np.ones(shape))

@@ -301,9 +301,9 @@ class ExportTest(parameterized.TestCase):
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "model")
         serving.save(distribution, path)
         signatures = tf.saved_model.load(path).signatures
-        images = signatures["sample"](
-            count=tf.constant(2), seed=tf.constant([0, 0]), temperature=tf.constant(1.0)
-        )["images"]
+        images = signatures["sample"](count=tf.constant(2), seed=tf.constant([0, 0]), temperature=tf.constant(1.0))[
+            "images"
+        ]
         self.assertEqual(images.dtype, tf.float32)
         found = signatures["log_prob"](images=images)["log_prob"]
         expected = distribution.log_prob(tf.cast(images, tf.float64))
@@ -444,9 +444,7 @@ class VectorsTest(absltest.TestCase):
         self.assertEqual(
             set(signatures), {"serving_default", "log_prob", "encode", "decode", "sample", "reconstruct_error"}
         )
-        drawn = signatures["sample"](
-            count=tf.constant(5), seed=tf.constant([0, 1]), temperature=tf.constant(1.0)
-        )
+        drawn = signatures["sample"](count=tf.constant(5), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
         self.assertEqual(set(drawn), {"vectors"})
         answers = signatures["log_prob"](vectors=drawn["vectors"])
         self.assertEqual(set(answers), {"log_prob"})

@@ -52,9 +52,7 @@ class LoadTest(absltest.TestCase):
 
     def test_takes_any_batch_shape(self):
         many = tf.reshape(self.images[:4], [2, 2, *_SHAPE])
-        np.testing.assert_allclose(
-            self.loaded.log_prob(many), self.distribution.log_prob(many), rtol=1e-5
-        )
+        np.testing.assert_allclose(self.loaded.log_prob(many), self.distribution.log_prob(many), rtol=1e-5)
         self.assertEqual(self.loaded.log_prob(self.images[0]).shape, [])
         self.assertEqual(self.loaded.sample([2, 3], seed=1).shape, [2, 3, *_SHAPE])
 
@@ -79,9 +77,7 @@ class LoadTest(absltest.TestCase):
         mixture = tfp.distributions.Mixture(
             tfp.distributions.Categorical(probs=[0.5, 0.5]), [self.loaded, self.distribution]
         )
-        np.testing.assert_allclose(
-            mixture.log_prob(self.images), self.distribution.log_prob(self.images), rtol=1e-5
-        )
+        np.testing.assert_allclose(mixture.log_prob(self.images), self.distribution.log_prob(self.images), rtol=1e-5)
 
     def test_has_gradients(self):
         gradients = []

@@ -164,17 +164,13 @@ KINDS = {
     ),
     "an input left out": Kind(_missing, "count|seed"),
     "an input too many": Kind(_unknown, "image"),
-    "a count of 0 or less": Kind(
-        _drawn(count=lambda random: np.int32(-random.integers(0, 2**31))), _SAYS_COUNT
-    ),
+    "a count of 0 or less": Kind(_drawn(count=lambda random: np.int32(-random.integers(0, 2**31))), _SAYS_COUNT),
     "a count above the limit": Kind(
         _drawn(count=lambda random: np.int32(random.integers(_MOST + 1, 2**31))), _SAYS_COUNT
     ),
     "counts instead of a count": Kind(_drawn(count=lambda random: np.int32([1, 2])), "count"),
     "a count of another type": Kind(_drawn(count=lambda random: random.choice([2.0, 2.5])), "int32"),
-    "a seed of another shape": Kind(
-        _drawn(seed=lambda random: np.zeros(random.choice([0, 1, 3]), np.int32)), "seed"
-    ),
+    "a seed of another shape": Kind(_drawn(seed=lambda random: np.zeros(random.choice([0, 1, 3]), np.int32)), "seed"),
     "a seed of another type": Kind(_drawn(seed=lambda random: np.float32([1, 2])), "int32"),
     "a seed that is a number": Kind(_drawn(seed=lambda random: np.int32(random.integers(100))), "seed"),
     "a temperature below 0 or not finite": Kind(
@@ -199,9 +195,7 @@ KINDS = {
 
 class RequestsTest(absltest.TestCase):
     def test_a_thousand(self):
-        distribution = registry.randomize(
-            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=2, width=2, blocks=0)
-        )
+        distribution = registry.randomize(nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=2, width=2, blocks=0))
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
         serving.save(distribution, path, max_samples=_MOST, max_rows=_ROWS, max_pixels=_PIXELS)
         signatures = tf.saved_model.load(path).signatures
@@ -264,7 +258,6 @@ class InvalidRowsTest(absltest.TestCase):
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"got in row\] \[1\]"):
             signatures["encode"](images=tf.constant(images))
 
-
     def test_nor_does_a_bad_label_or_context_spoil_others(self):
         distribution = registry.randomize(
             nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=0, context_size=3)
@@ -308,9 +301,7 @@ class EdgesTest(absltest.TestCase):
 
 class ThreadsTest(parameterized.TestCase):
     def test_a_hundred_get_what_one_gets(self):
-        distribution = registry.randomize(
-            nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=0)
-        )
+        distribution = registry.randomize(nvp.real_nvp(event_shape=_SHAPE, levels=_LEVELS, scales=1, width=2, blocks=0))
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "1")
         serving.save(distribution, path)
         signatures = tf.saved_model.load(path).signatures

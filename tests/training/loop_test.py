@@ -378,9 +378,7 @@ class AccumulationTest(absltest.TestCase):
         calls, recorder = [], _Recorder()
         model = _model(small.vector_flow())
         events = small.vectors(32)[:28]  # Batches of 7, of which three make a step and one is left over.
-        training.train(
-            model, _batches(events, calls), epochs=2, accumulation_steps=3, callbacks=[recorder], verbose=0
-        )
+        training.train(model, _batches(events, calls), epochs=2, accumulation_steps=3, callbacks=[recorder], verbose=0)
         self.assertEqual(int(model.optimizer.iterations), 2)
         self.assertEqual(recorder.params["steps"], 1)
         self.assertEqual(recorder.told.count("batch 0"), 2)

@@ -342,7 +342,6 @@ class NonFiniteStepTest(parameterized.TestCase):
         self.assertTrue(bool(model.last_step_finite.value))
         self.assertTrue(np.all(np.isfinite(model(tf.constant(self.vectors)))))
 
-
     @parameterized.parameters(False, True)
     def test_a_skipped_step_leaves_everything_as_it_was(self, in_graph):
         # The infinity comes up in the second coupling, when statistics before it have been taken.
@@ -483,9 +482,7 @@ class FitTest(absltest.TestCase):
         self.assertEqual(set(history), {"loss", "bits_per_dim", "skipped_steps", "val_loss", "val_bits_per_dim"})
         self.assertLess(history["loss"][-1], history["loss"][0] - 1)
         self.assertLess(history["val_loss"][-1], history["val_loss"][0] - 1)
-        np.testing.assert_allclose(
-            history["bits_per_dim"], np.array(history["loss"]) / (16 * math.log(2)), rtol=1e-5
-        )
+        np.testing.assert_allclose(history["bits_per_dim"], np.array(history["loss"]) / (16 * math.log(2)), rtol=1e-5)
         evaluation = model.evaluate(images[:16], batch_size=16, verbose=0, return_dict=True)
         np.testing.assert_allclose(evaluation["loss"], history["val_loss"][-1], rtol=1e-5)
         log_probs = model.predict(images[:16], batch_size=16, verbose=0)

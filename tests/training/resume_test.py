@@ -171,7 +171,6 @@ class SigtermTest(_Test):
         # The loss of an epoch is that of the whole epoch.
         self.assertEqual(history["loss"], whole_history["loss"][-len(history["loss"]) :])
 
-
     def test_in_validation_of_the_last_epoch(self):
         def terminate(epoch, logs):
             os.kill(os.getpid(), signal.SIGTERM)

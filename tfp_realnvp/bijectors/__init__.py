@@ -17,7 +17,25 @@ from tfp_realnvp.bijectors.squeeze import Squeeze
 from tfp_realnvp.bijectors.standardize import Standardize
 
 __all__ = [
-    "ActNorm", "Alternating", "Autoregressive", "BatchNorm", "Bijector", "Chain", "ChannelHalves", "Checkerboard",
-    "Coupling", "DequantizedLogit", "Halves", "InvertibleLinear", "Mask", "Planar", "Preceding", "Radial", "Split",
-    "Squeeze", "Standardize", "dequantize", "half_precision_inference",
+    "ActNorm",
+    "Alternating",
+    "Autoregressive",
+    "BatchNorm",
+    "Bijector",
+    "Chain",
+    "ChannelHalves",
+    "Checkerboard",
+    "Coupling",
+    "DequantizedLogit",
+    "Halves",
+    "InvertibleLinear",
+    "Mask",
+    "Planar",
+    "Preceding",
+    "Radial",
+    "Split",
+    "Squeeze",
+    "Standardize",
+    "dequantize",
+    "half_precision_inference",
 ]

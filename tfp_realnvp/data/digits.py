@@ -48,7 +48,6 @@ def read_digits(labels: bool) -> DigitsRecords:
     with np.load(_FILE) as file:
         arrays = {"image": file["images"][..., np.newaxis]} | ({"label": file["labels"]} if labels else {})
     splits = {
-        split: {name: array[part] for name, array in arrays.items()}
-        for split, part in zip(_SIZES, parts, strict=True)
+        split: {name: array[part] for name, array in arrays.items()} for split, part in zip(_SIZES, parts, strict=True)
     }
     return DigitsRecords(splits)

@@ -121,9 +121,7 @@ def _images(
     if image_size is not None:
         recipe, shape = recipe.resized(image_size), (image_size, image_size, shape[-1])
     source = ImageSource(records, recipe, shape)
-    return Events(
-        name, shape, recipe.levels, classes=classes, files=records.files, note=records.note, _source=source
-    )
+    return Events(name, shape, recipe.levels, classes=classes, files=records.files, note=records.note, _source=source)
 
 
 def _folder(name: str, path: str, image_size: int | None, labels: bool) -> Events:
@@ -158,14 +156,11 @@ def _unknown(name: str, data_dir: str | os.PathLike | None) -> ValueError:
     )
 
 
-def _shape(
-    name: str, features: tfds.features.FeaturesDict, recipe: sets.Recipe
-) -> tuple[int, int, int]:
+def _shape(name: str, features: tfds.features.FeaturesDict, recipe: sets.Recipe) -> tuple[int, int, int]:
     image = dict(features.items()).get("image")
     if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
         raise ValueError(
-            f"{name}: expected a feature 'image' of uint8 pixels, got"
-            f" {image or ', '.join(features.keys())}"
+            f"{name}: expected a feature 'image' of uint8 pixels, got {image or ', '.join(features.keys())}"
         )
     height, width, channels = image.shape
     if recipe.size:
@@ -181,7 +176,5 @@ def _shape(
 def _classes(name: str, features: tfds.features.FeaturesDict) -> int:
     label = dict(features.items()).get("label")
     if not isinstance(label, tfds.features.ClassLabel) or label.num_classes is None:
-        raise ValueError(
-            f"{name}: expected a feature 'label' of classes, got {label or ', '.join(features.keys())}"
-        )
+        raise ValueError(f"{name}: expected a feature 'label' of classes, got {label or ', '.join(features.keys())}")
     return label.num_classes

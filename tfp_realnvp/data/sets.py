@@ -135,7 +135,5 @@ def _resize_shorter_side(image: tf.Tensor, side: int) -> tf.Tensor:
     antialiasing kernel is a triangle, which never leaves the range of its inputs: nothing to clip.
     """
     height_and_width = tf.shape(image)[:2]
-    resized = tf.image.resize(
-        image, height_and_width * side // tf.reduce_min(height_and_width), antialias=True
-    )
+    resized = tf.image.resize(image, height_and_width * side // tf.reduce_min(height_and_width), antialias=True)
     return tf.cast(tf.round(resized), tf.uint8)

@@ -182,9 +182,7 @@ def _assembled(
     mean, std = moments(splits["train"], label)
     with tf.device("CPU:0"):
         rows = {split: tf.constant(rows) for split, rows in splits.items()}
-    return Events(
-        name, (len(mean),), None, columns, mean=mean, std=std, files=files, note=note, _source=InMemory(rows)
-    )
+    return Events(name, (len(mean),), None, columns, mean=mean, std=std, files=files, note=note, _source=InMemory(rows))
 
 
 def _unknown(name: str) -> ValueError:

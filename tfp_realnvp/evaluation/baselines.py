@@ -21,9 +21,7 @@ class NoBaselineError(ValueError):
     """The data have no such baseline; the message says why."""
 
 
-def histogram_bits_per_dim(
-    train_images: Images, test_images: Images, levels: int = 256
-) -> Score:
+def histogram_bits_per_dim(train_images: Images, test_images: Images, levels: int = 256) -> Score:
     """Bits/dim of an independent histogram for every entry of an image.
 
         P(image) = prod_i (count_i[image_i] + 1) / (n + levels)
@@ -58,10 +56,7 @@ def histogram_bits_per_dim(
         counts += np.bincount(cells.ravel(), minlength=cells.shape[1] * levels)
     _refuse_none(num_train, "train")
     log_probability = np.log(counts + 1) - np.log(num_train + levels)
-    log_probs = [
-        log_probability[_cells(images, levels)].sum(1)
-        for images in _chunks(test_images, levels, event_shape)
-    ]
+    log_probs = [log_probability[_cells(images, levels)].sum(1) for images in _chunks(test_images, levels, event_shape)]
     _refuse_none(len(log_probs), "evaluate")
     return Score.of(bits_per_dim(np.concatenate(log_probs), event_shape), BITS_PER_DIM)
 
@@ -186,9 +181,7 @@ def gaussian_log_likelihood(
     return Score.of(-0.5 * np.sum(white**2, 0) - log_det - 0.5 * size * math.log(2 * math.pi), NATS)
 
 
-def _chunks(
-    images: Images, levels: int, event_shape: tuple[int, ...] | None = None
-) -> Iterator[np.ndarray]:
+def _chunks(images: Images, levels: int, event_shape: tuple[int, ...] | None = None) -> Iterator[np.ndarray]:
     """Checked images in chunks of about `_CHUNK`, however they came."""
     batches = images
     if hasattr(images, "shape"):

@@ -7,9 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def bits_per_dim(
-    log_prob: np.ndarray | tf.Tensor, event_shape: Sequence[int]
-) -> np.ndarray | tf.Tensor:
+def bits_per_dim(log_prob: np.ndarray | tf.Tensor, event_shape: Sequence[int]) -> np.ndarray | tf.Tensor:
     """The nats of an event as bits for each of its entries; less is better.
 
         bits/dim = -log p(x) / (D log 2),  with D the number of entries of an event

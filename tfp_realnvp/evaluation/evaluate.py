@@ -140,9 +140,7 @@ def _check_labels(labels: np.ndarray, classes: int) -> None:
         raise ValueError(f"expected labels in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}")
 
 
-def checked_images(
-    batch: np.ndarray | tf.Tensor, levels: int, event_shape: Sequence[int] | None = None
-) -> np.ndarray:
+def checked_images(batch: np.ndarray | tf.Tensor, levels: int, event_shape: Sequence[int] | None = None) -> np.ndarray:
     """A batch of integer images as an array, or an error that says what came instead.
 
     Args:
@@ -164,12 +162,9 @@ def checked_images(
         raise TypeError(f"expected images of integer pixels, got {images.dtype}")
     expected = images.shape[1:] if event_shape is None else tuple(event_shape)
     if images.ndim < 2 or images.shape[1:] != expected:
-        raise ValueError(
-            f"expected batches of images of shape {expected}, got a batch of shape {images.shape}"
-        )
+        raise ValueError(f"expected batches of images of shape {expected}, got a batch of shape {images.shape}")
     if images.size and not 0 <= images.min() <= images.max() < levels:
         raise ValueError(
-            f"expected pixels in 0 ... {levels - 1}, got {images.min()} ... {images.max()}: is it "
-            f"{levels} levels?"
+            f"expected pixels in 0 ... {levels - 1}, got {images.min()} ... {images.max()}: is it {levels} levels?"
         )
     return images

@@ -46,8 +46,7 @@ def image_grid(
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
         raise ValueError(
-            "expected images [n, height, width, channels] of 1 or 3 channels, n > 0, got shape "
-            f"{images.shape}"
+            f"expected images [n, height, width, channels] of 1 or 3 channels, n > 0, got shape {images.shape}"
         )
     count, height, width, channels = images.shape
     if columns is None:

@@ -49,9 +49,7 @@ def inversion_error(
     """
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
-        raise TypeError(
-            f"expected real-valued events, got {x.dtype.name}: dequantise integer pixels first"
-        )
+        raise TypeError(f"expected real-valued events, got {x.dtype.name}: dequantise integer pixels first")
     x = tf.cast(x, distribution.dtype)
     given = {} if context is None else {"context": context}
     # The distribution's bijector goes from latent to data. Each tensor is one of its own, or TFP's

@@ -57,10 +57,12 @@ def nearest_images(
         kept = np.zeros([len(flat), 0, *shape], batch.dtype) if found is None else found
         size = kept.shape[1]
         # Of the images of this batch only those that are among the nearest are copied.
-        found = np.stack([
-            np.stack([kept[row, i] if i < size else batch[i - size] for i in indices])
-            for row, indices in enumerate(order)
-        ])
+        found = np.stack(
+            [
+                np.stack([kept[row, i] if i < size else batch[i - size] for i in indices])
+                for row, indices in enumerate(order)
+            ]
+        )
         seen += len(batch)
         if progress is not None:
             progress(seen)

@@ -43,18 +43,14 @@ _GLOW_RECIPE = Recipe(
 
 digits_glow = digits.replace(
     flow="glow",
-    options=dict(
-        _GLOW, scales=1, steps=6, width=64, transformer="sigmoidal(components=8) + affine", alpha=0.001
-    ),
+    options=dict(_GLOW, scales=1, steps=6, width=64, transformer="sigmoidal(components=8) + affine", alpha=0.001),
     recipe=dataclasses.replace(_GLOW_RECIPE, epochs=14, warmup_steps=50, ema=0.99),
     notes="Not in a paper: a Glow of logistic mixtures.",
 )
 
 mnist_glow = mnist.replace(
     flow="glow",
-    options=dict(
-        _GLOW, scales=2, steps=8, width=96, transformer="sigmoidal(components=4) + affine", alpha=1e-5
-    ),
+    options=dict(_GLOW, scales=2, steps=8, width=96, transformer="sigmoidal(components=4) + affine", alpha=1e-5),
     recipe=dataclasses.replace(_GLOW_RECIPE, epochs=10, dtype_policy="mixed_bfloat16"),
     notes="Not in a paper: a Glow of logistic mixtures, made for a CPU with units for bfloat16.",
 )

@@ -54,9 +54,7 @@ def _text(name: str, version: pathlib.Path, config: dict, scores: Mapping[str, A
     about, model = describe(version), config["model"]
     title, ours = next(iter(scores.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
-    rows = [
-        f"| {what} | {_number(score.mean)} +- {_number(score.standard_error)} |" for what, score in scores.items()
-    ]
+    rows = [f"| {what} | {_number(score.mean)} +- {_number(score.standard_error)} |" for what, score in scores.items()]
     height, width, channels = about["event_shape"]
     changes = ", with changes that were not committed" if config.get("uncommitted_changes") else ""
     return "\n".join(

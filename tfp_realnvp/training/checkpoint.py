@@ -95,9 +95,7 @@ def best_checkpoint(run_dir: str | pathlib.Path) -> str:
     raise CheckpointError(f"expected a run's folder with checkpoints, found none in {run_dir}")
 
 
-def restore(
-    distribution: FlowDistribution, path: str | os.PathLike, dequantizer: Dequantizer | None = None
-) -> None:
+def restore(distribution: FlowDistribution, path: str | os.PathLike, dequantizer: Dequantizer | None = None) -> None:
     """Reads a checkpoint's weights into a distribution; averaged ones, where it has them.
 
     Args:

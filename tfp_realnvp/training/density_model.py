@@ -126,9 +126,7 @@ class DensityModel(keras.Model):
             count *= replica.num_replicas_in_sync
         part = (index, count)
         if self.dequantizer is not None:
-            return self.dequantizer.dequantize(
-                events, self.dequantizer.latent_noise(events, seed=seed, part=part)
-            )
+            return self.dequantizer.dequantize(events, self.dequantizer.latent_noise(events, seed=seed, part=part))
         return dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part), None
 
     def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:

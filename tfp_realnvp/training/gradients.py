@@ -6,9 +6,7 @@ import keras
 import tensorflow as tf
 
 
-def gradients_or_zeros(
-    tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[keras.Variable]
-) -> list[tf.Tensor]:
+def gradients_or_zeros(tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
     """The gradient of each variable; zeros, not None, of one that the loss does not depend on."""
     gradients = tape.gradient(loss, variables)
     return [tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g) for g, v in zip(gradients, variables)]

@@ -94,9 +94,7 @@ class FlowModel(DensityModel):
         seed: int = 0,
         name: str = "flow_model",
     ):
-        super().__init__(
-            distribution, levels=levels, classes=classes, dequantizer=dequantizer, seed=seed, name=name
-        )
+        super().__init__(distribution, levels=levels, classes=classes, dequantizer=dequantizer, seed=seed, name=name)
         if not self.distribution.variables and dequantizer is None:
             raise ValueError(
                 "expected a distribution with variables to train, got one without: what nvp.load returns has folded "
