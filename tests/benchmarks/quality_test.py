@@ -53,6 +53,13 @@ class QualityTest(absltest.TestCase):
         # Forty steps, two a second.
         self.assertEqual(row["seconds"], 20)
 
+    def test_the_bound_with_many_noise_samples(self):
+        found = quality.importance(quality._ROOT / "saved_models/digits", None, 10)
+        self.assertLess(found["100"]["bits_per_dim"], found["1"]["bits_per_dim"])
+        row = quality.row_of("digits", self.folder) | {"importance": found}
+        expected = f"{found['100']['bits_per_dim']:.3f} .* on 10 test images, where one sample gives"
+        self.assertRegex("\n".join(quality.table({"digits": row})), expected)
+
     def test_a_row_says_what_git_does_not_know(self):
         config = json.loads((self.folder / "config.json").read_text())
         (self.folder / "config.json").write_text(json.dumps(config | {"uncommitted_changes": True}))
@@ -141,6 +148,8 @@ class QualityTest(absltest.TestCase):
             self.assertFalse(quality.check(alone, data_dir))
         with mock.patch.object(quality, "_ROOT", self._only("digits")):
             self.assertTrue(quality.check(alone, data_dir))
+            with mock.patch.object(quality, "_INVERSION_TOLERANCE", 0.0):
+                self.assertFalse(quality.check(alone, data_dir))
             worse = json.loads(json.dumps(alone))
             worse["digits_glow"]["test"]["uniform"]["bits_per_dim"] += 0.02
             self.assertFalse(quality.check(worse, data_dir))
