@@ -34,7 +34,15 @@ setup(
     extras_require={
         "bench": ["torch==2.13.0", "nflows==0.14", "normflows==1.7.3", "zuko==1.6.0"],  # The peers in benchmarks
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
-        "dev": ["pytest>=9,<10", "pytest-xdist>=3.8,<4", "pyyaml>=6,<7", "ruff>=0.17,<0.18", *DOCS],
+        "dev": [
+            "pandas>=3,<4",
+            "pytest>=9,<10",
+            "pytest-xdist>=3.8,<4",
+            "pyyaml>=6,<7",
+            "ruff>=0.17,<0.18",
+            "scikit-learn>=1.9,<2",
+            *DOCS,
+        ],
         "docs": DOCS,
     },
 )
