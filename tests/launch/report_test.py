@@ -6,17 +6,16 @@ import json
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 
+from tests import browser
 from tests.launch import programs
 from tfp_realnvp import presets
 
-_BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _VOID = {"meta", "img"}
 
 
@@ -125,22 +124,10 @@ class ReportTest(absltest.TestCase):
         for name in ("sampling", "encoding with its log-det"):
             self.assertGreater(float(found[f"{name}, an event in a batch of 64"].removesuffix(" s")), 0)
 
-    @absltest.skipIf(_BROWSER is None, "no chromium on PATH")
+    @browser.needed
     def test_a_browser_draws_every_picture(self):
-        # What the browser made of the page is written into its title.
-        script = (
-            "<script>addEventListener('load', () => { document.title = 'drawn: ' + "
-            "Array.from(document.images).map(image => image.naturalWidth).join(' '); })</script>"
-        )
-        copy = self.folder / "copy.html"
-        copy.write_text(self.text.replace("</body>", f"{script}</body>"), encoding="utf-8")
-        profile = f"--user-data-dir={self.folder / 'profile'}"
-        command = [_BROWSER, "--headless", "--no-sandbox", "--disable-gpu", profile]
-        found = subprocess.run(
-            [*command, "--dump-dom", copy.as_uri()], capture_output=True, text=True, timeout=120, check=True
-        )
-        expected = " ".join(str(picture.shape[1]) for picture in self.page.pictures.values())
-        self.assertIn(f"<title>drawn: {expected}</title>", found.stdout)
+        widths = browser.Page(self.path, 1200).evaluate("Array.from(document.images, image => image.naturalWidth)")
+        self.assertEqual(widths, [picture.shape[1] for picture in self.page.pictures.values()])
 
 
 def _tiles(picture, rows, columns):
