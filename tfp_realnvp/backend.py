@@ -1,4 +1,4 @@
-"""Importing this refuses a Keras that does not compute with TensorFlow: variables of other backends are not TFP's."""
+"""Refuses, on import, Keras backends other than TensorFlow: TFP cannot use their variables."""
 
 import importlib
 
@@ -7,7 +7,7 @@ def _check() -> None:
     failure = None
     try:
         backend = importlib.import_module("keras").config.backend()
-    except Exception as error:  # The backend is not installed, or not known.
+    except Exception as error:  # The backend is not installed or unknown.
         failure, backend = error, getattr(error, "name", None)
         if backend in (None, "keras", "tensorflow"):
             raise

@@ -1,4 +1,4 @@
-"""Settings that name an object and its options, as text: on a command line, in a config, in code."""
+"""Parses settings that name an object and its options, such as "adamax(beta_2=0.99)"."""
 
 import ast
 import functools
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> functools.partial:
-    """The entry of a table that a text such as "adamax(beta_2=0.99)" names, its options filled in; see `all_named`."""
+    """The table entry named by a text such as "adamax(beta_2=0.99)", with its options bound; see `all_named`."""
     found = all_named(text, table, what)
     if len(found) != 1:
         raise ValueError(f"expected {what} to be one of {', '.join(table)}, got {text!r}")
@@ -16,19 +16,19 @@ def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> func
 
 
 def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> list[functools.partial]:
-    """The entries of a table that a text such as "sigmoidal(components=4) + affine" names, their options filled in.
+    """The table entries named by a text such as "sigmoidal(components=4) + affine", with their options bound.
 
-    Options are numbers, text (quotes may be left out), true, false, none, or lists of these. Where an option is text,
-    none is, too.
+    Options are numbers, text (quotes may be omitted), true, false, none, or lists of these. For a text option, none is
+    text, too.
 
     Args:
-      text: one name or several with "+" between them, each with or without options in parentheses.
+      text: one name, or several joined by "+", each with optional options in parentheses.
       table: functions and classes by name.
-      what: the setting, for the error message.
+      what: name of the setting in error messages.
 
     Raises:
-      ValueError: for anything else, a name that is not in the table, an option that its entry does not have, or one of
-        another type than its default.
+      ValueError: for any other syntax, a name that is not in the table, an unknown option, or an option whose type
+        differs from its default's.
     """
     try:
         parts = _parts(ast.parse(text.strip(), mode="eval").body)

@@ -1,4 +1,4 @@
-"""Paths as users write them, and as TensorFlow reads them."""
+"""Paths as users write them and as TensorFlow reads them."""
 
 import atexit
 import contextlib
@@ -7,8 +7,8 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
-# TensorFlow takes these for a pattern in the name of a checkpoint or SavedModel that it reads, and of checkpoints that
-# it deletes; not in what it writes.
+# TensorFlow interprets these as a pattern in paths of checkpoints and SavedModels that it reads and of checkpoints that
+# it deletes, but not in paths that it writes.
 _PATTERN = frozenset("[]*?\\")
 _LASTING: dict[str, str] = {}
 _LONGEST_NAME = 255  # bytes, on all common file systems
@@ -39,20 +39,20 @@ def local(path: str | os.PathLike) -> pathlib.Path:
 
 
 def local_or_remote(path: str | os.PathLike) -> str:
-    """As `local`, but an address such as gs://bucket/folder stays as it is, for TFDS to read."""
+    """As `local`, but an address such as gs://bucket/folder is left unchanged for TFDS."""
     text = os.fspath(path)
     return text if "://" in text else str(local(text))
 
 
 @contextlib.contextmanager
 def plain(path: str | os.PathLike) -> Iterator[str]:
-    """The same folder, or prefix of a checkpoint, under a path that TensorFlow does not take for a pattern.
+    """The same folder, or checkpoint prefix, under a path that TensorFlow does not interpret as a pattern.
 
-    It is `path` itself, unless that has one of `[]*?\\`: then links to it in a temporary folder, which are removed when
-    the block ends. No escape would do, for TensorFlow opens the file by the pattern itself.
+    Yields `path` itself unless it contains one of `[]*?\\`; otherwise links in a temporary folder, which are removed
+    when the block ends. Escaping does not help, since TensorFlow also opens the file by the pattern.
 
     Raises:
-      ValueError: when the temporary folder has such a path, too.
+      ValueError: if the temporary folder has such a path, too.
     """
     path = os.fspath(path)
     if _PATTERN.isdisjoint(path):
@@ -63,13 +63,13 @@ def plain(path: str | os.PathLike) -> Iterator[str]:
             raise ValueError(f"expected a temporary folder (TMPDIR) without any of {''.join(_PATTERN)}, got {folder}")
         parent, name = os.path.split(os.path.abspath(path))
         for entry in os.listdir(parent):
-            if entry == name or entry.startswith(f"{name}."):  # A folder; an index, and data.
+            if entry == name or entry.startswith(f"{name}."):  # A folder, or an index and data files.
                 os.symlink(os.path.join(parent, entry), os.path.join(folder, f"plain{entry[len(name) :]}"))
         yield os.path.join(folder, "plain")
 
 
 def for_tfds(data_dir: str | os.PathLike) -> str:
-    """A folder of TFDS sets under a path in which TFDS sees no pattern, until the process ends; itself where remote."""
+    """A TFDS folder under a path without patterns, until the process ends; remote addresses are unchanged."""
     path = os.fspath(data_dir)
     if "://" in path or not os.path.isdir(path):
         return path

@@ -1,6 +1,6 @@
-"""All that this package uses of TensorFlow, TFP and Keras beyond their public interfaces.
+"""Everything this package uses of TensorFlow, TFP and Keras beyond their public interfaces.
 
-Each name has a test in tests/private_test.py, whose message says what to do when a new version breaks it.
+Each name has a test in tests/private_test.py, whose failure message explains what to do if a new version breaks it.
 """
 
 import contextlib
@@ -14,27 +14,27 @@ from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef  # noqa: F40
 from tensorflow.python.eager import record
 from tensorflow_probability.python.internal import cache_util
 
-# `tfb.Invert(b)` and `tfd.TransformedDistribution(d, b)` give instances of these whenever `b` is not a CompositeTensor.
-# Bijectors here hold networks and are not; as a CompositeTensor, a distribution would hide its variables from a
-# `tf.Module`.
+# `tfb.Invert(b)` and `tfd.TransformedDistribution(d, b)` return instances of these classes if `b` is not a
+# CompositeTensor. Our bijectors hold networks, so they are not; as a CompositeTensor, a distribution would hide its
+# variables from a `tf.Module`.
 Invert = tfp.bijectors.Invert.__bases__[0]
 _TransformedDistribution = tfp.distributions.TransformedDistribution.__bases__[0]
 
 
 def greedy_cache(forward_name: str, inverse_name: str) -> cache_util.BijectorCacheWithGreedyAttrs:
-    """A bijector's `_cache`, filled with the value and the log-det of each evaluation at once, as in `tfb.FFJORD`.
+    """A bijector's `_cache` that stores the value and the log-det of each evaluation together, as in `tfb.FFJORD`.
 
-    TFP asks for value and log-det separately, and would otherwise evaluate a conditioner twice.
+    TFP requests value and log-det separately and would otherwise evaluate a conditioner twice.
 
     Args:
-      forward_name: method from `x` to `z` and `{"ildj": -log_det}`.
-      inverse_name: method from `z` to `x` and `{"ildj": log_det}`.
+      forward_name: name of the method from `x` to `z` and `{"ildj": -log_det}`.
+      inverse_name: name of the method from `z` to `x` and `{"ildj": log_det}`.
     """
     return cache_util.BijectorCacheWithGreedyAttrs(forward_name=forward_name, inverse_name=inverse_name)
 
 
 class TransformedDistribution(_TransformedDistribution):
-    """TFP's, which asks the methods of this name for samples: `sample` itself handles names and seeds."""
+    """TFP's distribution, whose `sample` handles names and seeds and calls these methods for the draws."""
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         return self.samples(sample_shape, seed, **kwargs)
@@ -44,12 +44,12 @@ class TransformedDistribution(_TransformedDistribution):
 
 
 def found_in(module: tf.Module, classes: Any) -> tuple[Any, ...]:
-    """All instances of some classes in the attributes of a module and of the modules in it."""
+    """All instances of the given classes in the attributes of a module and its submodules."""
     return tuple(module._flatten(predicate=lambda part: isinstance(part, classes)))
 
 
 def untracked(module: tf.Module, value: Any) -> Any:
-    """`value` to be an attribute of a module, in which TensorFlow's checkpoints look for nothing."""
+    """Wraps `value` so that, as a module's attribute, TensorFlow's checkpoints do not look into it."""
     return module._no_dependency(value)
 
 
@@ -59,13 +59,13 @@ def layers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def is_recording() -> bool:
-    """Whether a gradient tape may record what is computed now."""
+    """Whether a gradient tape may record the current computation."""
     return record.could_possibly_record()
 
 
 @contextlib.contextmanager
 def stop_recording() -> Iterator[record.VariableWatcher]:
-    """Within it, no gradient tape records, nor holds what is computed; yields what has the variables that are read."""
+    """A context in which no gradient tape records or retains tensors; yields a watcher of the variables read."""
     with record.stop_recording(), record.VariableWatcher() as watcher:
         yield watcher
 
@@ -73,10 +73,10 @@ def stop_recording() -> Iterator[record.VariableWatcher]:
 def with_gradient(
     outputs: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor], gradient: Callable[..., Sequence[tf.Tensor | None]]
 ) -> list[tf.Tensor]:
-    """`outputs`, whose gradient with respect to `inputs` is `gradient(*upstream)`, as by `tf.custom_gradient`.
+    """`outputs` with the gradient `gradient(*upstream)` with respect to `inputs`, as with `tf.custom_gradient`.
 
-    In a graph it is one operation. `tf.custom_gradient` adds one for each output, and to the gradient zeros for each
-    input: thousands in a step.
+    In a graph it is one operation. `tf.custom_gradient` adds one per output, and zeros for each input to the gradient:
+    thousands in a step.
     """
 
     def gradient_of_operation(_: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor | None]:
@@ -90,32 +90,32 @@ def with_gradient(
 
 
 def called_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, traced once for arguments alike; a graph calls the trace, and TensorFlow does not copy it there."""
+    """`function`, traced once per argument signature; a graph calls the trace, and TensorFlow does not inline it."""
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def spline_bins(spline: tfp.bijectors.RationalQuadraticSpline, y: tf.Tensor) -> Any:
-    """For each `y`, its bin of a spline: left knot `x_k, y_k`, width `w_k`, height `h_k`, slopes `d_k, d_kp1, s_k`."""
+    """The spline bin of each `y`: left knot `x_k, y_k`, width `w_k`, height `h_k`, slopes `d_k, d_kp1, s_k`."""
     return spline._compute_shared(y=y)
 
 
 def index_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> int:
-    """The place of a variable, or of a replica's copy of it, among those that the optimizer was built for."""
+    """The index of a variable, or of a replica's copy, among the variables the optimizer was built for."""
     return optimizer._get_variable_index(variable)
 
 
 def moments_of(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
-    """The first and second moments of Adam for a variable, or for a replica's copy of it."""
+    """Adam's first and second moments for a variable, or for a replica's copy of it."""
     index = index_of(optimizer, variable)
     return optimizer._momentums[index].value, optimizer._velocities[index].value
 
 
 @contextlib.contextmanager
 def gradients_reduced(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Within it, an optimizer takes the gradients as those of all replicas, and does not sum them again.
+    """A context in which an optimizer treats gradients as already reduced over replicas.
 
-    A gradient is clipped after it is reduced, so that Keras' own reduction comes too late; a second one, of gradients
-    divided by the number of replicas, would send them all over the network twice.
+    Gradients are clipped after their reduction, so Keras' own reduction comes too late. Reducing a second time, after
+    dividing by the number of replicas, would send all gradients over the network twice.
     """
     as_they_are: Callable[[Any], Any] = lambda pairs: pairs  # noqa: E731
     optimizer._all_reduce_sum_gradients = as_they_are

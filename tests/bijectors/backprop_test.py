@@ -120,7 +120,9 @@ class SecondGradientTest(parameterized.TestCase):
             return outer.gradient(gradient, x)
 
         # Autograph raises an error of its own, with this one's message.
-        with self.assertRaisesRegex(Exception, "expected one gradient of a chain .* got a second: build it with"):
+        with self.assertRaisesRegex(
+            Exception, "expected a first-order gradient of a chain .* got a second-order one: build it with"
+        ):
             _WRAPS[wrap](second)(x)
 
 

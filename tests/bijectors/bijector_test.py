@@ -168,7 +168,7 @@ class BijectorTest(absltest.TestCase):
             rows,
             [
                 ("Squeeze channel_major", "chain", [2, 2, 16]),
-                ("Split: the first half goes on", "chain", [2, 2, 16]),
+                ("Split: the first half continues", "chain", [2, 2, 16]),
                 ("BatchNorm", "chain/split/inner", [2, 2, 8]),
                 ("Inverse of scale", "chain/split/inner", [2, 2, 8]),
                 ("Inverse of Squeeze channel_major", "chain/back", [4, 4, 4]),

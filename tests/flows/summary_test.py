@@ -37,7 +37,7 @@ class SummaryTest(absltest.TestCase):
                 *channel,
                 "Inverse of Squeeze channel_major 4x4x1",
                 "Squeeze diagonal 2x2x4",
-                "Split: the first half goes on 2x2x4",
+                "Split: the first half continues 2x2x4",
                 *(
                     row
                     for parity in (1, 0, 1, 0)

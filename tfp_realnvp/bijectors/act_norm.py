@@ -7,14 +7,14 @@ from tfp_realnvp.moments import moments_over_replicas
 
 
 class ActNorm(Bijector):
-    """Scales and shifts each channel, so that the first batch of training comes out with mean 0 and variance 1.
+    """Scales and shifts each channel so that the first training batch comes out with mean 0 and variance 1.
 
         forward:  z = (x - mean) / deviation * exp(log_scale) + shift
         inverse:  x = (z - shift) * exp(-log_scale) * deviation + mean
         log|det df/dx| = sum over entries of log_scale - log(deviation)
 
-    `shift` and `log_scale` are learned and start at 0. `mean` and `deviation` are those of the first batch in training
-    mode, over all replicas, and never move again; before it they are 0 and 1.
+    `shift` and `log_scale` are learned and start at 0. `mean` and `deviation` are computed from the first batch in
+    training mode, over all replicas, and then stay fixed; before that batch they are 0 and 1.
 
     Args:
       channels: size of the last axis.
@@ -32,10 +32,10 @@ class ActNorm(Bijector):
         super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.shift = self._variable("zeros", f"{name}_shift", dtype, shape=(channels,))
         self.log_scale = self._variable("zeros", f"{name}_log_scale", dtype, shape=(channels,))
-        # Those of the first replica, since the moments are over all replicas.
+        # The first replica's values suffice, since the moments are over all replicas.
         moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
         self.mean = self._variable("zeros", f"{name}_first_mean", dtype, **moment)
-        # 0 until the first batch, which counts as 1.
+        # 0 until the first batch; a stored 0 is used as 1.
         self.variance = self._variable("zeros", f"{name}_first_variance", dtype, **moment)
 
     def _forward_and_log_det(self, x, context, training):
@@ -55,7 +55,7 @@ class ActNorm(Bijector):
         return tf.fill(tf.shape(x)[:1], tf.cast(positions, x.dtype) * tf.reduce_sum(log_scale))
 
     def _first_moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The moments kept from the first batch; where there are none, those of this batch, which are kept."""
+        """The moments stored from the first batch; if there are none yet, stores and returns this batch's."""
         mean, variance = moments_over_replicas(tf.stop_gradient(x))
         # A constant channel is divided by a small number, not by 0.
         variance = tf.maximum(variance, tf.constant(1e-6, x.dtype))

@@ -1,4 +1,4 @@
-"""The arguments of a constructor, which TFP copies and compares by."""
+"""Constructor arguments, by which TFP copies and compares objects."""
 
 import functools
 import inspect
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class KeepsArguments:
-    """A bijector or distribution whose `parameters` are the arguments of its constructor, whichever class it is."""
+    """A bijector or distribution whose `parameters` are its constructor's arguments, in subclasses, too."""
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -16,7 +16,7 @@ class KeepsArguments:
 
         @functools.wraps(init)
         def keep_and_init(self: Any, *args: Any, **kwargs: Any) -> None:
-            # By the outermost class alone; as nothing that TensorFlow tracks or `tf.Module` looks into.
+            # Set by the outermost class alone, in a form that neither TensorFlow nor `tf.Module` tracks.
             is_outermost = "_arguments" not in vars(self)
             vars(self).setdefault("_arguments", functools.partial(cls, *args, **kwargs))
             init(self, *args, **kwargs)
@@ -26,11 +26,11 @@ class KeepsArguments:
         cls.__init__ = keep_and_init
 
     def _constructed(self) -> None:
-        """Called at the end of the constructor, of the outermost class."""
+        """Called at the end of the outermost class's constructor."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The arguments that the constructor was given, and its defaults for the others, by their names."""
+        """The constructor's arguments by name, with defaults for those that were not passed."""
         signature = inspect.signature(type(self).__init__)
         bound = signature.bind(self, *self._arguments.args, **self._arguments.keywords)
         bound.apply_defaults()

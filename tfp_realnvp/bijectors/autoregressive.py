@@ -12,22 +12,22 @@ from tfp_realnvp.transformers import Transformer
 class Autoregressive(Structure):
     """Transforms each entry of a vector with parameters computed from the entries before it.
 
-        forward:  z_i = f(x_i; conditioner(x)_i),         all entries in one evaluation of the conditioner
-        inverse:  x_i = f^{-1}(z_i; conditioner(x)_i),    one entry after the other, an evaluation each
+        forward:  z_i = f(x_i; conditioner(x)_i),         all entries in one conditioner evaluation
+        inverse:  x_i = f^{-1}(z_i; conditioner(x)_i),    one conditioner evaluation per entry
         log|det df/dx| = sum_i log f'
 
-    with `f` increasing, and `conditioner(x)_i` a function of `x_1 ... x_{i-1}` alone. A density costs one pass, a
-    sample one for each entry (MAF). In `tfb.Invert` it is the other way round (IAF).
+    with `f` increasing, and `conditioner(x)_i` a function of `x_1 ... x_{i-1}` alone. A density takes one pass, a
+    sample one pass per entry (MAF). `tfb.Invert` exchanges the two costs (IAF).
 
     Args:
       transformer: the map f of each entry, such as `tfp_realnvp.transformers.Affine()`.
       conditioner: a built `MaskedMLP(outputs_per_entry=transformer.outputs)`, or any Keras layer or callable from
-        `[batch, size]` to `[batch, transformer.outputs * size]`, laid out and called as that of a `Coupling`. No number
-        for an entry may depend on that entry or on later ones; nothing checks it.
-      size: of an event, a vector.
+        `[batch, size]` to `[batch, transformer.outputs * size]`, with the layout and calls that a `Coupling` expects.
+        No output for an entry may depend on that entry or on later ones; this is not checked.
+      size: number of entries of the vector.
 
     Raises:
-      ValueError: when the conditioner's output does not fit, or for an input of another size.
+      ValueError: if the conditioner's output has the wrong shape, or the input another size.
 
     ```python
     spline = nvp.transformers.RationalQuadraticSpline()
@@ -53,7 +53,7 @@ class Autoregressive(Structure):
         super().__init__(transformer, conditioner, Preceding(), size=size, dtype=dtype, name=name)
 
     def _inverse_and_log_det(self, z, context, training):
-        # After i rounds the first i entries are right, and so are the parameters of the entry after them.
+        # After i rounds the first i entries are correct, and so are the parameters of the next entry.
         def one_more(x: tf.Tensor, log_slope: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self.transformer.inverse(z, self._raw(x, context, training))
 

@@ -1,4 +1,4 @@
-"""What training keeps of a forward pass: every activation, or less, and then layers are evaluated again backwards.
+"""Memory-saving backpropagation: what a forward pass stores, and how the backward pass recomputes the rest.
 
 "store" keeps every activation, "remat" the input of each layer, "invert" the output of the last layer.
 """
@@ -17,7 +17,7 @@ MODES = ("store", "remat", "invert")
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class _TrainingMode(keras.layers.Layer):
-    """Calls a function with the value of `training` here, which Keras passes to layers alone, or sets it within."""
+    """Passes the current `training` to a function, or sets it within; Keras passes it to layers only."""
 
     def call(self, function: Callable[[bool], Any], training: bool | None = None) -> Any:
         return function(bool(training))
@@ -28,12 +28,12 @@ _training_mode = _TrainingMode(name="training_mode", dtype="float32", autocast=F
 
 
 def is_training() -> bool:
-    """Whether this is within a call of a Keras model in training mode; False outside of a model."""
+    """Whether the caller is inside a Keras model called in training mode; False outside of a model."""
     return _training_mode(function=lambda training: training)
 
 
 def state_of(layers: Iterable[KerasPart]) -> list[tuple[keras.Variable, tf.Tensor]]:
-    """The variables besides weights, with their values: moving moments, the seeds of dropout."""
+    """Non-trainable state with its current values: moving moments, dropout seeds."""
     # As tensors: in eager mode the value is the variable itself.
     return [(v, tf.convert_to_tensor(v.value)) for v in variables_of(layers) if not v.trainable]
 
@@ -44,26 +44,26 @@ class Backward:
     def __init__(self, context: tf.Tensor | None, training: bool, inverts: bool):
         self.context, self.training, self.inverts = context, training, inverts
         self._contexts = [context] if context is not None and context.dtype.is_floating else []
-        self._sums: dict[int, tf.Tensor] = {}  # Of gradients, over the layers processed so far.
+        self._sums: dict[int, tf.Tensor] = {}  # Sums of gradients over the layers processed so far.
         self._latest: list[tf.Tensor] = []
 
     def after_later_layers(self, tensor: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
         """Returns `tensor`, but only after `upstream` and all gradients of the layer processed before are computed.
 
-        A graph runs every operation whose inputs are there. Without this it would evaluate all layers again at once,
-        before the first gradient, and hold more than if it had stored them.
+        A graph runs every operation whose inputs are available. Without this dependency it would recompute all layers
+        at once, before the first gradient, and use more memory than storing the activations.
         """
         if tf.executing_eagerly():
             return tensor
         with tf.control_dependencies(self._latest):
-            # XLA ignores control dependencies, and would merge the two evaluations of a layer. So a zero is added that
-            # depends on the upstream gradient, which neither XLA nor Grappler can simplify.
+            # XLA ignores control dependencies and would merge the two evaluations of a layer. We therefore add a zero
+            # that depends on the upstream gradient, which neither XLA nor Grappler can simplify away.
             few = upstream[:1]
             never = tf.reduce_any(tf.math.is_nan(few) & tf.math.is_finite(few))
             return tensor + tf.cast(never, tensor.dtype)
 
     def evaluate(self, function: Callable[..., Any], x: tf.Tensor, state: list) -> tuple[Any, tf.GradientTape]:
-        """`function(x, context, training)` as the forward pass had it, and the tape that watched."""
+        """Evaluates `function(x, context, training)` as in the forward pass; returns its outputs and the tape."""
         call = lambda training: function(x, self.context, training)  # noqa: E731
         with keras.StatelessScope(state), tf.GradientTape() as tape:
             tape.watch([x, *self._contexts])
@@ -73,7 +73,7 @@ class Backward:
     def gradients(
         self, tape: tf.GradientTape, outputs: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], *inputs: tf.Tensor
     ) -> list[tf.Tensor]:
-        """The gradients of `inputs`; those of the context and of variables are added to the sums."""
+        """The gradients of `inputs`; adds the gradients of the context and of variables to the sums."""
         sources = [*self._contexts, *tape.watched_variables()]
         gradients = tape.gradient(outputs, [*inputs, *sources], upstream)
         of_inputs = [tf.zeros_like(x) if dx is None else dx for x, dx in zip(inputs, gradients)]
@@ -96,7 +96,7 @@ class Backward:
         """The gradient of `x` through `z, log_det = function(x, context, training)`."""
         (z, log_det), tape = self.evaluate(function, x, state)
         rank = log_det.shape.rank
-        if rank > dlog_det.shape.rank:  # One for each event, from a layer that gives one for each entry.
+        if rank > dlog_det.shape.rank:  # One per event, although the layer returns one per entry.
             dlog_det = tf.broadcast_to(tf.reshape(dlog_det, [-1] + [1] * (rank - 1)), tf.shape(log_det))
         return self.gradients(tape, [z, log_det], [dz, dlog_det], x)[0]
 
@@ -108,8 +108,8 @@ def _key(source: tf.Tensor | tf.Variable) -> int:
 def without_activations(
     forward: Callable, backward: Callable, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A forward pass with a gradient of its own: `forward` and `backward` are those of a `Layer`."""
-    # A tape would hold what these operations made for as long as `z` is held.
+    """A forward pass with a custom gradient; `forward` and `backward` are methods of a `Layer`."""
+    # A tape would keep the results of these operations alive as long as `z`.
     with private.stop_recording() as watcher:
         z, log_det, kept = forward(x, context, training, inverts)
     sources = [*([] if context is None else [context]), *watcher.watched_variables()]
@@ -123,10 +123,10 @@ def without_activations(
 
 
 def _differentiated_once(gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
-    """`gradients`, whose own gradient is an error: the backward pass is not made of what the forward pass computed."""
+    """`gradients`, whose own gradient raises: the backward pass does not use the forward pass's tensors."""
 
     def refuse(*unused: tf.Tensor) -> None:
-        message = "expected one gradient of a chain that holds no activations, got a second"
+        message = "expected a first-order gradient of a chain that stores no activations, got a second-order one"
         raise LookupError(f'{message}: build it with backprop="store"')
 
     computed = [g for g in gradients if g is not None]

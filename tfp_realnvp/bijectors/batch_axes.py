@@ -9,7 +9,7 @@ ValueAndLogDet = tuple[tf.Tensor, tf.Tensor]
 
 
 def with_one_batch_axis(pass_fn: Callable, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None) -> ValueAndLogDet:
-    """Calls `pass_fn(x, context)` with the batch axes reshaped to one, as convolutions need it."""
+    """Calls `pass_fn(x, context)` with all batch axes flattened to one, as convolutions need."""
     if context is not None:
         x, context = broadcast_context(x, context, event_ndims)
     batch_ndims = x.shape.rank - event_ndims
@@ -27,10 +27,11 @@ def with_one_batch_axis(pass_fn: Callable, x: tf.Tensor, event_ndims: int, conte
 
 
 def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Broadcasts the batch axes of events and their context, as TFP does those of parameters, or is a ValueError.
+    """Broadcasts the batch axes of events and their context, as TFP broadcasts parameters.
 
     `x` is `[..., *event]`, the context `[..., size]`; for images also an image, `[..., height, width, size]`, with as
-    many axes as `x`. With the batch axes of `x`, it may have any others.
+    many axes as `x`. A context with exactly the batch axes of `x` may have any further axes. Raises a `ValueError` if
+    the batch axes do not broadcast.
     """
     context = context if tf.is_tensor(context) else tf.convert_to_tensor(context, x.dtype)
     if not context.shape.rank:
@@ -38,7 +39,7 @@ def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.
     batch_ndims = x.shape.rank - event_ndims
     is_image = event_ndims == 3 and context.shape.rank == x.shape.rank
     has_batch = context.shape.rank > batch_ndims if batch_ndims else is_image or context.shape.rank == 1
-    # Axes that are both unknown are assumed to be equal, which costs nothing; a network refuses others.
+    # Two unknown axes are assumed to be equal, which costs nothing; a network refuses unequal ones.
     if has_batch and context.shape[:batch_ndims].as_list() == x.shape[:batch_ndims].as_list():
         return x, context
     parts = [(x, event_ndims), (context, event_ndims if is_image else 1)]

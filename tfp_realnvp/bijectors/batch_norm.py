@@ -15,22 +15,22 @@ class BatchNorm(Bijector):
         inverse:  x_b = z_b * sqrt(variance + epsilon) + mean
         log|det df/dx| = -1/2 sum over changed entries of log(variance + epsilon)
 
-    There is no gamma and no beta. The moments are over the changed entries:
+    There is no gamma and no beta. The moments are taken over the changed entries:
 
-    * Inference, and every inverse: moving ones, `moving <- momentum * moving + (1 - momentum) * batch` at each step.
+    * Inference, and every inverse: moving averages, `moving <- momentum * moving + (1 - momentum) * batch` per step.
     * Training, `rho=None`: the moments of the current batch, over all replicas.
     * Training with `rho`, for small batches (appendix E of the paper): `rho * stop_gradient(moving) + (1 - rho) *
-      batch`. These moments normalise, enter the log-det, and become the moving ones.
+      batch`. These moments normalise, enter the log-det, and become the moving averages.
 
-    The log-det is that of the map with fixed moments. A constant channel has no density: each layer multiplies it by
-    `1 / sqrt(epsilon)`. Remove such a column from the data.
+    The log-det treats the moments as constants. A constant channel has no density: each layer multiplies it by
+    `1 / sqrt(epsilon)`. Remove such columns from the data.
 
     Args:
       channels: size of the last axis of the changed entries.
-      mask: which entries are changed, as in the coupling before; all by default.
+      mask: which entries are changed, as in the preceding coupling; all by default.
       epsilon: added to the variance.
-      momentum: of the moving moments.
-      rho: weight of the running average in training, or None for the current batch alone.
+      momentum: momentum of the moving averages.
+      rho: weight of the running average in training, or None to use the current batch alone.
 
     Raises:
       ValueError: for a rho outside [0, 1), or an input with other than `channels` changed channels.
@@ -60,7 +60,7 @@ class BatchNorm(Bijector):
         super().__init__(event_ndims=mask.event_ndims, name=name)
         self.channels, self.mask = channels, mask
         self.epsilon, self.momentum, self.rho = epsilon, momentum, rho
-        # Those of the first replica, since batch moments are over all replicas.
+        # The first replica's values suffice, since batch moments are over all replicas.
         moment = dict(shape=(channels,), trainable=False, aggregation="only_first_replica")
         self.moving_mean = self._variable("zeros", f"{name}_moving_mean", dtype, **moment)
         self.moving_variance = self._variable("ones", f"{name}_moving_variance", dtype, **moment)
@@ -78,7 +78,7 @@ class BatchNorm(Bijector):
         mean, variance = moments_over_replicas(changed, self.mask.weights(changed))
         old = self.moving_mean.value, self.moving_variance.value
         weight = self.momentum if self.rho is None else self.rho
-        # Without a gradient for `old`: what is assigned has none.
+        # `old` needs no `stop_gradient`: assigned values carry no gradient.
         new = tuple(weight * o + (1 - weight) * b for o, b in zip(old, (mean, variance)))
         self.moving_mean.assign(tf.stop_gradient(new[0]))
         self.moving_variance.assign(tf.stop_gradient(new[1]))
@@ -107,7 +107,7 @@ class BatchNorm(Bijector):
     def _denormalise(self, z: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
         return self.mask.combine(z, self._changed(z) * tf.sqrt(variance + self.epsilon) + mean)
 
-    # In training mode `_inverse_and_log_det` does not invert this pass, which takes the moments of its batch.
+    # In training mode `_inverse_and_log_det` does not invert this pass, which uses its batch's moments.
 
     def _forward_and_kept(self, x, context, training, inverts):
         if not inverts:

@@ -1,4 +1,4 @@
-"""The base class of every bijector here: one method gives the value and its log-determinant."""
+"""The base class of all bijectors: one method returns the value and its log-determinant."""
 
 import abc
 import functools
@@ -27,27 +27,28 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
         _inverse_and_log_det(z, context, training) -> x, log|det df^{-1}/dz|
 
     In both, `x` is `[batch, *event]` with exactly one batch axis and `training` is a Python bool: the value of the
-    enclosing Keras `Model.call(..., training=...)`, False outside of a model. A bijector that acts on elements
-    (`event_ndims=0`) gives a log-determinant for each element, any other one for each event. All of `tfb.Bijector`
-    works on top, with any number of batch axes, and `context=`.
+    enclosing Keras `Model.call(..., training=...)`, False outside of a model. An elementwise bijector (`event_ndims=0`)
+    returns a log-determinant for each element, any other bijector one for each event. The whole `tfb.Bijector`
+    interface works on top, with any number of batch axes and `context=`.
 
-    A Keras layer or variable that is assigned to an attribute is learned: `variables`, checkpoints and exports have it.
-    The same holds for those in a `tf.Module`, a transformer, or a list, tuple or dictionary as the constructor leaves
-    it, and for `tf.Variable`s.
+    A Keras layer or variable assigned to an attribute is tracked: it appears in `variables`, checkpoints and exports.
+    The same holds for `tf.Variable`s, and for layers and variables inside a `tf.Module`, a transformer, or a list,
+    tuple or dictionary as it stands at the end of the constructor.
 
-    A `Chain` that stores no activations keeps a layer's input; a layer that needs less overrides `_forward_and_kept`
-    and `_backward`, see `Layer`.
+    A `Chain` that stores no activations keeps each layer's input. A layer that can do with less overrides
+    `_forward_and_kept` and `_backward`, see `Layer`.
 
     Args:
       event_ndims: axes of an event: 3 for images `[height, width, channels]`, 1 for vectors, 0 for elementwise maps.
-      size: of the last axis, if the bijector takes no other.
-      validate_args: whether the subclass asserts at run time what cannot be seen from shapes.
+      size: the required size of the last axis, or None for any.
+      validate_args: whether the subclass asserts at run time what shapes cannot show.
 
     Raises:
-      ValueError: for a layer that is not built yet, whose variables would be missed; for events of another size.
+      ValueError: for a layer that is not built yet, whose variables would be missed, or for events of another size.
     """
 
-    # By identity. TFP compares constructor arguments: its cache, which a class shares, would mix up two batch norms.
+    # Bijectors are compared by identity. TFP compares constructor arguments; its cache, which is shared by a class,
+    # would confuse two batch norms.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -59,7 +60,7 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         for part in self.submodules:
-            if isinstance(part, tfp.bijectors.Invert):  # Of a TFP bijector: its class needs arguments.
+            if isinstance(part, tfp.bijectors.Invert):  # From TFP: needs arguments to be constructed.
                 raise TypeError(
                     f"{self.name}: expected bijectors that can be copied, got the tfb.Invert {part.name}: build "
                     "another flow and assign its variables"
@@ -71,7 +72,7 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
         return {}
 
     def _variable(self, value: Any, name: str, dtype: str, **kwargs: Any) -> keras.Variable:
-        """A Keras variable that starts at an array or a number, or by an initializer's name and a `shape`."""
+        """A Keras variable, initialised by an array or a number, or by an initializer's name and a `shape`."""
         value = value if isinstance(value, str) else np.asarray(value, dtype)
         return keras.Variable(value, dtype=dtype, autocast=False, name=name, **kwargs)
 
@@ -92,16 +93,16 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
 
         Args:
           x: float tensor `[..., *event]`.
-          context: what a conditional flow depends on, `[..., size]` with the batch axes of `x` or axes that broadcast
-            with them, or None.
+          context: conditioning input of a conditional flow, `[..., size]`, whose batch axes broadcast with those of
+            `x`; or None.
 
         Raises:
-          ValueError: when the shape of `x` is not one the bijector takes.
+          ValueError: if the bijector does not accept the shape of `x`.
         """
         x = tf.convert_to_tensor(x)
         self._forward_event_shape(self._event_shape_of(x))
         pass_fn = functools.partial(self._forward_and_log_det, training=is_training())
-        with tf.name_scope("forward"):  # Keras opens a scope of a layer's name, which must not be a graph's first.
+        with tf.name_scope("forward"):  # A layer's own scope must not be a graph's outermost one.
             return with_one_batch_axis(pass_fn, x, self.forward_min_event_ndims, context)
 
     def inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -116,10 +117,10 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
         event_ndims = self.forward_min_event_ndims
         if x.shape.rank is None or x.shape.rank < event_ndims:
             raise ValueError(f"{self.name}: expected a shape of at least {event_ndims} axes, got {x.shape}")
-        # Some layers would drop entries of a size that is known only when the graph runs.
+        # If the size is known only when the graph runs, some layers would silently drop entries.
         if event_ndims and x.shape[-1] is None:
             raise ValueError(
-                f"{self.name}: expected a known size of the last axis, got shape {x.shape}: tf.ensure_shape states it"
+                f"{self.name}: expected a last axis of known size, got shape {x.shape}: set it with tf.ensure_shape"
             )
         return x.shape[x.shape.rank - event_ndims :]
 

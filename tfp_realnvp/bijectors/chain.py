@@ -1,4 +1,4 @@
-"""Layers one after the other."""
+"""Composition of layers."""
 
 import functools
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ class Chain(Bijector):
         inverse:  x = f_1^{-1}(... f_n^{-1}(z))
         log|det df/dx| = sum of the log-dets of the layers
 
-    `tfb.Chain` lists its bijectors the other way round. Every layer is evaluated once, with the context unless it is a
-    bijector of TFP.
+    `tfb.Chain` lists its bijectors in the opposite order. Every layer is evaluated once. Each layer except TFP's own
+    bijectors receives the context.
 
     Args:
-      bijectors: the layers, any `tfb.Bijector`s, in the order data meets them; at least one.
-      backprop: what the forward pass keeps for the backward pass; gradients are the same.
+      bijectors: the layers, any `tfb.Bijector`s, in data-to-latent order; at least one.
+      backprop: what the forward pass stores for the backward pass; the gradients do not depend on it.
 
         * "store": every activation, as TensorFlow does.
-        * "remat": each layer's input, on which it is evaluated again. The last two layers with networks are stored.
-        * "invert": the output alone, from which a `Coupling` and a `BatchNorm` recompute their inputs. Any other
-          layer keeps its input. Activations do not grow with the number of couplings, rounding errors do.
+        * "remat": each layer's input, from which the layer is recomputed. The last two layers with networks are stored.
+        * "invert": only the output, from which `Coupling` and `BatchNorm` recompute their inputs. Any other layer
+          stores its input. Memory does not grow with the number of couplings; rounding errors do.
 
-        In the last two, a conditioner whose activations are not kept is evaluated once more in a step, with the mode,
-        moving moments and dropout seeds of the first time. The outermost chain decides. Gradients reach the input, the
-        context and variables, but not tensors that a layer was made from or losses that a conditioner adds itself. A
-        gradient of the gradient is a `LookupError`. The inverse pass always stores.
+        In the last two, a conditioner whose activations are not stored is evaluated twice per step, both times with the
+        same mode, moving moments and dropout seeds. The outermost chain's setting applies. Gradients reach the input,
+        the context and variables, but neither tensors from which a layer was made nor losses added by a conditioner. A
+        second-order gradient raises a `LookupError`. The inverse pass always stores activations.
 
     Raises:
-      ValueError: when there is no layer, or for an unknown backprop.
+      ValueError: if there is no layer, or `backprop` is unknown.
 
     ```python
     flow = nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(), nvp.bijectors.Squeeze("diagonal")])
@@ -78,7 +78,7 @@ class Chain(Bijector):
             event_shape = layer.shape_after(event_shape, is_inverse)
 
     def _forward_and_log_det(self, x, context, training):
-        # Where nothing records, a plain graph: an exported one keeps its gradient, and inference costs what it did.
+        # Without a recording tape, build a plain graph: exports keep their gradient, and inference costs nothing extra.
         if self.backprop != "store" and (training or private.is_recording()):
             if self.backprop == "remat":
                 return self._forward_with_inputs(x, context, training)
@@ -101,8 +101,8 @@ class Chain(Bijector):
         return sum(layer.networks for layer in self._layers)
 
     def _first_stored(self) -> int:
-        """The index of the first layer that "remat" stores: the last couplings, or the layer that contains them."""
-        # Where each scale halves what a coupling holds, two of the last hold no more than the first one does.
+        """The index of the first layer that "remat" stores: one of the last couplings, or their container."""
+        # Each scale halves the activations of a coupling, so the last two together hold no more than the first.
         networks = 0
         for i, layer in reversed(list(enumerate(self._layers))):
             networks += layer.networks
@@ -111,7 +111,7 @@ class Chain(Bijector):
         return 0
 
     def _forward_with_inputs(self, x, context, training):
-        """As "remat" does it. What the last layers hold is gone before any other is evaluated again."""
+        """The pass of "remat". The activations of the last layers are freed before any other layer is recomputed."""
         first, total = self._first_stored(), 0.0
         if first:
             layers = self._layers[:first]
@@ -138,7 +138,7 @@ class Chain(Bijector):
         return z, dz
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
-        """Sums a log-det that an elementwise layer gave for each entry."""
+        """Sums the entrywise log-det of an elementwise layer."""
         if self.forward_min_event_ndims == 0 or log_det.shape.rank == 1:
             return log_det
         return tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))

@@ -11,7 +11,7 @@ from tfp_realnvp.transformers import Transformer
 
 
 class Coupling(Structure):
-    """Transforms one part of an event entry by entry, with parameters computed from the other.
+    """Transforms each entry of one part of an event, with parameters computed from the other part.
 
     With `x_a` the kept and `x_b` the changed entries:
 
@@ -19,19 +19,18 @@ class Coupling(Structure):
         inverse:  x_a = z_a,  x_b = f^{-1}(z_b; conditioner(z_a))
         log|det df/dx| = sum over the changed entries of log f'
 
-    Both directions cost one evaluation of the conditioner, which reads the same numbers in `x` as in `z`.
+    Both directions cost one evaluation of the conditioner, since its input `x_a = z_a` is the same.
 
     Args:
       transformer: the map f of each changed entry, such as `tfp_realnvp.transformers.Affine()`.
       conditioner: a built Keras layer or any callable, from `mask.kept(x)` to `[batch, ..., transformer.outputs *
-        changed entries]`: the transformer's first number for all entries, then its second, and so on. A layer is
-        called with `training=`, and with `context=` when the flow is given a context. Wrap a callable's
-        `tf.Variable`s in a `tf.Module`.
+        changed entries]`: the first parameter of all entries, then the second, and so on. A layer is called with
+        `training=`, and with `context=` if the flow has a context. Wrap a callable's `tf.Variable`s in a `tf.Module`.
       mask: which entries are kept: `Checkerboard`, `ChannelHalves`, `Halves` or `Alternating`.
 
     Raises:
-      TypeError: when the transformer is not an instance of `Transformer`, such as a class.
-      ValueError: when the conditioner's output does not fit the changed part.
+      TypeError: if the transformer is not an instance of `Transformer` (a class, for example, is not).
+      ValueError: if the shape of the conditioner's output does not match the changed part.
 
     ```python
     affine = nvp.transformers.Affine()
@@ -71,7 +70,7 @@ class Coupling(Structure):
     def _backward(self, z, kept, dz, dlog_det, backward):
         if not backward.inverts:
             return super()._backward(z, kept, dz, dlog_det, backward)
-        # The conditioner reads the same entries in z as in x: one evaluation gives the inverse and the gradient.
+        # The kept entries are equal in z and x, so one evaluation serves the inverse and the gradient.
         z = backward.after_later_layers(z, dz)
         raw, network_tape = backward.evaluate(self._raw, z, kept)
         x = self._solve(z, raw)[0]

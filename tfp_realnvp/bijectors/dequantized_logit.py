@@ -21,18 +21,18 @@ def dequantize(
     Args:
       images: integer tensor of any shape, entries in {0, ..., levels - 1}.
       seed: two integers; the same seed gives the same noise.
-      part: `(i, n)` when `images` are the i-th of n equal parts of a batch: they get the noise that they would get
-        in the whole batch.
+      part: `(i, n)` if `images` are the i-th of n equal parts of a batch; they get the same noise as in the whole
+        batch.
 
     Raises:
-      TypeError: when `images` are not integers; for a dtype of fewer than 32 bits.
+      TypeError: if `images` are not integers, or the dtype has fewer than 32 bits.
     """
     images = tf.convert_to_tensor(images)
     if not images.dtype.is_integer:
         raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
     if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
-        raise TypeError(f"expected a dtype of float32 or float64, for fewer bits would round up, got {dtype}")
-    noise_bits = 24 - math.ceil(math.log2(levels))  # 24: the bits of a float32's significand.
+        raise TypeError(f"expected a dtype of float32 or float64, since fewer bits would round up, got {dtype}")
+    noise_bits = 24 - math.ceil(math.log2(levels))  # The significand of float32 has 24 bits.
     noise = noise_of_part(
         lambda shape: tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32), images, part
     )
@@ -45,7 +45,7 @@ def noise_of_part(draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, par
     if count == 1:
         return draw(shape)
     noise = draw(tf.concat([[count * shape[0]], shape[1:]], 0))
-    # A slice of a size that XLA knows, wherever it begins.
+    # XLA needs a slice of static size; its start may be dynamic.
     begin = tf.concat([[index * shape[0]], tf.zeros_like(shape[1:])], 0)
     return tf.ensure_shape(tf.slice(noise, begin, shape), images.shape)
 
@@ -61,13 +61,13 @@ class DequantizedLogit(Bijector):
     With this as the first layer of a flow, bits/dim is `-log_prob(x) / (D log 2)`.
 
     The support is the logit's domain, `levels * (-alpha, 1 - alpha) / (1 - 2 alpha)`, slightly wider than [0, levels).
-    Beyond it, and for NaN, the log-det is -inf and `z` finite. The inverse stays within the support, so that samples
-    have a finite density; they are not clipped to [0, levels).
+    Outside it, and for NaN, the log-det is -inf and `z` is finite. The inverse stays within the support, so that
+    samples have a finite density; they are not clipped to [0, levels).
 
     Args:
       levels: number of levels of a pixel; 256 for 8 bits.
-      alpha: the distance of `p` from 0 and 1; .05 in the paper.
-      validate_args: when True, pixels outside the support and NaN are an `InvalidArgumentError`.
+      alpha: the minimum distance of `p` from 0 and 1; .05 in the paper.
+      validate_args: if True, pixels outside the support and NaN raise an `InvalidArgumentError`.
 
     Raises:
       ValueError: for fewer than 2 levels, or an alpha outside (0, .5).
@@ -78,10 +78,10 @@ class DequantizedLogit(Bijector):
     ```
 
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 4.1. The paper prints
-    `alpha + (1 - alpha) x`, whose logit has no bound at x = 1; this follows the authors' program.
+    `alpha + (1 - alpha) x`, whose logit is unbounded at x = 1; this follows the authors' program.
     """
 
-    # The inverse maps all logits far from 0 to one number, whose density is another.
+    # The inverse maps all logits far from 0 to one pixel value, whose own density differs from theirs.
     rounds_samples = True
 
     def __init__(
@@ -98,7 +98,7 @@ class DequantizedLogit(Bijector):
         return f"DequantizedLogit {self.levels} levels, alpha={self.alpha}"
 
     def _support(self, dtype: tf.DType) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest number of `dtype` inside the open support."""
+        """The smallest and largest number of `dtype` inside the open support."""
         dtype = dtype.as_numpy_dtype
         low = dtype(-self.levels * self.alpha / (1 - 2 * self.alpha))
         high = dtype(self.levels * (1 - self.alpha) / (1 - 2 * self.alpha))
@@ -114,7 +114,7 @@ class DequantizedLogit(Bijector):
         if self.validate_args:
             checks = [tf.debugging.Assert(tf.reduce_all(inside), [f"expected pixels in [{low}, {high}], got", x])]
         with tf.control_dependencies(checks):
-            # Replaced before the logit, not after: a select on the result would let NaN into the gradient.
+            # Values are replaced before the logit: a select on its result would let NaN into the gradient.
             x = tf.where(inside, x, tf.zeros([], x.dtype))
         p = self.alpha + (1 - 2 * self.alpha) / self.levels * x
         epsilon = np.finfo(x.dtype.as_numpy_dtype).epsneg

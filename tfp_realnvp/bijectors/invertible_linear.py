@@ -1,4 +1,4 @@
-"""A learned mixing of channels: Glow's invertible 1x1 convolution."""
+"""A learned linear map of the channels: Glow's invertible 1x1 convolution."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,24 +7,24 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 class InvertibleLinear(Bijector):
-    """Multiplies the channels at each position by one matrix: the invertible 1x1 convolution of images.
+    """Multiplies the channels at each position by one matrix; for images, the invertible 1x1 convolution.
 
         forward:  z = W x at each position
         inverse:  x = W^{-1} z
         log|det df/dx| = positions * log|det W|
 
-    W starts as a random rotation. With `form="lu"` its factors are learned, and its determinant costs nothing:
+    W starts as a random rotation. With `form="lu"` its factors are learned, and the determinant is free:
 
         W = P L (U + diag(sign * exp(log_size)))
 
-    with a permutation P and signs that are fixed, L lower triangular with ones on its diagonal and U strictly upper
-    triangular. With `form="full"` W itself is learned; its log-det takes C^3 operations, and it may become singular.
+    with P a fixed permutation, `sign` fixed, L lower triangular with a unit diagonal and U strictly upper triangular.
+    With `form="full"` W itself is learned; its log-det takes O(C^3) operations, and W may become singular.
 
     Args:
       channels: size of the last axis, C.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
       form: "lu" or "full".
-      seed: of the rotation.
+      seed: seed of the initial rotation.
 
     Raises:
       ValueError: for an unknown form, or an input with other than `channels` channels.
@@ -55,7 +55,7 @@ class InvertibleLinear(Bijector):
         if form == "full":
             self.matrix = self._variable(rotation, f"{name}_matrix", dtype)
         else:
-            # A flow may be built where a function is traced, whose tensors cannot be initial values.
+            # A flow may be built while a function is traced; symbolic tensors cannot be initial values.
             with tf.init_scope():
                 lu, permuted = (factor.numpy() for factor in tf.linalg.lu(rotation))
             # Row i of L U is row permuted[i] of W.

@@ -1,4 +1,4 @@
-"""What a chain asks of its layers: bijectors of this package, inverted ones, and TFP's."""
+"""The interface that a chain needs from its layers: bijectors of this package, their inverses, and TFP's."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Leaf(NamedTuple):
     bijector: tfb.Bijector  # Without a `tfb.Invert` around it.
     is_inverse: bool  # Whether the flow applies its inverse.
     path: tuple[tfb.Bijector, ...]  # The bijectors that contain it, from the outermost.
-    shape: tf.TensorShape | None  # Of an event after it; None where that of the flow was not given.
+    shape: tf.TensorShape | None  # Event shape after it; None if the flow's shape is not given.
 
     def describe(self) -> str:
         """The bijector in a few words."""
@@ -28,16 +28,16 @@ class Leaf(NamedTuple):
         return f"Inverse of {words}" if self.is_inverse else words
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Its output and log-det for events `x`, `[batch, *event]`."""
+        """The output and log-det for events `x`, `[batch, *event]`."""
         layer = as_layer(self.bijector, x.shape.rank - 1)
         evaluate = layer._inverse_and_log_det if self.is_inverse else layer._forward_and_log_det
         return evaluate(x, context, training)
 
 
 class Layer:
-    """The passes of a layer, with and without activations, and the walk over its parts."""
+    """A layer's passes, with and without stored activations, and the traversal of its parts."""
 
-    networks = 0  # How many networks it evaluates whose activations are worth storing.
+    networks = 0  # The number of networks whose activations are worth storing.
 
     @property
     def bijector_of_layer(self) -> tfb.Bijector:
@@ -47,9 +47,9 @@ class Layer:
     def leaves(
         self, event_shape: Any = None, *, path: tuple[tfb.Bijector, ...] = (), is_inverse: bool = False
     ) -> Iterator[Leaf]:
-        """Yields a `Leaf` for each bijector in data order: the parts of a chain; a split, then its parts.
+        """Yields a `Leaf` for each bijector in data-to-latent order: the parts of a chain; a split, then its parts.
 
-        Leaves have shapes if `event_shape`, that of data, is given. Containers pass `path` and `is_inverse`.
+        Leaves have shapes if `event_shape`, the shape of the data, is given. Containers pass `path` and `is_inverse`.
         """
         yield Leaf(self.bijector_of_layer, is_inverse, path, self.shape_after(event_shape, is_inverse))
 
@@ -61,7 +61,7 @@ class Layer:
         return bijector.inverse_event_shape(shape) if is_inverse else bijector.forward_event_shape(shape)
 
     def _forward_with_inputs(self, x: tf.Tensor, context: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """`_forward_and_log_det` where "remat" stores the layer; a container may store only its last parts."""
+        """`_forward_and_log_det` if "remat" stores the layer; a container may store only its last parts."""
         return self._forward_and_log_det(x, context, training)
 
     def _forward_and_kept(
@@ -69,7 +69,7 @@ class Layer:
     ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         """Returns `z`, the log-det, and what `_backward` needs besides `z`.
 
-        With `inverts`, that is not `x` if `_backward` can compute it from `z`.
+        With `inverts`, `x` is not kept if `_backward` can recompute it from `z`.
         """
         kept = x, state_of(learned_layers(self.bijector_of_layer))
         return *self._forward_and_log_det(x, context, training), kept
@@ -77,9 +77,9 @@ class Layer:
     def _backward(
         self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `x` and its gradient; passes the gradients of variables and context to `backward`.
+        """Returns `x` and its gradient; adds the gradients of variables and context to `backward`.
 
-        `kept` is from `_forward_and_kept`, `dlog_det` the gradient of the log-det, of its shape or `[batch]`.
+        `kept` comes from `_forward_and_kept`; `dlog_det` is the gradient of the log-det, of its shape or `[batch]`.
         """
         x, state = kept
         x = backward.after_later_layers(x, dz)
@@ -120,8 +120,8 @@ class _Inverse(_Adapter):
 class _OfTFP(_Adapter):
     """The layer of a bijector of TFP, which takes no context.
 
-    Outside its support, where it gives NaN, entries become 0 and the log-det -inf, so that later layers and their
-    gradients are finite. A linear map is defined everywhere.
+    Outside the support, where TFP returns NaN, entries become 0 and the log-det -inf, so that later layers and their
+    gradients stay finite. A linear map is defined everywhere.
     """
 
     def _forward_and_log_det(self, x, context, training):
@@ -133,7 +133,7 @@ class _OfTFP(_Adapter):
     def _evaluate(self, direction: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         bijector, event_ndims = self.bijector_of_layer, self._event_ndims
         is_linear = bijector.is_constant_jacobian
-        # A new tensor: for this one, TFP's cache may hold results of older weights.
+        # A new tensor, since TFP's cache may hold results of older weights for the original.
         x = tf.identity(x) if is_linear else _with_finite_gradient(x)
         y = getattr(bijector, direction)(x)  # Before the log-det, which then comes from TFP's cache.
         log_det = getattr(bijector, f"{direction}_log_det_jacobian")(x, event_ndims=event_ndims)

@@ -1,7 +1,7 @@
-"""Which entries of an event a coupling keeps and which it changes.
+"""Masks: which entries of an event a coupling keeps and which it changes.
 
-`combine` leaves the kept entries bit for bit as they were. A height or width is never fixed, so that a flow trained on
-one size runs on another.
+`combine` returns the kept entries bit for bit. Heights and widths are never fixed, so that a flow trained on one size
+runs on another.
 """
 
 import abc
@@ -19,7 +19,7 @@ class Mask(abc.ABC):
 
     @abc.abstractmethod
     def __str__(self) -> str:
-        """The mask in two words."""
+        """A short description of the mask."""
 
     @abc.abstractmethod
     def kept(self, x: tf.Tensor) -> tf.Tensor:
@@ -27,22 +27,22 @@ class Mask(abc.ABC):
 
     @abc.abstractmethod
     def kept_size(self, size: int) -> int:
-        """The last axis of `kept(x)`, when that of `x` is `size`."""
+        """The size of the last axis of `kept(x)` if the last axis of `x` has `size` entries."""
 
     def changed(self, x: tf.Tensor) -> tf.Tensor:
         """A tensor that holds all changed entries of `x`."""
         return x
 
     def changed_size(self, size: int) -> int:
-        """The last axis of `changed(x)`, when that of `x` is `size`."""
+        """The size of the last axis of `changed(x)` if the last axis of `x` has `size` entries."""
         return size
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
-        """`x` with its changed entries replaced by those of `changed`."""
+        """`x` with its changed entries replaced by the entries of `changed`."""
         return changed
 
     def weights(self, changed: tf.Tensor) -> tf.Tensor:
-        """1 where an entry of `changed(x)` is a changed one, else 0, `[1, ..., 1]`: the same for all channels."""
+        """1 at the changed entries of `changed(x)`, else 0; shape `[1, ..., 1]`, the same for all channels."""
         return tf.ones_like(changed[:1, ..., :1])
 
     def sum(self, changed: tf.Tensor) -> tf.Tensor:
@@ -61,10 +61,10 @@ class _OfParity(Mask):
 
 @dataclasses.dataclass(frozen=True)
 class Checkerboard(_OfParity):
-    """Keeps the pixels where `(row + column + parity) mod 2` is 1, of images `[height, width, channels]`.
+    """Keeps the pixels of images `[height, width, channels]` where `(row + column + parity) mod 2` is 1.
 
-    `kept` is the image with zeros at the changed pixels and the mask as one more channel, which distinguishes a hidden
-    pixel from a black one; `changed` is the whole image.
+    `kept` is the image with zeros at the changed pixels and the mask as an additional channel, which distinguishes
+    hidden pixels from black ones; `changed` is the whole image.
     """
 
     event_ndims: ClassVar[int] = 3
@@ -73,8 +73,8 @@ class Checkerboard(_OfParity):
         return f"checkerboard {self.parity}"
 
     def _keeps(self, x: tf.Tensor) -> tf.Tensor:
-        """Where `x` is kept, `[1, height, width, 1]`."""
-        # A single constant where the size is known: a step has a dozen masks a coupling.
+        """True where `x` is kept, `[1, height, width, 1]`."""
+        # One constant if the size is static: a training step builds a dozen masks per coupling.
         is_known = x.shape[1:3].is_fully_defined()
         numbers, sizes = (np.arange, x.shape) if is_known else (tf.range, tf.shape(x))
         odd = (numbers(sizes[1])[:, np.newaxis] + numbers(sizes[2]) + self.parity) % 2 == 1
@@ -95,15 +95,15 @@ class Checkerboard(_OfParity):
         return tf.cast(~self._keeps(changed), changed.dtype)
 
     def sum(self, changed: tf.Tensor) -> tf.Tensor:
-        # A select, not a product: a kept pixel may hold anything, NaN included.
+        # A select instead of a product, since a kept pixel may be NaN or infinite.
         return super().sum(tf.where(self._keeps(changed), tf.zeros([], changed.dtype), changed))
 
 
 @dataclasses.dataclass(frozen=True)
 class Halves(Mask):
-    """Keeps one half of a vector, the `"first"` or the `"second"`, and changes the other.
+    """Keeps one half of a vector, the `"first"` or the `"second"`, and changes the other half.
 
-    Of an odd number of entries the first half is the smaller.
+    With an odd number of entries the first half is the smaller one.
     """
 
     keep: str
@@ -117,7 +117,7 @@ class Halves(Mask):
         return f"{self.keep} half kept"
 
     def _halves(self, x: tf.Tensor) -> list[tf.Tensor]:
-        # The gradient of a slice takes four times the time of a split's.
+        # The gradient of a slice takes four times as long as the gradient of a split.
         middle = x.shape[-1] // 2
         return tf.split(x, [middle, x.shape[-1] - middle], -1)
 
@@ -130,7 +130,7 @@ class Halves(Mask):
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         parts = [self.kept(x), changed] if self.keep == "first" else [changed, self.kept(x)]
         combined = tf.concat(parts, -1)
-        combined.set_shape(x.shape)  # A spline loses the number of its entries.
+        combined.set_shape(x.shape)  # A spline loses the static number of entries.
         return combined
 
     def changed_size(self, size: int) -> int:
@@ -142,7 +142,7 @@ class Halves(Mask):
 
 @dataclasses.dataclass(frozen=True)
 class ChannelHalves(Halves):
-    """Keeps one half of the channels of an image, as `Halves` does of a vector."""
+    """Keeps one half of the channels of an image, as `Halves` keeps half of a vector."""
 
     event_ndims: ClassVar[int] = 3
 
@@ -152,9 +152,9 @@ class ChannelHalves(Halves):
 
 @dataclasses.dataclass(frozen=True)
 class Alternating(_OfParity):
-    """Keeps the entries `parity, parity + 2, ...` of a vector and changes those in between.
+    """Keeps the entries `parity, parity + 2, ...` of a vector and changes the entries in between.
 
-    Where all couplings of a flow alternate, `Halves` of a permuted vector are faster: slices with a stride take longer.
+    If all couplings of a flow alternate, `Halves` of a permuted vector are faster, since strided slices take longer.
     """
 
     event_ndims: ClassVar[int] = 1
@@ -169,7 +169,7 @@ class Alternating(_OfParity):
         return x[..., 1 - self.parity :: 2]
 
     def combine(self, x: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
-        # Stacked in pairs: a gather's gradient takes twice the time.
+        # Entries are stacked in pairs, since the gradient of a gather takes twice as long.
         size = x.shape[-1]
         even, odd = (self.kept(x), changed) if self.parity == 0 else (changed, self.kept(x))
         odd = tf.pad(odd, [[0, 0], [0, 1]]) if size % 2 else odd
@@ -184,7 +184,7 @@ class Alternating(_OfParity):
 
 @dataclasses.dataclass(frozen=True)
 class Everything(Mask):
-    """Changes every entry and keeps none."""
+    """Changes every entry."""
 
     event_ndims: ClassVar[int] = 1
 
@@ -200,9 +200,9 @@ class Everything(Mask):
 
 @dataclasses.dataclass(frozen=True)
 class Preceding(Everything):
-    """Changes every entry of a vector, each with parameters computed from the entries before it.
+    """Changes every entry of a vector, with parameters computed from the preceding entries.
 
-    A conditioner reads the whole vector, and must respect the order itself, as `MaskedMLP` does.
+    The conditioner reads the whole vector and must itself respect the order, as `MaskedMLP` does.
     """
 
     def __str__(self) -> str:

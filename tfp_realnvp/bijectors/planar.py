@@ -8,19 +8,19 @@ from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
 
 class Planar(Bijector):
-    """Shifts along one direction, by a smooth step across a plane.
+    """Shifts along one direction by a smooth step across a plane.
 
         forward:  z = x + u tanh(w.x + b),   u = v + (softplus(w.v) - 1 - w.v) w / |w|^2
         inverse:  x = z - u tanh(a),         a the root of a + (w.u) tanh(a) = w.z + b
         log|det df/dx| = log(tanh(a)^2 + (1 + w.u) / cosh(a)^2),   a = w.x + b
 
     `v`, `w` and `b` are learned; `w.u > -1` makes the map invertible. Where `|w| < 1e-3` the denominator is 1e-6 if
-    `w.v > -1`. Forward is a closed form. The inverse finds its root by bisection, see `inverse_by_bisection`. For
-    variational inference use `tfb.Invert` of it: sampling is then the closed form.
+    `w.v > -1`. Forward has a closed form. The inverse is solved by bisection, see `inverse_by_bisection`. For
+    variational inference wrap it in `tfb.Invert`, so that sampling has the closed form.
 
     Args:
-      size: of an event, a vector.
-      seed: of the first direction.
+      size: number of entries of the vector.
+      seed: seed of the initial direction.
 
     ```python
     planar = nvp.bijectors.Planar(size=2)
@@ -42,10 +42,10 @@ class Planar(Bijector):
         w, v = tf.convert_to_tensor(self.direction.value), self.push.value
         along, square = tf.reduce_sum(w * v), tf.reduce_sum(w * w)
         tiny = tf.constant(np.finfo(x.dtype.as_numpy_dtype).tiny, x.dtype)
-        # 1 + w.u: w.u alone would lose it to rounding.
+        # 1 + w.u is computed directly: adding 1 to w.u later would lose it to rounding.
         above = tf.maximum(tf.nn.softplus(along), tiny)
         missing = above - 1 - along
-        # Near w = 0, w / |w|^2 has no limit; where w.v > -1 already, v is used as it is.
+        # Near w = 0, w / |w|^2 has no limit; if w.v > -1 already, v is used unchanged.
         least = tf.where(missing > 0, tiny, tf.constant(1e-6, x.dtype))
         given = missing / tf.maximum(square, least)
         return w, v + given * w, tf.where(square < least, 1 + along + given * tf.minimum(square, least), above)

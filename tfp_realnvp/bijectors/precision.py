@@ -1,4 +1,4 @@
-"""The precision in which conditioners are evaluated."""
+"""The precision of conditioner evaluations."""
 
 import contextlib
 import contextvars
@@ -14,15 +14,15 @@ from tfp_realnvp.bijectors.variables import found_keras_parts
 
 _HALF = ("float16", "bfloat16")
 _keeps_half = contextvars.ContextVar("keeps_half", default=False)
-# For each layer that inference passes run under another policy: how many passes, and its own policy.
+# For each layer that inference passes have switched to another policy: the number of passes, and its own policy.
 _lent: dict[keras.layers.Layer, tuple[int, keras.DTypePolicy]] = {}
 _LOCK = threading.Lock()
 
 
 def call_conditioner(conditioner: Callable, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
-    """The output of a conditioner; in inference mode a mixed policy gives way to the dtype of a layer's variables.
+    """The output of a conditioner; in inference mode mixed policies are replaced by the dtype of the variables.
 
-    Layers are inverted up to float32's rounding, which a conditioner in half precision may round to a number 2^-8 away.
+    Inverses are exact only to float32 rounding; a half-precision conditioner may turn that into an error of 2^-8.
     """
     given = {} if context is None else {"context": context}
     is_layer = isinstance(conditioner, keras.layers.Layer)
@@ -36,9 +36,9 @@ def call_conditioner(conditioner: Callable, x: tf.Tensor, context: tf.Tensor | N
 
 @contextlib.contextmanager
 def half_precision_inference() -> Iterator[None]:
-    """Within it, conditioners of a mixed dtype policy compute in half precision in inference mode, too.
+    """A context in which conditioners with a mixed dtype policy use half precision in inference mode, too.
 
-    Use it for densities, which then cost no more than a forward pass of training; samples and encodings of flows with
+    Use it for densities: they then cost no more than a training forward pass. Samples and encodings of flows with
     `InvertibleLinear` or `ActNorm` no longer invert. It applies to this thread's evaluations, traces and exports.
 
     ```python
@@ -56,7 +56,7 @@ def half_precision_inference() -> Iterator[None]:
 
 @contextlib.contextmanager
 def inference_precision(conditioner: Callable[..., tf.Tensor]) -> Iterator[None]:
-    """Within it, the Keras layers of a conditioner have the policies of inference mode."""
+    """A context in which the Keras layers of a conditioner have their inference-mode policies."""
     if _keeps_half.get():
         yield
         return

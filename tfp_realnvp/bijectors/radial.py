@@ -7,7 +7,7 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 class Radial(Bijector):
-    """Pushes away from a point, or pulls towards it.
+    """Expands or contracts around a centre.
 
     With `r = |x - c|`, `alpha = softplus(a)` and `beta = softplus(b) - alpha`:
 
@@ -15,11 +15,11 @@ class Radial(Bijector):
         inverse:  x = c + (z - c) / g,  r the positive root of r^2 + (alpha + beta - R) r - alpha R = 0,  R = |z - c|
         log|det df/dx| = (D - 1) log(g) + log(1 + alpha beta / (alpha + r)^2)
 
-    `c`, `a` and `b` are learned; `beta > -alpha` makes the map invertible. Both directions are closed forms.
+    `c`, `a` and `b` are learned; `beta > -alpha` makes the map invertible. Both directions have closed forms.
 
     Args:
-      size: of an event, a vector: D.
-      seed: of the first centre.
+      size: number of entries of the vector, D.
+      seed: seed of the initial centre.
 
     ```python
     radial = nvp.bijectors.Radial(size=2)
@@ -32,14 +32,14 @@ class Radial(Bijector):
     def __init__(self, size: int, *, seed: int = 0, dtype: str = "float32", name: str = "radial"):
         super().__init__(event_ndims=1, size=size, name=name)
         self.center = self._variable(np.random.default_rng(seed).normal(size=[size]), f"{name}_center", dtype)
-        # The identity: beta is 0.
+        # The map starts as the identity: beta is 0.
         self.raw_alpha = self._variable(0, f"{name}_raw_alpha", dtype)
         self.raw_beta = self._variable(0, f"{name}_raw_beta", dtype)
 
     def _weights(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The vector from the centre to `x`, its length, alpha and alpha + beta."""
         away = x - self.center.value
-        # Relative to the largest entry no square overflows. At the centre the length gets a gradient of 0.
+        # Dividing by the largest entry keeps squares from overflowing. At the centre the length has a gradient of 0.
         least = tf.constant(np.sqrt(np.finfo(x.dtype.as_numpy_dtype).tiny), x.dtype)
         largest = tf.maximum(tf.stop_gradient(tf.reduce_max(tf.abs(away), -1)), least)
         squares = tf.reduce_sum((away / largest[:, tf.newaxis]) ** 2, -1)
@@ -54,11 +54,11 @@ class Radial(Bijector):
     def _inverse_and_log_det(self, z, context, training):
         away, big_r, alpha, total = self._weights(z)
         half = (big_r - total) / 2
-        # sqrt(half^2 + alpha R), relative to the larger of the two, so that no square overflows.
+        # sqrt(half^2 + alpha R), scaled by the larger of the two so that no square overflows.
         other = tf.sqrt(alpha * big_r)
         largest = tf.stop_gradient(tf.maximum(tf.abs(half), other))
         root = largest * tf.sqrt((half / largest) ** 2 + (other / largest) ** 2)
-        # Of two equal forms, the one without cancellation.
+        # Of two equivalent forms, use the one without cancellation.
         is_beyond = half > 0
         r = tf.where(is_beyond, half + root, alpha * big_r / tf.where(is_beyond, root, root - half))
         growth, log_det = self._growth_and_log_det(r, alpha, total)

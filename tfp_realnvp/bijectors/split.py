@@ -1,4 +1,4 @@
-"""Factoring out: the rest of the flow sees half of the channels."""
+"""Factoring out half of the channels."""
 
 import math
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 class Split(Bijector):
-    """Runs `flow` on the first half of the channels and leaves the second half as it is.
+    """Applies `flow` to the first half of the channels and leaves the second half unchanged.
 
         forward:  (z_1, z_2) = (flow(x_1), x_2)
         inverse:  (x_1, x_2) = (flow^{-1}(z_1), z_2)
         log|det df/dx| = log|det d flow/dx_1|
 
-    The second half is final: latents of this scale. The halves stay together in one tensor, so that the event keeps its
-    shape, and the base distribution needs to know nothing of scales.
+    The second half is final: it holds the latents of this scale. Both halves stay in one tensor, so that the event
+    keeps its shape and the base distribution need not know about scales.
 
     Args:
       flow: the rest of the flow, a bijector that keeps its event's shape `[height, width, channels / 2]`.
@@ -33,7 +33,7 @@ class Split(Bijector):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6.
     """
 
-    # The last layers of `flow` are what "remat" stores, and nothing before the split.
+    # "remat" stores the last layers of `flow`, and nothing before the split.
     networks = math.inf
 
     def __init__(self, flow: Bijector, *, name: str = "split"):
@@ -41,7 +41,7 @@ class Split(Bijector):
         self.flow = flow
 
     def describe(self):
-        return "Split: the first half goes on"
+        return "Split: the first half continues"
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         height, width, channels = tf.TensorShape(shape).as_list()

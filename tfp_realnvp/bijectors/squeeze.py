@@ -1,4 +1,4 @@
-"""Trading space for channels."""
+"""Trades spatial size for channels."""
 
 import tensorflow as tf
 
@@ -11,10 +11,10 @@ class Squeeze(Bijector):
     """Turns each 2x2 block of pixels into one pixel with four times the channels.
 
         forward:  [height, width, channels] -> [height / 2, width / 2, 4 * channels]
-        inverse:  back
+        inverse:  [height / 2, width / 2, 4 * channels] -> [height, width, channels]
         log|det df/dx| = 0
 
-    Later layers act on halves of the new channels, so that their order matters. For a block with channels R, G at the
+    Later layers act on halves of the new channels, so their order matters. For a block with channels R, G at the
     positions 00 01 10 11 (row, column):
 
     | order            | channels after the squeeze          | the first half holds                  |
@@ -27,7 +27,7 @@ class Squeeze(Bijector):
       order: one of the three.
 
     Raises:
-      ValueError: for an unknown order, an odd height or width, or, backwards, channels not divisible by four.
+      ValueError: for an unknown order, an odd height or width, or, in the inverse, channels not divisible by four.
 
     ```python
     z = nvp.bijectors.Squeeze("diagonal").forward(tf.zeros([1, 8, 8, 3]))  # [1, 4, 4, 12]
@@ -86,11 +86,11 @@ class Squeeze(Bijector):
 
 
 def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
-    """The axes of `x`, as numbers where they are known."""
+    """The sizes of the axes of `x`, as Python integers where static."""
     return [size if size is not None else tf.shape(x)[axis] for axis, size in enumerate(x.shape)]
 
 
 def _positions(z: tf.Tensor, *order: int) -> tf.Tensor:
-    """Puts the four positions of a block, top row first, in another order."""
+    """Reorders the four positions of a block, given top row first."""
     parts = tf.split(z, 4, -1)
     return tf.concat([parts[i] for i in order], -1)

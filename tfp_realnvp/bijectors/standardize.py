@@ -1,4 +1,4 @@
-"""Standardisation of the columns of a table."""
+"""Standardisation of vector entries."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,21 +7,22 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 class Standardize(Bijector):
-    """Maps vectors in any units to entries of mean 0 and variance 1.
+    """Standardises each entry of a vector to mean 0 and variance 1.
 
         forward:  z = (x - mean) / std
         inverse:  x = std z + mean
         log|det df/dx| = -sum over entries of log(std)
 
-    `mean` and `std` are those of the training rows. As variables that are not trained they are in checkpoints and
-    exports. With this as the first layer of a flow, `log_prob(x)` is the density in the units of the data.
+    `mean` and `std` come from the training rows. They are non-trainable variables, saved in checkpoints and exports.
+    With this as the first layer of a flow, `log_prob(x)` is the density in the units of the data.
 
     Args:
       mean: of each entry, `[size]`.
       std: standard deviation of each entry, `[size]`.
 
     Raises:
-      ValueError: unless `mean` and `std` are finite vectors of one size, `std` positive; for an input of another size.
+      ValueError: unless `mean` and `std` are finite vectors of equal size and `std` is positive; for an input of
+        another size.
 
     ```python
     standardize = nvp.bijectors.Standardize(mean=[170.0, 70.0], std=[10.0, 12.0])
@@ -30,7 +31,7 @@ class Standardize(Bijector):
     """
 
     def __init__(self, mean: np.ndarray, std: np.ndarray, *, dtype: str = "float32", name: str = "standardize"):
-        with np.errstate(over="ignore"):  # Infinite numbers are refused.
+        with np.errstate(over="ignore"):  # Infinities are refused below.
             mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(f"{name}: expected mean and std of one shape [size], got {mean.shape} and {std.shape}")
@@ -51,5 +52,5 @@ class Standardize(Bijector):
         return z * tf.exp(self.log_std.value) + self.mean.value, self._log_det(z)
 
     def _log_det(self, z: tf.Tensor) -> tf.Tensor:
-        """The log-det of the inverse, for each event."""
+        """The log-det of the inverse, per event."""
         return tf.fill(tf.shape(z)[:1], tf.reduce_sum(self.log_std.value))

@@ -1,4 +1,4 @@
-"""What couplings and autoregressive layers share: a transformer whose parameters a conditioner computes."""
+"""The common base of couplings and autoregressive layers: a transformer with a conditioner for its parameters."""
 
 import types
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tfp_realnvp.transformers import Transformer
 
 
 class Structure(Bijector):
-    """Transforms entries with parameters computed from those that the mask lets the conditioner read; see `Coupling`.
+    """Transforms entries with parameters computed from the entries that the mask exposes; see `Coupling`.
 
     Each layer needs a transformer of its own, which may have variables.
     """

@@ -1,4 +1,4 @@
-"""Networks alike are traced once for a graph, which calls that trace with the variables of each."""
+"""Traces identical networks once per graph, and calls that trace with the variables of each network."""
 
 import weakref
 from collections.abc import Callable, Hashable
@@ -8,24 +8,24 @@ import tensorflow as tf
 
 from tfp_realnvp import private
 
-# For each graph the functions of variables and inputs, by the kind of network.
+# For each graph: functions of variables and inputs, by kind of network.
 _functions: weakref.WeakKeyDictionary[tf.Graph, dict[Hashable, Callable]] = weakref.WeakKeyDictionary()
 
 
 def call_in_training(network: keras.layers.Layer, x: tf.Tensor, given: dict[str, tf.Tensor]) -> tf.Tensor:
-    """`network(x, training=True, **given)`; in a graph a call of one function for all networks of a `kind`.
+    """Returns `network(x, training=True, **given)`; in a graph, by one function for all networks of a `kind`.
 
-    TensorFlow traces, differentiates and optimises the hundreds of operations of a network once for its kind, and not
-    for each network of a flow.
+    TensorFlow then traces, differentiates and optimises a network's hundreds of operations once per kind instead of
+    once per network.
     """
-    # A strategy's variables, and reductions over its replicas, must not be in a function.
+    # A strategy's variables, and reductions over its replicas, must not be inside a function.
     if not hasattr(network, "kind") or tf.executing_eagerly() or tf.distribute.has_strategy():
         return network(x, training=True, **given)
     functions, kind = _functions.setdefault(tf.compat.v1.get_default_graph(), {}), network.kind()
     if kind not in functions:
         functions[kind] = private.called_function(lambda *args: _outputs_and_moved(network, *args))
     moving = network.non_trainable_variables
-    # Moving moments as tensors, as they are when a layer is evaluated again: another type would be traced again.
+    # Moving moments are passed as tensors, as in a recomputation: another type would cause another trace.
     moments = [tf.convert_to_tensor(variable.value) for variable in moving]
     outputs, moved = functions[kind]([variable.value for variable in network.trainable_variables], moments, x, given)
     if moving:
@@ -44,5 +44,5 @@ def _outputs_and_moved(
     if not moving:
         return outputs, None
     moved = tf.concat([scope.get_current_value(variable) for variable in moving], 0)
-    # As integers, for which a gradient makes no zeros.
+    # Passed as integers, for which the gradient creates no zeros.
     return outputs, tf.bitcast(moved, {4: tf.int32, 8: tf.int64}[moved.dtype.size])

@@ -1,4 +1,4 @@
-"""What a flow learns, as TFP, Keras and checkpoints see it."""
+"""Makes a flow's variables visible to TFP, Keras and checkpoints."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -15,10 +15,10 @@ KerasPart = keras.layers.Layer | keras.Variable
 
 
 class FollowsKeras(tf.Module):
-    """A bijector or distribution whose `trainable_variables` leave out what `layer.trainable = False` froze.
+    """A bijector or distribution whose `trainable_variables` omit variables frozen by `layer.trainable = False`.
 
-    TFP collects `tf.Variable`s, whose own flag cannot change. TFP's containers around one of these still count frozen
-    variables.
+    TFP collects `tf.Variable`s, whose `trainable` flag cannot change. TFP's containers around such an object still
+    count frozen variables.
     """
 
     @property
@@ -33,10 +33,11 @@ class FollowsKeras(tf.Module):
 
 
 class OwnsLayers(FollowsKeras):
-    """Registers the Keras layers and variables that are assigned to its attributes, as Keras and PyTorch do.
+    """Tracks the Keras layers and variables that are assigned to its attributes, as Keras and PyTorch do.
 
-    TFP and checkpoints see a `tf.Variable`, not a Keras one. The list `_visible_variables` is the one way to them: a
-    checkpoint that followed the layers, too, would hold some values twice, and miss those that a layer keeps in a list.
+    TFP and checkpoints find `tf.Variable`s, not Keras ones. They reach them only through the list `_visible_variables`:
+    a checkpoint that also followed the layers would store some values twice, and miss variables that a layer keeps in a
+    list.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -55,13 +56,13 @@ class OwnsLayers(FollowsKeras):
 
     def _constructed(self) -> None:
         for name, value in list(vars(self).items()):
-            # It may have grown since it was assigned.
+            # The container may have grown since it was assigned.
             if isinstance(value, (list, dict)) and name != "_owned" and keras_parts(value):
                 delattr(self, name)
                 setattr(self, name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Of a copy, by `copy` or pickle. Keras copies a layer with variables of its own: those are to be seen.
+        # In a copy by `copy` or pickle, Keras gives a layer new variables, which must be collected again.
         vars(self).update(state)
         self._show_variables()
 
@@ -70,7 +71,7 @@ class OwnsLayers(FollowsKeras):
 
     @property
     def layers(self) -> list[KerasPart]:
-        """The Keras layers and variables among its attributes, in the order of assignment."""
+        """The Keras layers and variables among the attributes, in the order of assignment."""
         return list(itertools.chain.from_iterable(vars(self).get("_owned", {}).values()))
 
 
@@ -86,10 +87,10 @@ def variables_of(layers: Iterable[KerasPart]) -> list[keras.Variable]:
 
 
 def keras_parts(value: Any) -> tuple[KerasPart, ...]:
-    """The Keras layers and variables of an attribute, which TFP and checkpoints do not find by themselves.
+    """The Keras layers and variables in an attribute, which TFP and checkpoints do not find by themselves.
 
-    Where there are some within a `tf.Module` or a list, its `tf.Variable`s are parts, too. Without, there are none: TFP
-    and checkpoints see what is in it.
+    If a `tf.Module` or a list contains any, its `tf.Variable`s are returned, too. Otherwise nothing is returned, since
+    TFP and checkpoints find its contents themselves.
     """
     parts = found_keras_parts(value)
     if not parts or isinstance(value, KerasPart):
@@ -101,17 +102,17 @@ def keras_parts(value: Any) -> tuple[KerasPart, ...]:
 
 
 def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
-    """As `keras_parts`, without `tf.Variable`s."""
+    """Like `keras_parts`, without `tf.Variable`s."""
     if isinstance(value, KerasPart):
         return (value,)
     entries = tuple(value.values()) if isinstance(value, Mapping) else value
     if isinstance(entries, (list, tuple)) and any(map(found_keras_parts, entries)):
-        # Those of bijectors, too: a list with Keras parts is not tracked.
+        # Including bijectors' parts: a list with Keras parts is not tracked.
         parts = (private.found_in(v, KerasPart) if isinstance(v, tf.Module) else found_keras_parts(v) for v in entries)
         return tuple(itertools.chain.from_iterable(parts))
     if isinstance(value, Transformer):
         return value.variables
-    if isinstance(value, tf.Module) and not isinstance(value, tfp.bijectors.Bijector):  # Which owns what it holds.
+    if isinstance(value, tf.Module) and not isinstance(value, tfp.bijectors.Bijector):  # A bijector tracks its own.
         return private.found_in(value, KerasPart)
     return ()
 
@@ -119,7 +120,7 @@ def found_keras_parts(value: Any) -> tuple[KerasPart, ...]:
 def as_keras_variable(variable: tf.Variable) -> keras.Variable:
     """A Keras variable whose value is the `tf.Variable` itself.
 
-    Keras' optimizers, files and callbacks then read and write the `tf.Variable` that the flow uses.
+    Keras optimizers, files and callbacks then read and write the `tf.Variable` that the flow uses.
     """
     adapted = keras.Variable(
         variable,

@@ -1,4 +1,4 @@
-"""Networks that compute the parameters of transformers: Keras layers, independent of bijectors."""
+"""Networks that compute transformers' parameters: Keras layers, independent of the bijectors."""
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.mlp import MLP, MaskedMLP

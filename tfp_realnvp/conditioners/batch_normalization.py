@@ -11,17 +11,17 @@ from tfp_realnvp.moments import moments_over_replicas
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class BatchNormalization(Network):
-    """Normalises each channel of images over the batch; an offset, no scale.
+    """Normalises each channel of images over the batch, with a learned offset and no scale.
 
         training:  y = (x - mean) / sqrt(variance + epsilon) + beta,   moments of the batch, over all replicas
         inference: the same with the moving moments, which follow `momentum * moving + (1 - momentum) * batch`
 
-    As `keras.layers.BatchNormalization(scale=False, synchronized=True)`, but one kernel instead of thirty.
+    Equivalent to `keras.layers.BatchNormalization(scale=False, synchronized=True)`, in one kernel instead of thirty.
 
     Args:
-      momentum: of the moving moments.
+      momentum: momentum of the moving averages.
       epsilon: added to the variance.
-      **kwargs: of `keras.layers.Layer`. Moments are float32 or wider under any dtype policy.
+      **kwargs: passed to `keras.layers.Layer`. Moments are float32 or wider under any dtype policy.
 
     Shapes: `[batch, height, width, channels]`, unchanged.
     """
@@ -39,7 +39,7 @@ class BatchNormalization(Network):
                 initializer=initializer,
                 trainable=trainable,
                 autocast=False,
-                # Moments are over the global batch already: all replicas assign the same.
+                # Moments already cover the global batch, so all replicas assign the same values.
                 aggregation="none" if trainable else "only_first_replica",
             )
 
@@ -49,21 +49,21 @@ class BatchNormalization(Network):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         moving = self.moving_mean.value, self.moving_variance.value
-        is_fused = self.variable_dtype != "float64"  # There is no fused kernel for it.
+        is_fused = self.variable_dtype != "float64"  # float64 has no fused kernel.
         if not training:
             return self._fused(inputs, *moving, training=False)[0] if is_fused else self._normalize(inputs, moving)
         replica = tf.distribute.get_replica_context()
         over_replicas = replica is not None and replica.num_replicas_in_sync > 1
         if is_fused and not over_replicas:
             factor = _bessel_factor(inputs)
-            # The kernel moves the moments towards the unbiased variance, which is `factor` times larger.
+            # The kernel updates the moving moments with the unbiased variance, which is `factor` times larger.
             outputs, mean, variance = self._fused(inputs, moving[0], moving[1] * factor, training=True)
             moving = mean, variance / factor
         else:
             moments = moments_over_replicas(tf.cast(inputs, self.variable_dtype))
             outputs = self._normalize(inputs, moments)
             moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
-        # Through the Keras variables, which a `keras.StatelessScope` intercepts.
+        # Assigned through Keras variables, so that a `keras.StatelessScope` can intercept it.
         for variable, value in zip((self.moving_mean, self.moving_variance), moving):
             variable.assign(value)
         return outputs
@@ -71,7 +71,7 @@ class BatchNormalization(Network):
     def _fused(
         self, inputs: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Normalised inputs, in training by the moments of the batch, and the given moments moved towards those."""
+        """Returns the inputs normalised, in training by the batch's moments, and the updated moving moments."""
         return tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.ones(self.beta.shape),
@@ -91,14 +91,14 @@ class BatchNormalization(Network):
         return input_shape
 
     def scale_and_offset(self, moments: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """The two vectors of `y = scale * x + offset`; those of inference a convolution before it can absorb."""
+        """The vectors in `y = scale * x + offset`; at inference a preceding convolution can absorb them."""
         mean, variance = moments or (self.moving_mean.value, self.moving_variance.value)
         scale = tf.math.rsqrt(variance + self.epsilon)
         return scale, self.beta.value - mean * scale
 
 
 def _bessel_factor(x: tf.Tensor) -> float | tf.Tensor:
-    """By how much the unbiased variance of a batch is larger than its mean square; 1 for a single pixel."""
+    """The ratio of the unbiased to the biased variance of a batch; 1 for a single pixel."""
     pixels = x.shape[:-1].num_elements()
     if pixels is not None:
         return pixels / max(pixels - 1, 1)

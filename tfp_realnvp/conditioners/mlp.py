@@ -1,4 +1,4 @@
-"""Multilayer perceptrons for vectors: of couplings, and masked, of autoregressive layers."""
+"""Multilayer perceptrons for vectors: plain for couplings, masked for autoregressive layers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tfp_realnvp.conditioners.network import Network, checked_context
 def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
     """Uniform on [-1, 1] / sqrt(inputs), for kernels and biases, as in PyTorch.
 
-    With biases of zero all kinks would start at the origin, and a flow on few entries would learn slowly.
+    With zero biases all kinks would start at the origin, and a flow over few entries would learn slowly.
     """
     return keras.initializers.RandomUniform(-(inputs**-0.5), inputs**-0.5)
 
@@ -32,7 +32,7 @@ class MLP(Network):
       activation: name of a Keras activation, or a callable.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
       zero_output: whether the last layer starts at zero, so that a coupling starts as the identity.
-      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
+      **kwargs: passed to `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
 
     Shapes: `[batch, size]` to `[batch, outputs]`; context `[batch, context_size]`.
 
@@ -87,11 +87,11 @@ class MaskedMLP(Network):
 
         h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
 
-    Input i has degree i (from 1), hidden units have degrees 1 ... size - 1 in turn; a unit sees degrees up to its own,
-    an output for entry i degrees below i. Initialised as `MLP`, whose other arguments it takes.
+    Input i has degree i (from 1); hidden units have degrees 1 ... size - 1 in turn. A hidden unit is connected to
+    degrees up to its own, an output for entry i to degrees below i. Initialisation and other arguments are as in `MLP`.
 
     Args:
-      outputs_per_entry: how many outputs there are for each entry; the first ones of all entries come first.
+      outputs_per_entry: number of outputs per entry; the first output of all entries comes first.
 
     Shapes: `[batch, size]` to `[batch, outputs_per_entry * size]`; context `[batch, context_size]`.
 
@@ -124,7 +124,7 @@ class MaskedMLP(Network):
             return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
         size = input_shape[-1]
-        # Hidden units have degree 0 if there is one entry, whose output depends on the context alone.
+        # With a single entry, hidden units have degree 0 and the output depends on the context alone.
         lowest = min(1, size - 1)
         hidden = [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
         degrees = [np.arange(1, size + 1), *hidden]

@@ -1,4 +1,4 @@
-"""The base class of the networks, and what they share."""
+"""The base class of the networks."""
 
 import inspect
 from typing import Any
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class Network(keras.layers.Layer):
-    """A Keras layer that keeps each argument of its constructor as an attribute of that name: its configuration."""
+    """A Keras layer that stores each constructor argument as an attribute of the same name: its configuration."""
 
     def get_config(self) -> dict[str, Any]:
         parameters = inspect.signature(type(self)).parameters.values()
@@ -22,7 +22,7 @@ class Network(keras.layers.Layer):
 
 
 def checked_context(context: tf.Tensor | None, expected_size: int | None) -> tf.Tensor | None:
-    """`context`, whose last axis must have the expected size, perhaps known only when the graph runs."""
+    """`context`, checked to have the expected last-axis size; a size unknown when tracing is checked at run time."""
     size = None if context is None else context.shape[-1]
     if context is not None and size is None and expected_size is not None:
         return tf.ensure_shape(context, [*context.shape[:-1], expected_size], name="context")

@@ -21,27 +21,28 @@ _NORMS = {
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class ResidualNetwork(Network):
-    """A pre-activation residual network whose every block has a skip to the output.
+    """A pre-activation residual network with a skip connection from every block to the output.
 
-        h = norm(x), times 2 if half of the pixels are hidden;  h = [a(h), a(-h), mask]
+        h = norm(x), doubled if half of the pixels are hidden;  h = [a(h), a(-h), mask]
         f_0 = conv3x3(h)  (+ dense(context))
         f_i = f_{i-1} + conv3x3(a(norm(conv3x3(a(norm(f_{i-1}))))))           i = 1 ... blocks
         y = conv1x1(a(norm(sum_i conv1x1_i(f_i))))
 
-    All convolutions are weight-normalised. The defaults are exactly the layout of the authors' program.
+    All convolutions are weight-normalised. The defaults reproduce the authors' program exactly.
 
     Args:
       outputs: number of output channels.
-      width: number of channels within.
+      width: number of hidden channels.
       blocks: number of residual blocks.
       mask_channel: whether the last input channel is a mask, as a `Checkerboard` gives: it is not normalised, and
         the other channels, half of them hidden, are doubled.
-      use_skips: whether every block has a 1x1 convolution to the output; otherwise the last block alone feeds it.
+      use_skips: whether every block feeds the output through a 1x1 convolution; otherwise only the last block does.
       activation: name of a Keras activation, or a callable.
-      normalization: "batch", "layer" or "none". Layer norm is left out at the input.
-      output_scale: where the last convolution's magnitude starts: 0 for an output of zeros; by default as the others.
+      normalization: "batch", "layer" or "none". The input gets no layer norm.
+      output_scale: initial magnitude of the last convolution; 0 gives zero outputs. By default as in the other
+        convolutions.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
-      **kwargs: of `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
+      **kwargs: passed to `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
 
     Shapes: `[batch, height, width, channels]` to `[batch, height, width, outputs]`; context
     `[batch, context_size]`, or an image of its own, `[batch, height, width, context_size]`.
@@ -82,7 +83,7 @@ class ResidualNetwork(Network):
         self.output_scale = output_scale
         self.context_size = context_size
 
-        # A layer norm over the input's few channels would remove most of it: with one channel, everything.
+        # A layer norm over the input's few channels would remove most of the signal; with one channel, all of it.
         self.norm_in = self._norm("norm_in", "none" if normalization == "layer" else normalization)
         self.conv_in = self._conv(3, "conv_in", use_magnitude=False)
         self.context_in = None
@@ -102,7 +103,7 @@ class ResidualNetwork(Network):
         return f"ResidualNetwork {self.blocks} blocks x {self.width}"
 
     def kind(self) -> tuple[Any, ...]:
-        """Equal for networks that differ in nothing but their variables, and their name."""
+        """A key that is equal for networks that differ only in their variables and name."""
         return type(self), self.activation, repr({**self.get_config(), "name": None, "trainable": None})
 
     def _conv(self, kernel_size: int, name: str, **kwargs: Any) -> WeightNormConv2D:
@@ -155,14 +156,14 @@ class ResidualNetwork(Network):
         return weights_of([self.conv_in, *self.convs_1, *self.convs_2, *self.skips, self.conv_out], affine)
 
     def folded(self) -> dict[str, list[tf.Tensor]]:
-        """Every convolution's weights with the batch norm that follows folded in; an empty list for a folded norm."""
+        """Every convolution's weights with the following batch norm folded in; an empty list for a folded norm."""
         if self.normalization != "batch":
             return self._weights({})
         affine = {layer.name: norm.scale_and_offset() for layer, norm in zip(self.convs_1, self.norms_2)}
         folded = [*self.norms_2]
         if self.use_skips:
             scale, offset = self.norm_out.scale_and_offset()
-            # Each part of a sum is scaled, and one is offset.
+            # Every term of a sum is scaled; only one gets the offset.
             affine |= {skip.name: (scale, tf.zeros_like(offset)) for skip in self.skips}
             affine[self.skips[0].name] = scale, offset
             folded.append(self.norm_out)
@@ -170,7 +171,7 @@ class ResidualNetwork(Network):
 
     @contextlib.contextmanager
     def frozen(self, kernel_dtype: tf.DType | None = None) -> Iterator[None]:
-        """Within it, inference runs on new variables of the folded weights of now, kernels in `kernel_dtype`."""
+        """A context in which inference uses copies of the current folded weights, kernels in `kernel_dtype`."""
 
         def stored(weight: tf.Tensor) -> tuple[tf.Variable, tf.DType]:
             stored_dtype = kernel_dtype if kernel_dtype and weight.shape.rank == 4 else weight.dtype

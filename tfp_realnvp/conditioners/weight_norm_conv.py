@@ -18,15 +18,15 @@ class WeightNormConv2D(Network):
         kernel[..., k] = g[k] * v[..., k] / ||v[..., k]||,   the norm over all axes but the output's
         y = conv2d(x, kernel) + bias,                        stride 1, padding "same"
 
-    Without a magnitude the norm stays at 1. Directions start uniform in +-sqrt(2 / c_in).
+    Without a learned magnitude the norm is 1. Directions start uniform on +-sqrt(2 / c_in).
 
     Args:
       filters: number of output channels.
       kernel_size: height and width of the kernel.
       use_bias: whether to add a bias.
       use_magnitude: whether to learn the magnitudes `g`.
-      initial_magnitude: where they start; by default at kernel_size / sqrt(6), as in the authors' program.
-      **kwargs: of `keras.layers.Layer`. The kernel is normalised in the variables' dtype.
+      initial_magnitude: initial value of `g`; by default kernel_size / sqrt(6), as in the authors' program.
+      **kwargs: passed to `keras.layers.Layer`. The kernel is normalised in the variables' dtype.
 
     Shapes: `[batch, height, width, c_in]` to `[batch, height, width, filters]`.
 
@@ -72,10 +72,10 @@ class WeightNormConv2D(Network):
 def weights_of(
     convolutions: Sequence[WeightNormConv2D], affine: Mapping[str, tuple[tf.Tensor, tf.Tensor]] | None = None
 ) -> dict[str, list[tf.Tensor]]:
-    """By each convolution's name its weights for `convolve`, in its compute dtype: a kernel, and perhaps a bias.
+    """Maps each convolution's name to its weights for `convolve`, a kernel and perhaps a bias, in its compute dtype.
 
-    All together, since each operation on a vector takes time to trace and to compile. `affine` has the scale and the
-    offset of a convolution's outputs, by its name, which are folded into the weights.
+    All convolutions are handled together, since each operation on a vector takes time to trace and compile. `affine`
+    maps a convolution's name to the scale and offset of its outputs, which are folded into the weights.
     """
     magnitudes, biases = [], []
     for layer in convolutions:
@@ -95,20 +95,20 @@ def weights_of(
 
 
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    """The convolution of a `WeightNormConv2D`, with weights from `weights_of` and in their dtype."""
+    """The convolution of a `WeightNormConv2D` with weights from `weights_of`, in their dtype."""
     outputs = tf.nn.conv2d(tf.cast(inputs, kernel.dtype), kernel, strides=1, padding="SAME")
     return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
 
 def _normalize(directions: list[tf.Tensor], magnitudes: list[tf.Tensor]) -> list[tf.Tensor]:
-    """`magnitude * direction / ||direction||` of each, in three passes over a kernel, and five for the gradient.
+    """`magnitude * direction / ||direction||` of each, in three passes over a kernel and five for its gradient.
 
-    With `u = direction / ||direction||` and the upstream gradient `d`, the gradient of the magnitude is `<d, u>`, that
-    of the direction `magnitude / ||direction|| * (d - u <d, u>)`. Autodiff takes twice the passes.
+    With `u = direction / ||direction||` and the upstream gradient `d`, the gradient of the magnitude is `<d, u>` and
+    the gradient of the direction is `magnitude / ||direction|| * (d - u <d, u>)`. Autodiff takes twice as many passes.
     """
     sizes = [magnitude.shape[0] for magnitude in magnitudes]
     squares = tf.concat([tf.reduce_sum(tf.square(direction), [0, 1, 2]) for direction in directions], 0)
-    # The least norm is that of `tf.nn.l2_normalize`.
+    # The minimum norm is the one of `tf.nn.l2_normalize`.
     inverse_norms = tf.math.rsqrt(tf.maximum(squares, 1e-12))
     factors = tf.split(tf.concat(magnitudes, 0) * inverse_norms, sizes)
 

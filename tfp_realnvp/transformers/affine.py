@@ -1,4 +1,4 @@
-"""The affine transformer, the map that Real NVP is made of."""
+"""The affine transformer of Real NVP."""
 
 import keras
 import numpy as np

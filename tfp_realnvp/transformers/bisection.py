@@ -10,14 +10,14 @@ def inverse_by_bisection(
 ) -> tf.Tensor:
     """The `x` in [low, high] for which `function(x)` is `y`, entry by entry.
 
-    Each of 32 steps, 64 in float64, halves the bracket, to 2^-32 (2^-64) of its width. The gradient is that of the
-    root, `dx = (dy - df) / f'`, with `df` the change of the function at a fixed `x`.
+    Each of 32 steps (64 in float64) halves the bracket, to 2^-32 (2^-64) of its width. The gradient is the root's:
+    `dx = (dy - df) / f'`, with `df` the change of the function at fixed `x`.
 
     Args:
-      function: from `x` to its value, increasing in `x`, and its slope.
-      y: the values to find.
-      low: where the function is at most `y`; of the shape of `y`.
-      high: where the function is at least `y`.
+      function: maps `x` to the function's value, increasing in `x`, and its slope.
+      y: the target values.
+      low: points where the function is at most `y`; same shape as `y`.
+      high: points where the function is at least `y`.
     """
     steps = 64 if y.dtype == tf.float64 else 32
     target = tf.stop_gradient(y)
@@ -31,7 +31,7 @@ def inverse_by_bisection(
     low, high = tf.while_loop(lambda *unused: True, halve, bracket, maximum_iterations=steps)
     x = tf.stop_gradient(low + (high - low) / 2)
     value, slope = function(x)
-    # A step of Newton's method has the root's gradient. The step itself is not taken: where the function is nearly
-    # flat, its rounding would exceed the bracket.
+    # A Newton step has the root's gradient. The step itself is not taken, since its rounding error would exceed the
+    # bracket where the function is nearly flat.
     step = (value - y) / tf.stop_gradient(slope)
     return x - (step - tf.stop_gradient(step))

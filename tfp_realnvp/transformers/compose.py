@@ -1,4 +1,4 @@
-"""Transformers one after the other."""
+"""Composition of transformers."""
 
 import functools
 
@@ -12,12 +12,12 @@ from tfp_realnvp.transformers.transformer import Transformer, in_turn
 class Compose(Transformer):
     """Applies transformers from first to last.
 
-        forward:  z = f_n(... f_1(x)),  each with its own part of the conditioner's output
+        forward:  z = f_n(... f_1(x)),  each with its own slice of the conditioner's output
         inverse:  x = f_1^{-1}(... f_n^{-1}(z))
         log dz/dx = sum of the log-slopes
 
     Args:
-      *transformers: the parts; by default `Sigmoidal(), Affine()`, the transformer of Flow++.
+      *transformers: the transformers; by default `Sigmoidal(), Affine()`, as in Flow++.
 
     ```python
     transformer = nvp.transformers.Compose(nvp.transformers.Sigmoidal(4), nvp.transformers.Affine())

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp import private
 from tfp_realnvp.transformers.transformer import Transformer
 
-# The least width and height of a bin, relative to the whole, and the least slope.
+# The minimum width and height of a bin, relative to the whole, and the minimum slope.
 _LEAST = 1e-3
 
 
@@ -21,14 +21,14 @@ class RationalQuadraticSpline(Transformer):
         widths  = 2 bound (least + (1 - bins least) softmax(w)),  heights likewise of h,  least = 1e-3
         slopes  = 1e-3 + softplus(d + log(exp(1 - 1e-3) - 1)) at the inner knots, 1 at both ends
 
-    Forward and inverse are closed forms (a quadratic). Raw zeros give the identity.
+    Forward and inverse have closed forms (the inverse is the root of a quadratic). Raw zeros give the identity.
 
     Args:
-      bins: number of pieces.
-      bound: where the spline ends.
+      bins: number of bins.
+      bound: the spline covers [-bound, bound].
 
     Raises:
-      ValueError: for fewer than 2 bins or more than 500, or a bound that is not positive.
+      ValueError: for fewer than 2 or more than 500 bins, or a bound that is not positive.
 
     Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019. arXiv 1906.04032.
     """
@@ -46,7 +46,7 @@ class RationalQuadraticSpline(Transformer):
         bins = self.bins
         w, h, d = tf.split(tf.linalg.matrix_transpose(raw), [bins, bins, bins - 1], -1)
         widths, heights = (2 * self.bound * (_LEAST + (1 - bins * _LEAST) * tf.nn.softmax(part)) for part in (w, h))
-        # A raw slope of 0 is a slope of 1.
+        # A raw slope of 0 gives a slope of 1.
         slopes = _LEAST + tf.nn.softplus(d + float(np.log(np.expm1(1 - _LEAST))))
         return _Spline(widths, heights, slopes, range_min=-self.bound)
 
@@ -57,7 +57,7 @@ class RationalQuadraticSpline(Transformer):
         return self._within_bound(tfp.bijectors.Invert(self._spline(raw)), z)
 
     def _within_bound(self, spline: tfp.bijectors.Bijector, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The spline within its bound; far beyond, its polynomials would overflow in the gradient."""
+        """The spline within its bound. Far outside, the gradients of its polynomials would overflow."""
         is_within = tf.abs(x) <= self.bound
         within = tf.where(is_within, x, tf.zeros_like(x))
         y, log_slope = spline.forward(within), spline.forward_log_det_jacobian(within, event_ndims=0)
@@ -68,13 +68,14 @@ class RationalQuadraticSpline(Transformer):
 
 
 class _Spline(tfp.bijectors.RationalQuadraticSpline):
-    """TFP's, with an inverse without cancellation.
+    """TFP's spline, with an inverse free of cancellation.
 
-    In a bin with end slopes `d_0` and `d_1` and mean slope `s`, share `t` of the height is at this share of the width:
+    In a bin with end slopes `d_0` and `d_1` and mean slope `s`, the fraction `t` of the height is reached at this
+    fraction of the width:
 
         2 s t / (2 s t + q + sqrt(q^2 + 4 s^2 t (1 - t))),    q = d_0 (1 - t) - d_1 t
 
-    The terms of TFP's `sqrt(b^2 - 4 a c)` cancel in steep splines, to below 0.
+    In steep splines the terms of TFP's `sqrt(b^2 - 4 a c)` cancel, and the argument of the root may fall below 0.
     """
 
     def _inverse(self, y):

@@ -6,13 +6,13 @@ from tfp_realnvp.transformers.transformer import Transformer
 
 
 class Shift(Transformer):
-    """Shifts, with `t` from the conditioner.
+    """Shifts by `t`, which the conditioner computes.
 
         forward:  z = x + t
         inverse:  x = z - t
         log dz/dx = 0
 
-    It preserves volume: a flow of shifts needs a layer that scales, such as `ActNorm`.
+    It preserves volume, so a flow of shifts needs a layer that scales, such as `ActNorm`.
 
     Dinh, Krueger, Bengio. NICE: non-linear independent components estimation. ICLR workshop 2015. arXiv 1410.8516.
     """

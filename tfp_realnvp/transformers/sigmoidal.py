@@ -1,4 +1,4 @@
-"""The deep sigmoidal transformer of neural autoregressive flows; one layer of it is the mixture of Flow++."""
+"""The deep sigmoidal transformer of neural autoregressive flows; with one layer, the mixture CDF of Flow++."""
 
 import functools
 
@@ -9,20 +9,20 @@ from tfp_realnvp.transformers.transformer import Transformer, in_turn
 
 
 class Sigmoidal(Transformer):
-    """A monotone network of sigmoids (NAF); of one layer, the logit of a logistic mixture's CDF (Flow++).
+    """A monotone network of sigmoids (NAF); with one layer, the logit of a logistic mixture's CDF (Flow++).
 
-    With weights `w_k > 0` that sum to 1, means `m_k` and scales `s_k > 0` of each layer from the conditioner:
+    For each layer the conditioner computes weights `w_k > 0` that sum to 1, means `m_k` and scales `s_k > 0`:
 
         h_0 = x;  h_l = logit(sum_k w_k sigmoid((h_{l-1} - m_k) / s_k));  z = h_depth
-        inverse:  layer after layer, by bisection
+        inverse:  layer by layer, by bisection
         log dz/dx = sum over layers of log dh_l/dh_{l-1}
 
     Args:
-      components: sigmoids in each layer.
+      components: number of sigmoids in each layer.
       depth: number of layers.
 
     Raises:
-      ValueError: for no component or a depth of 0.
+      ValueError: for fewer than 1 component or a depth below 1.
 
     Huang, Krueger, Lacoste, Courville. Neural autoregressive flows. ICML 2018. arXiv 1804.00779. Section 3.1.
     Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.2.

@@ -8,18 +8,18 @@ import tensorflow as tf
 
 
 class Transformer(abc.ABC):
-    """An increasing function of one number, `z = f(x; raw)`, with parameters from a conditioner.
+    """An increasing scalar function `z = f(x; raw)` whose parameters a conditioner computes.
 
         forward(x, raw) -> f(x), log f'(x)
         inverse(z, raw) -> f^{-1}(z), log of its derivative at z
 
     A `Coupling` or an `Autoregressive` layer applies it to every entry that it changes. The conditioner's output is
-    `raw`, any real numbers `[batch, ..., outputs, entries]`. A subclass sets `outputs`, and writes the two methods:
+    `raw`, any real numbers `[batch, ..., outputs, entries]`. A subclass sets `outputs` and implements the two methods,
     see `docs/extend.md`.
 
     Attributes:
-      outputs: how many numbers it takes for each entry.
-      variables: its own Keras variables, made by `build`.
+      outputs: number of parameters per entry.
+      variables: its own Keras variables, created by `build`.
 
     Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan. Normalizing flows for probabilistic modeling and
     inference. JMLR 2021. arXiv 1912.02762. Section 3.1.
@@ -28,8 +28,8 @@ class Transformer(abc.ABC):
     outputs: int
     variables: tuple[keras.Variable, ...] = ()
 
-    def build(self, dtype: str, name: str) -> None:  # noqa: B027, most have none.
-        """Makes the variables, of the flow's dtype, for the layer of that name, which calls it."""
+    def build(self, dtype: str, name: str) -> None:  # noqa: B027, most have no variables.
+        """Creates the variables in the flow's dtype; called by the layer of that name."""
 
     @abc.abstractmethod
     def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -47,7 +47,7 @@ class Transformer(abc.ABC):
 def in_turn(
     x: tf.Tensor, functions: Iterable[Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The value of functions applied from first to last, and the sum of their log-slopes."""
+    """The value of functions applied in order, and the sum of their log-slopes."""
     total = 0.0
     for function in functions:
         x, log_slope = function(x)
