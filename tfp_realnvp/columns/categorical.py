@@ -1,0 +1,101 @@
+"""Columns of categories without an order."""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, normal_log_prob, smoothed
+from tfp_realnvp.columns.integers import _codes
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical(Column):
+    """One of several categories, as the winner of a race: argmax dequantisation.
+
+        t = -log u_0,   e_x = f_x t,   e_k = f_k t - log u_k  for k != x,    v_k = Phi^{-1}(exp(-e_k))
+        x = argmin_k e_k / f_k
+        log q(v | x) = sum_k log N(v_k; 0, 1) - log f_x
+
+    `f` are the frequencies of the training rows, with half a row more for each category. The `e_k / f_k` are
+    exponential times of rates `f_k` given that that of `x` is the first: as logarithms, Gumbel numbers whose largest is
+    that of `x`. All categories together make `v` standard normal. A flow that shifts these logarithms by functions of
+    the other columns is a multinomial logistic regression. One entry a category, and no order among them; nor is there
+    a sample of no category, as there is where categories are binary codes.
+
+    Hoogeboom et al. Argmax flows and multinomial diffusion. NeurIPS 2021. arXiv 2102.05379.
+    Maddison, Tarlow, Minka. A* sampling. NeurIPS 2014. arXiv 1411.0030. Section 3, for the race.
+    """
+
+    values: tuple[str, ...]
+    frequencies: tuple[float, ...]
+
+    type = "categorical"
+
+    @classmethod
+    def fit(cls, name: str, x: np.ndarray, values: tuple[str, ...] | None = None) -> "Categorical":
+        present = [value for value in x if value is not None and value == value]
+        values = tuple(sorted(set(present))) if values is None else tuple(values)
+        if len(values) < 2:
+            raise ValueError(f"{name}: expected several categories, got {', '.join(map(str, values))}")
+        codes = _codes(name, np.asarray(present, object), values).astype(np.int64)
+        return cls(name, values, tuple(smoothed(np.bincount(codes, minlength=len(values))).tolist()))
+
+    @property
+    def entries(self) -> int:
+        return len(self.values)
+
+    @property
+    def noises(self) -> int:
+        return len(self.values)
+
+    def describe(self) -> str:
+        return f"categorical({len(self.values)})"
+
+    def dequantize(self, x, u):
+        outside = ~((x >= 0) & (x < len(self.values)) & (x == tf.floor(x)))
+        code = tf.where(outside, tf.zeros_like(x), x)
+        frequencies = tf.constant(self.frequencies, x.dtype)
+        is_winner = self._one_hot(code)
+        exponential = -tf.math.log(inner_noise(u))
+        # The winner's noise is its time; the others' begin there.
+        time = tf.reduce_sum(is_winner * exponential, -1, keepdims=True)
+        e = frequencies * time + (1 - is_winner) * exponential
+        is_small = e < math.log(2)
+        below = tf.math.ndtri(tf.where(is_small, -tf.math.expm1(-e), tf.constant(0.5, x.dtype)))
+        above = tf.math.ndtri(tf.where(is_small, tf.constant(0.5, x.dtype), tf.exp(-e)))
+        v = tf.where(is_small, -below, above)
+        log_frequency = tf.reduce_sum(is_winner * tf.math.log(frequencies), -1)
+        return v, infinite_where(outside, tf.reduce_sum(normal_log_prob(v), -1) - log_frequency)
+
+    def quantize(self, v):
+        log_time = _log_exponential(v)
+        return tf.cast(tf.argmin(log_time - tf.math.log(tf.constant(self.frequencies, v.dtype)), -1), v.dtype)
+
+    def features(self, x):
+        return self._one_hot(x)
+
+    def encode(self, values):
+        return _codes(self.name, values, self.values)
+
+    def decode(self, x):
+        return np.asarray(self.values, object)[x.astype(np.int64)]
+
+    def _one_hot(self, code: tf.Tensor) -> tf.Tensor:
+        return tf.one_hot(tf.cast(code, tf.int32), len(self.values), dtype=code.dtype)
+
+
+def _log_exponential(v: tf.Tensor) -> tf.Tensor:
+    """`log e` of `e = -log Phi(v)`."""
+    zero = tf.zeros_like(v)
+    is_large = v > 0
+    normal = tfp.distributions.Normal(zero, tf.ones_like(v))
+    # For large v, log(-log(1 - p)) with p = Phi(-v), which is log p + p / 2 where p is too small for 1 - p.
+    log_p = normal.log_cdf(-tf.where(is_large, v, zero))
+    p = tf.exp(log_p)
+    safe = tf.maximum(p, tf.constant(1e-3, p.dtype))
+    large = tf.where(p > 1e-3, tf.math.log(-tf.math.log1p(-safe)), log_p + p / 2)
+    small = tf.math.log(-normal.log_cdf(tf.where(is_large, zero, v)))
+    return tf.where(is_large, large, small)

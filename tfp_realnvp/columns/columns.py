@@ -1,0 +1,230 @@
+"""The columns of a table, of any types, as the vectors whose density a flow learns."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
+from tfp_realnvp.columns.categorical import Categorical
+from tfp_realnvp.columns.column import Column, inner_noise, normal_log_prob
+from tfp_realnvp.columns.integers import Boolean, Integer, Ordinal
+from tfp_realnvp.columns.numbers import Bounded, Circular, Real
+
+TYPES: dict[str, type[Column]] = {
+    column.type: column for column in (Real, Bounded, Circular, Integer, Ordinal, Boolean, Categorical)
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Rows of columns of different types as vectors of real numbers, with a density in the units of the rows.
+
+        log p(row) >= E[log p(v) - log q(v | row)],    v = (g_1(x_1, u_1), ..., g_n(x_n, u_n))
+
+    `v` is the event of a flow; `Column` says what `g` and `q` are. With `context`, the density is that of the other
+    columns given those. Where all types are exact it is exact. `encode` makes float32 rows `[n, size]` of a table and
+    `decode` a table of rows: columns of text become numbers in them.
+
+    With `is_partial`, the flow learns `p(some columns | some others)` for random choices of both, which its context
+    names: densities of rows with missing values, marginal and conditional densities, and `impute`. Entries of columns
+    that are not asked for are standard normal noise, whose density is subtracted.
+
+    Attributes:
+      columns: those whose density is learned.
+      context: those that it is conditioned on.
+      is_partial: whether values may be missing.
+
+    ```python
+    table = {"height": np.array([1.7, 1.6, 1.8]), "eyes": np.array(["blue", "brown", "blue"])}
+    columns = nvp.columns.infer(table)
+    distribution = nvp.coupling_flow(event_shape=(columns.entries,), couplings=2, hidden_units=(8,))
+    model = nvp.FlowModel(distribution, columns=columns)
+    columns.decode(columns.quantize(distribution.sample(3, seed=1)))  # {"height": ..., "eyes": ...}
+    ```
+    """
+
+    columns: tuple[Column, ...]
+    context: tuple[Column, ...] = ()
+    is_partial: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("expected columns whose density is to be learned, got none")
+        if len(set(self.names)) < self.size:
+            raise ValueError(f"expected different names, got {', '.join(self.names)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in the order of a row: the columns', then the context's."""
+        return tuple(column.name for column in (*self.columns, *self.context))
+
+    @property
+    def size(self) -> int:
+        """The numbers in a row."""
+        return len(self.columns) + len(self.context)
+
+    @property
+    def entries(self) -> int:
+        """The entries of an event of the flow."""
+        return sum(column.entries for column in self.columns)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the density is exact, and not a lower bound."""
+        return not self.is_partial and all(column.is_exact for column in self.columns)
+
+    @property
+    def context_size(self) -> int | None:
+        """The size of the flow's context; None where it has none."""
+        of_context = sum(column.feature_count + self.is_partial for column in self.context)
+        of_columns = sum(column.feature_count + 2 for column in self.columns) if self.is_partial else 0
+        return of_context + of_columns or None
+
+    def noise(self, rows: tf.Tensor, *, seed: Any, part: tuple[int | tf.Tensor, int] = (0, 1)) -> tf.Tensor:
+        """Uniform noise for `dequantize`; for `part` see `tfp_realnvp.dequantize`."""
+        count = sum(column.noises for column in self.columns)
+        if self.is_partial:
+            count += self.entries + 2 * len(self.columns) + 3
+        like = tf.ensure_shape(tf.zeros([tf.shape(rows)[0], count], rows.dtype), [rows.shape[0], count])
+        return noise_of_part(lambda shape: tf.random.stateless_uniform(shape, seed, dtype=rows.dtype), like, part)
+
+    def dequantize(
+        self, rows: tf.Tensor, noise: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+        """Events, their context and `log q`, of rows `[n, size]` and their `noise`.
+
+        Args:
+          rows: as `encode` makes them. A value that is missing is NaN; without `is_partial` such a row has no density.
+          noise: as `noise` draws it.
+          training: whether a partial density is that of a random choice of columns given others, as in training, or
+            that of all which are there.
+
+        Returns:
+          `v` `[n, entries]`, the context `[n, context_size]` or None, and `log q` `[n]`.
+        """
+        values = tf.unstack(rows, self.size, axis=-1)
+        own = np.cumsum([0, *(column.noises for column in self.columns)])
+        parts = [
+            column.dequantize(x, noise[:, first:last])
+            for column, x, first, last in zip(self.columns, values, own[:-1], own[1:])
+        ]
+        log_q = [of_column for _, of_column in parts]
+        v = tf.concat([entries for entries, _ in parts], -1)
+        if not self.is_partial:
+            features = [column.features(x) for column, x in zip(self.context, values[len(self.columns) :])]
+            return v, tf.concat(features, -1) if features else None, tf.add_n(log_q)
+        is_there = ~tf.math.is_nan(rows)
+        target, given = self._chosen(is_there, noise[:, own[-1] + self.entries :], training)
+        filler = tf.math.ndtri(inner_noise(noise[:, own[-1] : own[-1] + self.entries]))
+        is_target = tf.repeat(target, [column.entries for column in self.columns], axis=-1)
+        v = tf.where(is_target, v, filler)
+        zero = tf.zeros([], v.dtype)
+        of_filler = tf.reduce_sum(tf.where(is_target, zero, normal_log_prob(filler)), -1)
+        of_targets = tf.reduce_sum(tf.where(target, tf.stack(log_q, -1), zero), -1)
+        return v, self.partial_context(rows, target, given), of_targets + of_filler
+
+    def quantize(self, v: tf.Tensor) -> tf.Tensor:
+        """Rows of events `[n, entries]`, without the context's columns."""
+        parts = tf.split(v, [column.entries for column in self.columns], axis=-1)
+        return tf.stack([column.quantize(part) for column, part in zip(self.columns, parts)], -1)
+
+    def context_of(self, rows: tf.Tensor) -> tf.Tensor | None:
+        """The flow's context for samples of all columns: rows `[n, len(context)]` of the context's columns."""
+        if not self.is_partial:
+            values = tf.unstack(rows, len(self.context), axis=-1)
+            features = [column.features(x) for column, x in zip(self.context, values)]
+            return tf.concat(features, -1) if features else None
+        nothing = tf.fill([tf.shape(rows)[0], len(self.columns)], tf.constant(np.nan, rows.dtype))
+        target = tf.ones_like(nothing, tf.bool)
+        return self.partial_context(tf.concat([nothing, rows], -1), target, ~target)
+
+    def partial_context(self, rows: tf.Tensor, target: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+        """The context that asks for p(target | given).
+
+        Args:
+          rows: `[n, size]`; what is not given does not matter.
+          target: booleans `[n, len(columns)]`.
+          given: booleans of the same shape; the context's columns are given where they are there.
+        """
+        values = tf.unstack(rows, self.size, axis=-1)
+        is_given = [*tf.unstack(given, axis=-1), *(~tf.math.is_nan(x) for x in values[len(self.columns) :])]
+        parts = []
+        for column, x, known in zip((*self.columns, *self.context), values, is_given):
+            known = known[:, tf.newaxis]
+            features = column.features(tf.where(tf.math.is_nan(x), tf.zeros_like(x), x))
+            parts += [tf.where(known, features, tf.zeros_like(features)), tf.cast(known, rows.dtype)]
+        return tf.concat([*parts, tf.cast(~(target | given), rows.dtype)], -1)
+
+    def _chosen(self, is_there: tf.Tensor, noise: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Which columns are asked for, and which are given."""
+        size = len(self.columns)
+        is_there = is_there[:, :size]
+        if not training:
+            return is_there, tf.zeros_like(is_there)
+        # In half of the rows some columns are given, in a quarter some are left out; how many is uniform.
+        for_given, for_absent, rates = tf.split(noise, [size, size, 3], axis=-1)
+        kind, rate_given, rate_absent = tf.split(rates, 3, axis=-1)
+        given = is_there & (kind < 0.5) & (for_given < rate_given)
+        absent = (kind > 0.25) & (kind < 0.5) & (for_absent < rate_absent)
+        return is_there & ~given & ~absent, given
+
+    def encode(self, table: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Rows float32 `[n, size]` of the columns of a table, NaN where a value is missing.
+
+        Raises:
+          KeyError: where a column is missing.
+          ColumnError: for a value that its column cannot have.
+        """
+        if missing := [name for name in self.names if name not in table]:
+            raise KeyError(f"expected columns {', '.join(self.names)}, got none named {', '.join(missing)}")
+        both = (*self.columns, *self.context)
+        return np.stack([column.encode(np.asarray(table[column.name])) for column in both], -1).astype(np.float32)
+
+    def decode(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """A table of rows `[n, size]`, or of as many of their first columns as there are."""
+        rows = np.asarray(rows)
+        both = (*self.columns, *self.context)[: rows.shape[-1]]
+        return {column.name: column.decode(rows[:, place]) for place, column in enumerate(both)}
+
+    def to_json(self) -> dict[str, Any]:
+        """What `of_json` reads."""
+        parts = {name: [column.to_json() for column in getattr(self, name)] for name in ("columns", "context")}
+        return parts | {"is_partial": self.is_partial}
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> "Columns":
+        """Columns as `to_json` writes them."""
+
+        def column(of_one: Mapping[str, Any]) -> Column:
+            fields = {name: tuple(v) if isinstance(v, list) else v for name, v in of_one.items() if name != "type"}
+            return TYPES[of_one["type"]](**fields)
+
+        return cls(*(tuple(map(column, values[name])) for name in ("columns", "context")), values["is_partial"])
+
+
+def impute(
+    sample: Callable[[tf.Tensor, Any], tf.Tensor], columns: Columns, rows: np.ndarray, *, seed: Any = (0, 0)
+) -> np.ndarray:
+    """Rows with a draw of p(missing values | values that are there) where there was NaN.
+
+    Args:
+      sample: draws an event for each row of a context, given a seed.
+      columns: with `is_partial`.
+      rows: as `Columns.encode` makes them.
+      seed: of the draws.
+
+    Raises:
+      ValueError: for columns without `is_partial`.
+    """
+    if not columns.is_partial:
+        raise ValueError("expected a model that was trained on random choices of columns, got one of whole rows")
+    own = rows[:, : len(columns.columns)]
+    missing = np.isnan(own)
+    context = columns.partial_context(tf.constant(rows), tf.constant(missing), tf.constant(~missing))
+    drawn = columns.quantize(sample(context, seed)).numpy()
+    filled = rows.copy()
+    filled[:, : len(columns.columns)] = np.where(missing, drawn, own)
+    return filled

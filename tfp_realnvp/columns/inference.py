@@ -1,0 +1,252 @@
+"""The types of a table's columns: as they are named, or else as their values suggest."""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tfp_realnvp.columns.categorical import Categorical
+from tfp_realnvp.columns.column import Column
+from tfp_realnvp.columns.columns import Columns
+from tfp_realnvp.columns.integers import TRUTH, Boolean, Integer, Ordinal
+from tfp_realnvp.columns.numbers import Bounded, Circular, Real
+
+# How text may say that a value is missing.
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+# More different texts are names or notes, not categories.
+_MOST_CATEGORIES = 100
+# As few different numbers are rounded ones or grades, if each comes this often.
+_MOST_ORDINAL = 20
+_REPEATS = 10
+
+_FITS = {
+    "real": Real.fit,
+    "positive": lambda name, x: Bounded.fit(name, x, 0.0),
+    "bounded": Bounded.fit,
+    "circular": Circular.fit,
+    "integer": Integer.fit,
+    "ordinal": lambda name, x, *values: Ordinal.fit(name, x, values or None),
+    "boolean": lambda name, x, *values: Boolean.fit(name, x, values or None),
+    "categorical": lambda name, x, *values: Categorical.fit(name, x, values or None),
+}
+_OF_NUMBERS = ("real", "positive", "bounded", "circular", "integer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What is said of columns before their values are seen.
+
+    Attributes:
+      dropped: names of columns that are left out.
+      types: of columns by name: a type's name and its options.
+    """
+
+    dropped: tuple[str, ...] = ()
+    types: Mapping[str, tuple[str, tuple]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of_text(cls, text: str) -> "Spec":
+        """The columns of a text such as "-id,a:bounded(0,1),b:circular(360),c:integer,d:categorical".
+
+        Raises:
+          ValueError: for anything else, an unknown type, or a column that is named twice.
+        """
+        dropped, types = [], {}
+        for part in filter(None, (part.strip() for part in re.split(r",(?![^(]*\))", text))):
+            name, colon, called = part.rpartition(":")
+            if part.startswith("-") and not colon:
+                dropped.append(part[1:])
+                continue
+            if not colon:
+                raise ValueError(f"expected -NAME or NAME:TYPE such as a:bounded(0,1), got {part!r}")
+            if name in types:
+                raise ValueError(f"expected each column once, got {name!r} twice")
+            types[name] = _called(called)
+        if both := sorted(set(dropped) & set(types)):
+            raise ValueError(f"expected each column once, got {both[0]!r} dropped and with a type")
+        return cls(tuple(dropped), types)
+
+
+@dataclasses.dataclass(frozen=True)
+class Inferred:
+    """Columns, and a line on each for the user.
+
+    Attributes:
+      columns: those of the table that have a density or are a context.
+      notes: "name  type  how it is transformed  how many are missing", also of what was left out.
+    """
+
+    columns: Columns
+    notes: tuple[str, ...]
+
+
+def infer(
+    table: Mapping[str, Sequence],
+    spec: str | Spec = "",
+    *,
+    context: Sequence[str] = (),
+    is_partial: bool = False,
+) -> Columns:
+    """The columns of a table; see `infer_with_notes`."""
+    return infer_with_notes(table, spec, context=context, is_partial=is_partial).columns
+
+
+def infer_with_notes(
+    table: Mapping[str, Sequence],
+    spec: str | Spec = "",
+    *,
+    context: Sequence[str] = (),
+    is_partial: bool = False,
+    levels: Mapping[str, Sequence] | None = None,
+) -> Inferred:
+    """The columns of a table by their values, or by what `spec` says of them.
+
+    Of numbers: two different ones are boolean; whole ones are integer; few others that repeat are ordinal; positive
+    ones are positive, whose logarithm is taken; the rest is real. Of text: pairs such as yes and no are boolean; up to
+    100 different texts that repeat are categories; other text and dates are left out, as are columns that are constant.
+
+    Args:
+      table: values `[n]` by the name of the column: numbers, booleans or text; None, NaN and texts such as "NA" are
+        missing.
+      spec: of some columns, such as "-id,a:bounded(0,1)".
+      context: names of columns that the density is conditioned on.
+      is_partial: whether values may be missing; see `Columns`.
+      levels: values of the whole table, whose texts are categories though `table`, its training rows, lacks some.
+
+    Raises:
+      ValueError: where a name is not in the table, a type does not fit its values, or no column is left.
+    """
+    spec = Spec.of_text(spec) if isinstance(spec, str) else spec
+    for name in (*spec.dropped, *spec.types, *context):
+        if name not in table:
+            raise ValueError(f"expected names of columns among {', '.join(table)}, got {name!r}")
+    found, notes = {}, []
+    for name, given in table.items():
+        if name in spec.dropped:
+            continue
+        values = as_values(given)
+        everything = values if levels is None else as_values(levels[name])
+        missing = sum(1 for value in everything if _is_missing(value))
+        left_out = f"  {missing:,} missing" if missing else ""
+        try:
+            column, how = _column(name, values, everything, spec.types.get(name))
+        except _LeftOut as reason:
+            if name in context:
+                raise ValueError(f"{name}: expected a column of the context, got {reason}") from None
+            notes.append(f"{name}  left out: {reason}")
+            continue
+        found[name] = column
+        notes.append("  ".join(filter(None, [name, column.describe(), how])) + left_out)
+    own = tuple(column for name, column in found.items() if name not in context)
+    if not own:
+        raise ValueError(f"expected a column whose density is to be learned, got none: {'; '.join(notes)}")
+    return Inferred(Columns(own, tuple(found[name] for name in context), is_partial), tuple(notes))
+
+
+def as_values(given: Sequence) -> np.ndarray:
+    """A column as float64 numbers with NaN for what is missing, or as objects: text, or None for what is missing."""
+    array = np.asarray(given)
+    if array.dtype.kind in "buif":
+        return array.astype(np.float64)
+    values = np.array([None if _is_missing(value) else value for value in array], object)
+    numbers = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if value is None:
+            continue
+        try:
+            numbers[row] = float(value)
+        except (TypeError, ValueError):
+            return np.array([None if value is None else str(value).strip() for value in values], object)
+    return numbers
+
+
+class _LeftOut(Exception):
+    """Why a column has no type."""
+
+
+def _column(
+    name: str, values: np.ndarray, everything: np.ndarray, typed: tuple[str, tuple] | None
+) -> tuple[Column, str]:
+    is_text = values.dtype == object
+    present = values[[not _is_missing(value) for value in values]]
+    if typed is not None:
+        kind, options = typed
+        if kind in _OF_NUMBERS and is_text:
+            raise ValueError(f"{name}: expected numbers for {kind}, got {next(iter(present))!r}")
+        if kind == "categorical" and not options:
+            options = _distinct(everything)
+        if kind == "categorical" and not is_text:
+            raise ValueError(f"{name}: expected text for categorical, got numbers: ordinal or integer")
+        return _FITS[kind](name, present, *options), _HOW.get(kind, "")
+    distinct = _distinct(everything)
+    if len(distinct) < 2 or len(set(present.tolist())) < 2:
+        raise _LeftOut(f"constant, {distinct[0]}" if distinct else "empty")
+    if is_text:
+        return _of_text(name, present, distinct)
+    return _of_numbers(name, present, everything)
+
+
+def _of_text(name: str, present: np.ndarray, distinct: tuple[str, ...]) -> tuple[Column, str]:
+    lower = tuple(sorted(value.lower() for value in distinct))
+    if lower in TRUTH:
+        return Boolean.fit(name, present, tuple(sorted(distinct, key=str.lower))), ""
+    if all(re.fullmatch(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.]\d{2,4}", value) for value in distinct[:50]):
+        raise _LeftOut(f"dates such as {distinct[0]}; make numbers of them first")
+    if len(distinct) > _MOST_CATEGORIES or 2 * len(distinct) > len(present):
+        raise _LeftOut(f"text with {len(distinct):,} different values, such as {distinct[0]!r}")
+    return Categorical.fit(name, present, distinct), _HOW["categorical"]
+
+
+def _of_numbers(name: str, present: np.ndarray, everything: np.ndarray) -> tuple[Column, str]:
+    everything = everything[~np.isnan(everything)]
+    if np.any(np.isinf(everything)):
+        raise ValueError(f"{name}: expected finite numbers, got {everything[np.isinf(everything)][0]}")
+    distinct = np.unique(everything)
+    is_whole = bool(np.all(distinct == np.floor(distinct)) and np.max(np.abs(distinct)) < 2**24)
+    if len(distinct) == 2:
+        return Boolean.fit(name, present, tuple(distinct.tolist())), ""
+    if is_whole:
+        return Integer.fit(name, present, int(distinct[0]), int(distinct[-1])), _HOW["integer"]
+    if len(distinct) <= _MOST_ORDINAL and len(everything) >= _REPEATS * len(distinct):
+        return Ordinal.fit(name, present, tuple(distinct.tolist())), _HOW["ordinal"]
+    if distinct[0] > 0:
+        return Bounded.fit(name, present, 0.0), _HOW["positive"]
+    return Real.fit(name, present), ""
+
+
+_HOW = {
+    "positive": "log",
+    "bounded": "log or logit",
+    "integer": "uniform noise",
+    "ordinal": "uniform noise",
+    "circular": "a point of the plane",
+    "categorical": "argmax",
+}
+
+
+def _called(text: str) -> tuple[str, tuple]:
+    name, _, options = text.strip().partition("(")
+    if name not in _FITS or (options and not options.endswith(")")):
+        raise ValueError(f"expected a type among {', '.join(_FITS)}, got {text!r}")
+    return name, tuple(_value(option.strip()) for option in options[:-1].split(",") if option.strip())
+
+
+def _value(text: str) -> float | int | str | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _distinct(values: np.ndarray) -> tuple:
+    return tuple(sorted({value for value in values.tolist() if not _is_missing(value)}))
+
+
+def _is_missing(value: object) -> bool:
+    if value is None or value != value:
+        return True
+    return isinstance(value, str) and value.strip().lower() in MISSING
