@@ -3,6 +3,7 @@
 from tfp_realnvp import (  # noqa: F401  `backend` first
     backend,
     bijectors,
+    columns,
     conditioners,
     data,
     evaluation,
@@ -47,6 +48,7 @@ __all__ = [
     "autoregressive_flow",
     "bijectors",
     "bits_per_dim",
+    "columns",
     "conditioners",
     "coupling_flow",
     "data",

@@ -12,6 +12,7 @@ from tfp_realnvp.columns.categorical import Categorical
 from tfp_realnvp.columns.column import Column, inner_noise, normal_log_prob
 from tfp_realnvp.columns.integers import Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
+from tfp_realnvp.flows import FlowDistribution
 
 TYPES: dict[str, type[Column]] = {
     column.type: column for column in (Real, Bounded, Circular, Integer, Ordinal, Boolean, Categorical)
@@ -83,12 +84,16 @@ class Columns:
         of_columns = sum(column.feature_count + 2 for column in self.columns) if self.is_partial else 0
         return of_context + of_columns or None
 
+    @property
+    def noises(self) -> int:
+        """The noise of a row."""
+        own = sum(column.noises for column in self.columns)
+        return own + (self.entries + 2 * len(self.columns) + 3 if self.is_partial else 0)
+
     def noise(self, rows: tf.Tensor, *, seed: Any, part: tuple[int | tf.Tensor, int] = (0, 1)) -> tf.Tensor:
         """Uniform noise for `dequantize`; for `part` see `tfp_realnvp.dequantize`."""
-        count = sum(column.noises for column in self.columns)
-        if self.is_partial:
-            count += self.entries + 2 * len(self.columns) + 3
-        like = tf.ensure_shape(tf.zeros([tf.shape(rows)[0], count], rows.dtype), [rows.shape[0], count])
+        like = tf.zeros([tf.shape(rows)[0], self.noises], rows.dtype)
+        like = tf.ensure_shape(like, [rows.shape[0], self.noises])
         return noise_of_part(lambda shape: tf.random.stateless_uniform(shape, seed, dtype=rows.dtype), like, part)
 
     def dequantize(
@@ -125,6 +130,22 @@ class Columns:
         of_filler = tf.reduce_sum(tf.where(is_target, zero, normal_log_prob(filler)), -1)
         of_targets = tf.reduce_sum(tf.where(target, tf.stack(log_q, -1), zero), -1)
         return v, self.partial_context(rows, target, given), of_targets + of_filler
+
+    def log_prob(
+        self, distribution: FlowDistribution, rows: tf.Tensor, noise: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """`log p(v) - log q(v | row)` `[n]` in nats, of one draw of the noise."""
+        v, context, log_q = self.dequantize(rows, noise, training)
+        given = {} if context is None else {"context": tf.cast(context, distribution.dtype)}
+        return distribution.log_prob(tf.cast(v, distribution.dtype), **given) - tf.cast(log_q, distribution.dtype)
+
+    def check_flow(self, distribution: FlowDistribution) -> None:
+        """Raises a ValueError unless the flow's events are as `dequantize` makes them."""
+        if distribution.event_shape != (self.entries,):
+            raise ValueError(
+                f"expected a flow over ({self.entries},), the entries of the columns {', '.join(self.names)}, got one "
+                f"over {distribution.event_shape}"
+            )
 
     def quantize(self, v: tf.Tensor) -> tf.Tensor:
         """Rows of events `[n, entries]`, without the context's columns."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import dequantize
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
 from tfp_realnvp.evaluation.score import BITS_PER_DIM, NATS, Score, bound_of
 from tfp_realnvp.flows import Dequantizer
@@ -19,6 +20,7 @@ def evaluate(
     levels: int | None = 256,
     classes: int | None = None,
     dequantizer: Dequantizer | None = None,
+    columns: Columns | None = None,
     importance_samples: int = 1,
     seed: int = 0,
     jit_compile: bool = False,
@@ -33,7 +35,8 @@ def evaluate(
 
     so what is reported is an upper bound in expectation. It falls as K grows, towards the model's
     exact bits/dim. K = 1 is what papers report. With a `dequantizer` q, u is drawn from q(. | image) and
-    p(image + u) / q(u | image) stands where p did. The result says which it was.
+    p(image + u) / q(u | image) stands where p did. Rows of a table with columns of several types are bounded in
+    the same way. The result says which it was.
 
     The noise of an image depends on the seed, the number of its batch and of the sample, so the
     same batches and seed give the same figure for any model. Batch norm uses its moving
@@ -48,7 +51,8 @@ def evaluate(
       levels: number of levels of a pixel; not used for vectors.
       classes: number of classes, for a flow that is conditioned on each event's label.
       dequantizer: the flow over the noise that the distribution was trained with; None for uniform noise.
-      importance_samples: K, the number of noise samples for each image.
+      columns: of a table, whose rows float32 `[batch, size]` are the events.
+      importance_samples: K, the number of noise samples for each image or row.
       seed: of the noise.
       jit_compile: whether to compile with XLA. The noise is the same then.
       progress: called after each batch with the `Score` of the events so far, such as `print`.
@@ -76,24 +80,27 @@ def evaluate(
         raise ValueError(f"expected at least one importance sample, got {importance_samples}")
     event_shape = tuple(distribution.event_shape)
     is_image = len(event_shape) == 3
-    if not is_image and (importance_samples > 1 or dequantizer is not None):
+    if columns is not None:
+        columns.check_flow(distribution)
+    elif not is_image and (importance_samples > 1 or dequantizer is not None):
         raise ValueError(f"expected images for noise, got a distribution of vectors of shape {event_shape}")
     dtype = distribution.dtype
     contexts = [] if classes is None else [tf.TensorSpec([None, classes], dtype)]
     # Drawn outside the compiled function: XLA's random numbers are others.
     noises = [] if dequantizer is None else [tf.TensorSpec([None, *event_shape], dtype)]
+    event = tf.TensorSpec([None, *event_shape], dtype if dequantizer is None else tf.int32)
+    if columns is not None:
+        event, noises = tf.TensorSpec([None, columns.size]), [tf.TensorSpec([None, columns.noises])]
 
     @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, *event_shape], dtype if dequantizer is None else tf.int32),
-            *noises,
-            *contexts,
-        ],
+        input_signature=[event, *noises, *contexts],
         jit_compile=jit_compile,
         autograph=False,
     )
     def log_weight(pixels: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
         noise, context = rest[: len(noises)], rest[len(noises) :]
+        if columns is not None:
+            return columns.log_prob(distribution, pixels, *noise)
         given = {"context": context[0]} if context else {}
         if dequantizer is None:
             return distribution.log_prob(pixels, **given)
@@ -102,7 +109,8 @@ def evaluate(
 
     log_weight = log_weight.get_concrete_function()
     dequantization = "uniform" if dequantizer is None else "variational"
-    kind = (BITS_PER_DIM, bound_of(dequantization, importance_samples)) if is_image else (NATS,)
+    has_bound = is_image or columns is not None and not columns.is_exact
+    kind = (BITS_PER_DIM if is_image else NATS, bound_of(dequantization, importance_samples) if has_bound else None)
 
     def draws(batch: np.ndarray, number: int) -> Iterator[list[tf.Tensor]]:
         """What the density is evaluated on: an integer image with each sample of its noise."""
@@ -110,7 +118,13 @@ def evaluate(
             vectors = tf.convert_to_tensor(batch)
             if not vectors.dtype.is_floating:
                 raise TypeError(f"expected vectors of floats, got {vectors.dtype.name}: only images are dequantised")
-            yield [tf.cast(vectors, dtype)]
+            if columns is None:
+                yield [tf.cast(vectors, dtype)]
+                return
+            for sample in range(importance_samples):
+                noise_seed = tf.random.experimental.stateless_fold_in([seed, number], sample)
+                rows = tf.cast(vectors, tf.float32)
+                yield [rows, columns.noise(rows, seed=noise_seed)]
             return
         images = checked_images(batch, levels, event_shape)
         for sample in range(importance_samples):

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import dequantize
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.training.adam import Adam
@@ -38,6 +39,7 @@ class DensityModel(keras.Model):
       levels: number of levels of a pixel.
       classes: number of classes, where the context of an event is its class; None otherwise.
       dequantizer: a flow over the noise of integer images; None for uniform noise.
+      columns: of a table, whose rows are the events; None for vectors that the flow takes as they are.
       seed: of the dequantisation.
       name: the model's name.
     """
@@ -49,6 +51,7 @@ class DensityModel(keras.Model):
         levels: int,
         classes: int | None,
         dequantizer: Dequantizer | None,
+        columns: Columns | None,
         seed: int,
         name: str,
     ):
@@ -65,8 +68,11 @@ class DensityModel(keras.Model):
                 f"{distribution.dtype.name}, got one of {dequantizer.levels}, {dequantizer.event_shape} and "
                 f"{dequantizer.dtype.name}"
             )
+        if columns is not None:
+            columns.check_flow(distribution)
         self.distribution = distribution
         self.dequantizer = dequantizer
+        self.columns = columns
         self.levels = levels
         self.classes = classes
         self.seed = seed
@@ -93,13 +99,16 @@ class DensityModel(keras.Model):
         """The log-density of each event in nats; of integers after dequantisation, what bounds their log-probability.
 
         Args:
-          events: `[batch, *event_shape]`, integers or real numbers.
+          events: `[batch, *event_shape]`, integers or real numbers; rows `[batch, size]` where there are `columns`.
           context: what a conditional flow is conditioned on, labels or vectors.
           training: as in Keras.
           seed: of the dequantisation.
           part: which of the equal parts of a batch the events are, see `dequantize`.
           parts: how many there are.
         """
+        if self.columns is not None:
+            noise = self.columns.noise(events, seed=seed, part=_of_all_replicas((part, parts)))
+            return self.columns.log_prob(self.distribution, events, noise, training=bool(training))
         given = {} if context is None else {"context": self.context_of(context)}
         x, log_q = self.dequantized(events, seed, (part, parts))
         log_prob = self.distribution.log_prob(x, **given)
@@ -120,11 +129,7 @@ class DensityModel(keras.Model):
         """
         if not events.dtype.is_integer:
             return tf.cast(events, self.distribution.dtype), None
-        (index, count), replica = part, tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
-            count *= replica.num_replicas_in_sync
-        part = (index, count)
+        part = _of_all_replicas(part)
         if self.dequantizer is not None:
             return self.dequantizer.dequantize(events, self.dequantizer.latent_noise(events, seed=seed, part=part))
         return dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part), None
@@ -238,3 +243,12 @@ class DensityModel(keras.Model):
             "expected nvp.save(model.distribution, path) or nvp.publish(model.distribution, folder), which write a "
             "SavedModel with signatures for densities and samples"
         )
+
+
+def _of_all_replicas(part: tuple[int | tf.Tensor, int]) -> tuple[int | tf.Tensor, int]:
+    """A part of this replica's batch as one of the batch that all share."""
+    (index, count), replica = part, tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        index = index * replica.num_replicas_in_sync + replica.replica_id_in_sync_group
+        count *= replica.num_replicas_in_sync
+    return index, count

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.variables import as_keras_variable, learned_layers, variables_of
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
@@ -65,6 +66,8 @@ class FlowModel(DensityModel):
       l2: weight of these L2 regularizers, 5e-5 in the authors' program; 0 for none.
       clip_norm: largest global norm of the gradient, or None.
       dequantizer: a flow over the noise of integer images, see `tfp_realnvp.dequantizer`; None for uniform noise.
+      columns: of a table with columns of several types, see `tfp_realnvp.columns.Columns`: events are its rows then,
+        float32 `[batch, size]`, and the loss bounds `-log p(row)`.
       average_decay: of a moving average of all weights, kept in `average`; None for no average.
       seed: of the dequantisation.
       name: the model's name.
@@ -90,11 +93,14 @@ class FlowModel(DensityModel):
         l2: float = 5e-5,
         clip_norm: float | None = 100.0,
         dequantizer: Dequantizer | None = None,
+        columns: Columns | None = None,
         average_decay: float | None = None,
         seed: int = 0,
         name: str = "flow_model",
     ):
-        super().__init__(distribution, levels=levels, classes=classes, dequantizer=dequantizer, seed=seed, name=name)
+        super().__init__(
+            distribution, levels=levels, classes=classes, dequantizer=dequantizer, columns=columns, seed=seed, name=name
+        )
         if not self.distribution.variables and dequantizer is None:
             raise ValueError(
                 "expected a distribution with variables to train, got one without: what nvp.load returns has folded "
