@@ -61,5 +61,5 @@ lock: ## Resolve setup.py anew into requirements.lock, with python3.11
 	cp "$$lock/new" requirements.lock
 
 clean: ## Remove .venv and what tools left behind; runs/ stays
-	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -5,6 +5,9 @@ import sys
 
 from launch import signals
 
+# What precedes a program's name in a call; the console command changes it.
+call = "python -m launch."
+
 # Read by TensorFlow when it is first imported; its start-up lines would bury what a program says.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

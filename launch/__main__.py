@@ -1,29 +1,60 @@
-"""Lists the programs: python -m launch."""
+"""The console command, `tfp-realnvp`: runs a program, or lists them. So does `python -m launch`."""
 
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import pathlib
+import runpy
 import sys
+import textwrap
+
+import launch
+from launch import signals
+
+_FOLDER = pathlib.Path(__file__).parent
+
+
+def console() -> int:
+    """What `tfp-realnvp` calls."""
+    launch.call = "tfp-realnvp "
+    return main(sys.argv[1:])
 
 
 def main(argv: list[str]) -> int:
-    """Prints a line for each program, or the version; returns the exit status."""
+    """Runs the program that the first argument names, with the others; returns the exit status.
+
+    Without arguments it lists the programs, and with `--version` it prints the version.
+    """
     if argv == ["--version"]:
-        print(f"tfp_realnvp {importlib.metadata.version('tfp_realnvp')}")
+        print(f"tfp_realnvp {runpy.run_path(str(_FOLDER.parent / 'tfp_realnvp/version.py'))['__version__']}")
         return 0
-    if argv not in ([], ["--help"]):
-        print(f"error: expected python -m launch.PROGRAM, got python -m launch {' '.join(argv)}", file=sys.stderr)
+    programs = _programs()
+    if argv in ([], ["--help"]):
+        print(f"usage: {launch.call}PROGRAM [FLAGS]\n")
+        for name, summary in programs.items():
+            print(textwrap.fill(f"  {name:12}{summary}", width=80, subsequent_indent=" " * 14))
+        print("\nEach lists its flags with --help.")
+        print(f"Flagfiles, and files for servers and clusters, are in\n{_FOLDER}")
+        return 0
+    program, *rest = argv
+    if program not in programs:
+        print(f"error: expected PROGRAM to be one of {', '.join(programs)}, got {program}", file=sys.stderr)
         return 2
-    # Read and not imported, which would take seconds each.
-    found = {file.stem: ast.parse(file.read_text("utf-8")) for file in pathlib.Path(__file__).parent.glob("*.py")}
-    for name, tree in sorted(found.items()):
-        docstring = ast.get_docstring(tree) or ""
-        if f"python -m launch.{name} " in docstring or f"python -m launch.{name}\n" in docstring:
-            print(f"python -m launch.{name:12} {docstring.splitlines()[0]}")
-    print("\nEach lists its flags with --help.")
+    signals.heed()
+    sys.argv[1:] = rest
+    runpy.run_module(f"launch.{program}", run_name="__main__", alter_sys=True)
     return 0
+
+
+def _programs() -> dict[str, str]:
+    """The summary of each program by its name, in order."""
+    # Read and not imported, which would take seconds each.
+    texts = {file.stem: ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for file in _FOLDER.glob("*.py")}
+    return {
+        name: text.splitlines()[0]
+        for name, text in sorted(texts.items())
+        if f"python -m launch.{name} " in text or f"python -m launch.{name}\n" in text
+    }
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -10,8 +12,11 @@ from typing import Any
 
 from absl import flags
 
+import launch
 import tfp_realnvp as nvp
 from tfp_realnvp import paths
+
+_FLAGFILES = pathlib.Path(__file__).parent / "flagfiles"
 
 flags.disclaim_key_flags()  # Those that are defined here are of the modules that call.
 
@@ -39,6 +44,8 @@ def DEFINE_path(
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses flags, for `absl.app.run`; an error is one line and status 2, help ends with status 0.
 
+    `--flagfile=NAME` is a path, or else the name of a file that comes with the package, such as `cifar10`.
+
     Returns:
       What is left, the program's name alone.
     """
@@ -49,8 +56,10 @@ def parse(argv: Sequence[str]) -> list[str]:
         if module.startswith("launch."):
             for flag in defined:  # What --help lists: the flags of this package, not of others.
                 flags.FLAGS.register_key_flag_for_module(argv[0], flag)
+    main = sys.modules["__main__"]
+    main.__doc__ = (main.__doc__ or "").replace("python -m launch.", launch.call)  # What --help begins with.
     try:
-        left = flags.FLAGS(argv)
+        left = flags.FLAGS(with_flagfiles(argv))
         if len(left) > 1:
             raise flags.Error(f"expected flags only, got {' '.join(left[1:])}")
         return left
@@ -64,4 +73,15 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def typed(argv: Sequence[str]) -> str:
     """A program's call as it was typed."""
-    return shlex.join(["python", "-m", f"launch.{pathlib.Path(argv[0]).stem}", *argv[1:]])
+    return launch.call + shlex.join([pathlib.Path(argv[0]).stem, *argv[1:]])
+
+
+def with_flagfiles(argv: Sequence[str]) -> list[str]:
+    """The arguments with the path of a packaged flagfile in place of its name."""
+
+    def found(match: re.Match[str]) -> str:
+        file = _FLAGFILES / f"{match[2]}.flags"
+        return match[0] if os.path.exists(match[2]) or not file.is_file() else match[1] + str(file)
+
+    # As `--flagfile=NAME` and as `--flagfile NAME`.
+    return re.sub(r"(?<![^\0])(--?flagfile[=\0])([^\0]+)", found, "\0".join(argv)).split("\0")

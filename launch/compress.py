@@ -1,7 +1,7 @@
 """Draw what a model makes of images from their coarser latents alone: conceptual compression.
 
     python -m launch.compress --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.compress --saved_model=saved_models/mnist/1 --data_dir=DIR --fill=zeros --output_file=zeros.png
+    python -m launch.compress --saved_model=mnist --data_dir=DIR --fill=zeros --output_file=zeros.png
 
 One row a scale: the latents that are final at that scale and at coarser ones are kept, the rest is noise or zeros.
 Writes compression.png into --pictures_dir. The images are of --split, drawn with --seed.

@@ -1,8 +1,8 @@
 """Write the latents of images or vectors into an .npz file.
 
     python -m launch.encode --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.encode --saved_model=saved_models/mnist/1 --data_dir=DIR --count=1000 --latents=latents.npz
-    python -m launch.sample --saved_model=saved_models/mnist/1 --latents=latents.npz
+    python -m launch.encode --saved_model=mnist --data_dir=DIR --count=1000 --latents=latents.npz
+    python -m launch.sample --saved_model=mnist --latents=latents.npz
 
 Writes latents-SPLIT.npz into the run's folder, or into the working directory for an exported model, in whose name are
 the model and the flags that are not as by default. It holds `latents`, float32

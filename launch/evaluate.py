@@ -2,7 +2,7 @@
 
     python -m launch.evaluate --output_dir=runs/digits
     python -m launch.evaluate --output_dir=runs/digits --split=validation --importance_samples=20
-    python -m launch.evaluate --saved_model=saved_models/digits/1
+    python -m launch.evaluate --saved_model=digits
 
 One sample of dequantisation noise for an image bounds its probability from below; more of them, by
 --importance_samples, bound it tighter. What is printed says whether the noise was uniform or variational. The figure

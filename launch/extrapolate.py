@@ -1,7 +1,7 @@
 """Draw samples that are larger than the images of training.
 
     python -m launch.extrapolate --output_dir=runs/cifar10
-    python -m launch.extrapolate --saved_model=saved_models/mnist/1 --factors=2,4,10 --output_file=larger.png
+    python -m launch.extrapolate --saved_model=mnist --factors=2,4,10 --output_file=larger.png
 
 Masks and networks depend on no fixed size: the base is drawn at the larger latent shape and inverted. One row a factor
 below one of the size of training, each pixel as large. Writes extrapolation-SEED.png into --pictures_dir.

@@ -1,7 +1,7 @@
 """Draw the ways between encoded images: the surface of four, and the straight and the round way between two.
 
     python -m launch.interpolate --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.interpolate --saved_model=saved_models/mnist/1 --data_dir=DIR --pictures_dir=pictures
+    python -m launch.interpolate --saved_model=mnist --data_dir=DIR --pictures_dir=pictures
 
 Writes into --pictures_dir:
 

@@ -13,6 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
+import tfp_realnvp as nvp
+
+_FILE = pathlib.Path(__file__).resolve()
+
 
 def provenance() -> dict[str, Any]:
     """The machine, the versions of the packages, the code and the command."""
@@ -21,7 +25,11 @@ def provenance() -> dict[str, Any]:
     commit = _git("rev-parse", "HEAD")
     return {
         "machine": ", ".join([processor(), *(gpu.get("device_name", "a GPU") for gpu in gpus)]),
-        "versions": {name: importlib.metadata.version(name) for name in packages} | {"python": sys.version.split()[0]},
+        "versions": {
+            "tfp_realnvp": nvp.__version__,
+            **{name: importlib.metadata.version(name) for name in packages},
+            "python": sys.version.split()[0],
+        },
         "commit": commit,
         "uncommitted_changes": commit and bool(_git("status", "--porcelain", "--untracked-files=no")),
         "command": sys.argv,
@@ -29,12 +37,17 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(*command: str) -> str | None:
-    """What git says of the checkout of this program, where it lies in one and there is a git to ask."""
+    """The output of a git command in the checkout of this program; None without git, or where it is installed."""
     try:
-        found = subprocess.run(["git", *command], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
+        # The path of this file, from the root of the repository that tracks it. An environment may be in another's.
+        tracked = _output("git", "ls-files", "--full-name", _FILE.name)
+        return _output("git", *command) or None if tracked == "launch/machine.py" else None
     except OSError:
         return None
-    return found.stdout.strip() or None
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, cwd=_FILE.parent).stdout.strip()
 
 
 def processor() -> str:

@@ -1,9 +1,9 @@
 """Draw images or vectors from a trained model.
 
     python -m launch.sample --output_dir=runs/digits --count=100 --seed=1
-    python -m launch.sample --saved_model=saved_models/mnist/1 --temperature=0.5,0.7,0.85,1
-    python -m launch.sample --saved_model=saved_models/mnist/1 --neighbours=3 --data_dir=DIR
-    python -m launch.sample --saved_model=saved_models/mnist/1 --latents=FILE.npz
+    python -m launch.sample --saved_model=mnist --temperature=0.5,0.7,0.85,1
+    python -m launch.sample --saved_model=mnist --neighbours=3 --data_dir=DIR
+    python -m launch.sample --saved_model=mnist --latents=FILE.npz
 
 Writes samples-SEED.png, or .csv of vectors, into the run's folder. Its name also carries an exported model and the
 flags that are not as by default, such as samples-0-mnist-1-label-3.png. The same seed and batch size draw the same

@@ -20,7 +20,10 @@ from tfp_realnvp import data, evaluation, serving
 from tfp_realnvp.flows import FlowDistribution
 
 SAVED_MODEL = arguments.DEFINE_path(
-    "saved_model", None, "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder."
+    "saved_model",
+    None,
+    "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder; or a released model: "
+    f"{', '.join(serving.released())}.",
 )
 
 # Enough to choose examples from, of a set that may have a million.
@@ -226,7 +229,7 @@ def variant(stem: str, suffix: str, *named: str) -> str:
     """
     parts = [stem]
     if SAVED_MODEL.value is not None:
-        parts += pathlib.Path(SAVED_MODEL.value).absolute().parts[-2:]
+        parts += serving.version_path(SAVED_MODEL.value).absolute().parts[-2:]
     own = {flag.name: flag for flag in flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])}
     for name, flag in sorted({**own, "dataset": flags.FLAGS["dataset"], "seed": flags.FLAGS["seed"]}.items()):
         if name not in named and flag.value != flag.default:

@@ -6,7 +6,7 @@ With no flags, trains on the digits that come with the package:
 
 Any setting of a preset may be overridden, on the command line or in a file:
 
-    python -m launch.train --flagfile=launch/flagfiles/cifar10.flags --data_dir=DIR --output_dir=OUT
+    python -m launch.train --flagfile=cifar10 --data_dir=DIR --output_dir=OUT
     python -m launch.train --preset=mnist --width=8 --epochs=3 --data_dir=DIR
     python -m launch.train --preset=imagenet64 --describe
 

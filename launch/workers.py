@@ -10,7 +10,6 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-import tfp_realnvp as nvp
 from launch import run, signals
 from tfp_realnvp import data, training
 
@@ -84,7 +83,7 @@ def check_same(strategy: tf.distribute.Strategy, config: Mapping[str, Any], othe
     if training.number_of_workers(strategy) == 1:
         return
     versions = {f"version of {name}": version for name, version in config["versions"].items()}
-    settings = {**config, **config["model"], **versions, "version of tfp_realnvp": nvp.__version__, **others}
+    settings = {**config, **config["model"], **versions, **others}
     settings = {name: value for name, value in settings.items() if name not in _OTHERWISE}
     by_worker = training.gather(strategy, settings)
     names = dict.fromkeys(name for of_worker in by_worker.values() for name in of_worker)

@@ -38,13 +38,13 @@ from tfp_realnvp.flows import (
 )
 from tfp_realnvp.serving import load, publish, save
 from tfp_realnvp.training import FlowModel
-
-__version__ = "0.1.0"
+from tfp_realnvp.version import __version__
 
 __all__ = [
     "Dequantizer",
     "FlowDistribution",
     "FlowModel",
+    "__version__",
     "autoregressive_flow",
     "bijectors",
     "bits_per_dim",

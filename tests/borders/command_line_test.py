@@ -4,11 +4,14 @@ import contextlib
 import io
 import itertools
 import pathlib
+import re
 import tempfile
+from unittest import mock
 
 from absl import flags
 from absl.testing import absltest, parameterized
 
+import launch
 import tfp_realnvp as nvp
 from launch import __main__, arguments, settings  # noqa: F401  `settings` defines flags.
 from tests.launch import programs
@@ -51,12 +54,39 @@ class HelpTest(parameterized.TestCase):
     def test_the_programs(self):
         status, output = _output_of(__main__.main, [])
         self.assertEqual(status, 0)
-        *lines, _, last = output.splitlines()
-        found = [line.split()[2].removeprefix("launch.") for line in lines]
-        files = pathlib.Path(__main__.__file__).parent.glob("*.py")
-        self.assertEqual(found, sorted(file.stem for file in files if "run.start(main)" in file.read_text()))
-        self.assertEqual(last, "Each lists its flags with --help.")
-        self.assertEqual(__main__.main(["train"]), 2)
+        self.assertStartsWith(output, "usage: python -m launch.PROGRAM [FLAGS]\n")
+        self.assertLessEqual(max(map(len, output.splitlines()[:-1])), 80)
+        folder = pathlib.Path(__main__.__file__).parent
+        programs_there = [file.stem for file in folder.glob("*.py") if "run.start(main)" in file.read_text()]
+        self.assertEqual(re.findall(r"^  (\w+) +[A-Z]", output, re.MULTILINE), sorted(programs_there))
+        self.assertEndsWith(output, f"\n{folder}\n")
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            self.assertEqual(__main__.main(["trian"]), 2)
+        self.assertRegex(errors.getvalue(), r"^error: expected PROGRAM to be one of compress, .*train, got trian\n$")
+
+    def test_the_console_command_is_the_same_program(self):
+        given = ("--flagfile=digits_glow", "--steps=1", "--describe")
+        result = programs.run("__main__", "train", *given)
+        self.assertEqual(result.output, programs.run("train", *given).output)
+        self.assertIn("sigmoids", result.output)
+        with mock.patch.object(launch, "call", "tfp-realnvp "):
+            self.assertEqual(arguments.typed(["/x/launch/train.py", "--a=b c"]), "tfp-realnvp train '--a=b c'")
+        self.assertEqual(arguments.typed(["train"]), "python -m launch.train")
+
+    def test_a_flagfile_is_a_path_or_a_name(self):
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            pathlib.Path("mnist").write_text("--width=3\n")
+            packaged = str(pathlib.Path(launch.__file__).parent / "flagfiles/cifar10.flags")
+            given = ["train", "--flagfile=mnist", "--flagfile", "cifar10", "--flagfile=x"]
+            expected = [
+                "train",
+                "--flagfile=mnist",
+                "--flagfile",
+                packaged,
+                f"-flagfile={packaged}",
+                "--flagfile=other",
+            ]
+            self.assertEqual(arguments.with_flagfiles(given), expected)
 
     def test_version(self):
         line = f"tfp_realnvp {nvp.__version__}\n"

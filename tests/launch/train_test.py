@@ -68,6 +68,7 @@ class TrainTest(_Test):
         expected = dict(dataset="digits", width=2, blocks=0, scales=1, batch_size=400, seed=0, learning_rate=1e-3)
         self.assertEqual(config["model"], {**config["model"], **expected})
         self.assertEqual(config["versions"]["tensorflow"], tf.__version__)
+        self.assertEqual(config["versions"]["tfp_realnvp"], nvp.__version__)
         self.assertContainsSubset({"epochs", "commit", "command", "machine"}, config)
         self.assertNotEmpty(list((self.trained / "tensorboard").rglob("events.out.*")))
         for name in ("samples.png", "results.json", "config.json", "checkpoints", "tensorboard", "saved_model"):

@@ -198,7 +198,7 @@ class ExportTest(parameterized.TestCase):
         about = serving.describe(self.path)
         self.assertEqual((about["event_shape"], about["levels"], about["max_samples"]), ([*_SHAPE], _LEVELS, 4))
         self.assertEqual(about["dataset"], "made up")
-        self.assertEqual(about["versions"]["tensorflow"], tf.__version__)
+        self.assertEqual(about["versions"], {"tfp_realnvp": nvp.__version__, "tensorflow": tf.__version__})
         with self.assertRaisesRegex(FileNotFoundError, "expected an export of tfp_realnvp"):
             serving.describe(os.path.dirname(self.path))
 

@@ -1,6 +1,8 @@
 """What loads is a distribution like the one that was saved."""
 
+import contextlib
 import os
+import pathlib
 import tempfile
 
 import numpy as np
@@ -117,6 +119,17 @@ class LoadTest(absltest.TestCase):
     def test_nothing_there(self):
         with self.assertRaisesRegex(FileNotFoundError, "expected an export .* in .*/nowhere, found none"):
             nvp.load(os.path.join(self.folder, "nowhere"))
+        with self.assertRaisesRegex(FileNotFoundError, "none; the released models are cifar10_cpu, digits, mnist"):
+            nvp.load("nowhere")
+
+    def test_a_released_model_by_name(self):
+        digits = serving.released()["digits"]
+        self.assertTrue((digits / "1/saved_model.pb").is_file())
+        with contextlib.chdir(self.enterContext(tempfile.TemporaryDirectory())):
+            os.mkdir("digits")  # Such as the data. It holds no export.
+            self.assertEqual(serving.version_path("digits"), digits / "1")
+            os.mkdir("digits/7")
+            self.assertEqual(serving.version_path("digits"), pathlib.Path("digits/7"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from tfp_realnvp.serving.description import ExportError, describe
 from tfp_realnvp.serving.export import WEIGHTS_DTYPES, publish, save, versions
 from tfp_realnvp.serving.litert import save_litert
 from tfp_realnvp.serving.load import load, version_path
+from tfp_realnvp.serving.released import released
 from tfp_realnvp.serving.settings import INVALID_ROWS, Settings
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "describe",
     "load",
     "publish",
+    "released",
     "save",
     "save_litert",
     "version_path",

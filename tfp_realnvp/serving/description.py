@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from tfp_realnvp import paths
+from tfp_realnvp.serving.released import released
 
 # Of the folder that TensorFlow leaves to others.
 EXTRA = "assets.extra"
@@ -29,7 +30,10 @@ def describe(path: str | os.PathLike) -> dict[str, Any]:
     if not file.is_file():
         if (path / "saved_model.pb").is_file():
             raise ExportError(f"expected an export of tfp_realnvp in {path}, found no {file}: copy it again")
-        raise FileNotFoundError(f"expected an export of tfp_realnvp with {EXTRA}/{DESCRIPTION} in {path}, found none")
+        hint = f"; the released models are {', '.join(released())}" if len(path.parts) == 1 else ""
+        raise FileNotFoundError(
+            f"expected an export of tfp_realnvp with {EXTRA}/{DESCRIPTION} in {path}, found none{hint}"
+        )
     try:
         about = json.loads(file.read_bytes())
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import os
 import pathlib
 import threading
@@ -25,6 +24,7 @@ from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.signatures import Served
 from tfp_realnvp.serving.structure import levels_of
+from tfp_realnvp.version import __version__
 
 WEIGHTS_DTYPES = ("float32", "bfloat16")
 # Of two exports of one flow: while one is written, its networks run on folded weights.
@@ -190,7 +190,7 @@ def _written(
         "split_orders": _split_orders(distribution),
         **dataclasses.asdict(settings),
         "weights_dtype": weights_dtype,
-        "versions": {name: importlib.metadata.version(name) for name in ("tfp_realnvp", "tensorflow")},
+        "versions": {"tfp_realnvp": __version__, "tensorflow": tf.__version__},
     }
     with _LOCK, contextlib.ExitStack() as stack:
         for network in networks:

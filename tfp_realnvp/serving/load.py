@@ -10,6 +10,7 @@ from tfp_realnvp import paths
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving.description import DESCRIPTION, EXTRA, ExportError, describe
 from tfp_realnvp.serving.export import named_versions
+from tfp_realnvp.serving.released import released
 from tfp_realnvp.serving.saved_base import SavedBase
 from tfp_realnvp.serving.saved_flow import SavedFlow
 
@@ -23,7 +24,8 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
     the context is a label in one-hot coding.
 
     Args:
-      path: of a version, `NAME/VERSION`, or of a model, `NAME`: of its highest version then.
+      path: of a version, `NAME/VERSION`, or of a model, `NAME`: of its highest version then. A name of `released()`,
+        such as "mnist", is that model where no export has this path.
       validate_args: see `FlowDistribution`.
 
     Raises:
@@ -31,7 +33,7 @@ def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistrib
       ExportError: when it is not whole, or its description was changed; the message names the file.
 
     ```python
-    distribution = nvp.load("saved_models/digits")
+    distribution = nvp.load("digits")
     images = distribution.sample(4, seed=1)  # [4, 8, 8, 1], pixels in about [0, 17)
     distribution.log_prob(images)  # [4]
     ```
@@ -80,7 +82,14 @@ def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
 
 
 def version_path(path: str | os.PathLike) -> pathlib.Path:
-    """The path of a version: the path itself, or that of a model's highest."""
+    """The path of a version: the path itself, or that of a model's highest.
+
+    Where neither is there, it may be the name of a released model.
+    """
     path = paths.local(path)
-    found = {} if (path / "saved_model.pb").exists() else named_versions(path)
-    return path / found[max(found)] if found else path
+    if (path / "saved_model.pb").exists():
+        return path
+    for folder in filter(None, (path, released().get(str(path)))):
+        if found := named_versions(folder):
+            return folder / found[max(found)]
+    return path
