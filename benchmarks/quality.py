@@ -89,6 +89,12 @@ RECIPES = {
         _of("cifar10_cpu", *_SMALL_BATCHES),
         released="cifar10_cpu",
     ),
+    "cifar10_glow": Recipe(
+        "CIFAR-10",
+        "Glow, mixtures of 4 logistics, bfloat16",
+        _of("cifar10_glow", "--epochs=5"),
+        released="cifar10",
+    ),
     "cifar10": Recipe(
         "CIFAR-10",
         "Real NVP of the paper, on a GPU",
