@@ -12,6 +12,7 @@ import zipfile
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
+from tfp_realnvp import extras
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SOURCES = ("BUILD", "LICENSE", "README.md", "launch", "pyproject.toml", "saved_models", "setup.py", "tfp_realnvp")
@@ -77,6 +78,32 @@ class WheelTest(absltest.TestCase):
     def test_the_file_build_is_left_alone(self):
         # Where the case of names does not count, a folder `build` would be that file.
         self.assertEqual([path.name for path in (self.folder / "source").glob("[Bb][Uu][Ii][Ll][Dd]")], ["BUILD"])
+
+
+# What TensorFlow, TFP and Keras load themselves is theirs, such as h5py and, where it is installed, matplotlib.
+_NEW = """
+import sys
+import keras, tensorflow, tensorflow_probability
+before = set(sys.modules)
+import tfp_realnvp
+print(*sorted({name.partition(".")[0] for name in sys.modules.keys() - before}))
+"""
+
+
+class ImportTest(absltest.TestCase):
+    def test_only_tensorflow_tfp_and_keras_are_loaded(self):
+        command = [sys.executable, "-c", _NEW]
+        loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        self.assertIn("tfp_realnvp", loaded)
+        heavy = {"grpc", "h5py", "matplotlib", "pandas", "pyarrow", "tensorboard", "tensorflow_datasets"}
+        self.assertEmpty((heavy | {"tensorflow_serving", "PIL", "apache_beam"}).intersection(loaded))
+
+
+class ExtraTest(absltest.TestCase):
+    def test_a_missing_package_is_an_error_of_one_line(self):
+        with self.assertRaises(extras.MissingExtraError) as caught, extras.extra("plots"):
+            import no_such_package.figure  # noqa: F401
+        self.assertEqual(str(caught.exception), "no_such_package is not installed: pip install 'tfp_realnvp[plots]'")
 
 
 if __name__ == "__main__":

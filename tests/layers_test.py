@@ -11,7 +11,7 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp
 
-_FILES = {"named", "paths", "version"}  # Files below all rooms that read or write, or take names for objects.
+_FILES = {"extras", "named", "paths", "version"}  # Files below all rooms that read or write, or take names for objects.
 _BELOW_ALL = {"moments", "private"}  # Moments over replicas, and the private names of other packages.
 _BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
 _MIDDLE = {"flows", "data"}

@@ -82,7 +82,7 @@ class PublishedTest(in_folder.InFolderTest):
         with mock.patch.dict("sys.modules", pandas=None):
             self.assertEqual(
                 self.message(ModuleNotFoundError, "gas", "."),
-                "pandas is needed to read gas/ethylene_CO.pickle: pip install pandas",
+                "pandas is not installed: pip install 'tfp_realnvp[data]'",
             )
 
     @parameterized.parameters(False, True)

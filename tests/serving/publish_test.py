@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from unittest import mock
 
@@ -54,6 +55,14 @@ class PublishTest(_Test):
             serving.publish(_flow(), self.folder, version=1)
         with self.assertRaisesRegex(ValueError, "expected a version of 1 or more, got 0"):
             serving.publish(_flow(), self.folder, version=0)
+
+    def test_without_the_extra_serve_there_are_no_warm_up_requests(self):
+        absent = {"tensorflow_serving": None, "tensorflow_serving.apis": None}
+        with mock.patch.dict(sys.modules, absent), self.assertLogs(level="WARNING") as logs:
+            path = serving.publish(_flow(), self.folder)
+        self.assertIn("no warm-up requests for TensorFlow Serving: pip install 'tfp_realnvp[serve]'", logs.output[0])
+        self.assertFalse((path / "assets.extra/tf_serving_warmup_requests").exists())
+        self.assertEqual(nvp.load(path).event_shape, _SHAPE)
 
     def test_warms_up_every_signature(self):
         path = serving.publish(_flow(), self.folder)

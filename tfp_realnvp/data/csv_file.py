@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import pyarrow.csv
 
 from tfp_realnvp import storage
 from tfp_realnvp.data.table_checks import FILL_IN, FLOAT32, BadTableError, fault
+from tfp_realnvp.extras import extra
 
 # What stands for a value that is not there. A first line of these and of numbers is no header.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
@@ -94,6 +94,8 @@ def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -
 
 
 def _read(path: pathlib.Path, width: int | None, header: str, names: Sequence[str] | None) -> CSVFile:
+    with extra("data"):
+        import pyarrow.csv
     delimiter = _delimiter(path)
     lines = _lines(path, delimiter)
     line, first = next(lines, (0, []))

@@ -1,20 +1,13 @@
 """Opens data by their name: a set of the TFDS directories of this machine, a folder of images, or a table."""
 
-import difflib
 import os
-import re
 from collections.abc import Sequence
-
-import numpy as np
-import tensorflow_datasets as tfds
 
 from tfp_realnvp import paths
 from tfp_realnvp.data import digits, image_folder, sets, tables
 from tfp_realnvp.data.events import Events
 from tfp_realnvp.data.image_source import ImageSource
-from tfp_realnvp.data.records import Records, TFDSRecords, tfds_warnings_silenced
-
-_NAME = re.compile(r"\w+(/[\w.\-]+)?(:[\d.]+)?")  # set, configuration, version
+from tfp_realnvp.data.records import Records, tfds_warnings_silenced
 
 
 @tfds_warnings_silenced()
@@ -92,22 +85,9 @@ def load(
     if name == "digits":
         classes = digits.CLASSES if labels else None
         return _images(name, sets.RECIPES[name], image_size, digits.SHAPE, classes, digits.read_digits(labels))
-    builder = _builder(name, data_dir)
-    name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
-    recipe = sets.RECIPES.get(name, sets.Recipe())
-    shape = _shape(name, builder.info.features, recipe if image_size is None else recipe.resized(image_size))
-    classes = _classes(name, builder.info.features) if labels else None
-    if not builder.is_prepared():
-        where = data_dir or builder.data_dir_root
-        raise sets.DataNotFoundError(
-            f"{name} is not in {where}: give the TFDS directory that has it (--data_dir=DIR), or"
-            f" prepare it where there is a network: tfds build {name} --data_dir={where}"
-        )
-    sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
-    if "train" not in sizes:
-        raise ValueError(f"{name}: expected a split 'train', got {', '.join(sorted(sizes))}")
-    records = TFDSRecords(builder, sets.plan_splits(sizes), labels)
-    return _images(name, recipe, image_size, shape, classes, records)
+    from tfp_realnvp.data import prepared  # Here, because TFDS takes a second to import.
+
+    return _images(*prepared.open_set(name, data_dir, image_size, labels))
 
 
 def _images(
@@ -134,47 +114,3 @@ def _folder(name: str, path: str, image_size: int | None, labels: bool) -> Event
         raise sets.DataNotFoundError(f"expected a folder of PNG files, got the file {folder}")
     records, shape = image_folder.read_folder(folder, any_size=image_size is not None)
     return _images(name, sets.Recipe(), image_size, shape, None, records)
-
-
-def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
-    if not _NAME.fullmatch(name):  # TFDS would look in the network for "huggingface:mnist".
-        raise _unknown(name, data_dir)
-    try:
-        return tfds.builder(name, data_dir=data_dir and paths.for_tfds(data_dir), try_gcs=False)
-    except (ValueError, AssertionError):  # No such set or configuration; no such version.
-        raise _unknown(name, data_dir) from None
-
-
-def _unknown(name: str, data_dir: str | os.PathLike | None) -> ValueError:
-    tfds_names = tfds.list_builders(with_community_datasets=False)
-    close = [f"folder:{name}"] if os.path.isdir(name) else []
-    close = close or difflib.get_close_matches(name, {*sets.names(), *tables.table_names(), *tfds_names})
-    guess = f" (did you mean {' or '.join(close)}?)" if close else ""
-    return ValueError(
-        f"unknown image set {name!r}{guess}: expected one of {', '.join(sets.names())}, another"
-        f" TFDS name, a set in {data_dir or 'the TFDS directory'}, or folder:PATH"
-    )
-
-
-def _shape(name: str, features: tfds.features.FeaturesDict, recipe: sets.Recipe) -> tuple[int, int, int]:
-    image = dict(features.items()).get("image")
-    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
-        raise ValueError(
-            f"{name}: expected a feature 'image' of uint8 pixels, got {image or ', '.join(features.keys())}"
-        )
-    height, width, channels = image.shape
-    if recipe.size:
-        height = width = recipe.size
-    if None in (height, width, channels):
-        raise ValueError(
-            f"{name}: expected images of one static shape (height, width, channels), got"
-            f" {image.shape}; image_size=SIZE resizes and crops them to one"
-        )
-    return height, width, channels
-
-
-def _classes(name: str, features: tfds.features.FeaturesDict) -> int:
-    label = dict(features.items()).get("label")
-    if not isinstance(label, tfds.features.ClassLabel) or label.num_classes is None:
-        raise ValueError(f"{name}: expected a feature 'label' of classes, got {label or ', '.join(features.keys())}")
-    return label.num_classes

@@ -8,11 +8,11 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-import h5py
 import numpy as np
 
 from tfp_realnvp.data import array_file, csv_file, sets
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array
+from tfp_realnvp.extras import extra
 
 _MAF = "the data of the MAF paper (https://zenodo.org/record/1161203), unpacked"
 
@@ -49,10 +49,8 @@ def _power(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _gas(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
+    with extra("data"):
         import pandas
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"pandas is needed to read {path}: pip install pandas") from None
     try:
         rows = pandas.read_pickle(path).drop(columns=["Meth", "Eth", "Time"]).to_numpy(np.float64)
     except Exception as error:  # The pickle is of a pandas of 2016: what may go wrong has no end.
@@ -95,6 +93,8 @@ def _miniboone(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _bsds300(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with extra("data"):
+        import h5py
     try:
         with h5py.File(path) as file:
             splits = {split: file[split][()] for split in sets.SPLITS}

@@ -2,16 +2,10 @@
 
 import abc
 import contextlib
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from absl import logging
-
-# A set that is not kept in memory is read from this many files side by side, in a random order of the files. With few
-# at a time, what is in a block of the shuffle changes from epoch to epoch.
-_SHUFFLE_FILES = 4
 
 
 @contextlib.contextmanager
@@ -50,46 +44,6 @@ class Records(abc.ABC):
     @abc.abstractmethod
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """An image, uint8 `[height, width, channels]`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TFDSRecords(Records):
-    """Those of a prepared TFDS set.
-
-    Attributes:
-      builder: of the set.
-      splits: for each split of ours the split instruction of TFDS.
-      labels: whether to read labels, too.
-    """
-
-    builder: tfds.core.DatasetBuilder
-    splits: Mapping[str, str]
-    labels: bool
-
-    def num_examples(self, split: str) -> int:
-        return self.builder.info.splits[self.splits[split]].num_examples
-
-    @tfds_warnings_silenced()
-    def read(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        def shuffle(files: list) -> list:
-            return [files[index] for index in shuffled_positions(len(files), file_seed)]
-
-        read_config = tfds.ReadConfig(try_autocache=False)
-        if file_seed is not None:
-            read_config = read_config.replace(
-                experimental_interleave_sort_fn=shuffle,
-                interleave_cycle_length=_SHUFFLE_FILES,
-                enable_ordering_guard=False,  # Sets meant to be read in order are shuffled too.
-            )
-        features = {"image": True, "label": True} if self.labels else {"image": True}
-        return self.builder.as_dataset(
-            split=self.splits[split],
-            decoders=tfds.decode.PartialDecoding(features, decoders={"image": tfds.decode.SkipDecoding()}),
-            read_config=read_config,
-        )
-
-    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        return self.builder.info.features["image"].decode_example(encoded)
 
 
 def shuffled_positions(count: int, seed: tf.Tensor) -> list[int]:

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Sequence
 
-import matplotlib.backends.backend_agg
-import matplotlib.figure
 import numpy as np
-import PIL.Image
 import tensorflow as tf
 
 from tfp_realnvp import storage
 from tfp_realnvp.evaluation.images import image_grid
+from tfp_realnvp.extras import extra
 
 _FONT = 9  # points; at 100 dots an inch a letter is about 8 pixels wide
 _LETTER, _LINE, _GAP, _DOTS = 8, 18, 4, 100
@@ -46,6 +44,9 @@ def labelled_grid(
     picture = labelled_grid(rows, ["seed 0", "seed 1"], levels=17)
     ```
     """
+    with extra("plots"):
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
     if not len(rows) or len(rows) != len(row_labels):
         raise ValueError(f"expected at least one row and as many labels as rows, got {len(rows)} and {len(row_labels)}")
     rows = [np.asarray(row) for row in rows]
@@ -105,6 +106,8 @@ def save_animation(
     save_animation("noise.gif", np.random.default_rng(0).uniform(0, 256, [10, 8, 8, 1]))
     ```
     """
+    with extra("plots"):
+        import PIL.Image
     grids = [image_grid(frame[np.newaxis], 1, levels, magnify=magnify) for frame in np.asarray(frames)]
     first, *others = [PIL.Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid) for grid in grids]
     duration = round(1000 / frames_per_second)

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tfp_realnvp import paths, private, storage
 from tfp_realnvp.bijectors.precision import inference_precision
 from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.conditioners import ResidualNetwork
+from tfp_realnvp.extras import MissingExtraError
 from tfp_realnvp.flows import FlowDistribution, split_orders
 from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.serving import warm_up
@@ -115,6 +117,8 @@ def publish(
 ) -> pathlib.Path:
     """Writes a flow as `folder/VERSION`, as TensorFlow Serving reads them: it serves the highest, once it is whole.
 
+    With the extra `serve` installed, a version holds requests that the server warms up with.
+
     Args:
       distribution: as for `save`.
       folder: the model's, named as the model is.
@@ -136,6 +140,8 @@ def publish(
     if version is not None:
         _refuse_existing(local / str(version))
     with _written(distribution, local, weights_dtype, metadata, Settings(**settings)) as model:
+        if not (model / EXTRA / warm_up.NAME).exists():
+            logging.warning("Wrote no warm-up requests for TensorFlow Serving: pip install 'tfp_realnvp[serve]'")
         while True:
             name = str(version or max(versions(local), default=0) + 1)
             try:
@@ -216,7 +222,8 @@ def _written(
         extra = model / EXTRA
         extra.mkdir()
         (extra / DESCRIPTION).write_text(storage.to_json(description, indent=2) + "\n")
-        warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
+        with contextlib.suppress(MissingExtraError):
+            warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
         yield model
 
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from tfp_realnvp.extras import extra
 
 NAME = "tf_serving_warmup_requests"
 
@@ -18,7 +19,12 @@ def write(path: str | os.PathLike, signatures: Mapping[str, Callable], event_sha
       path: of the file, in a version's `assets.extra`.
       signatures: `tf.function`s of tensors by name.
       event_shape: of a row.
+
+    Raises:
+      MissingExtraError: if the protocol buffers of TensorFlow Serving are not installed.
     """
+    with extra("serve"):
+        from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
     with tf.io.TFRecordWriter(os.fspath(path)) as file:
         for name, function in signatures.items():
             specs = function.get_concrete_function().structured_input_signature[0]
