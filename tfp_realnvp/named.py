@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> functools.partial:
+def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> functools.partial[Any]:
     """The table entry named by a text such as "adamax(beta_2=0.99)", with its options bound; see `all_named`."""
     found = all_named(text, table, what)
     if len(found) != 1:
@@ -15,7 +15,7 @@ def named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> func
     return found[0]
 
 
-def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> list[functools.partial]:
+def all_named(text: str, table: Mapping[str, Callable[..., Any]], what: str) -> list[functools.partial[Any]]:
     """The table entries named by a text such as "sigmoidal(components=4) + affine", with their options bound.
 
     Options are numbers, text (quotes may be omitted), true, false, none, or lists of these. For a text option, none is
@@ -58,7 +58,7 @@ def _parts(node: ast.expr) -> list[tuple[str, dict[str, Any]]]:
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _parts(left) + _parts(right)
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            return [(name, {option.arg: _value(option.value) for option in keywords})]
+            return [(name, {option.arg or "**": _value(option.value) for option in keywords})]
         case ast.Name(id=name):
             return [(name, {})]
     raise ValueError(f"expected a name, got {ast.unparse(node)}")

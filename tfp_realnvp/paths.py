@@ -14,7 +14,7 @@ _LASTING: dict[str, str] = {}
 _LONGEST_NAME = 255  # bytes, on all common file systems
 
 
-def local(path: str | os.PathLike) -> pathlib.Path:
+def local(path: str | os.PathLike[str]) -> pathlib.Path:
     """The path of a file or folder on this machine; `~` and `~user` are home folders, as in a shell.
 
     Raises:
@@ -38,14 +38,14 @@ def local(path: str | os.PathLike) -> pathlib.Path:
     return expanded
 
 
-def local_or_remote(path: str | os.PathLike) -> str:
+def local_or_remote(path: str | os.PathLike[str]) -> str:
     """As `local`, but an address such as gs://bucket/folder is left unchanged for TFDS."""
     text = os.fspath(path)
     return text if "://" in text else str(local(text))
 
 
 @contextlib.contextmanager
-def plain(path: str | os.PathLike) -> Iterator[str]:
+def plain(path: str | os.PathLike[str]) -> Iterator[str]:
     """The same folder, or checkpoint prefix, under a path that TensorFlow does not interpret as a pattern.
 
     Yields `path` itself unless it contains one of `[]*?\\`; otherwise links in a temporary folder, which are removed
@@ -68,7 +68,7 @@ def plain(path: str | os.PathLike) -> Iterator[str]:
         yield os.path.join(folder, "plain")
 
 
-def for_tfds(data_dir: str | os.PathLike) -> str:
+def for_tfds(data_dir: str | os.PathLike[str]) -> str:
     """A TFDS folder under a path without patterns, until the process ends; remote addresses are unchanged."""
     path = os.fspath(data_dir)
     if "://" in path or not os.path.isdir(path):

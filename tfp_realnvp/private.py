@@ -5,20 +5,20 @@ Each name has a test in tests/private_test.py, whose failure message explains wh
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef  # noqa: F401
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef as FingerprintDef
 from tensorflow.python.eager import record
 from tensorflow_probability.python.internal import cache_util
 
 # `tfb.Invert(b)` and `tfd.TransformedDistribution(d, b)` return instances of these classes if `b` is not a
 # CompositeTensor. Our bijectors hold networks, so they are not; as a CompositeTensor, a distribution would hide its
 # variables from a `tf.Module`.
-Invert = tfp.bijectors.Invert.__bases__[0]
-_TransformedDistribution = tfp.distributions.TransformedDistribution.__bases__[0]
+Invert: TypeAlias = tfp.bijectors.Invert.__bases__[0]
+_TransformedDistribution: TypeAlias = tfp.distributions.TransformedDistribution.__bases__[0]
 
 
 def greedy_cache(forward_name: str, inverse_name: str) -> cache_util.BijectorCacheWithGreedyAttrs:

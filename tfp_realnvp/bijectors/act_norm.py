@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.moments import moments_over_replicas
 
@@ -38,12 +39,12 @@ class ActNorm(Bijector):
         # 0 until the first batch; a stored 0 is used as 1.
         self.variance = self._variable("zeros", f"{name}_first_variance", dtype, **moment)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         mean, variance = self._first_moments(x) if training else (self.mean.value, self.variance.value)
         log_scale = self._total_log_scale(variance)
         return (x - mean) * tf.exp(log_scale) + self.shift.value, self._log_det(x, log_scale)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         log_scale = self._total_log_scale(self.variance.value)
         return (z - self.shift.value) * tf.exp(-log_scale) + self.mean.value, -self._log_det(z, log_scale)
 

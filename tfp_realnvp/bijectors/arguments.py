@@ -2,11 +2,14 @@
 
 import functools
 import inspect
+import itertools
 from typing import Any
 
 
 class KeepsArguments:
     """A bijector or distribution whose `parameters` are its constructor's arguments, in subclasses, too."""
+
+    _arguments: functools.partial[Any]
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -23,7 +26,7 @@ class KeepsArguments:
             if is_outermost:
                 self._constructed()
 
-        cls.__init__ = keep_and_init
+        cls.__init__ = keep_and_init  # type: ignore[method-assign]
 
     def _constructed(self) -> None:
         """Called at the end of the outermost class's constructor."""
@@ -34,8 +37,7 @@ class KeepsArguments:
         signature = inspect.signature(type(self).__init__)
         bound = signature.bind(self, *self._arguments.args, **self._arguments.keywords)
         bound.apply_defaults()
-        _, *given = bound.arguments.items()
-        given = dict(given)
+        given = dict(itertools.islice(bound.arguments.items(), 1, None))  # Without `self`.
         for name, parameter in signature.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 given |= given.pop(name)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.masks import Preceding
 from tfp_realnvp.bijectors.structure import Structure
 from tfp_realnvp.transformers import Transformer
@@ -52,7 +53,7 @@ class Autoregressive(Structure):
     ):
         super().__init__(transformer, conditioner, Preceding(), size=size, dtype=dtype, name=name)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         # After i rounds the first i entries are correct, and so are the parameters of the next entry.
         def one_more(x: tf.Tensor, log_slope: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self.transformer.inverse(z, self._raw(x, context, training))

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ from tfp_realnvp import private
 from tfp_realnvp.bijectors.variables import KerasPart, variables_of
 
 MODES = ("store", "remat", "invert")
+State = list[tuple[keras.Variable, tf.Tensor]]
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
@@ -32,7 +33,7 @@ def is_training() -> bool:
     return _training_mode(function=lambda training: training)
 
 
-def state_of(layers: Iterable[KerasPart]) -> list[tuple[keras.Variable, tf.Tensor]]:
+def state_of(layers: Iterable[KerasPart]) -> State:
     """Non-trainable state with its current values: moving moments, dropout seeds."""
     # As tensors: in eager mode the value is the variable itself.
     return [(v, tf.convert_to_tensor(v.value)) for v in variables_of(layers) if not v.trainable]
@@ -62,7 +63,7 @@ class Backward:
             never = tf.reduce_any(tf.math.is_nan(few) & tf.math.is_finite(few))
             return tensor + tf.cast(never, tensor.dtype)
 
-    def evaluate(self, function: Callable[..., Any], x: tf.Tensor, state: list) -> tuple[Any, tf.GradientTape]:
+    def evaluate(self, function: Callable[..., Any], x: tf.Tensor, state: State) -> tuple[Any, tf.GradientTape]:
         """Evaluates `function(x, context, training)` as in the forward pass; returns its outputs and the tape."""
         call = lambda training: function(x, self.context, training)  # noqa: E731
         with keras.StatelessScope(state), tf.GradientTape() as tape:
@@ -91,7 +92,7 @@ class Backward:
         return self._sums.get(_key(source))
 
     def from_input(
-        self, function: Callable[..., Any], x: tf.Tensor, state: list, dz: tf.Tensor, dlog_det: tf.Tensor
+        self, function: Callable[..., Any], x: tf.Tensor, state: State, dz: tf.Tensor, dlog_det: tf.Tensor
     ) -> tf.Tensor:
         """The gradient of `x` through `z, log_det = function(x, context, training)`."""
         (z, log_det), tape = self.evaluate(function, x, state)
@@ -106,7 +107,12 @@ def _key(source: tf.Tensor | tf.Variable) -> int:
 
 
 def without_activations(
-    forward: Callable, backward: Callable, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+    forward: Callable[..., tuple[tf.Tensor, tf.Tensor, Any]],
+    backward: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    x: tf.Tensor,
+    context: tf.Tensor | None,
+    training: bool,
+    inverts: bool,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """A forward pass with a custom gradient; `forward` and `backward` are methods of a `Layer`."""
     # A tape would keep the results of these operations alive as long as `z`.
@@ -125,7 +131,7 @@ def without_activations(
 def _differentiated_once(gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
     """`gradients`, whose own gradient raises: the backward pass does not use the forward pass's tensors."""
 
-    def refuse(*unused: tf.Tensor) -> None:
+    def refuse(*unused: tf.Tensor) -> NoReturn:
         message = "expected a first-order gradient of a chain that stores no activations, got a second-order one"
         raise LookupError(f'{message}: build it with backprop="store"')
 

@@ -8,7 +8,9 @@ import tensorflow as tf
 ValueAndLogDet = tuple[tf.Tensor, tf.Tensor]
 
 
-def with_one_batch_axis(pass_fn: Callable, x: tf.Tensor, event_ndims: int, context: tf.Tensor | None) -> ValueAndLogDet:
+def with_one_batch_axis(
+    pass_fn: Callable[..., ValueAndLogDet], x: tf.Tensor, event_ndims: int, context: tf.Tensor | None
+) -> ValueAndLogDet:
     """Calls `pass_fn(x, context)` with all batch axes flattened to one, as convolutions need."""
     if context is not None:
         x, context = broadcast_context(x, context, event_ndims)

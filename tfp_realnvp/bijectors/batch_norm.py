@@ -1,8 +1,11 @@
 """Batch normalisation as a layer of the flow."""
 
+from typing import Any
+
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.backprop import state_of
+from tfp_realnvp.bijectors.backprop import Backward, state_of
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Everything, Mask
 from tfp_realnvp.moments import moments_over_replicas
@@ -65,7 +68,7 @@ class BatchNorm(Bijector):
         self.moving_mean = self._variable("zeros", f"{name}_moving_mean", dtype, **moment)
         self.moving_variance = self._variable("ones", f"{name}_moving_variance", dtype, **moment)
 
-    def describe(self):
+    def describe(self) -> str:
         return "BatchNorm" if self.rho is None else f"BatchNorm rho={self.rho}"
 
     def _changed(self, x: tf.Tensor) -> tf.Tensor:
@@ -88,7 +91,7 @@ class BatchNorm(Bijector):
         per_entry = -0.5 * tf.math.log(variance + self.epsilon)
         return self.mask.sum(tf.broadcast_to(per_entry, tf.shape(changed)))
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._forward_and_moments(x, training)[:2]
 
     def _forward_and_moments(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -97,7 +100,7 @@ class BatchNorm(Bijector):
         z = self.mask.combine(x, (changed - mean) * tf.math.rsqrt(variance + self.epsilon))
         return z, self._log_det(changed, variance), (mean, variance)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         mean, variance = self._moving_moments()
         return self._denormalise(z, mean, variance), -self._log_det(self._changed(z), variance)
 
@@ -109,14 +112,18 @@ class BatchNorm(Bijector):
 
     # In training mode `_inverse_and_log_det` does not invert this pass, which uses its batch's moments.
 
-    def _forward_and_kept(self, x, context, training, inverts):
+    def _forward_and_kept(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         if not inverts:
             return super()._forward_and_kept(x, context, training, inverts)
         state = state_of(self.layers)
         z, log_det, moments = self._forward_and_moments(x, training)
         return z, log_det, (moments, state)
 
-    def _backward(self, z, kept, dz, dlog_det, backward):
+    def _backward(
+        self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if not backward.inverts:
             return super()._backward(z, kept, dz, dlog_det, backward)
         moments, state = kept

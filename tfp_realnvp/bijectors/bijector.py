@@ -1,6 +1,5 @@
 """The base class of all bijectors: one method returns the value and its log-determinant."""
 
-import abc
 import functools
 from typing import Any
 
@@ -12,12 +11,12 @@ import tensorflow_probability as tfp
 from tfp_realnvp import private
 from tfp_realnvp.bijectors.arguments import KeepsArguments
 from tfp_realnvp.bijectors.backprop import is_training
-from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet, with_one_batch_axis
+from tfp_realnvp.bijectors.batch_axes import with_one_batch_axis
 from tfp_realnvp.bijectors.layer import Layer
 from tfp_realnvp.bijectors.variables import OwnsLayers
 
 
-class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metaclass=abc.ABCMeta):
+class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector):
     """An invertible map `z = f(x)` from data to latent, evaluated once per pass.
 
     Forward is the paper's direction: `z = f(x)` and `log|det df/dx|` come from one evaluation, and so do
@@ -80,14 +79,6 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
         """The bijector and its settings in a few words, for `summary`."""
         return self.name
 
-    @abc.abstractmethod
-    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
-        """Returns `z = f(x)` and `log|det df/dx|`."""
-
-    @abc.abstractmethod
-    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
-        """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|`."""
-
     def forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `z = f(x)` and `log|det df/dx|` in nats from one evaluation.
 
@@ -133,16 +124,20 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector, metacl
     def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return Bijector._forward_event_shape(self, shape)
 
-    def _forward_and_attributes(self, x, context=None):
+    def _forward_and_attributes(
+        self, x: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         z, log_det = self.forward_and_log_det(x, context)
         return z, {"ildj": -log_det}
 
-    def _inverse_and_attributes(self, z, context=None):
+    def _inverse_and_attributes(
+        self, z: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         x, log_det = self.inverse_and_log_det(z, context)
         return x, {"ildj": log_det}
 
-    def _forward_log_det_jacobian(self, x, context=None):
+    def _forward_log_det_jacobian(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return self.forward_and_log_det(x, context)[1]
 
-    def _inverse_log_det_jacobian(self, z, context=None):
+    def _inverse_log_det_jacobian(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return self.inverse_and_log_det(z, context)[1]

@@ -1,16 +1,17 @@
 """Composition of layers."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp import private
-from tfp_realnvp.bijectors.backprop import MODES, without_activations
+from tfp_realnvp.bijectors.backprop import MODES, Backward, without_activations
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
-from tfp_realnvp.bijectors.layer import Layer, as_layer
+from tfp_realnvp.bijectors.layer import Layer, Leaf, as_layer
 
 
 class Chain(Bijector):
@@ -72,12 +73,14 @@ class Chain(Bijector):
     def _layers(self) -> list[Layer]:
         return [as_layer(bijector, self.forward_min_event_ndims) for bijector in self.bijectors]
 
-    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
+    def leaves(
+        self, event_shape: Any = None, *, path: tuple[tfp.bijectors.Bijector, ...] = (), is_inverse: bool = False
+    ) -> Iterator[Leaf]:
         for layer in reversed(self._layers) if is_inverse else self._layers:
             yield from layer.leaves(event_shape, path=(*path, self), is_inverse=is_inverse)
             event_shape = layer.shape_after(event_shape, is_inverse)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         # Without a recording tape, build a plain graph: exports keep their gradient, and inference costs nothing extra.
         if self.backprop != "store" and (training or private.is_recording()):
             if self.backprop == "remat":
@@ -89,7 +92,7 @@ class Chain(Bijector):
             total += self._for_each_event(log_det)
         return x, total
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         total = 0.0
         for layer in reversed(self._layers):
             z, log_det = layer._inverse_and_log_det(z, context, training)
@@ -97,20 +100,20 @@ class Chain(Bijector):
         return z, total
 
     @property
-    def networks(self) -> int:
+    def networks(self) -> float:
         return sum(layer.networks for layer in self._layers)
 
     def _first_stored(self) -> int:
         """The index of the first layer that "remat" stores: one of the last couplings, or their container."""
         # Each scale halves the activations of a coupling, so the last two together hold no more than the first.
-        networks = 0
+        networks = 0.0
         for i, layer in reversed(list(enumerate(self._layers))):
             networks += layer.networks
             if networks >= 2:
                 return i
         return 0
 
-    def _forward_with_inputs(self, x, context, training):
+    def _forward_with_inputs(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         """The pass of "remat". The activations of the last layers are freed before any other layer is recomputed."""
         first, total = self._first_stored(), 0.0
         if first:
@@ -123,7 +126,14 @@ class Chain(Bijector):
             total += self._for_each_event(log_det)
         return x, total
 
-    def _forward_and_kept(self, x, context, training, inverts, layers: Sequence[Layer] | None = None):
+    def _forward_and_kept(
+        self,
+        x: tf.Tensor,
+        context: tf.Tensor | None,
+        training: bool,
+        inverts: bool,
+        layers: Sequence[Layer] | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         total, all_kept = 0.0, []
         for layer in self._layers if layers is None else layers:
             x, log_det, kept = layer._forward_and_kept(x, context, training, inverts)
@@ -131,7 +141,15 @@ class Chain(Bijector):
             all_kept.append(kept)
         return x, total, all_kept
 
-    def _backward(self, z, kept, dz, dlog_det, backward, layers: Sequence[Layer] | None = None):
+    def _backward(
+        self,
+        z: tf.Tensor,
+        kept: Any,
+        dz: tf.Tensor,
+        dlog_det: tf.Tensor,
+        backward: Backward,
+        layers: Sequence[Layer] | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         layers = self._layers if layers is None else layers
         for layer, kept_of_layer in zip(reversed(layers), reversed(kept), strict=True):
             z, dz = layer._backward(z, kept_of_layer, dz, dlog_det, backward)

@@ -1,10 +1,12 @@
 """The coupling layer."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.backprop import state_of
+from tfp_realnvp.bijectors.backprop import Backward, state_of
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.structure import Structure
 from tfp_realnvp.transformers import Transformer
@@ -54,20 +56,24 @@ class Coupling(Structure):
     ):
         super().__init__(transformer, conditioner, mask, dtype=dtype, name=name)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._solve(z, self._raw(z, context, training))
 
     def _solve(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         changed, log_slope = self.transformer.inverse(self.mask.changed(z), raw)
         return self.mask.combine(z, changed), self.mask.sum(log_slope)
 
-    def _forward_and_kept(self, x, context, training, inverts):
+    def _forward_and_kept(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         if not inverts:
             return super()._forward_and_kept(x, context, training, inverts)
         state = state_of(self.layers)
         return *self._forward_and_log_det(x, context, training), state
 
-    def _backward(self, z, kept, dz, dlog_det, backward):
+    def _backward(
+        self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if not backward.inverts:
             return super()._backward(z, kept, dz, dlog_det, backward)
         # The kept entries are equal in z and x, so one evaluation serves the inverse and the gradient.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 
 
@@ -94,7 +95,7 @@ class DequantizedLogit(Bijector):
         super().__init__(event_ndims=0, validate_args=validate_args, name=name)
         self.levels, self.alpha = levels, alpha
 
-    def describe(self):
+    def describe(self) -> str:
         return f"DequantizedLogit {self.levels} levels, alpha={self.alpha}"
 
     def _support(self, dtype: tf.DType) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ class DequantizedLogit(Bijector):
     def _log_det(self, z: tf.Tensor) -> tf.Tensor:
         return tf.nn.softplus(z) + tf.nn.softplus(-z) + math.log1p(-2 * self.alpha) - math.log(self.levels)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         low, high = self._support(x.dtype)
         inside = (x >= low) & (x <= high)
         checks = []
@@ -122,7 +123,7 @@ class DequantizedLogit(Bijector):
         z = tf.math.log(p) - tf.math.log1p(-p)
         return z, tf.where(inside, self._log_det(z), tf.constant(-math.inf, x.dtype))
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         low, high = self._support(z.dtype)
         x = (tf.sigmoid(z) - self.alpha) * (self.levels / (1 - 2 * self.alpha))
         return tf.clip_by_value(x, low, high), -self._log_det(z)

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 
 
@@ -72,7 +73,7 @@ class InvertibleLinear(Bijector):
         upper = tf.linalg.set_diag(tf.linalg.band_part(self.upper.value, 0, -1), self._signs * tf.exp(log_size))
         return lower, upper
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         if self.form == "lu":
             lower, upper = self._factors()
             matrix = tf.gather(lower @ upper, self._order)
@@ -80,7 +81,7 @@ class InvertibleLinear(Bijector):
             matrix = self.matrix.value
         return self._multiplied(matrix, x), self._log_det(x)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         identity = tf.eye(self._size, dtype=z.dtype)
         if self.form == "lu":
             lower, upper = self._factors()

@@ -1,17 +1,17 @@
 """The interface that a chain needs from its layers: bijectors of this package, their inverses, and TFP's."""
 
+import abc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp import private
 from tfp_realnvp.bijectors.backprop import Backward, state_of
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.variables import learned_layers
-
-tfb = tfp.bijectors
 
 
 class Leaf(NamedTuple):
@@ -24,7 +24,7 @@ class Leaf(NamedTuple):
 
     def describe(self) -> str:
         """The bijector in a few words."""
-        words = self.bijector.describe() if isinstance(self.bijector, Layer) else self.bijector.name
+        words = self.bijector.describe() if hasattr(self.bijector, "describe") else self.bijector.name
         return f"Inverse of {words}" if self.is_inverse else words
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
@@ -34,10 +34,13 @@ class Leaf(NamedTuple):
         return evaluate(x, context, training)
 
 
-class Layer:
+class Layer(abc.ABC):
     """A layer's passes, with and without stored activations, and the traversal of its parts."""
 
-    networks = 0  # The number of networks whose activations are worth storing.
+    @property
+    def networks(self) -> float:
+        """The number of networks whose activations are worth storing."""
+        return 0
 
     @property
     def bijector_of_layer(self) -> tfb.Bijector:
@@ -60,12 +63,20 @@ class Layer:
         bijector = self.bijector_of_layer
         return bijector.inverse_event_shape(shape) if is_inverse else bijector.forward_event_shape(shape)
 
-    def _forward_with_inputs(self, x: tf.Tensor, context: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    @abc.abstractmethod
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
+        """Returns `z = f(x)` and `log|det df/dx|`."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
+        """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|`."""
+
+    def _forward_with_inputs(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         """`_forward_and_log_det` if "remat" stores the layer; a container may store only its last parts."""
         return self._forward_and_log_det(x, context, training)
 
     def _forward_and_kept(
-        self, x: tf.Tensor, context: Any, training: bool, inverts: bool
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
     ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         """Returns `z`, the log-det, and what `_backward` needs besides `z`.
 
@@ -94,10 +105,12 @@ def as_layer(bijector: tfb.Bijector, event_ndims: int) -> Layer:
 
 
 class _Adapter(Layer):
-    bijector_of_layer = None
-
     def __init__(self, bijector: tfb.Bijector, event_ndims: int):
-        self.bijector_of_layer, self._event_ndims = bijector, event_ndims
+        self._bijector, self._event_ndims = bijector, event_ndims
+
+    @property
+    def bijector_of_layer(self) -> tfb.Bijector:
+        return self._bijector
 
 
 class _Inverse(_Adapter):
@@ -105,15 +118,17 @@ class _Inverse(_Adapter):
 
     @property
     def _inverted(self) -> Layer:
-        return as_layer(self.bijector_of_layer.bijector, self._event_ndims)
+        return as_layer(self._bijector.bijector, self._event_ndims)
 
-    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
+    def leaves(
+        self, event_shape: Any = None, *, path: tuple[tfb.Bijector, ...] = (), is_inverse: bool = False
+    ) -> Iterator[Leaf]:
         return self._inverted.leaves(event_shape, path=path, is_inverse=not is_inverse)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._inverted._inverse_and_log_det(x, context, training)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._inverted._forward_and_log_det(z, context, training)
 
 
@@ -124,14 +139,14 @@ class _OfTFP(_Adapter):
     gradients stay finite. A linear map is defined everywhere.
     """
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._evaluate("forward", x)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._evaluate("inverse", z)
 
     def _evaluate(self, direction: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bijector, event_ndims = self.bijector_of_layer, self._event_ndims
+        bijector, event_ndims = self._bijector, self._event_ndims
         is_linear = bijector.is_constant_jacobian
         # A new tensor, since TFP's cache may hold results of older weights for the original.
         x = tf.identity(x) if is_linear else _with_finite_gradient(x)
@@ -148,7 +163,7 @@ class _OfTFP(_Adapter):
 
 
 @tf.custom_gradient
-def _with_finite_gradient(x: tf.Tensor):
+def _with_finite_gradient(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """`x`, with a gradient of 0 in entries where it is not finite: those outside the support of the next layer."""
 
     def gradient(dx: tf.Tensor) -> tf.Tensor:

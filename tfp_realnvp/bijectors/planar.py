@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
@@ -50,12 +51,12 @@ class Planar(Bijector):
         given = missing / tf.maximum(square, least)
         return w, v + given * w, tf.where(square < least, 1 + along + given * tf.minimum(square, least), above)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         w, u, above = self._weights(x)
         a = tf.linalg.matvec(x, w) + self.offset.value
         return x + tf.tanh(a)[:, tf.newaxis] * u, tf.math.log(_slope(a, above))
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         w, u, above = self._weights(z)
         y, reach = tf.linalg.matvec(z, w) + self.offset.value, tf.abs(above - 1)
 

@@ -19,7 +19,9 @@ _lent: dict[keras.layers.Layer, tuple[int, keras.DTypePolicy]] = {}
 _LOCK = threading.Lock()
 
 
-def call_conditioner(conditioner: Callable, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
+def call_conditioner(
+    conditioner: Callable[..., tf.Tensor], x: tf.Tensor, context: tf.Tensor | None, training: bool
+) -> tf.Tensor:
     """The output of a conditioner; in inference mode mixed policies are replaced by the dtype of the variables.
 
     Inverses are exact only to float32 rounding; a half-precision conditioner may turn that into an error of 2^-8.
@@ -61,9 +63,9 @@ def inference_precision(conditioner: Callable[..., tf.Tensor]) -> Iterator[None]
         yield
         return
     layers = [part for part in found_keras_parts(conditioner) if isinstance(part, keras.layers.Layer)]
-    layers = dict.fromkeys(within for layer in layers for within in private.layers_of(layer))
+    all_layers = dict.fromkeys(within for layer in layers for within in private.layers_of(layer))
     with _LOCK:
-        parts = [part for part in layers if part in _lent or _is_mixed(part.dtype_policy)]
+        parts = [part for part in all_layers if part in _lent or _is_mixed(part.dtype_policy)]
         for part in parts:
             passes, policy = _lent.get(part, (0, part.dtype_policy))
             _lent[part] = passes + 1, policy

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 
 
@@ -29,6 +30,8 @@ class Radial(Bijector):
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770. Section 4.1.
     """
 
+    _size: int
+
     def __init__(self, size: int, *, seed: int = 0, dtype: str = "float32", name: str = "radial"):
         super().__init__(event_ndims=1, size=size, name=name)
         self.center = self._variable(np.random.default_rng(seed).normal(size=[size]), f"{name}_center", dtype)
@@ -46,12 +49,12 @@ class Radial(Bijector):
         length = largest * tf.sqrt(tf.maximum(squares, tf.ones_like(squares)))
         return away, length, tf.nn.softplus(self.raw_alpha.value), tf.nn.softplus(self.raw_beta.value)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         away, r, alpha, total = self._weights(x)
         growth, log_det = self._growth_and_log_det(r, alpha, total)
         return self.center.value + growth[:, tf.newaxis] * away, log_det
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         away, big_r, alpha, total = self._weights(z)
         half = (big_r - total) / 2
         # sqrt(half^2 + alpha R), scaled by the larger of the two so that no square overflows.

@@ -1,12 +1,16 @@
 """Factoring out half of the channels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_realnvp.bijectors.backprop import Backward
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.layer import Leaf
 
 
 class Split(Bijector):
@@ -40,7 +44,7 @@ class Split(Bijector):
         super().__init__(event_ndims=3, name=name)
         self.flow = flow
 
-    def describe(self):
+    def describe(self) -> str:
         return "Split: the first half continues"
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
@@ -52,21 +56,25 @@ class Split(Bijector):
 
     _inverse_event_shape = _forward_event_shape
 
-    def leaves(self, event_shape=None, *, path=(), is_inverse=False):
+    def leaves(
+        self, event_shape: Any = None, *, path: tuple[tfp.bijectors.Bijector, ...] = (), is_inverse: bool = False
+    ) -> Iterator[Leaf]:
         yield from super().leaves(event_shape, path=path, is_inverse=is_inverse)
         half = None if event_shape is None else [*event_shape[:-1], event_shape[-1] // 2]
         yield from self.flow.leaves(half, path=(*path, self), is_inverse=is_inverse)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._on_first_half(self.flow._forward_and_log_det, x, context, training)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._on_first_half(self.flow._inverse_and_log_det, z, context, training)
 
-    def _forward_with_inputs(self, x, context, training):
+    def _forward_with_inputs(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._on_first_half(self.flow._forward_with_inputs, x, context, training)
 
-    def _forward_and_kept(self, x, context, training, inverts):
+    def _forward_and_kept(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool, inverts: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         return self._on_first_half(self.flow._forward_and_kept, x, context, training, inverts)
 
     def _on_first_half(self, evaluate: Callable[..., tuple[Any, ...]], x: tf.Tensor, *args: Any) -> tuple[Any, ...]:
@@ -74,7 +82,9 @@ class Split(Bijector):
         goes_on, *rest = evaluate(goes_on, *args)
         return tf.concat([goes_on, final], -1), *rest
 
-    def _backward(self, z, kept, dz, dlog_det, backward):
+    def _backward(
+        self, z: tf.Tensor, kept: Any, dz: tf.Tensor, dlog_det: tf.Tensor, backward: Backward
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         (came_back, final), (d_came_back, d_final) = tf.split(z, 2, -1), tf.split(dz, 2, -1)
         came_back, d_came_back = self.flow._backward(came_back, kept, d_came_back, dlog_det, backward)
         return tf.concat([came_back, final], -1), tf.concat([d_came_back, d_final], -1)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 
 ORDERS = ("channel_major", "position_major", "diagonal")
@@ -42,7 +43,7 @@ class Squeeze(Bijector):
         super().__init__(event_ndims=3, name=name)
         self.order = order
 
-    def describe(self):
+    def describe(self) -> str:
         return f"Squeeze {self.order}"
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
@@ -64,7 +65,7 @@ class Squeeze(Bijector):
     def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return tf.stack([shape[0] * 2, shape[1] * 2, shape[2] // 4])
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         if self.order == "channel_major":
             batch, height, width, channels = _sizes(x)
             blocks = tf.reshape(x, [batch, height // 2, 2, width // 2, 2, channels])
@@ -75,7 +76,7 @@ class Squeeze(Bijector):
                 z = _positions(z, 0, 3, 1, 2)
         return z, tf.zeros(tf.shape(x)[:1], x.dtype)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         if self.order == "channel_major":
             batch, height, width, channels = _sizes(z)
             blocks = tf.reshape(z, [batch, height, width, channels // 4, 2, 2])

@@ -2,7 +2,9 @@
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 
 
@@ -30,7 +32,7 @@ class Standardize(Bijector):
     ```
     """
 
-    def __init__(self, mean: np.ndarray, std: np.ndarray, *, dtype: str = "float32", name: str = "standardize"):
+    def __init__(self, mean: ArrayLike, std: ArrayLike, *, dtype: str = "float32", name: str = "standardize"):
         with np.errstate(over="ignore"):  # Infinities are refused below.
             mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)
         if mean.ndim != 1 or mean.shape != std.shape:
@@ -45,10 +47,10 @@ class Standardize(Bijector):
         self.mean = self._variable(mean, f"{name}_mean", dtype, trainable=False)
         self.log_std = self._variable(np.log(std), f"{name}_log_std", dtype, trainable=False)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return (x - self.mean.value) * tf.exp(-self.log_std.value), -self._log_det(x)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return z * tf.exp(self.log_std.value) + self.mean.value, self._log_det(z)
 
     def _log_det(self, z: tf.Tensor) -> tf.Tensor:

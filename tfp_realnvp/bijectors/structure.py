@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.precision import call_conditioner
@@ -21,7 +22,14 @@ class Structure(Bijector):
     networks = 1
 
     def __init__(
-        self, transformer: Transformer, conditioner: Callable, mask: Mask, *, dtype: str, name: str, **kwargs: Any
+        self,
+        transformer: Transformer,
+        conditioner: Callable[..., tf.Tensor],
+        mask: Mask,
+        *,
+        dtype: str,
+        name: str,
+        **kwargs: Any,
     ):
         if not isinstance(transformer, Transformer):
             raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
@@ -29,7 +37,7 @@ class Structure(Bijector):
         transformer.build(tf.as_dtype(dtype).name, name)
         self.mask, self.conditioner, self.transformer = mask, conditioner, transformer
 
-    def describe(self):
+    def describe(self) -> str:
         network = self.conditioner
         kind = "callable" if isinstance(network, types.FunctionType) else type(network).__name__
         kind = network.describe() if hasattr(network, "describe") else kind
@@ -53,5 +61,5 @@ class Structure(Bijector):
         changed, log_slope = self.transformer.forward(self.mask.changed(x), raw)
         return self.mask.combine(x, changed), self.mask.sum(log_slope)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         return self._transform(x, self._raw(x, context, training))

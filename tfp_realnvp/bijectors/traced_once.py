@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,7 +10,7 @@ import tensorflow as tf
 from tfp_realnvp import private
 
 # For each graph: functions of variables and inputs, by kind of network.
-_functions: weakref.WeakKeyDictionary[tf.Graph, dict[Hashable, Callable]] = weakref.WeakKeyDictionary()
+_functions: weakref.WeakKeyDictionary[tf.Graph, dict[Hashable, Callable[..., Any]]] = weakref.WeakKeyDictionary()
 
 
 def call_in_training(network: keras.layers.Layer, x: tf.Tensor, given: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -36,7 +37,11 @@ def call_in_training(network: keras.layers.Layer, x: tf.Tensor, given: dict[str,
 
 
 def _outputs_and_moved(
-    network: keras.layers.Layer, weights: list, moments: list[tf.Tensor], x: tf.Tensor, given: dict[str, tf.Tensor]
+    network: keras.layers.Layer,
+    weights: list[tf.Variable],
+    moments: list[tf.Tensor],
+    x: tf.Tensor,
+    given: dict[str, tf.Tensor],
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     moving = network.non_trainable_variables
     with keras.StatelessScope([*zip(network.trainable_variables, weights), *zip(moving, moments)]) as scope:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp import private
 from tfp_realnvp.transformers import Transformer
 
-KerasPart = keras.layers.Layer | keras.Variable
+KerasPart: TypeAlias = keras.layers.Layer | keras.Variable
 
 
 class FollowsKeras(tf.Module):
@@ -48,7 +48,7 @@ class OwnsLayers(FollowsKeras):
                     f"expected a built layer, so that its variables can be seen, got the unbuilt {part.name!r}: "
                     "call it once, or its build(shape)"
                 )
-        owned = vars(self).setdefault("_owned", {})
+        owned = self.__dict__.setdefault("_owned", {})
         super().__setattr__(name, private.untracked(self, value) if parts else value)
         if parts or name in owned:
             owned[name] = parts
@@ -63,7 +63,7 @@ class OwnsLayers(FollowsKeras):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # In a copy by `copy` or pickle, Keras gives a layer new variables, which must be collected again.
-        vars(self).update(state)
+        self.__dict__.update(state)
         self._show_variables()
 
     def _show_variables(self) -> None:
@@ -72,7 +72,7 @@ class OwnsLayers(FollowsKeras):
     @property
     def layers(self) -> list[KerasPart]:
         """The Keras layers and variables among the attributes, in the order of assignment."""
-        return list(itertools.chain.from_iterable(vars(self).get("_owned", {}).values()))
+        return list(itertools.chain.from_iterable(self.__dict__.get("_owned", {}).values()))
 
 
 def learned_layers(module: tf.Module) -> list[KerasPart]:

@@ -23,7 +23,7 @@ class InUseError(RuntimeError):
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike) -> Iterator[None]:
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """A context in which no other process holds the lock of an existing folder, on this or another machine.
 
     The system releases the lock when the process ends, however it ends. Within this process the context may be nested.

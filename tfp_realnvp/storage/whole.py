@@ -24,7 +24,7 @@ _OF_TENSORFLOW = re.compile(
 
 
 @contextlib.contextmanager
-def unfinished(parent: str | os.PathLike) -> Iterator[pathlib.Path]:
+def unfinished(parent: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """A hidden folder in an existing one for what is not whole yet; it is removed when the block ends.
 
     It is closed to other users, so that what is renamed out of it should be inside.
@@ -34,7 +34,7 @@ def unfinished(parent: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """A path for a file or a folder that takes the place of `path` when the block ends without an error.
 
     It lies in a hidden folder beside `path`, which is made with its parents as needed. Until the block ends, and after
@@ -56,7 +56,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             _rename(part, path)
 
 
-def write(path: str | os.PathLike, content: str | bytes) -> None:
+def write(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Writes a file, whole or not at all; text in UTF-8.
 
     Raises:
@@ -66,7 +66,7 @@ def write(path: str | os.PathLike, content: str | bytes) -> None:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def sweep(folder: str | os.PathLike) -> None:
+def sweep(folder: str | os.PathLike[str]) -> None:
     """Removes the `unfinished` folders that processes left in a folder when they were killed."""
     for part in pathlib.Path(folder).glob(f"{_UNFINISHED}*"):
         with contextlib.suppress(InUseError, OSError), locked(part):  # Otherwise a process is at work in it.

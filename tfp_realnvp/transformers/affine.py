@@ -31,15 +31,15 @@ class Affine(Transformer):
     """
 
     outputs = 2
+    gain: keras.Variable  # Made by `build`.
 
     def __init__(self, form: str = "scale_first", *, initial_gain: float = 1.0):
         if form not in ("scale_first", "shift_first"):
             raise ValueError(f'expected form to be "scale_first" or "shift_first", got {form!r}')
         self.form = form
         self.initial_gain = initial_gain
-        self.gain: keras.Variable | None = None
 
-    def build(self, dtype, name):
+    def build(self, dtype: str, name: str) -> None:
         gain = np.asarray(self.initial_gain, dtype)
         self.gain = keras.Variable(gain, dtype=dtype, autocast=False, name=f"{name}_gain")
         self.variables = (self.gain,)
@@ -48,17 +48,17 @@ class Affine(Transformer):
         shift, raw_log_scale = (tf.squeeze(part, -2) for part in tf.split(raw, 2, -2))
         return shift, self.gain.value * tf.tanh(raw_log_scale)
 
-    def forward(self, x, raw):
+    def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shift, log_scale = self._shift_and_log_scale(raw)
         if self.form == "scale_first":
             return x * tf.exp(log_scale) + shift, log_scale
         return (x + shift) * tf.exp(log_scale), log_scale
 
-    def inverse(self, z, raw):
+    def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shift, log_scale = self._shift_and_log_scale(raw)
         if self.form == "scale_first":
             return (z - shift) * tf.exp(-log_scale), -log_scale
         return z * tf.exp(-log_scale) - shift, -log_scale
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "affine"

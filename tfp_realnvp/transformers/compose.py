@@ -29,7 +29,7 @@ class Compose(Transformer):
         self.transformers = transformers or (Sigmoidal(), Affine())
         self.outputs = sum(transformer.outputs for transformer in self.transformers)
 
-    def build(self, dtype, name):
+    def build(self, dtype: str, name: str) -> None:
         for i, transformer in enumerate(self.transformers):
             transformer.build(dtype, f"{name}_{i}")
         self.variables = tuple(variable for transformer in self.transformers for variable in transformer.variables)
@@ -38,12 +38,12 @@ class Compose(Transformer):
         sizes = [transformer.outputs for transformer in self.transformers]
         return list(zip(self.transformers, tf.split(raw, sizes, -2)))
 
-    def forward(self, x, raw):
+    def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return in_turn(x, [functools.partial(part.forward, raw=of_part) for part, of_part in self._parts(raw)])
 
-    def inverse(self, z, raw):
+    def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parts = reversed(self._parts(raw))
         return in_turn(z, [functools.partial(part.inverse, raw=of_part) for part, of_part in parts])
 
-    def __str__(self):
+    def __str__(self) -> str:
         return ", then ".join(map(str, self.transformers))

@@ -50,10 +50,10 @@ class RationalQuadraticSpline(Transformer):
         slopes = _LEAST + tf.nn.softplus(d + float(np.log(np.expm1(1 - _LEAST))))
         return _Spline(widths, heights, slopes, range_min=-self.bound)
 
-    def forward(self, x, raw):
+    def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._within_bound(self._spline(raw), x)
 
-    def inverse(self, z, raw):
+    def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._within_bound(tfp.bijectors.Invert(self._spline(raw)), z)
 
     def _within_bound(self, spline: tfp.bijectors.Bijector, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -63,7 +63,7 @@ class RationalQuadraticSpline(Transformer):
         y, log_slope = spline.forward(within), spline.forward_log_det_jacobian(within, event_ndims=0)
         return tf.where(is_within, y, x), tf.where(is_within, log_slope, tf.zeros_like(x))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"spline of {self.bins} bins on +-{self.bound:g}"
 
 
@@ -78,7 +78,7 @@ class _Spline(tfp.bijectors.RationalQuadraticSpline):
     In steep splines the terms of TFP's `sqrt(b^2 - 4 a c)` cancel, and the argument of the root may fall below 0.
     """
 
-    def _inverse(self, y):
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
         bin_of = private.spline_bins(self, y)
         t = tf.where(bin_of.out_of_bounds, tf.zeros([], y.dtype), (y - bin_of.y_k) / bin_of.h_k)
         q = bin_of.d_k * (1 - t) - bin_of.d_kp1 * t

@@ -19,11 +19,11 @@ class Shift(Transformer):
 
     outputs = 1
 
-    def forward(self, x, raw):
+    def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return x + raw[..., 0, :], tf.zeros_like(x)
 
-    def inverse(self, z, raw):
+    def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return z - raw[..., 0, :], tf.zeros_like(z)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "shift"

@@ -40,12 +40,12 @@ class Sigmoidal(Transformer):
         others = [axis for axis in range(raw.shape.rank) if axis != outputs_axis]
         return [components_of(part) for part in tf.split(tf.transpose(raw, [outputs_axis, *others]), self.depth)]
 
-    def forward(self, x, raw):
+    def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return in_turn(x, [functools.partial(mixture_logit, components=layer) for layer in self._layers(raw)])
 
-    def inverse(self, z, raw):
+    def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         layers = reversed(self._layers(raw))
         return in_turn(z, [functools.partial(inverse_mixture_logit, components=layer) for layer in layers])
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.components} sigmoids" + (f" in {self.depth} layers" if self.depth > 1 else "")
