@@ -85,6 +85,10 @@ class MLPTest(parameterized.TestCase):
             context = None if mlp.context_size is None else tf.ones([2, mlp.context_size])
             self.assertEqual(copy(tf.ones([2, 3]), context=context).shape, [2, 4])
 
+    def test_an_input_of_unknown_size_is_refused(self):
+        with self.assertRaisesRegex(ValueError, r"expected a known size of the last axis, got shape \(None, None\)"):
+            MLP(outputs=4).build((None, None))
+
     def test_output_shape(self):
         self.assertEqual(MLP(outputs=4).compute_output_shape((None, 3)), (None, 4))
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.network import Network
+from tfp_realnvp.conditioners.network import Network, last_axis
 from tfp_realnvp.moments import moments_over_replicas
 
 
@@ -35,7 +35,7 @@ class BatchNormalization(Network):
         def weight(name: str, initializer: str, trainable: bool) -> keras.Variable:
             return self.add_weight(
                 name=name,
-                shape=(input_shape[-1],),
+                shape=(last_axis(input_shape),),
                 initializer=initializer,
                 trainable=trainable,
                 autocast=False,
@@ -62,7 +62,7 @@ class BatchNormalization(Network):
         else:
             moments = moments_over_replicas(tf.cast(inputs, self.variable_dtype))
             outputs = self._normalize(inputs, moments)
-            moving = (self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
+            moving = tuple(self.momentum * old + (1 - self.momentum) * new for old, new in zip(moving, moments))
         # Assigned through Keras variables, so that a `keras.StatelessScope` can intercept it.
         for variable, value in zip((self.moving_mean, self.moving_variance), moving):
             variable.assign(value)
@@ -87,7 +87,7 @@ class BatchNormalization(Network):
         scale, offset = self.scale_and_offset(moments)
         return inputs * tf.cast(scale, inputs.dtype) + tf.cast(offset, inputs.dtype)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
         return input_shape
 
     def scale_and_offset(self, moments: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.network import Network, checked_context
+from tfp_realnvp.conditioners.network import Network, checked_context, last_axis
 
 
 def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
@@ -66,7 +66,7 @@ class MLP(Network):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        size = input_shape[-1] + (self.context_size or 0)
+        size = last_axis(input_shape) + (self.context_size or 0)
         for dense in self.denses:
             dense.kernel_initializer, dense.bias_initializer = uniform_by_inputs(size), uniform_by_inputs(size)
             dense.build((None, size))
@@ -123,7 +123,7 @@ class MaskedMLP(Network):
         def weight(name: str, shape: tuple[int, ...], initializer: Any = None) -> keras.Variable:
             return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
-        size = input_shape[-1]
+        size = last_axis(input_shape)
         # With a single entry, hidden units have degree 0 and the output depends on the context alone.
         lowest = min(1, size - 1)
         hidden = [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
@@ -138,8 +138,8 @@ class MaskedMLP(Network):
                 starts = ["zeros" if self.zero_output else "glorot_uniform", "zeros"]
             self.kernels.append(weight(f"kernel_{i}", mask.shape, starts[0]))
             self.biases.append(weight(f"bias_{i}", mask.shape[1:], starts[1]))
-        has_context = self.context_size is not None
-        self.context_kernel = weight("context_kernel", (self.context_size, masks[0].shape[1])) if has_context else None
+        if self.context_size is not None:
+            self.context_kernel = weight("context_kernel", (self.context_size, masks[0].shape[1]))
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         context = checked_context(context, self.context_size)
@@ -155,4 +155,4 @@ class MaskedMLP(Network):
         return hidden
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], self.outputs_per_entry * input_shape[-1])
+        return (*input_shape[:-1], self.outputs_per_entry * last_axis(input_shape))

@@ -1,6 +1,7 @@
 """The base class of the networks."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,6 +20,14 @@ class Network(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.outputs)
+
+
+def last_axis(shape: Sequence[int | None]) -> int:
+    """The size of the last axis of an input, which a network must know to be built."""
+    size = shape[-1]
+    if size is None:
+        raise ValueError(f"expected a known size of the last axis, got shape {tuple(shape)}")
+    return size
 
 
 def checked_context(context: tf.Tensor | None, expected_size: int | None) -> tf.Tensor | None:

@@ -2,14 +2,14 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
-from tfp_realnvp.conditioners.network import Network, checked_context
+from tfp_realnvp.conditioners.network import Network, checked_context, last_axis
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve, weights_of
 
 _NORMS = {
@@ -54,6 +54,8 @@ class ResidualNetwork(Network):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 4.1.
     """
 
+    _frozen: Callable[[], dict[str, list[tf.Tensor]]] | None = None  # What `folded` gives within `frozen`.
+
     def __init__(
         self,
         *,
@@ -86,7 +88,7 @@ class ResidualNetwork(Network):
         # A layer norm over the input's few channels would remove most of the signal; with one channel, all of it.
         self.norm_in = self._norm("norm_in", "none" if normalization == "layer" else normalization)
         self.conv_in = self._conv(3, "conv_in", use_magnitude=False)
-        self.context_in = None
+        self.context_in: keras.layers.Dense | None = None
         if context_size is not None:
             self.context_in = keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name="context_in")
         self.norms_1 = [self._norm(f"block_{i}_norm_1") for i in range(blocks)]
@@ -114,7 +116,8 @@ class ResidualNetwork(Network):
         return _NORMS[normalization or self.normalization](dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        batch, height, width, channels = input_shape
+        batch, height, width, _ = input_shape
+        channels = last_axis(input_shape)
         data_channels = channels - 1 if self.mask_channel else channels
         within = (batch, height, width, self.width)
         self.norm_in.build((batch, height, width, data_channels))
@@ -141,9 +144,9 @@ class ResidualNetwork(Network):
             normal = 2 * normal
         both = [self.activation(normal), self.activation(-normal)]
         hidden = conv(self.conv_in, tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
-        if context is not None:
+        if self.context_in is not None:
             added = self.context_in(context)
-            hidden += added if context.shape.rank == 4 else added[:, tf.newaxis, tf.newaxis, :]
+            hidden += added if added.shape.rank == 4 else added[:, tf.newaxis, tf.newaxis, :]
         total = conv(self.skips[0], hidden) if self.use_skips else hidden
         for i in range(self.blocks):
             change = conv(self.convs_1[i], self.activation(norm(self.norms_1[i], hidden)))
@@ -157,6 +160,8 @@ class ResidualNetwork(Network):
 
     def folded(self) -> dict[str, list[tf.Tensor]]:
         """Every convolution's weights with the following batch norm folded in; an empty list for a folded norm."""
+        if self._frozen is not None:
+            return self._frozen()
         if self.normalization != "batch":
             return self._weights({})
         affine = {layer.name: norm.scale_and_offset() for layer, norm in zip(self.convs_1, self.norms_2)}
@@ -178,8 +183,8 @@ class ResidualNetwork(Network):
             return tf.Variable(tf.cast(weight, stored_dtype), trainable=False), weight.dtype
 
         frozen = {name: [stored(weight) for weight in weights] for name, weights in self.folded().items()}
-        self.folded = lambda: {name: [tf.cast(*weight) for weight in weights] for name, weights in frozen.items()}
+        self._frozen = lambda: {name: [tf.cast(*weight) for weight in weights] for name, weights in frozen.items()}
         try:
             yield
         finally:
-            del self.folded
+            self._frozen = None

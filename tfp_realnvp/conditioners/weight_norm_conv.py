@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp import private
-from tfp_realnvp.conditioners.network import Network
+from tfp_realnvp.conditioners.network import Network, last_axis
 
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
@@ -54,7 +54,7 @@ class WeightNormConv2D(Network):
         def weight(name: str, initializer: Any, *shape: int) -> keras.Variable:
             return self.add_weight(name=name, shape=(*shape, self.filters), initializer=initializer, autocast=False)
 
-        channels, size = input_shape[-1], self.kernel_size
+        channels, size = last_axis(input_shape), self.kernel_size
         bound = math.sqrt(2 / channels)
         self.direction = weight("direction", keras.initializers.RandomUniform(-bound, bound), size, size, channels)
         start = self.initial_magnitude
@@ -65,7 +65,7 @@ class WeightNormConv2D(Network):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return convolve(inputs, *weights_of([self])[self.name])
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], **unused: Any) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.filters)
 
 
