@@ -139,6 +139,7 @@ class CompositionsTest(parameterized.TestCase):
         (dict(transformer="splin"), "expected transformer to be one of affine, shift, spline, sigmoidal, got 'splin'"),
         (dict(transformer="spline(8)"), r"expected transformer to be one of .*, got 'spline\(8\)'"),
         (dict(transformer="spline(bin=8)"), "expected options of spline among bins, bound, got bin"),
+        (dict(transformer="spline(**bins)"), r"expected options of spline among bins, bound, got \*\*"),
         (dict(transformer="spline(bins=four)"), "expected bins of spline to be such as 8, got 'four'"),
         (dict(transformer="spline(bins=true)"), "expected bins of spline to be such as 8, got True"),
         (dict(transformer="spline(bins=1)"), "expected 2 to 500 bins, got 1"),

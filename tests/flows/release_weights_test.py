@@ -110,6 +110,11 @@ class LoadReleaseWeightsTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "expected"):
             nvp.load_release_weights(_flow(**settings), _WEIGHTS)
 
+    def test_a_flow_of_vectors_is_refused(self):
+        message = "expected affine couplings with residual networks, got Coupling second half kept: affine, MLP"
+        with self.assertRaisesRegex(ValueError, message):
+            nvp.load_release_weights(nvp.real_nvp(event_shape=(4,), couplings=1, hidden_units=(4,)), _WEIGHTS)
+
 
 if __name__ == "__main__":
     absltest.main()

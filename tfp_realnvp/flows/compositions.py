@@ -3,39 +3,43 @@
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 Factory = Callable[..., Any]
+F = TypeVar("F", bound=Factory)
 
 
-def composition_of(*builders: Factory, sets: str = "") -> Callable[[Factory], Factory]:
+def composition_of(*builders: Factory, sets: str = "") -> Callable[[F], F]:
     """Gives a factory with `**options` the signature that it has: its own keywords, and those it hands on.
 
     The options go to a builder, or to one for images and another for vectors; `sets` are keywords of the builders,
     separated by spaces, that the factory sets itself.
     """
 
-    def with_signature(factory: Factory) -> Factory:
+    def with_signature(factory: F) -> F:
         own = inspect.signature(factory, eval_str=True)
         named = {name: p for name, p in own.parameters.items() if p.kind != inspect.Parameter.VAR_KEYWORD}
         for builder in builders:
             handed_on = inspect.signature(builder, eval_str=True).parameters
             named |= {name: p for name, p in handed_on.items() if name not in named and name not in sets.split()}
-        factory.__signature__ = own.replace(parameters=named.values())
-        factory.builders = builders
+        vars(factory).update(__signature__=own.replace(parameters=list(named.values())), builders=builders)
         return factory
 
     return with_signature
 
 
+def _builders(factory: Factory) -> tuple[Factory, ...]:
+    return getattr(factory, "builders", ())
+
+
 def takes_images(factory: Factory) -> bool:
     """Whether a factory of `composition_of` takes images beside vectors."""
-    return len(getattr(factory, "builders", ())) == 2
+    return len(_builders(factory)) == 2
 
 
 def _for_events(factory: Factory, event_ndims: int) -> Factory:
     """The builder that a factory uses for events of that many axes: 1 for vectors, 3 for images."""
-    return factory.builders[event_ndims != 3] if takes_images(factory) else factory
+    return _builders(factory)[event_ndims != 3] if takes_images(factory) else factory
 
 
 def options_of(factory: Factory, event_ndims: int) -> dict[str, inspect.Parameter]:
@@ -46,7 +50,7 @@ def options_of(factory: Factory, event_ndims: int) -> dict[str, inspect.Paramete
 def help_of(factory: Factory, event_ndims: int) -> dict[str, str]:
     """What the docstrings of a factory and of its builders say of each keyword."""
     builder = _for_events(factory, event_ndims)
-    builders = [builder] if builder is not factory else getattr(factory, "builders", ())
+    builders = [builder] if builder is not factory else _builders(factory)
     found: dict[str, str] = {}
     for each in builders:
         found |= help_of(each, event_ndims)

@@ -73,8 +73,8 @@ def coupling_flow(
             if norm == "act" or (norm == "act_first" and i == 0):
                 found.append(ActNorm(size, dtype=dtype, name=f"{step}_act_norm"))
             if mix == "linear":
-                of_linear = dict(form=linear_form, seed=seed + i, dtype=dtype, name=f"{step}_linear")
-                found.append(InvertibleLinear(size, **of_linear))
+                linear_name = f"{step}_linear"
+                found.append(InvertibleLinear(size, form=linear_form, seed=seed + i, dtype=dtype, name=linear_name))
             found.append(make_layer(mask, step))
             if norm == "batch":
                 changed = mask.changed_size(size)

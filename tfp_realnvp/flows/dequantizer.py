@@ -49,7 +49,11 @@ class Dequantizer(FlowDistribution):
         return pixels if self._squeeze is None else self._squeeze.forward(pixels)
 
     def latent_noise(
-        self, images: tf.Tensor, *, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+        self,
+        images: tf.Tensor | np.ndarray,
+        *,
+        seed: tf.Tensor | Sequence[int],
+        part: tuple[int | tf.Tensor, int] = (0, 1),
     ) -> tf.Tensor:
         """Standard normal numbers of the shape of `images`, from which `dequantize` makes the noise.
 
@@ -118,7 +122,7 @@ def dequantizer(
     flow_name = name or "dequantizer"
     of_network = dict(width=width, blocks=blocks, normalization=normalization, activation=activation)
     to_channels = Squeeze("channel_major") if squeeze else None
-    channels = to_channels.forward_event_shape(shape)[-1] if squeeze else shape[-1]
+    channels = to_channels.forward_event_shape(shape)[-1] if to_channels is not None else shape[-1]
     of_network |= dict(output_scale=0.0, context_size=channels, dtype_policy=dtype_policy)
     make_coupling = layer_maker("residual", event_ndims=3, dtype=dtype, **of_network)
     layers: list[Bijector] = []
@@ -126,11 +130,11 @@ def dequantizer(
         name_of_coupling = f"{flow_name}_{i}"
         if squeeze:
             # A rotation of normal noise is normal noise.
-            of_linear = dict(event_ndims=3, seed=i, dtype=dtype, name=f"{name_of_coupling}_linear")
-            layers.append(InvertibleLinear(channels, **of_linear))
+            linear_name = f"{name_of_coupling}_linear"
+            layers.append(InvertibleLinear(channels, event_ndims=3, seed=i, dtype=dtype, name=linear_name))
         mask = ChannelHalves("first") if squeeze else Checkerboard(parity=i % 2)
         layers.append(make_coupling(Affine, mask, channels, name_of_coupling))
-    if squeeze:
+    if to_channels is not None:
         layers = [to_channels, *layers, tfp.bijectors.Invert(to_channels, name="unsqueeze")]
     layers.insert(0, tfp.bijectors.Invert(tfp.bijectors.NormalCDF(), name="probit"))
     flow = Chain(layers, name=flow_name)

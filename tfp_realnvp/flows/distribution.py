@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp import private
 from tfp_realnvp.bijectors import Bijector
@@ -13,8 +14,6 @@ from tfp_realnvp.bijectors.arguments import KeepsArguments
 from tfp_realnvp.bijectors.batch_axes import broadcast_context
 from tfp_realnvp.bijectors.variables import FollowsKeras
 from tfp_realnvp.flows.event_shapes import event_shape_of
-
-tfd = tfp.distributions
 
 
 class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribution):
@@ -74,7 +73,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         dtype = tf.as_dtype(dtype)
         latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape_of(event_shape, scalars=True)))
         has_default_base = base is None
-        if has_default_base:
+        if base is None:
             base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
         if base.event_shape != latent_shape or base.batch_shape.rank != 0 or base.dtype != dtype:
             raise ValueError(
@@ -216,7 +215,7 @@ class _Copyable:
     def __init__(self, distribution: tfd.Distribution):
         self._distribution = distribution
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         def copyable(value: Any) -> Any:
             return _Copyable(value) if isinstance(value, tfd.Distribution) else value
 

@@ -30,7 +30,7 @@ def _flowpp_of_images(
         own: list[Bijector] = []
 
         def add(mask: Mask, channels: int, name: str) -> None:
-            of_images = dict(event_ndims=3, dtype=dtype)
+            of_images: dict[str, Any] = dict(event_ndims=3, dtype=dtype)
             own.append(ActNorm(channels, name=f"{name}_act_norm", **of_images))
             if channels > 1:
                 own.append(InvertibleLinear(channels, seed=seed + len(own), name=f"{name}_linear", **of_images))

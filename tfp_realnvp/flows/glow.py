@@ -26,7 +26,7 @@ def _glow_of_images(
     def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         own: list[Bijector] = []
         for i in range(steps):
-            step, of_images = f"scale_{scale}_step_{i}", dict(event_ndims=3, dtype=dtype)
+            step, of_images = f"scale_{scale}_step_{i}", dict[str, Any](event_ndims=3, dtype=dtype)
             of_linear = dict(form=linear_form, seed=seed + scale * steps + i, **of_images)
             own.append(ActNorm(channels, name=f"{step}_act_norm", **of_images))
             own.append(InvertibleLinear(channels, name=f"{step}_linear", **of_linear))

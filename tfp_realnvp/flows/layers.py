@@ -6,12 +6,11 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.bijectors import Chain
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.named import named
-
-tfd = tfp.distributions
 
 
 def _normal(shape: Sequence[int], dtype: str) -> None:

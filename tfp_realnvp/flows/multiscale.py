@@ -122,7 +122,7 @@ def image_flow(
       dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
       **options: of `multiscale`.
     """
-    of_network = dict(width=width, blocks=blocks, use_skips=use_skips, normalization=normalization)
+    of_network: dict[str, Any] = dict(width=width, blocks=blocks, use_skips=use_skips, normalization=normalization)
     of_network |= dict(output_scale=output_scale, activation=activation, context_size=context_size)
     make_coupling = layer_maker(conditioner, event_ndims=3, dtype=dtype, dtype_policy=dtype_policy, **of_network)
     return multiscale(layers=functools.partial(layers, make_coupling), dtype=dtype, **options)

@@ -84,15 +84,15 @@ def layer_maker(
         )
 
     def make(transformer: str | MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
-        transformer = transformer_of(transformer)
-        read = mask, channels, transformer.outputs * mask.changed_size(channels)
+        built = transformer_of(transformer)
+        read = mask, channels, built.outputs * mask.changed_size(channels)
         if callable(conditioner):
             network = conditioner(*read)
         else:
             given = {**options, **more, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
             network = _CONDITIONERS[conditioner](*read, **given)
         if isinstance(mask, Preceding):
-            return Autoregressive(transformer, network, channels, dtype=dtype, name=name)
-        return Coupling(transformer, network, mask, dtype=dtype, name=name)
+            return Autoregressive(built, network, channels, dtype=dtype, name=name)
+        return Coupling(built, network, mask, dtype=dtype, name=name)
 
     return make

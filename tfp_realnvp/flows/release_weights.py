@@ -9,6 +9,7 @@ import numpy as np
 from tfp_realnvp.bijectors import BatchNorm, Bijector, Checkerboard, Coupling, Split
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.transformers import Affine
 
 
 def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, np.ndarray]) -> None:
@@ -22,7 +23,8 @@ def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, n
       weights: arrays under the release's names.
 
     Raises:
-      ValueError: when a variable is missing, has another shape, or is left over. Nothing is assigned then.
+      ValueError: for couplings of another kind; when a variable is missing, has another shape, or is left over. Nothing
+        is assigned then.
     """
     wanted = dict(_named_variables(distribution.flow))
     missing, left_over = sorted(set(wanted) - set(weights)), sorted(set(weights) - set(wanted))
@@ -39,10 +41,13 @@ def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, n
 
 
 def _named_variables(flow: Bijector) -> Iterator[tuple[str, keras.Variable]]:
-    counts, prefix = collections.Counter(), ""
+    counts: collections.Counter[tuple[int, bool]] = collections.Counter()
+    prefix = ""
     for leaf in flow.leaves():
         layer = leaf.bijector
         if isinstance(layer, Coupling):
+            if not (isinstance(layer.transformer, Affine) and isinstance(layer.conditioner, ResidualNetwork)):
+                raise ValueError(f"expected affine couplings with residual networks, got {layer.describe()}")
             scale, is_checkerboard = sum(isinstance(b, Split) for b in leaf.path), isinstance(layer.mask, Checkerboard)
             prefix = f"scale_{scale}/coupling_{counts[scale, is_checkerboard] + (0 if is_checkerboard else 4)}"
             counts[scale, is_checkerboard] += 1

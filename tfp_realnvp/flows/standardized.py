@@ -1,12 +1,12 @@
 """A flow that keeps how its data were standardised."""
 
-from collections.abc import Sequence
+from numpy.typing import ArrayLike
 
 from tfp_realnvp.bijectors import Chain, Standardize
 from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
 
-def standardized(distribution: FlowDistribution, mean: Sequence[float], std: Sequence[float]) -> FlowDistribution:
+def standardized(distribution: FlowDistribution, mean: ArrayLike, std: ArrayLike) -> FlowDistribution:
     """The flow of standardised vectors as one of raw vectors: `Standardize` comes before its layers.
 
         log p(x) = log p_distribution((x - mean) / std) - sum log std

@@ -23,7 +23,7 @@ def summary(distribution: FlowDistribution) -> str:
     lines = [_line("layer", "output shape", "parameters"), _line("", "", "").replace(" ", "-")]
     for leaf in leaves:
         indent = "  " * sum(id(container) in listed for container in leaf.path)
-        sizes = "x".join("?" if size is None else str(size) for size in leaf.shape)
+        sizes = "x".join("?" if size is None else str(size) for size in leaf.shape or ())
         # Those of a container stand beside its parts.
         own = [] if id(leaf.bijector) in containers else leaf.bijector.trainable_variables
         count = sum(math.prod(variable.shape) for variable in own)
