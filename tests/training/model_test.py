@@ -471,6 +471,12 @@ class AccumulationTest(parameterized.TestCase):
         for one, other in zip(in_parts, whole, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
+    def test_parts_without_accumulators_are_refused(self):
+        model = nvp.FlowModel(nvp.maf(event_shape=(2,), layers=1, hidden_units=(2,)))
+        model.compile()
+        with self.assertRaisesRegex(RuntimeError, r"expected build_accumulators\(\)"):
+            model.accumulate_step(tf.zeros([4, 2]), tf.constant(0), 2)
+
 
 class FitTest(absltest.TestCase):
     def test_images(self):

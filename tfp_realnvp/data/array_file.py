@@ -1,7 +1,6 @@
 """Tables from .npy and .npz files."""
 
 import math
-import os
 import pathlib
 import tokenize
 import zipfile
@@ -76,7 +75,7 @@ def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.nda
             arrays = {}
             for key in _chosen(path, list(members), name):
                 label = f"{path}, {key}"
-                arrays[label] = _read_member(archive, members[key], label)
+                arrays[label] = _read_member(archive, members[key], path.stat().st_size, label)
             return arrays
     except (BadTableError, FileNotFoundError):
         raise
@@ -94,9 +93,9 @@ def left_out(path: pathlib.Path, labels: Collection[str]) -> list[str]:
     return [key for key in keys if f"{path}, {key}" not in labels]
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> np.ndarray:
-    """An array of an .npz file, unless it is to grow out of next to nothing and fill the memory."""
-    limit = max(_ALWAYS_READ, _LARGEST_RATIO * os.path.getsize(archive.filename))
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int, label: str) -> np.ndarray:
+    """An array of an .npz file of that many bytes, unless it is to grow out of next to nothing and fill the memory."""
+    limit = max(_ALWAYS_READ, _LARGEST_RATIO * size)
     if member.file_size > limit:
         raise BadTableError(
             f"{label}: expected at most {limit:,} bytes out of a compressed file of this size, got"
@@ -132,7 +131,7 @@ def _chosen(path: pathlib.Path, keys: Sequence[str], name: str | None) -> list[s
                 " npz:PATH:NAME takes one of them"
             )
         name = names[0] if names else keys[0]
-    if name in keys:
+    if name is not None and name in keys:
         return [name]
     chosen = [split if name is None else f"{name}/{split}" for split in SPLITS]
     if name is not None and not set(chosen) & set(keys):

@@ -5,7 +5,7 @@ import csv
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -168,7 +168,7 @@ def _delimiter(path: pathlib.Path) -> str:
     return next((delimiter for delimiter in "\t;" if delimiter in line), ",")
 
 
-def _lines(path: pathlib.Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: pathlib.Path, delimiter: str) -> Generator[tuple[int, list[str]], None, None]:
     """The number of each line that is not empty, as an editor counts, and its fields without the space around."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from tfp_realnvp.data import batching
 from tfp_realnvp.data.table_checks import some
 
 # What a set gives, one by one or in batches: an event, or an event and its label.
-Example = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+Example: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 
 class Source(abc.ABC):
@@ -46,7 +47,7 @@ class InMemory(Source):
     def examples(self, split: str) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(self.splits[split])
 
-    def shuffled(self, batch_size, skip, order_seed, crop_seed):
+    def shuffled(self, batch_size: int, skip: int, order_seed: tf.Tensor, crop_seed: tf.Tensor) -> tf.data.Dataset:
         return batching.shuffled(self.splits["train"], batch_size, skip, order_seed)
 
 

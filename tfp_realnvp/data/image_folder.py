@@ -114,7 +114,8 @@ def _past_copies(digests: Sequence[bytes], boundary: int) -> int:
 
 def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
     """The PNG files of a folder by name, and how many of what else there is, to be appended to a message."""
-    files, others = [], collections.Counter()
+    files: list[pathlib.Path] = []
+    others: collections.Counter[str] = collections.Counter()
     try:
         for path in sorted(folder.iterdir()):
             if path.name.startswith("."):

@@ -36,7 +36,7 @@ class ImageSource(Source):
             return tf.data.Dataset.from_tensor_slices(self._in_memory(split))
         return self._from_files(split)
 
-    def shuffled(self, batch_size, skip, order_seed, crop_seed):
+    def shuffled(self, batch_size: int, skip: int, order_seed: tf.Tensor, crop_seed: tf.Tensor) -> tf.data.Dataset:
         if self._fits_in_memory("train"):
             return batching.shuffled(self._in_memory("train"), batch_size, skip, order_seed)
         # Read from files in a random order, their records shuffled in large blocks.

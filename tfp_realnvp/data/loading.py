@@ -13,7 +13,7 @@ from tfp_realnvp.data.records import Records, tfds_warnings_silenced
 @tfds_warnings_silenced()
 def load(
     name: str,
-    data_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     *,
     image_size: int | None = None,
     labels: bool = False,

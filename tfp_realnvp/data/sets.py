@@ -38,7 +38,7 @@ class Recipe:
 
     def resized(self, size: int) -> "Recipe":
         """The same recipe for squares of another size; the margin around a crop scales along."""
-        margin = self.shorter_side / self.size if self.shorter_side else 1
+        margin = self.shorter_side / self.size if self.shorter_side and self.size else 1
         return dataclasses.replace(self, shorter_side=round(size * margin), size=size)
 
     def apply(self, image: tf.Tensor, crop_seed: tf.Tensor | None = None) -> tf.Tensor:

@@ -71,7 +71,7 @@ def moments(rows: np.ndarray, label: Callable[[int], str]) -> tuple[np.ndarray, 
       Two float32 arrays `[columns]`; no standard deviation is 0.
     """
     low, high = rows.min(0), rows.max(0)
-    mean, std = np.mean(rows, axis=0, dtype=np.float64), np.std(rows, axis=0, dtype=np.float64)
+    mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
     largest = np.maximum(np.abs(low), np.abs(high))
     finest = np.maximum(_LEAST_STEPS * np.spacing(largest).astype(np.float64), FLOAT32.tiny)
     for index in range(rows.shape[1]):

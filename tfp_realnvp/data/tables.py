@@ -29,7 +29,7 @@ def is_table(name: str) -> bool:
 
 def load_table(
     name: str,
-    data_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     *,
     header: str = "auto",
     columns: Sequence[str] | None = None,
@@ -110,7 +110,7 @@ def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> Events:
     return _from_file(name, splits, columns, lambda column: f"{label}[:, {column}]", note)
 
 
-def _published(name: str, data_dir: str | os.PathLike | None) -> Events:
+def _published(name: str, data_dir: str | os.PathLike[str] | None) -> Events:
     table = TABLES[name]
     files = " and ".join(table.files)
     if data_dir is None:
@@ -162,7 +162,7 @@ def _from_file(
     digest = hashlib.sha256()
     for rows in splits.values():
         digest.update(str(rows.shape).encode())
-        digest.update(rows)
+        digest.update(rows.data)
     files = f"{sum(map(len, splits.values()))} rows of digest {digest.hexdigest()[:12]}"
     width = splits["train"].shape[1]
     if columns is not None and len(columns) != width:

@@ -31,7 +31,7 @@ class Adam(keras.optimizers.Adam):
         **kwargs: Any,
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
-        self._constants = None
+        self._constants: Callable[[tf.DType], dict[str, Any]] | None = None
         if self.amsgrad:
             raise ValueError("expected amsgrad=False: the fused kernel has none; use keras.optimizers.Adam")
 
@@ -89,6 +89,7 @@ class Adam(keras.optimizers.Adam):
         return super().add_variable(*args, name=name and name.rpartition("_")[2], **kwargs)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
+        assert self._constants is not None  # `apply`, which calls this, made them.
         m, v = private.moments_of(self, variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

@@ -74,9 +74,9 @@ def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> Non
     elif _listed(folder) != list(kept.values()):
         # TensorFlow lists a checkpoint with the time when it was written, without which it would never remove it.
         lines = [f'model_checkpoint_path: "ckpt-{max(kept)}"']
-        for number, path in kept.items():
+        for number, prefix in kept.items():
             lines.append(f'all_model_checkpoint_paths: "ckpt-{number}"')
-            lines.append(f"all_model_checkpoint_timestamps: {os.stat(f'{path}.index').st_mtime}")
+            lines.append(f"all_model_checkpoint_timestamps: {os.stat(f'{prefix}.index').st_mtime}")
         storage.write(folder / "checkpoint", "\n".join(lines) + "\n")
 
 
@@ -95,7 +95,9 @@ def best_checkpoint(run_dir: str | pathlib.Path) -> str:
     raise CheckpointError(f"expected a run's folder with checkpoints, found none in {run_dir}")
 
 
-def restore(distribution: FlowDistribution, path: str | os.PathLike, dequantizer: Dequantizer | None = None) -> None:
+def restore(
+    distribution: FlowDistribution, path: str | os.PathLike[str], dequantizer: Dequantizer | None = None
+) -> None:
     """Reads a checkpoint's weights into a distribution; averaged ones, where it has them.
 
     Args:

@@ -1,6 +1,7 @@
 """The workers that the environment variable TF_CONFIG lists."""
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -57,7 +58,7 @@ def _jobs(cluster: Any) -> dict[str, list[str]]:
         raise _wrong('addresses under "worker", or "worker" and "chief", in "cluster"', cluster)
     if len(jobs.get("chief", ())) > 1:
         raise _wrong("at most one chief", jobs["chief"])
-    addresses = sum(jobs.values(), [])
+    addresses = list(itertools.chain.from_iterable(jobs.values()))
     for address in addresses:
         if not _is_address(address):
             raise _wrong("addresses of the form host:port, with a port from 1 to 65535", address)

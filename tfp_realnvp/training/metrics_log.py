@@ -88,12 +88,12 @@ class Pace:
     The first step of a process is not counted, for it is traced and compiled.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._traced = False
         self.reset()
 
     def reset(self) -> None:
-        """Begins anew to count."""
+        """Starts counting again."""
         self._started = time.perf_counter()
         self._steps = self._examples = 0
         self._waited = 0.0

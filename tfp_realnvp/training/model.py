@@ -127,7 +127,7 @@ class FlowModel(DensityModel):
         is_half = any(_computes_in_half(layer) for layer in layers)
         self.loss_scale = counter(2.0**15, "float32", "loss_scale") if is_half else None
         self.steps_at_loss_scale = counter(0, "int64", "steps_at_loss_scale") if is_half else None
-        self._accumulators = None
+        self._accumulators: list[keras.Variable] | None = None
         self.built = True
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
@@ -148,7 +148,7 @@ class FlowModel(DensityModel):
         variables = self.trainable_variables
         loss, objective, gradients, moments = self._loss_and_gradients(events, (parts - 1, parts))
         if parts > 1:
-            gradients = [(a.value + g) / parts for a, g in zip(self._accumulators, gradients)]
+            gradients = [(a.value + g) / parts for a, g in zip(self._made_accumulators(), gradients)]
         replica = tf.distribute.get_replica_context()
         if replica.num_replicas_in_sync > 1:
             # The mean over the global batch, before it is clipped: clipping is not linear.
@@ -169,7 +169,7 @@ class FlowModel(DensityModel):
         if self.average is not None:
             self.average.update(self.optimizer.iterations - 1, skip=~finite)
         if parts > 1:
-            for accumulator in self._accumulators:
+            for accumulator in self._made_accumulators():
                 accumulator.assign(tf.zeros_like(accumulator.value))
         failed = self._count(finite, tf.math.is_finite(objective), norm)
         self._update_loss(loss, events, ~failed)
@@ -187,7 +187,7 @@ class FlowModel(DensityModel):
             loss, objective = replica.all_reduce(tf.distribute.ReduceOp.MEAN, [loss, objective])
         finite = tf.math.is_finite(objective)
         self._commit(moments, finite)
-        for accumulator, gradient in zip(self._accumulators, gradients):
+        for accumulator, gradient in zip(self._made_accumulators(), gradients):
             accumulator.assign_add(gradient)
         self._update_loss(loss, events, finite)
 
@@ -206,6 +206,11 @@ class FlowModel(DensityModel):
                 )
                 for variable in self.trainable_variables
             ]
+
+    def _made_accumulators(self) -> list[keras.Variable]:
+        if self._accumulators is None:
+            raise RuntimeError("expected build_accumulators() before the first batch in parts")
+        return self._accumulators
 
     def _loss_and_gradients(
         self, events: tf.Tensor, part: tuple[int | tf.Tensor, int]
@@ -235,7 +240,7 @@ class FlowModel(DensityModel):
         self.last_step_finite.assign(finite)
         self.last_gradient_norm.assign(tf.cast(norm, tf.float32))
         failed = ~finite
-        if self.loss_scale is not None:
+        if self.loss_scale is not None and self.steps_at_loss_scale is not None:
             scale, steps = self.loss_scale.value, self.steps_at_loss_scale.value + 1
             failed &= ~finite_objective | (scale <= 1)  # Otherwise the scale alone is to blame.
             is_due = finite & (steps >= _LOSS_SCALE_PERIOD)

@@ -53,7 +53,7 @@ def _tensors(model: FlowModel, events: Any, seed: tf.Tensor) -> Iterator[tuple[s
 
 
 def _layer_tensors(flow: Bijector, x: tf.Tensor, context: tf.Tensor | None) -> Iterator[tuple[str, tf.Tensor]]:
-    final = []  # What the splits around a layer leave as it is.
+    final: list[tf.Tensor] = []  # What the splits around a layer leave as it is.
     for leaf in flow.leaves():
         while len(final) > sum(isinstance(container, Split) for container in leaf.path):
             x = tf.concat([x, final.pop()], -1)

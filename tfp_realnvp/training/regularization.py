@@ -33,7 +33,8 @@ def set_l2(distribution: FlowDistribution, l2: float) -> None:
 
 def regularization(variables: Iterable[keras.Variable]) -> list[tf.Tensor]:
     """The penalties of all variables; one for those that share a sum, which saves a few hundred operations."""
-    penalties, shared = [], {}
+    penalties: list[tf.Tensor] = []
+    shared: dict[tuple[keras.regularizers.Regularizer, str], list[tf.Tensor]] = {}
     for variable in variables:
         regularizer = variable.regularizer
         if type(regularizer) in _SUMS:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import types
 from collections.abc import Iterator
 
 import keras
@@ -36,7 +37,7 @@ def noted() -> Iterator[list[signal.Signals]]:
         yield received  # Python lets the main thread alone handle signals.
         return
 
-    def note(number: int, _) -> None:
+    def note(number: int, _: types.FrameType | None) -> None:
         if not received:
             # The terminal may be closed, or the program behind a pipe gone: a progress bar would fail before the save.
             keras.config.disable_interactive_logging()

@@ -51,7 +51,9 @@ class TrainingState:
         # A metric's own variables are spread over the replicas, and reading them takes all workers.
         self._loss_sums = [tf.Variable(v.numpy()) for v in model.loss_metric.variables]
         self._model = model
-        self._folder = self._last = self._best = None
+        self._folder: pathlib.Path | None = None
+        self._last: Manager | None = None
+        self._best: Manager | None = None
         if output_dir is None:
             return
         self._folder = paths.local(output_dir) / "checkpoints"
