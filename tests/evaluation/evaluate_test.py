@@ -222,6 +222,10 @@ class EvaluateTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "is it 17 levels"):
             evaluation.evaluate(_uniform(17), [np.full([2, *_SHAPE], 17, np.uint8)], levels=17)
 
+    def test_refuses_images_without_levels(self):
+        with self.assertRaisesRegex(ValueError, "expected the number of levels of a pixel, got None"):
+            evaluation.evaluate(_uniform(256), [_images(2)], levels=None)
+
     def test_refuses_no_samples(self):
         with self.assertRaisesRegex(ValueError, "at least one importance sample, got 0"):
             evaluation.evaluate(_uniform(256), [_images(2)], importance_samples=0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
 from tfp_realnvp.evaluation.evaluate import checked_images
 from tfp_realnvp.evaluation.score import BITS_PER_DIM, NATS, Score, bound_of
 
-Images = np.ndarray | tf.data.Dataset | Iterable[np.ndarray]
+Images: TypeAlias = np.ndarray | tf.data.Dataset | Iterable[np.ndarray]
 
 _CHUNK = 1024  # images; enough for a matrix product to be quick, and 25 MB of CIFAR-10 in float64
 _JITTER = 1e-9
@@ -48,7 +49,8 @@ def histogram_bits_per_dim(train_images: Images, test_images: Images, levels: in
     ```
     """
     counts: np.ndarray | int = 0
-    num_train, event_shape = 0, None
+    num_train = 0
+    event_shape: tuple[int, ...] = ()
     for images in _chunks(train_images, levels):
         event_shape = images.shape[1:]
         cells = _cells(images, levels)
@@ -109,7 +111,8 @@ def gaussian_bits_per_dim(
 
     sums: np.ndarray | float = 0.0
     products: np.ndarray | float = 0.0
-    num_train, event_shape, size = 0, None, 0
+    num_train = size = 0
+    event_shape: tuple[int, ...] = ()
     held: list[np.ndarray] = []  # As long as there may be too few images for a large matrix to be of use.
     for number, images in enumerate(_chunks(train_images, levels)):
         event_shape = images.shape[1:]
@@ -185,7 +188,8 @@ def _chunks(images: Images, levels: int, event_shape: tuple[int, ...] | None = N
     """Checked images in chunks of about `_CHUNK`, however they came."""
     batches = images
     if hasattr(images, "shape"):
-        batches = (images[i : i + _CHUNK] for i in range(0, len(images), _CHUNK))
+        array = np.asarray(images)
+        batches = (array[i : i + _CHUNK] for i in range(0, len(array), _CHUNK))
     held: list[np.ndarray] = []
     for batch in batches:
         batch = checked_images(batch, levels, event_shape)

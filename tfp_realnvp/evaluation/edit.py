@@ -1,5 +1,7 @@
 """The same latent under another label."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -48,7 +50,7 @@ def change_labels(
     if labels.shape != (len(x),) or not np.all((0 <= labels) & (labels < classes)):
         raise ValueError(f"expected {len(x)} labels in 0 ... {classes - 1}, got {labels.tolist()}")
     one_hot = np.eye(classes, dtype=distribution.dtype.as_numpy_dtype)
-    how = dict(batch_size=batch_size, jit_compile=jit_compile)
+    how: dict[str, Any] = dict(batch_size=batch_size, jit_compile=jit_compile)
     z = encode(distribution, x, one_hot[labels], **how)
     each = np.repeat(z, classes, axis=0)
     everything = decode(distribution, each, np.tile(one_hot, [len(x), 1]), progress=progress, **how)

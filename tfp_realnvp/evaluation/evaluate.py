@@ -63,8 +63,8 @@ def evaluate(
 
     Raises:
       TypeError: when a batch of images is not one of integers, or one of vectors not one of floats.
-      ValueError: when there is no event, a shape is not the distribution's, a pixel is no level, a label no class, or
-        vectors are to have noise.
+      ValueError: when there is no event, a shape is not the distribution's, a pixel is no level, a label no class,
+        vectors are to have noise, or images have no levels.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -126,6 +126,8 @@ def evaluate(
                 rows = tf.cast(vectors, tf.float32)
                 yield [rows, columns.noise(rows, seed=noise_seed)]
             return
+        if levels is None:
+            raise ValueError("expected the number of levels of a pixel, got None")
         images = checked_images(batch, levels, event_shape)
         for sample in range(importance_samples):
             noise_seed = tf.random.experimental.stateless_fold_in([seed, number], sample)
@@ -146,7 +148,7 @@ def evaluate(
         figures.append(bits_per_dim(log_probability, event_shape) if is_image else log_probability)
         if progress is not None:
             progress(Score.of(np.concatenate(figures), *kind))
-    return Score.of(np.concatenate(figures) if figures else [], *kind)
+    return Score.of(np.concatenate(figures) if figures else np.zeros(0), *kind)
 
 
 def _check_labels(labels: np.ndarray, classes: int) -> None:

@@ -69,7 +69,7 @@ def image_grid(
 
 
 def save_image_grid(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     images: np.ndarray | tf.Tensor,
     columns: int | None = None,
     levels: int = 256,

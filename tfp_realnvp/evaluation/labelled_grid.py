@@ -80,13 +80,13 @@ def labelled_grid(
     return picture
 
 
-def save_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
+def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
     """Writes uint8 `[height, width, channels]`, such as a `labelled_grid`, as PNG; folders are made as needed."""
     tf.io.write_file(os.fspath(path), tf.io.encode_png(picture))
 
 
 def save_animation(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     frames: np.ndarray | tf.Tensor,
     levels: int = 256,
     *,

@@ -66,6 +66,6 @@ def nearest_images(
         seen += len(batch)
         if progress is not None:
             progress(seen)
-    if seen < count:
+    if found is None or seen < count:
         raise ValueError(f"expected at least {count} images for {count} neighbours, got {seen}")
     return found, np.sqrt(np.maximum(best, 0))

@@ -9,12 +9,12 @@ from typing import Any
 
 from tfp_realnvp import flows
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
-from tfp_realnvp.flows.compositions import options_of
+from tfp_realnvp.flows.compositions import Factory, options_of
 from tfp_realnvp.named import named
 from tfp_realnvp.presets.recipe import DEQUANTIZATIONS, Recipe
 from tfp_realnvp.presets.values import described, fits
 
-FLOWS = {
+FLOWS: dict[str, Factory] = {
     factory.__name__.removesuffix("_flow"): factory
     for factory in (
         flows.real_nvp,
@@ -32,7 +32,7 @@ FLOWS = {
     )
 }
 # Keywords of factories that are no settings: they come from the data, the recipe, or the caller of `build`.
-_DECIDED = ("event_shape", "levels", "context_size", "dtype_policy")
+_DECIDED: tuple[str, ...] = ("event_shape", "levels", "context_size", "dtype_policy")
 _DECIDED += ("backprop", "dtype", "flow_name", "name", "seed", "validate_args")
 
 
@@ -99,15 +99,19 @@ class Preset:
         options = {name: value for name, value in self.options.items() if name in takes}
         if flow != self.flow:
             options.pop("scales", None)
-        fields = {"options": options | settings, "recipe": dataclasses.replace(self.recipe, **of_recipe)} | fields
-        return dataclasses.replace(self, **fields)
+        recipe = dataclasses.replace(self.recipe, **of_recipe)
+        return dataclasses.replace(self, **{"options": options | settings, "recipe": recipe, **fields})
+
+    @property
+    def _of_data(self) -> dict[str, Any]:
+        """What factories are given beside options."""
+        return dict(event_shape=self.event_shape, levels=self.levels, dtype_policy=self.recipe.dtype_policy)
 
     def build(self, **kwargs: Any) -> FlowDistribution:
         """The flow, untrained; keywords go to the factory and override."""
         given = dict(self.options)
         takes = options_of(FLOWS[self.flow], len(self.event_shape))
-        of_data = dict(event_shape=self.event_shape, levels=self.levels, dtype_policy=self.recipe.dtype_policy)
-        given |= {name: value for name, value in of_data.items() if name in takes}
+        given |= {name: value for name, value in self._of_data.items() if name in takes}
         if self.classes is not None:
             given["context_size"] = self.classes
         return FLOWS[self.flow](**{**given, **kwargs})
@@ -115,9 +119,8 @@ class Preset:
     def build_dequantizer(self) -> Dequantizer | None:
         """The flow over the noise, untrained; None where dequantisation is uniform."""
         make = named(self.recipe.dequantization, DEQUANTIZATIONS, "dequantization")
-        alike = {name: self.all_options[name] for name in ("width", "blocks") if name in self.all_options}
-        of_data = dict(event_shape=self.event_shape, levels=self.levels, dtype_policy=self.recipe.dtype_policy)
-        return make(**{**of_data, **alike, **make.keywords})
+        alike = {name: value for name, value in self.all_options.items() if name in ("width", "blocks")}
+        return make(**{**self._of_data, **alike, **make.keywords})
 
     def settings(self) -> dict[str, Any]:
         """All that two runs must share to be one, in one table, as a `config.json` has it under "model"."""
@@ -157,14 +160,14 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
         raise ValueError(f"expected a setting {missing[0]!r}, got none")
     hints = {n: h for n, h in typing.get_type_hints(Preset).items() if n not in ("options", "recipe")}
     hints |= typing.get_type_hints(Recipe)
-    for_flow = {name: model[name] for name in ("event_shape", "flow") if name in model}
+    for_flow: dict[str, Any] = {name: model[name] for name in ("event_shape", "flow") if name in model}
     for name, value in for_flow.items():
         if not fits(value, hints[name]):
             raise ValueError(f"expected {name} to be {described(hints[name])}, got {value!r}")
     flow = for_flow.get("flow", Preset.flow)
     model |= {"event_shape": tuple(model["event_shape"]), "flow": flow}
     takes = settings_of(flow, len(model["event_shape"])) if flow in FLOWS else {}
-    given = {}
+    given: dict[str, Any] = {}
     for name, value in model.items():
         hint = takes[name].annotation if name in takes else hints.get(name)
         # None is what a run of before has for an option's default.

@@ -1,16 +1,17 @@
 """How a model is trained."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
-from tfp_realnvp.flows import dequantizer
+from tfp_realnvp.flows import Dequantizer, dequantizer
 
 
 def _uniform(**unused: Any) -> None:
     """Uniform noise needs no flow."""
 
 
-DEQUANTIZATIONS = {"uniform": _uniform, "variational": dequantizer}
+DEQUANTIZATIONS: dict[str, Callable[..., Dequantizer | None]] = {"uniform": _uniform, "variational": dequantizer}
 # What is at least 1, and not 0.
 _COUNTS = ("epochs", "batch_size", "accumulation_steps")
 

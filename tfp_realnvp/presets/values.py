@@ -37,7 +37,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 def described(hint: Any) -> str:
     """The values of an annotated type, for an error message."""
-    names = []
+    names: list[str] = []
     for kind in _kinds(hint):
         if typing.get_origin(kind) is typing.Literal:
             names += map(str, typing.get_args(kind))

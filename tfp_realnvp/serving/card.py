@@ -50,7 +50,7 @@ def _data(name: str) -> str:
     return _DATA.get(name, f"The TFDS set `{name}`, whose licence holds.")
 
 
-def _text(name: str, version: pathlib.Path, config: dict, scores: Mapping[str, Any]) -> str:
+def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapping[str, Any]) -> str:
     about, model = describe(version), config["model"]
     title, ours = next(iter(scores.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())

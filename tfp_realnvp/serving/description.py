@@ -18,7 +18,7 @@ class ExportError(ValueError):
     """An export that is not whole, or not as it was written."""
 
 
-def describe(path: str | os.PathLike) -> dict[str, Any]:
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The description of an export: event_shape, levels, settings, and what was given as metadata.
 
     Raises:

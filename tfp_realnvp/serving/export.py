@@ -35,7 +35,7 @@ _LOCK = threading.Lock()
 
 def save(
     distribution: FlowDistribution,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     weights_dtype: str = "float32",
     metadata: Mapping[str, Any] | None = None,
@@ -108,7 +108,7 @@ def save(
 
 def publish(
     distribution: FlowDistribution,
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     *,
     version: int | None = None,
     weights_dtype: str = "float32",
@@ -241,7 +241,7 @@ def _make_fingerprint_repeatable(file: pathlib.Path) -> None:
     file.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
-def _local(path: str | os.PathLike) -> pathlib.Path:
+def _local(path: str | os.PathLike[str]) -> pathlib.Path:
     if "://" in os.fspath(path):
         raise ValueError(f"expected a path on a local disk, got {path}: export there, and copy the folder")
     return pathlib.Path(os.path.abspath(paths.local(path)))
@@ -261,12 +261,12 @@ def _rename(model: pathlib.Path, path: pathlib.Path) -> None:
         raise
 
 
-def versions(folder: str | os.PathLike) -> list[int]:
+def versions(folder: str | os.PathLike[str]) -> list[int]:
     """The versions of a model that a folder holds, in order."""
     return sorted(named_versions(paths.local(folder)))
 
 
-def named_versions(folder: str | os.PathLike) -> dict[int, str]:
+def named_versions(folder: str | os.PathLike[str]) -> dict[int, str]:
     """The versions of a model that a folder holds, with the names of their folders, such as 7 and 0007."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {int(name): name for name in names if name.isdecimal()}

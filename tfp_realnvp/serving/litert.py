@@ -10,7 +10,7 @@ from tfp_realnvp import paths
 from tfp_realnvp.serving.description import describe
 
 
-def save_litert(path: str | os.PathLike, file: str | os.PathLike, *, batch_size: int = 1) -> None:
+def save_litert(path: str | os.PathLike[str], file: str | os.PathLike[str], *, batch_size: int = 1) -> None:
     """Converts an export to a LiteRT model with the signatures `log_prob` and `decode`, of LiteRT's own operations.
 
         log_prob: images float32 [batch_size, *event_shape]  -> log_prob float32 [batch_size], nats

@@ -15,7 +15,7 @@ from tfp_realnvp.serving.saved_base import SavedBase
 from tfp_realnvp.serving.saved_flow import SavedFlow
 
 
-def load(path: str | os.PathLike, *, validate_args: bool = False) -> FlowDistribution:
+def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDistribution:
     """The distribution that `save` or `publish` wrote, its networks folded: it is to be used, not to be trained.
 
     `log_prob`, `sample`, `event_shape`, `flow` and the rest are those of any `FlowDistribution`: it can stand in
@@ -81,7 +81,7 @@ def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
     return module
 
 
-def version_path(path: str | os.PathLike) -> pathlib.Path:
+def version_path(path: str | os.PathLike[str]) -> pathlib.Path:
     """The path of a version: the path itself, or that of a model's highest.
 
     Where neither is there, it may be the name of a released model.

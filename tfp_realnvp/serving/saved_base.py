@@ -4,8 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 
 class SavedBase(tfd.Distribution):

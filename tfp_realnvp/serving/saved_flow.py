@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from tfp_realnvp.bijectors import Bijector
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.conditioners.network import checked_context
 
 
@@ -40,11 +43,11 @@ class SavedFlow(Bijector):
         self.rounds_samples = rounds_samples
         self.split_orders = split_orders if split_orders is None else tuple(split_orders)
 
-    def _forward_and_log_det(self, x, context, training):
+    def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         context = checked_context(context, self.context_size)
         return self._module.forward(x) if context is None else self._module.forward(x, context)
 
-    def _inverse_and_log_det(self, z, context, training):
+    def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         context = checked_context(context, self.context_size)
         return self._module.inverse(z) if context is None else self._module.inverse(z, context)
 

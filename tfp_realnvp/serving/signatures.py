@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -10,6 +11,10 @@ from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.structure import least_side, levels_of
+
+# From a request's tensors to what it is answered, by name.
+Answer = Callable[..., dict[str, tf.Tensor]]
+Function: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 
 class Served:
@@ -28,7 +33,8 @@ class Served:
         self._settings = settings
         self._is_image = len(event_shape) == 3
         self._levels = levels_of(distribution)
-        self._has_integers = self._is_image and self._levels is not None and self._levels <= 256
+        has_integers = self._is_image and self._levels is not None and self._levels <= 256
+        self._integer_levels = self._levels if has_integers else None
         self._event_shape = event_shape
         self._multiple = least_side(distribution) if self._is_image else 1
         # Of vectors, a row has no pixels.
@@ -44,7 +50,7 @@ class Served:
         self._inverse = _function(
             functools.partial(_of_rows, distribution.flow.inverse_and_log_det), [latents, *contexts]
         )
-        self.functions = {"forward": self._forward, "inverse": self._inverse}
+        self.functions: dict[str, Function] = {"forward": self._forward, "inverse": self._inverse}
         if not distribution.has_default_base:
             # The latent of a flow with a base of its own has one size: the base's.
             z = tf.TensorSpec([None, *distribution.distribution.event_shape], dtype, name="z")
@@ -54,22 +60,27 @@ class Served:
             self.functions["base_sample"] = _function(lambda count, seed: base.sample(count, seed), [count, seed])
         self.signatures = self._named_signatures()
 
-    def _named_signatures(self) -> dict[str, Callable]:
+    def _named_signatures(self) -> dict[str, Function]:
         """A `tf.function` for each name."""
         events = "images" if self._is_image else "vectors"
         float_events = tf.TensorSpec([None, *self._event_shape], tf.float32, name=events)
         latents = tf.TensorSpec([None, *self._latent_shape], tf.float32, name="latents")
         condition = self._condition_specs()
 
-        def function(answer: Callable, *specs: tf.TensorSpec) -> Callable:
+        def function(answer: Answer, *specs: tf.TensorSpec) -> Function:
             return _function(answer, [*specs, *condition])
 
-        of_events = {"log_prob": self._log_prob, "encode": self._encode, "reconstruct_error": self._reconstruct_error}
+        of_events = {
+            "log_prob": self._log_prob,
+            "encode": self._encode,
+            "reconstruct_error": self._reconstruct_error,
+        }
         named = {name: function(answer, float_events) for name, answer in of_events.items()}
-        if self._has_integers:
+        if self._integer_levels is not None:
             integers = tf.TensorSpec(float_events.shape, tf.uint8, name=events)
             for name, answer in of_events.items():
-                named[f"{name}_uint8"] = function(functools.partial(self._of_integers, answer), integers)
+                of_integers = functools.partial(self._of_integers, answer, self._integer_levels)
+                named[f"{name}_uint8"] = function(of_integers, integers)
         named["decode"] = function(self._decode, latents)
         named["sample"] = self._sample_signature(condition)
         named["serving_default"] = named["log_prob"]
@@ -82,17 +93,16 @@ class Served:
             return [tf.TensorSpec([None, self._settings.context_size], tf.float32, name="context")]
         return []
 
-    def _sample_signature(self, condition: Sequence[tf.TensorSpec]) -> Callable:
+    def _sample_signature(self, condition: Sequence[tf.TensorSpec]) -> Function:
         """Of a flow without a context, one event for each of a count; with one, an event for each row of it."""
         first = condition or [tf.TensorSpec([], tf.int32, name="count")]
         seed = tf.TensorSpec([2], tf.int32, name="seed")
         temperature = tf.TensorSpec([], tf.float32, name="temperature")
         answer = self._sample_for_each if condition else self._sample
-
         one = tf.constant(1.0)
 
         # What has a default value, and may be left out of a request, is the last.
-        def sample(first, seed, temperature=one):
+        def sample(first: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor = one) -> dict[str, tf.Tensor]:
             return answer(first, seed, temperature)
 
         return _function(sample, [*first, seed, temperature])
@@ -133,12 +143,13 @@ class Served:
         self._refuse_unless(tf.math.is_finite(log_det) & tf.math.is_finite(error), events)
         return {"reconstruct_error": error}
 
-    def _of_integers(self, answer: Callable, images: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _of_integers(
+        self, answer: Answer, levels: int, images: tf.Tensor, *condition: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """The answer for integer images, with noise that is a function of a row alone."""
         images = tf.ensure_shape(images, [None, *self._event_shape])
         with tf.control_dependencies([self._check_rows(images)]):
             images = tf.identity(images)
-        levels = self._levels
         highest = tf.reduce_max(tf.cast(images, tf.int32), axis=[1, 2, 3])
         has_levels = highest < levels
         if answer != self._log_prob or self._settings.invalid_rows == "refuse":
@@ -213,8 +224,8 @@ class Served:
         if not self._is_image:
             return {"vectors": events}
         answers = {"images": events}
-        if self._has_integers:
-            answers["pixels"] = tf.cast(tf.clip_by_value(tf.floor(events), 0, self._levels - 1), tf.uint8)
+        if self._integer_levels is not None:
+            answers["pixels"] = tf.cast(tf.clip_by_value(tf.floor(events), 0, self._integer_levels - 1), tf.uint8)
         return answers
 
     def _context(self, condition: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -276,7 +287,7 @@ def _of_rows(
     return y[:count], log_det[:count]
 
 
-def _function(answer: Callable, input_signature: Sequence[tf.TensorSpec]) -> Callable:
+def _function(answer: Callable[..., Any], input_signature: Sequence[tf.TensorSpec]) -> Function:
     # Without AutoGraph: nothing here or in a layer has Python control flow that depends on a tensor.
     return tf.function(answer, input_signature=input_signature, autograph=False)
 

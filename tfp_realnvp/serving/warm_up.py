@@ -1,7 +1,7 @@
 """Requests that TensorFlow Serving runs through a model before it calls it ready: the first of a kind is slow."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -10,7 +10,11 @@ from tfp_realnvp.extras import extra
 NAME = "tf_serving_warmup_requests"
 
 
-def write(path: str | os.PathLike, signatures: Mapping[str, Callable], event_shape: Sequence[int]) -> None:
+def write(
+    path: str | os.PathLike[str],
+    signatures: Mapping[str, tf.types.experimental.PolymorphicFunction],
+    event_shape: Sequence[int],
+) -> None:
     """Writes one request of a single row for each signature of rows.
 
     A server that batches refuses the others, `sample`, and does not load a model whose warm-up fails.
