@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from absl import flags
 
@@ -21,7 +21,7 @@ _FLAGFILES = pathlib.Path(__file__).parent / "flagfiles"
 flags.disclaim_key_flags()  # Those that are defined here are of the modules that call.
 
 
-class _PathParser(flags.ArgumentParser):
+class _PathParser(flags.ArgumentParser[str]):
     syntactic_help = "a path, where ~ is your home folder"
 
     def __init__(self, local: Callable[[str], Any]):
@@ -34,9 +34,15 @@ class _PathParser(flags.ArgumentParser):
         return "path"
 
 
+@overload
+def DEFINE_path(name: str, default: None, help: str, *, required: Literal[True]) -> flags.FlagHolder[str]: ...
+@overload
+def DEFINE_path(
+    name: str, default: str | None, help: str, local: Callable[[str], Any] = paths.local
+) -> flags.FlagHolder[str | None]: ...
 def DEFINE_path(
     name: str, default: str | None, help: str, local: Callable[[str], Any] = paths.local, **kwargs: Any
-) -> flags.FlagHolder[str | None]:
+) -> flags.FlagHolder[Any]:
     """Defines a flag that names a file or folder, as `paths.local` takes it."""
     return flags.DEFINE(_PathParser(local), name, default, help, serializer=flags.ArgumentSerializer(), **kwargs)
 

@@ -43,22 +43,22 @@ def main() -> None:
     if model.classes is not None:
         arrays["labels"] = labels
     with storage.replacing(path) as part, part.open("wb") as file:  # NumPy would add a suffix to a name without one.
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     source.wrote(path)
 
 
 def _events(model: source.Source) -> tuple[np.ndarray, np.ndarray]:
     """The first of the split, and their classes: -1 of a model that is not told them."""
     given = source.open_data(model)
-    events, labels, left = [], [], _COUNT.value or given.num_examples(_SPLIT.value)
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    left = _COUNT.value or given.num_examples(_SPLIT.value)
     for batch in given.evaluation_batches(_SPLIT.value, 1000):
         part, classes = batch if model.classes is not None else (batch, np.full(len(batch), -1))
-        events.append(np.asarray(part)[:left])
-        labels.append(np.asarray(classes)[:left])
-        left -= len(events[-1])
+        parts.append((np.asarray(part)[:left], np.asarray(classes)[:left]))
+        left -= len(parts[-1][0])
         if not left:
             break
-    events, labels = np.concatenate(events), np.concatenate(labels)
+    events, labels = map(np.concatenate, zip(*parts, strict=True))
     if model.classes is not None and labels.min() < 0:
         raise run.UsageError(f"expected images whose class is known, got one without in {_SPLIT.value}")
     return events, labels

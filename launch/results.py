@@ -11,6 +11,7 @@ import tensorflow as tf
 import tfp_realnvp as nvp
 from launch import run
 from tfp_realnvp import data, evaluation, presets, serving, storage
+from tfp_realnvp.flows import Dequantizer
 
 BATCH_SIZE = 100
 _FILE = "results.json"
@@ -25,7 +26,7 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     dequantizer = preset.build_dequantizer()
     distribution = run.trained_distribution(preset, dequantizer)
     print(f"Evaluating on {given.num_examples('test'):,} test events", flush=True)
-    noises = {preset.title: None}
+    noises: dict[str, Dequantizer | None] = {preset.title: None}
     if dequantizer is not None:
         both = {"variational": dequantizer, "uniform": None}
         noises = {f"{preset.title}, {how} dequantisation": noise for how, noise in both.items()}
@@ -101,10 +102,9 @@ def _write_samples(
     preset: presets.Preset, given: data.Events, distribution: nvp.FlowDistribution, folder: pathlib.Path
 ) -> str:
     """Writes 64 images into a picture, or 1,000 vectors into a CSV file; returns its name."""
-    is_table = given.levels is None
-    count, context = 1000 if is_table else 64, {} if is_table else run.contexts(preset, 64)
+    count, context = (1000, {}) if given.levels is None else (64, run.contexts(preset, 64))
     samples = tf.function(lambda: distribution.sample(count, seed=(run.SEED.value, 0), **context))()
-    if is_table:
+    if given.levels is None:
         data.write_csv(folder / "samples.csv", samples, given.columns)
         return "samples.csv"
     with storage.replacing(folder / "samples.png") as path:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
@@ -142,7 +143,9 @@ def build(preset: presets.Preset, given: data.Events | None = None, **kwargs: An
     if len(preset.event_shape) == 1:
         # Where a checkpoint is read next, it brings its own.
         size = preset.event_shape[0]
-        mean, std = ([0.0] * size, [1.0] * size) if given is None else (given.mean, given.std)
+        mean, std = np.zeros(size), np.ones(size)
+        if given is not None and given.mean is not None and given.std is not None:
+            mean, std = given.mean, given.std
         distribution = nvp.standardized(distribution, mean, std)
     return distribution
 

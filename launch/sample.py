@@ -52,7 +52,8 @@ def main() -> None:
     if _COLUMNS.value is not None and (in_rows or is_table):
         raise run.UsageError("expected images of one temperature without neighbours for --columns")
     training = _training_images(model) if _NEIGHBOURS.value else None
-    z = _draws(model, _COUNT.value or (10 if in_rows else 100)) if _LATENTS.value is None else _given(model)
+    count, file = _COUNT.value or (10 if in_rows else 100), _LATENTS.value
+    z = _draws(model, count) if file is None else _given(model, pathlib.Path(file))
     everything = np.concatenate([temperature * z for temperature in temperatures])
     labels = source.labels_in_turn(model, len(z), _LABEL.value, period=_BATCH_SIZE.value)
     decoded = source.decode(
@@ -63,7 +64,7 @@ def main() -> None:
         progress=source.progress(len(everything)),
     )
     samples = np.split(decoded, len(temperatures))
-    if is_table:
+    if not isinstance(model, source.ImageModel):
         path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
         data.write_csv(path, samples[0], model.columns)
         source.wrote(path)
@@ -72,7 +73,7 @@ def main() -> None:
     if in_rows:
         names = [f"T = {temperature:g}" for temperature in temperatures]
         if training is not None:
-            samples, names = _with_neighbours(model, samples[0], training)
+            samples, names = _with_neighbours(model.levels, samples[0], training)
         evaluation.save_picture(path, evaluation.labelled_grid(samples, names, levels=model.levels))
     else:
         evaluation.save_image_grid(path, samples[0], _COLUMNS.value, levels=model.levels)
@@ -101,9 +102,8 @@ def _draws(model: source.Source, count: int) -> np.ndarray:
     return np.concatenate(parts)[:count]
 
 
-def _given(model: source.Source) -> np.ndarray:
+def _given(model: source.Source, path: pathlib.Path) -> np.ndarray:
     """The latents of `--latents`, of the model's shape or of another height and width."""
-    path = pathlib.Path(_LATENTS.value)
     try:
         (latents,) = data.read_arrays(path, "latents").values()
     except FileNotFoundError:
@@ -128,13 +128,11 @@ def _training_images(model: source.Source) -> data.Events:
     return images
 
 
-def _with_neighbours(
-    model: source.Source, samples: np.ndarray, images: data.Events
-) -> tuple[list[np.ndarray], list[str]]:
+def _with_neighbours(levels: int, samples: np.ndarray, images: data.Events) -> tuple[list[np.ndarray], list[str]]:
     """Rows: the samples, the nearest training image of each, the second nearest, ..."""
-    levels = np.clip(np.floor(samples), 0, model.levels - 1)
+    rounded = np.clip(np.floor(samples), 0, levels - 1)
     found, _ = evaluation.nearest_images(
-        levels,
+        rounded,
         images.evaluation_batches("train", 1000),
         _NEIGHBOURS.value,
         progress=source.progress(images.num_examples("train")),

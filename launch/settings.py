@@ -24,7 +24,7 @@ _FOR_IMAGES = ("flip", "l2", "sample_every")
 _OF_IMAGES = [flow for flow, factory in presets.FLOWS.items() if takes_images(factory)]
 
 
-class _Parser(flags.ArgumentParser):
+class _Parser(flags.ArgumentParser[Any]):
     """Of the values of an annotated type."""
 
     def __init__(self, hint: Any):
@@ -49,7 +49,7 @@ def _define(name: str, hint: Any, help: str) -> flags.FlagHolder[Any]:
 
 
 def _of_recipe() -> Iterator[flags.FlagHolder[Any]]:
-    about = arguments_in(inspect.getdoc(presets.Recipe))
+    about = arguments_in(inspect.getdoc(presets.Recipe) or "")
     for name, hint in typing.get_type_hints(presets.Recipe).items():
         yield _define(name, hint, about[name])
 
@@ -104,7 +104,8 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
             raise run.UsageError("expected an image set with labels for --conditional, got a table")
         if given.get("dequantization", "uniform") != "uniform":
             raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
-    of_data, events = {}, _open(name or preset.dataset) if is_other or _CONDITIONAL.value else None
+    of_data: dict[str, Any] = {}
+    events = _open(name or preset.dataset) if is_other or _CONDITIONAL.value else None
     if events is not None:
         of_data = dict(dataset=events.name, event_shape=events.shape, classes=events.classes)
         of_data["levels"] = events.levels or preset.levels

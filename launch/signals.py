@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 # Windows has no SIGHUP.
@@ -32,13 +33,13 @@ def left_to_system() -> Iterator[None]:
         heed()
 
 
-def _handle(handler) -> None:
+def _handle(handler: Callable[[int, types.FrameType | None], NoReturn] | signal.Handlers) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
-def _leave(number: int, _) -> NoReturn:
+def _leave(number: int, _: types.FrameType | None) -> NoReturn:
     with contextlib.suppress(OSError):  # The terminal may be closed. Unlike print, this may be called in a handler.
         os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
     raise SystemExit(128 + number)

@@ -7,7 +7,8 @@ import pathlib
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -59,14 +60,19 @@ class Source:
         return tuple(self.distribution.event_shape.as_list())
 
 
+class ImageModel(Source):
+    """A trained model of images, whose pixels have levels."""
+
+    levels: int
+
+
 def open_model() -> Source:
-    """The model that `--saved_model` or `--output_dir` names."""
+    """The model that `--saved_model` or `--output_dir` names; an `ImageModel` if it is one of images."""
     if SAVED_MODEL.value is None:
         preset = run.trained_preset()
         distribution = run.trained_distribution(preset)
-        model = run.trained_config()["model"]
-        kept = [model.get("files"), model.get("columns")]
-        return Source(distribution, preset.dataset, run.levels_of(preset), preset.classes, *kept, run.output_dir())
+        decided = dict(dataset=preset.dataset, levels=run.levels_of(preset), classes=preset.classes)
+        return _model({**run.trained_config()["model"], **decided}, distribution, run.output_dir())
     if run.PRESET.present:
         raise run.UsageError("expected --preset for a run's --output_dir, got one beside --saved_model")
     try:
@@ -76,20 +82,23 @@ def open_model() -> Source:
         distribution = serving.load(version)
     except (FileNotFoundError, serving.ExportError) as error:
         raise run.UsageError(str(error)) from error
-    folder = pathlib.Path(run.OUTPUT_DIR.value or ".")
-    saved = [about.get("dataset"), about["levels"], about["classes"], about.get("files"), about.get("columns")]
-    model = Source(distribution, *saved, folder)
-    if len(model.shape) == 3 and model.levels is None:
+    if distribution.event_shape.rank == 3 and about["levels"] is None:
         raise run.UsageError(f"expected a model of pixels with levels, got one of real-valued images in {version}")
-    return model
+    return _model(about, distribution, pathlib.Path(run.OUTPUT_DIR.value or "."))
 
 
-def open_image_model() -> Source:
+def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pathlib.Path) -> Source:
+    kind = ImageModel if distribution.event_shape.rank == 3 else Source
+    given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns")}
+    return kind(distribution, **given, folder=folder)
+
+
+def open_image_model() -> ImageModel:
     """The same, which must be one of images."""
-    source = open_model()
-    if len(source.shape) != 3:
-        raise run.UsageError(f"expected a model of images, got one of vectors of shape {source.shape}")
-    return source
+    model = open_model()
+    if not isinstance(model, ImageModel):
+        raise run.UsageError(f"expected a model of images, got one of vectors of shape {model.shape}")
+    return model
 
 
 def open_data(source: Source, labels: bool | None = None) -> data.Events:
@@ -125,17 +134,17 @@ def some_examples(
     """
     check_label(source, label)
     images = open_data(source)
-    pixels, labels, seen = [], [], 0
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    seen = 0
     for batch in images.evaluation_batches(split, 1000):
         part, classes = map(np.asarray, batch if source.classes is not None else (batch, np.full(len(batch), -1)))
         # Of a set with images whose class is not known, a conditional model can take those alone that have one.
         fit = classes == label if label is not None else (classes >= 0) | (source.classes is None)
-        pixels.append(part[fit])
-        labels.append(classes[fit])
+        parts.append((part[fit], classes[fit]))
         seen += len(part)
-        if seen >= _EXAMPLES and sum(map(len, pixels)) >= count:
+        if seen >= _EXAMPLES and sum(len(labels) for _, labels in parts) >= count:
             break
-    pixels, labels = np.concatenate(pixels), np.concatenate(labels)
+    pixels, labels = map(np.concatenate, zip(*parts, strict=True))
     if len(pixels) < count and not at_most:
         of_label = "" if label is None else f" of label {label}"
         raise run.UsageError(f"expected {count} images{of_label} in {split}, found {len(pixels)} among {seen}")
@@ -208,7 +217,8 @@ def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
 
 def progress(total: int, unit: str = "event") -> Callable[[int], None]:
     """A function that is told how many are done, and shows a bar once that has taken over two seconds."""
-    started, bars = time.monotonic(), []
+    started = time.monotonic()
+    bars: list[keras.utils.Progbar] = []
 
     def update(done: int) -> None:
         if not bars and time.monotonic() - started > 2 and done < total:
