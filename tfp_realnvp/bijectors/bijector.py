@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp import private
 from tfp_realnvp.bijectors.arguments import KeepsArguments
 from tfp_realnvp.bijectors.backprop import is_training
-from tfp_realnvp.bijectors.batch_axes import with_one_batch_axis
+from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet, with_one_batch_axis
 from tfp_realnvp.bijectors.layer import Layer
 from tfp_realnvp.bijectors.variables import OwnsLayers
 
@@ -79,7 +79,9 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector):
         """The bijector and its settings in a few words, for `summary`."""
         return self.name
 
-    def forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(
+        self, x: tf.Tensor | np.ndarray, context: tf.Tensor | np.ndarray | None = None
+    ) -> ValueAndLogDet:
         """Returns `z = f(x)` and `log|det df/dx|` in nats from one evaluation.
 
         Args:
@@ -96,7 +98,9 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector):
         with tf.name_scope("forward"):  # A layer's own scope must not be a graph's outermost one.
             return with_one_batch_axis(pass_fn, x, self.forward_min_event_ndims, context)
 
-    def inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(
+        self, z: tf.Tensor | np.ndarray, context: tf.Tensor | np.ndarray | None = None
+    ) -> ValueAndLogDet:
         """Returns `x = f^{-1}(z)` and `log|det df^{-1}/dz|` from one evaluation; see `forward_and_log_det`."""
         z = tf.convert_to_tensor(z)
         self._inverse_event_shape(self._event_shape_of(z))

@@ -1,7 +1,7 @@
 """From integer pixels to the whole real line: dequantisation and the logit."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,12 @@ from tfp_realnvp.bijectors.bijector import Bijector
 
 
 def dequantize(
-    images: tf.Tensor, *, seed: tf.Tensor, levels: int = 256, dtype: str = "float32", part: tuple[Any, int] = (0, 1)
+    images: tf.Tensor | np.ndarray,
+    *,
+    seed: tf.Tensor | Sequence[int],
+    levels: int = 256,
+    dtype: str = "float32",
+    part: tuple[Any, int] = (0, 1),
 ) -> tf.Tensor:
     """Adds uniform noise to integer pixels: `x = image + u`, `u` uniform on [0, 1), so that `x` is in [0, levels).
 

@@ -23,7 +23,7 @@ class InversionError:
 def inversion_error(
     distribution: tfp.distributions.TransformedDistribution,
     x: np.ndarray | tf.Tensor,
-    context: tf.Tensor | None = None,
+    context: np.ndarray | tf.Tensor | None = None,
 ) -> InversionError:
     """Encodes events, decodes them and measures |f^{-1}(f(x)) - x|.
 

@@ -1,6 +1,7 @@
 """What Keras calls of a model of densities, which has no targets."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -92,7 +93,7 @@ class DensityModel(keras.Model):
         events: tf.Tensor,
         context: tf.Tensor | None = None,
         training: bool | None = None,
-        seed: tf.Tensor = (0, 0),
+        seed: tf.Tensor | Sequence[int] = (0, 0),
         part: int | tf.Tensor = 0,
         parts: int = 1,
     ) -> tf.Tensor:
@@ -121,7 +122,7 @@ class DensityModel(keras.Model):
         return tf.one_hot(given, self.classes, dtype=self.distribution.dtype)
 
     def dequantized(
-        self, events: tf.Tensor, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
+        self, events: tf.Tensor, seed: tf.Tensor | Sequence[int], part: tuple[int | tf.Tensor, int] = (0, 1)
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Events as real numbers, and the log-density of their noise where that is not 0.
 
