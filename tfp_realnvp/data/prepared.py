@@ -5,6 +5,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +40,7 @@ class TFDSRecords(Records):
 
     @tfds_warnings_silenced()
     def read(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        def shuffle(files: list) -> list:
+        def shuffle(files: list[Any]) -> list[Any]:
             return [files[index] for index in shuffled_positions(len(files), file_seed)]
 
         read_config = tfds.ReadConfig(try_autocache=False)
@@ -61,7 +62,7 @@ class TFDSRecords(Records):
 
 
 def open_set(
-    name: str, data_dir: str | os.PathLike | None, image_size: int | None, labels: bool
+    name: str, data_dir: str | os.PathLike[str] | None, image_size: int | None, labels: bool
 ) -> tuple[str, sets.Recipe, int | None, tuple[int, int, int], int | None, TFDSRecords]:
     """Opens a set of images as `load` describes it.
 
@@ -87,7 +88,7 @@ def open_set(
     return name, recipe, image_size, shape, classes, records
 
 
-def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
+def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.core.DatasetBuilder:
     if not _NAME.fullmatch(name):  # TFDS would look in the network for "huggingface:mnist".
         raise _unknown(name, data_dir)
     try:
@@ -96,7 +97,7 @@ def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.Dataset
         raise _unknown(name, data_dir) from None
 
 
-def _unknown(name: str, data_dir: str | os.PathLike | None) -> ValueError:
+def _unknown(name: str, data_dir: str | os.PathLike[str] | None) -> ValueError:
     tfds_names = tfds.list_builders(with_community_datasets=False)
     close = [f"folder:{name}"] if os.path.isdir(name) else []
     close = close or difflib.get_close_matches(name, {*sets.names(), *tables.table_names(), *tfds_names})
