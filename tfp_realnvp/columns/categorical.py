@@ -54,7 +54,7 @@ class Categorical(Column):
     def describe(self) -> str:
         return f"categorical({len(self.values)})"
 
-    def dequantize(self, x, u):
+    def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outside = ~((x >= 0) & (x < len(self.values)) & (x == tf.floor(x)))
         code = tf.where(outside, tf.zeros_like(x), x)
         frequencies = tf.constant(self.frequencies, x.dtype)
@@ -70,17 +70,17 @@ class Categorical(Column):
         log_frequency = tf.reduce_sum(is_winner * tf.math.log(frequencies), -1)
         return v, infinite_where(outside, tf.reduce_sum(normal_log_prob(v), -1) - log_frequency)
 
-    def quantize(self, v):
+    def quantize(self, v: tf.Tensor) -> tf.Tensor:
         log_time = _log_exponential(v)
         return tf.cast(tf.argmin(log_time - tf.math.log(tf.constant(self.frequencies, v.dtype)), -1), v.dtype)
 
-    def features(self, x):
+    def features(self, x: tf.Tensor) -> tf.Tensor:
         return self._one_hot(x)
 
-    def encode(self, values):
+    def encode(self, values: np.ndarray) -> np.ndarray:
         return _codes(self.name, values, self.values)
 
-    def decode(self, x):
+    def decode(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.values, object)[x.astype(np.int64)]
 
     def _one_hot(self, code: tf.Tensor) -> tf.Tensor:

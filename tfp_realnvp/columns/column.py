@@ -2,11 +2,11 @@
 
 import abc
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 # The nearest that noise gets to 0 and 1, whose normal quantiles are infinite.
 _LEAST_NOISE = 2.0**-24
@@ -31,8 +31,11 @@ class Column(abc.ABC):
     name: str
 
     type: ClassVar[str]
-    # Noise entries of a value.
-    noises: ClassVar[int] = 0
+
+    @property
+    def noises(self) -> int:
+        """The noise entries of a value."""
+        return 0
 
     @property
     def entries(self) -> int:
@@ -134,10 +137,10 @@ def normal_cdf(v: tf.Tensor) -> tf.Tensor:
     return tf.math.erfc(v * -np.sqrt(0.5).astype(v.dtype.as_numpy_dtype)) / 2
 
 
-def smoothed(counts: Sequence[float]) -> np.ndarray:
+def smoothed(counts: ArrayLike) -> np.ndarray:
     """Relative frequencies of which none is 0: half a count is added to each."""
-    counts = np.asarray(counts, np.float64) + 0.5
-    return counts / counts.sum()
+    added = np.asarray(counts, np.float64) + 0.5
+    return added / added.sum()
 
 
 def infinite_where(outside: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:

@@ -220,10 +220,13 @@ class Columns:
         """Columns as `to_json` writes them."""
 
         def column(of_one: Mapping[str, Any]) -> Column:
-            fields = {name: tuple(v) if isinstance(v, list) else v for name, v in of_one.items() if name != "type"}
+            fields: dict[str, Any] = {
+                name: tuple(v) if isinstance(v, list) else v for name, v in of_one.items() if name != "type"
+            }
             return TYPES[of_one["type"]](**fields)
 
-        return cls(*(tuple(map(column, values[name])) for name in ("columns", "context")), values["is_partial"])
+        own, context = (tuple(map(column, values[name])) for name in ("columns", "context"))
+        return cls(own, context, values["is_partial"])
 
 
 def impute(

@@ -3,9 +3,11 @@
 import ast
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfp_realnvp.columns.categorical import Categorical
 from tfp_realnvp.columns.column import Column
@@ -21,7 +23,7 @@ _MOST_CATEGORIES = 100
 _MOST_ORDINAL = 20
 _REPEATS = 10
 
-_FITS = {
+_FITS: dict[str, Callable[..., Column]] = {
     "real": Real.fit,
     "positive": lambda name, x: Bounded.fit(name, x, 0.0),
     "bounded": Bounded.fit,
@@ -44,7 +46,7 @@ class Spec:
     """
 
     dropped: tuple[str, ...] = ()
-    types: Mapping[str, tuple[str, tuple]] = dataclasses.field(default_factory=dict)
+    types: Mapping[str, tuple[str, tuple[Any, ...]]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_text(cls, text: str) -> "Spec":
@@ -83,7 +85,7 @@ class Inferred:
 
 
 def infer(
-    table: Mapping[str, Sequence],
+    table: Mapping[str, ArrayLike],
     spec: str | Spec = "",
     *,
     context: Sequence[str] = (),
@@ -94,12 +96,12 @@ def infer(
 
 
 def infer_with_notes(
-    table: Mapping[str, Sequence],
+    table: Mapping[str, ArrayLike],
     spec: str | Spec = "",
     *,
     context: Sequence[str] = (),
     is_partial: bool = False,
-    levels: Mapping[str, Sequence] | None = None,
+    levels: Mapping[str, ArrayLike] | None = None,
 ) -> Inferred:
     """The columns of a table by their values, or by what `spec` says of them.
 
@@ -145,7 +147,7 @@ def infer_with_notes(
     return Inferred(Columns(own, tuple(found[name] for name in context), is_partial), tuple(notes))
 
 
-def as_values(given: Sequence) -> np.ndarray:
+def as_values(given: ArrayLike) -> np.ndarray:
     """A column as float64 numbers with NaN for what is missing, or as objects: text, or None for what is missing."""
     array = np.asarray(given)
     if array.dtype.kind in "buif":
@@ -167,7 +169,7 @@ class _LeftOut(Exception):
 
 
 def _column(
-    name: str, values: np.ndarray, everything: np.ndarray, typed: tuple[str, tuple] | None
+    name: str, values: np.ndarray, everything: np.ndarray, typed: tuple[str, tuple[Any, ...]] | None
 ) -> tuple[Column, str]:
     is_text = values.dtype == object
     present = values[[not _is_missing(value) for value in values]]
@@ -191,7 +193,8 @@ def _column(
 def _of_text(name: str, present: np.ndarray, distinct: tuple[str, ...]) -> tuple[Column, str]:
     lower = tuple(sorted(value.lower() for value in distinct))
     if lower in TRUTH:
-        return Boolean.fit(name, present, tuple(sorted(distinct, key=str.lower))), ""
+        ordered: list[str] = sorted(distinct, key=str.lower)
+        return Boolean.fit(name, present, tuple(ordered)), ""
     if all(re.fullmatch(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.]\d{2,4}", value) for value in distinct[:50]):
         raise _LeftOut(f"dates such as {distinct[0]}; make numbers of them first")
     if len(distinct) > _MOST_CATEGORIES or 2 * len(distinct) > len(present):
@@ -226,7 +229,7 @@ _HOW = {
 }
 
 
-def _called(text: str) -> tuple[str, tuple]:
+def _called(text: str) -> tuple[str, tuple[Any, ...]]:
     name, _, options = text.strip().partition("(")
     if name not in _FITS or (options and not options.endswith(")")):
         raise ValueError(f"expected a type among {', '.join(_FITS)}, got {text!r}")
@@ -242,7 +245,7 @@ def _value(text: str) -> float | int | str | None:
         return text
 
 
-def _distinct(values: np.ndarray) -> tuple:
+def _distinct(values: np.ndarray) -> tuple[Any, ...]:
     return tuple(sorted({value for value in values.tolist() if not _is_missing(value)}))
 
 

@@ -22,39 +22,15 @@ TRUTH = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Integer(Column):
-    """A whole number in `edges[0] ... edges[-1] - 1`.
-
-        v = Phi^{-1}(F(x + u)),    F piecewise linear through (edges, cumulative)
-        log q(v | x) = log N(v; 0, 1) - log(F(x + 1) - F(x))
-
-    `F` is the distribution function of the training rows, each number one bin where there are few and bins of several
-    where there are many, and half a row more in each. `Phi` is that of a standard normal. Uniform dequantisation after
-    a change of variables: a frequent number has a wide cell, so that the flow need not learn a spike.
-    """
+class _Whole(Column):
+    """Whole numbers and codes of ordered values; see `Integer`."""
 
     edges: tuple[int, ...]
     cumulative: tuple[float, ...]
 
-    type = "integer"
     noises = 1
 
-    @classmethod
-    def fit(cls, name: str, x: np.ndarray, low: int | None = None, high: int | None = None) -> "Integer":
-        low = int(x.min()) if low is None else int(low)
-        high = int(x.max()) if high is None else int(high)
-        if not low < high:
-            raise ValueError(f"{name}: expected different whole numbers, got {low} to {high}")
-        if max(-low, high) >= 2**24:
-            raise ValueError(f"{name}: expected whole numbers below {2**24}, which float32 holds, got {low} to {high}")
-        edges = _edges(x, low, high)
-        counts, _ = np.histogram(x, np.asarray(edges) - 0.5)
-        cumulative = np.concatenate([[0.0], np.cumsum(smoothed(counts))[:-1], [1.0]])
-        fitted = cls(name, edges, tuple(cumulative.tolist()))
-        fitted._checked(x)
-        return fitted
-
-    def dequantize(self, x, u):
+    def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outside = ~((x >= self.edges[0]) & (x < self.edges[-1]))  # A NaN is outside.
         whole = tf.where(outside, tf.constant(self.edges[0], x.dtype), tf.floor(x))
         edges = tf.constant(self.edges, x.dtype)
@@ -65,7 +41,7 @@ class Integer(Column):
         log_q = normal_log_prob(v) - tf.math.log(mass / width)
         return v[:, tf.newaxis], infinite_where(outside | (whole != x), log_q)
 
-    def quantize(self, v):
+    def quantize(self, v: tf.Tensor) -> tf.Tensor:
         v = v[:, 0]
         bin_ = tf.searchsorted(self._inner_quantiles(v.dtype), v, side="right")
         first, lower, upper, mass, width = (tf.gather(part, bin_) for part in self._bins(v.dtype))
@@ -83,21 +59,51 @@ class Integer(Column):
         upper, mass = 1 - cumulative[1:], np.diff(cumulative)
         return [tf.constant(part, dtype) for part in (edges[:-1], cumulative[:-1], upper, mass, np.diff(edges))]
 
+    def _outside(self, x: np.ndarray) -> np.ndarray:
+        return ~((x >= self.edges[0]) & (x < self.edges[-1]) & (x == np.floor(x)))
+
+    def _expected(self) -> str:
+        return f"a whole number in {self.edges[0]} ... {self.edges[-1] - 1}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer(_Whole):
+    """A whole number in `edges[0] ... edges[-1] - 1`.
+
+        v = Phi^{-1}(F(x + u)),    F piecewise linear through (edges, cumulative)
+        log q(v | x) = log N(v; 0, 1) - log(F(x + 1) - F(x))
+
+    `F` is the distribution function of the training rows, each number one bin where there are few and bins of several
+    where there are many, and half a row more in each. `Phi` is that of a standard normal. Uniform dequantisation after
+    a change of variables: a frequent number has a wide cell, so that the flow need not learn a spike.
+    """
+
+    type = "integer"
+
+    @classmethod
+    def fit(cls, name: str, x: np.ndarray, low: int | None = None, high: int | None = None) -> "Integer":
+        low = int(x.min()) if low is None else int(low)
+        high = int(x.max()) if high is None else int(high)
+        if not low < high:
+            raise ValueError(f"{name}: expected different whole numbers, got {low} to {high}")
+        if max(-low, high) >= 2**24:
+            raise ValueError(f"{name}: expected whole numbers below {2**24}, which float32 holds, got {low} to {high}")
+        edges = _edges(x, low, high)
+        counts, _ = np.histogram(x, np.asarray(edges) - 0.5)
+        cumulative = np.concatenate([[0.0], np.cumsum(smoothed(counts))[:-1], [1.0]])
+        fitted = cls(name, edges, tuple(cumulative.tolist()))
+        fitted._checked(x)
+        return fitted
+
     def describe(self) -> str:
         return f"{self.type}({self.edges[0]},{self.edges[-1] - 1})"
 
     def decode(self, x: np.ndarray) -> np.ndarray:
         return x.astype(np.int64)
 
-    def _outside(self, x):
-        return ~((x >= self.edges[0]) & (x < self.edges[-1]) & (x == np.floor(x)))
-
-    def _expected(self):
-        return f"a whole number in {self.edges[0]} ... {self.edges[-1] - 1}"
-
 
 @dataclasses.dataclass(frozen=True)
-class Ordinal(Integer):
+class Ordinal(_Whole):
     """One of several values in an order: text in the order given, or numbers that repeat, such as rounded ones."""
 
     values: tuple[str | float, ...]
@@ -116,10 +122,10 @@ class Ordinal(Integer):
     def describe(self) -> str:
         return f"{self.type}({','.join(f'{value:g}' if isinstance(value, float) else value for value in self.values)})"
 
-    def encode(self, values):
+    def encode(self, values: np.ndarray) -> np.ndarray:
         return _codes(self.name, values, self.values)
 
-    def decode(self, x):
+    def decode(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.values)[x.astype(np.int64)]
 
 

@@ -28,12 +28,12 @@ class Real(Column):
     def fit(cls, name: str, x: np.ndarray) -> "Real":
         return cls(name, *_moments(name, x))
 
-    def dequantize(self, x, u):
+    def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outside = ~tf.math.is_finite(x)
         v = (tf.where(outside, tf.constant(self.mean, x.dtype), x) - self.mean) / self.std
         return v[:, tf.newaxis], infinite_where(outside, tf.fill(tf.shape(x), tf.constant(math.log(self.std), x.dtype)))
 
-    def quantize(self, v):
+    def quantize(self, v: tf.Tensor) -> tf.Tensor:
         return v[:, 0] * self.std + self.mean
 
 
@@ -70,7 +70,7 @@ class Bounded(Column):
             return "positive"
         return f"bounded({_bound(self.low)},{_bound(self.high)})"
 
-    def dequantize(self, x, u):
+    def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         inside = tf.math.is_finite(x)
         inside &= x >= (-np.inf if self.low is None else self.low)
         inside &= x <= (np.inf if self.high is None else self.high)
@@ -79,7 +79,7 @@ class Bounded(Column):
         t, log_slope = self._unbounded(tf.where(inside, x, at_mean))
         return ((t - self.mean) / self.std)[:, tf.newaxis], infinite_where(~inside, math.log(self.std) - log_slope)
 
-    def quantize(self, v):
+    def quantize(self, v: tf.Tensor) -> tf.Tensor:
         return self._bounded(v[:, 0] * self.std + self.mean)
 
     def _unbounded(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -101,11 +101,11 @@ class Bounded(Column):
             return self.high - tf.exp(-t)
         return tf.clip_by_value(self.low + (self.high - self.low) * tf.sigmoid(t), self.low, self.high)
 
-    def _outside(self, x):
+    def _outside(self, x: np.ndarray) -> np.ndarray:
         low, high = -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
         return np.isinf(x) | (x < low) | (x > high)
 
-    def _expected(self):
+    def _expected(self) -> str:
         if self.high is None:
             return f"at least {self.low:g}"
         return f"at most {self.high:g}" if self.low is None else f"{self.low:g} to {self.high:g}"
@@ -142,18 +142,18 @@ class Circular(Column):
     def describe(self) -> str:
         return f"circular({self.period:g})" if self.start == 0 else f"circular({self.period:g},{self.start:g})"
 
-    def dequantize(self, x, u):
+    def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outside = ~tf.math.is_finite(x)
         squared = -2 * tf.math.log1p(-inner_noise(u[:, 0]))
         v = tf.sqrt(squared)[:, tf.newaxis] * self.features(tf.where(outside, tf.zeros_like(x), x))
         return v, infinite_where(outside, -squared / 2 - math.log(2 * math.pi / self.period))
 
-    def quantize(self, v):
+    def quantize(self, v: tf.Tensor) -> tf.Tensor:
         turn = tf.math.atan2(v[:, 1], v[:, 0]) / (2 * math.pi)
         x = self.start + self.period * (turn - tf.floor(turn))
         return tf.where(x < self.start + self.period, x, tf.constant(self.start, x.dtype))  # As rounding gives it.
 
-    def features(self, x):
+    def features(self, x: tf.Tensor) -> tf.Tensor:
         angle = (2 * math.pi / self.period) * tf.math.floormod(x - self.start, tf.constant(self.period, x.dtype))
         return tf.stack([tf.cos(angle), tf.sin(angle)], -1)
 
