@@ -93,12 +93,12 @@ class CSVTest(in_folder.InFolderTest):
         (
             "one_column",
             "1\n2\n",
-            ", line 1: expected at least 2 columns, separated by commas, semicolons or tabs, got 1",
+            ", line 1: expected at least 2 columns, separated by commas, semicolons, tabs or bars, got 1",
         ),
         (
             "spaces_between",
             "1 2\n3 4\n",
-            ", line 1: expected at least 2 columns, separated by commas, semicolons or tabs, got 1",
+            ", line 1: expected at least 2 columns, separated by commas, semicolons, tabs or bars, got 1",
         ),
         ("text", f"a,b\n{_lines()}x1,2\n", ", line 10, column 1 ('a'): expected a number, got 'x1'"),
         ("text_without_header", f"{_lines()}1,x2\n", ", line 9, column 2: expected a number, got 'x2'"),

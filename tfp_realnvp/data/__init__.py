@@ -14,19 +14,21 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 """
 
 from tfp_realnvp.data.array_file import read_arrays
-from tfp_realnvp.data.csv_file import HEADERS
 from tfp_realnvp.data.csv_file import write as write_csv
+from tfp_realnvp.data.csv_header import HEADERS
 from tfp_realnvp.data.events import Events
 from tfp_realnvp.data.image_folder import BadImageError
 from tfp_realnvp.data.loading import load
 from tfp_realnvp.data.sets import DataNotFoundError, names
 from tfp_realnvp.data.table_checks import BadTableError
+from tfp_realnvp.data.table_files import ColumnTable, read_columns, stream_columns
 from tfp_realnvp.data.tables import is_table, load_table, table_names
 
 __all__ = [
     "HEADERS",
     "BadImageError",
     "BadTableError",
+    "ColumnTable",
     "DataNotFoundError",
     "Events",
     "is_table",
@@ -34,6 +36,8 @@ __all__ = [
     "load_table",
     "names",
     "read_arrays",
+    "read_columns",
+    "stream_columns",
     "table_names",
     "write_csv",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp import paths
-from tfp_realnvp.data import array_file, csv_file, sets
+from tfp_realnvp.data import array_file, csv_file, sets, table_path
 from tfp_realnvp.data.events import Events, InMemory
 from tfp_realnvp.data.published_tables import TABLES
 from tfp_realnvp.data.sets import DataNotFoundError
@@ -83,7 +83,7 @@ def load_table(
 
 
 def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) -> Events:
-    file = csv_file.read(_existing(path), header=header, names=columns)
+    file = csv_file.read(table_path.existing(path), header=header, names=columns)
     check_array(file.rows, str(file.path), least_rows=LEAST_TO_SPLIT)
     if columns is None or file.columns is None:
         note = "; no header" if file.columns is None else ""
@@ -95,10 +95,7 @@ def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) 
 
 
 def _from_arrays(name: str, path: str, columns: Sequence[str] | None) -> Events:
-    array_name = None
-    if not paths.local(path).exists() and ":" in path:
-        path, _, array_name = path.rpartition(":")
-    file = _existing(path)
+    file, array_name = table_path.existing_array(path)
     arrays = array_file.read_table(file, array_name)
     others = array_file.left_out(file, arrays)
     note = f"; left out: {some(others)}" if others else ""
@@ -122,18 +119,6 @@ def _published(name: str, data_dir: str | os.PathLike[str] | None) -> Events:
             splits = table.read(*found)
             return _assembled(name, splits, lambda column: f"{name}, column {column + 1} as prepared")
     raise DataNotFoundError(f"{name} is not in {folder}: expected {files} there: {table.origin}")
-
-
-def _existing(path: str) -> pathlib.Path:
-    found = paths.local(path)
-    if os.path.isdir(found):
-        raise DataNotFoundError(f"expected a file, got the folder {found}")
-    if not os.path.exists(found):  # Which says so of a name that is too long, too.
-        raise DataNotFoundError(f"there is no file {found}")
-    if not found.is_file():
-        # It can be read once; a file is read several times here, and again when a run resumes or is evaluated.
-        raise DataNotFoundError(f"expected a file, got a pipe or a device at {found}: write the table to a file first")
-    return found
 
 
 def _check_columns(path: str, found: Sequence[str], expected: Sequence[str]) -> None:

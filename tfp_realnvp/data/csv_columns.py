@@ -1,0 +1,134 @@
+"""Columns of numbers and of text from a CSV file, batch by batch."""
+
+import itertools
+import pathlib
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from tfp_realnvp.data import arrow_columns, csv_header, csv_text, number_text
+from tfp_realnvp.data.table_checks import BadTableError, some
+
+# A batch of lines that Python reads where Arrow cannot.
+_LINES = 2**14
+
+
+class CSVReader:
+    """A file whose columns are each numbers or text: of the first batch, which later ones have to follow.
+
+    Args:
+      path: of a regular file, which is read several times.
+      header: "auto", "yes" or "no": whether the first line is a header; see `read_header`.
+      names: of the columns. They name those of a file without a header, and decide what a header is; see `read_header`.
+      left_out: names of columns that are not looked at.
+      text: names of columns that are text whatever is in them.
+
+    Raises:
+      BadTableError: for what is no table.
+    """
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        *,
+        header: str = "auto",
+        names: Sequence[str] | None = None,
+        left_out: Collection[str] = (),
+        text: Collection[str] = (),
+    ):
+        self.label = str(path)
+        self._text = csv_text.inspect(path)
+        self._header = csv_header.read_header(self._text, header=header, names=names)
+        self.is_named = self._header.names is not None
+        self.notes = self._text.notes
+        self._names = self._header.names or names or [f"column_{i}" for i in range(self._header.count)]
+        if len(self._names) != self._header.count:
+            raise BadTableError(
+                f"{path}: expected {len(self._names)} columns, {some(self._names)}, got {self._header.count} without"
+                " names"
+            )
+        self._kept = [name for name in self._names if name not in left_out]
+        self._as_text = frozenset(text)
+        self._notations: dict[str, number_text.Notation | None] = {}
+
+    def batches(self) -> Iterator[pa.Table]:
+        """The file's rows, all of them text.
+
+        Raises:
+          BadTableError: for a line of another number of fields than the first.
+        """
+        done = 0
+        try:
+            for batch in self._by_arrow():
+                done += batch.num_rows
+                yield pa.Table.from_batches([batch]).rename_columns(self._kept)
+        except pa.ArrowInvalid:
+            # It does not say in which line, and does not take lines longer than its blocks.
+            yield from self._by_python(done)
+
+    def columns(self, batch: pa.Table, start: int) -> dict[str, np.ndarray]:
+        """The columns of a batch: float64, NaN where missing, or text, None where missing.
+
+        Args:
+          batch: of `batches`, or several of them.
+          start: how many rows of the file are before it.
+
+        Raises:
+          BadTableError: for a value that is no number among numbers, or none that float32 can hold.
+        """
+        texts = {name: number_text.cleaned(batch[name]) for name in self._kept}
+        unknown = {
+            name: texts[name] for name in self._kept if name not in self._notations | dict.fromkeys(self._as_text)
+        }
+        columns = {}
+        try:
+            self._notations |= number_text.notations(unknown, separator=self._text.separator)
+            for name, column in texts.items():
+                notation = self._notations.get(name)
+                if notation is not None:
+                    column = number_text.numbers(name, column, notation)
+                elif name not in self._notations and name not in self._as_text:
+                    column = column.cast(pa.float64())  # Nothing is there yet.
+                columns[name] = arrow_columns.to_numpy(column)
+        except number_text.NotationError as error:
+            raise BadTableError(f"{self.place(start + error.row, error.column)}: {error}") from None
+        return columns
+
+    def place(self, row: int, name: str) -> str:
+        """Where the value of a row, from 0, and a column is, as an editor counts."""
+        rows = (line for line, end, _ in self._text.lines(is_strict=False) if end > self._header.end)
+        line = next(itertools.islice(rows, row, None))
+        return f"{self.label}, line {line}, {self._header.label(self._names.index(name))}"
+
+    def _by_arrow(self) -> Iterator[pa.RecordBatch]:
+        fields = [f"f{i}" for i in range(self._header.count)]
+        kept = [field for field, name in zip(fields, self._names, strict=True) if name in self._kept]
+        with self._text.open() as file:
+            yield from pyarrow.csv.open_csv(
+                file,
+                pyarrow.csv.ReadOptions(
+                    skip_rows=self._header.end,
+                    column_names=fields,
+                    encoding=self._text.encoding,
+                ),
+                pyarrow.csv.ParseOptions(delimiter=self._text.separator, newlines_in_values=self._text.is_quoted),
+                pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(fields, pa.string()), include_columns=kept, strings_can_be_null=False
+                ),
+            )
+
+    def _by_python(self, done: int) -> Iterator[pa.Table]:
+        """The rows behind the first ones."""
+        rows = ((line, fields) for line, end, fields in self._text.lines() if end > self._header.end)
+        rows = itertools.islice(rows, done, None)
+        while batch := list(itertools.islice(rows, _LINES)):
+            for line, fields in batch:
+                if len(fields) != self._header.count:
+                    raise BadTableError(
+                        f"{self.label}, line {line}: expected {self._header.count} fields, as in the first line, got"
+                        f" {len(fields)}"
+                    )
+            columns = dict(zip(self._names, zip(*(fields for _, fields in batch)), strict=True))
+            yield pa.table({name: pa.array(columns[name], pa.string()) for name in self._kept})

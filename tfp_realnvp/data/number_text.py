@@ -1,0 +1,211 @@
+"""Columns of text as numbers, where all their values are written in one notation."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfp_realnvp.data.csv_header import MISSING, quoted
+
+# A column of which more than this part is no number is text; with fewer, these are mistakes.
+_MOST_MISTAKES = 0.05
+
+_SPACES = r"\x{20}\x{a0}\x{2009}\x{202f}"
+
+
+class NotationError(ValueError):
+    """A value that is not in its column's notation.
+
+    Attributes:
+      column: its name.
+      row: its number, from 0.
+    """
+
+    def __init__(self, column: str, row: int, message: str):
+        super().__init__(message)
+        self.column, self.row = column, row
+
+
+@dataclasses.dataclass(frozen=True)
+class Notation:
+    """How the numbers of a column are written.
+
+    Attributes:
+      decimal: the sign before the fraction.
+      group: between groups of thousands, as characters of a regular expression; "" for no groups.
+    """
+
+    decimal: str = "."
+    group: str = ""
+
+    @functools.cached_property
+    def _pattern(self) -> str:
+        fraction = rf"[{self.decimal}]"
+        if self.group:
+            return rf"^[+-]?(\d{{1,3}}|[1-9]\d{{0,2}}([{self.group}]\d{{3}})+)({fraction}\d*)?$"
+        return rf"^[+-]?((\d+{fraction}?\d*|{fraction}\d+)([eE][+-]?\d+)?|(?i:inf|infinity))$"
+
+    def fits(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Which texts are in this notation; null for null."""
+        return pc.match_substring_regex(texts, self._pattern)
+
+    def numbers(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Float64 numbers of texts that all fit."""
+        if self.group:
+            texts = pc.replace_substring_regex(texts, f"[{self.group}]", "")
+        if self.decimal != ".":
+            texts = pc.replace_substring(texts, self.decimal, ".")
+        return pc.cast(texts, pa.float64())
+
+
+_PLAIN = Notation()
+_COMMA = Notation(",")
+_GROUPED_BY_COMMA = Notation(".", ",")
+_GROUPED_BY_POINT = Notation(",", ".")
+# The first that fits is taken, but for those of a comma, which may be either.
+_NOTATIONS = (
+    _PLAIN,
+    _COMMA,
+    _GROUPED_BY_COMMA,
+    _GROUPED_BY_POINT,
+    *(Notation(decimal, group) for group in (_SPACES, "'\u2019") for decimal in ".,"),
+)
+
+
+def cleaned(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without outer space; null where they stand for a missing value."""
+    texts = pc.utf8_trim_whitespace(texts)
+    missing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(sorted(MISSING), texts.type))
+    return pc.if_else(missing, pa.scalar(None, texts.type), texts)
+
+
+def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -> dict[str, Notation | None]:
+    """How each column is written.
+
+    A column is of numbers if all its values are, in one notation: with a decimal point or comma, with or without groups
+    of thousands, which are separated by commas, points, spaces or apostrophes. Where all values are such as `1,234`,
+    the comma separates thousands in a file whose fields commas separate; in others, the notation of other columns
+    decides.
+
+    Args:
+      columns: `cleaned` texts by the name of the column.
+      separator: of the file that they are from.
+
+    Returns:
+      The notation of each column of numbers, None of each column of text. A column without any value is left out.
+
+    Raises:
+      NotationError: if up to 5 % of a column's values are no numbers, or are in another notation than the rest; if
+        nothing shows whether `1,234` is 1.234.
+    """
+    found, ambiguous = {}, []
+    for name, texts in columns.items():
+        if texts.null_count == len(texts):
+            continue
+        found[name] = _notation(name, texts)
+        if found[name] is _COMMA and _all_fit(_GROUPED_BY_COMMA, texts):
+            ambiguous.append(name)
+    clear = {name: notation for name, notation in found.items() if name not in ambiguous}
+    has_commas = any(notation is not None and notation.decimal == "," for notation in clear.values())
+    has_points = any(
+        notation is not None and notation.decimal == "." and _has(columns[name], ".")
+        for name, notation in clear.items()
+    )
+    for name in ambiguous:
+        if separator == "," or has_points > has_commas:
+            found[name] = _GROUPED_BY_COMMA
+        elif has_commas == has_points:
+            raise _either(name, columns[name], ",")
+    for name, notation in clear.items():
+        # Beside decimal commas, 1.234 is as likely 1234.
+        if (
+            notation is _PLAIN
+            and has_commas
+            and _has(columns[name], ".")
+            and _all_fit(_GROUPED_BY_POINT, columns[name])
+        ):
+            raise _either(name, columns[name], ".")
+    return found
+
+
+def numbers(name: str, texts: pa.ChunkedArray, notation: Notation) -> pa.ChunkedArray:
+    """The numbers of a column, float64.
+
+    Raises:
+      NotationError: for a value that is not in this notation.
+    """
+    texts = _ascii(texts)
+    if notation is _PLAIN and (plain := _cast(texts)) is not None:
+        return plain
+    fits = notation.fits(texts)
+    if not _all(fits):
+        raise _wrong(name, texts, fits)
+    return notation.numbers(texts)
+
+
+def _notation(name: str, texts: pa.ChunkedArray) -> Notation | None:
+    texts = _ascii(texts)
+    if _cast(texts) is not None:
+        return _PLAIN
+    fits = {notation: notation.fits(texts) for notation in _NOTATIONS}
+    for notation, fit in fits.items():
+        if _all(fit):
+            return notation
+    is_number = functools.reduce(pc.or_, fits.values())
+    count = len(texts) - texts.null_count
+    if count - _sum(is_number) > _MOST_MISTAKES * count:
+        return None
+    raise _wrong(name, texts, max(fits.values(), key=_sum), is_number)
+
+
+def _wrong(
+    name: str, texts: pa.ChunkedArray, fits: pa.ChunkedArray, is_number: pa.ChunkedArray | None = None
+) -> NotationError:
+    """The first value that does not fit."""
+    row = pc.index(fits, False).as_py()
+    text = texts[row].as_py()
+    other = ""
+    if is_number is not None and is_number[row].as_py() and (beside := pc.index(fits, True).as_py()) >= 0:
+        other = f"; other values of the column are written otherwise, such as {quoted(texts[beside].as_py())}"
+    return NotationError(name, row, f"expected a number, got {quoted(text)}{other}")
+
+
+def _either(name: str, texts: pa.ChunkedArray, sign: str) -> NotationError:
+    row = pc.index(pc.match_substring(texts, sign), True).as_py()
+    text = texts[row].as_py()
+    decimal, whole = text.replace(sign, "."), text.replace(sign, "")
+    return NotationError(
+        name,
+        row,
+        f"expected one reading of a number, got {quoted(text)}, which may be {decimal} or {whole}; write thousands"
+        " without a separator",
+    )
+
+
+def _ascii(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring(texts, "\u2212", "-")
+
+
+def _cast(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    try:
+        return pc.cast(texts, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+
+
+def _all_fit(notation: Notation, texts: pa.ChunkedArray) -> bool:
+    return _all(notation.fits(_ascii(texts)))
+
+
+def _has(texts: pa.ChunkedArray, sign: str) -> bool:
+    return pc.any(pc.match_substring(texts, sign)).as_py()
+
+
+def _all(flags: pa.ChunkedArray) -> bool:
+    return bool(pc.all(flags).as_py())
+
+
+def _sum(flags: pa.ChunkedArray) -> int:
+    return pc.sum(flags).as_py() or 0
