@@ -38,12 +38,13 @@ demo: env ## Train a small Glow on digits and ask that it beats both baselines b
 	  --output_dir=runs/demo-$$(date +%Y%m%d-%H%M%S) --require_margin=0.25
 
 # By class, so that what a class sets up is made once.
-test: env ## Run the tests
+test: lint ## Check layout and types, and run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadscope --durations=10 tests
 
-lint: env ## Run ruff: its checks and its layout
+lint: env ## Run ruff, its checks and its layout, and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The variable silences an advertisement of mkdocs-material's.
 docs: env ## Build the pages of docs/ into site/; a warning is an error
@@ -61,5 +62,5 @@ lock: ## Resolve setup.py anew into requirements.lock, with python3.11
 	cp "$$lock/new" requirements.lock
 
 clean: ## Remove .venv and what tools left behind; runs/ stays
-	rm -rf .venv .build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

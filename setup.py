@@ -81,6 +81,7 @@ setup(
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "bench": ["torch==2.13.0", "nflows==0.14", "normflows==1.7.3", "zuko==1.6.0"],  # The peers in benchmarks
         "dev": [
+            "mypy>=2.4,<3",
             "pytest>=9,<10",
             "pytest-xdist>=3.8,<4",
             "pyyaml>=6,<7",

@@ -50,7 +50,7 @@ def main() -> None:
     progress = source.progress(5, unit="part")
     parts = [_settings(config), _scores(config, scores), _curves(metrics)]
     progress(1)
-    if len(model.shape) == 3:
+    if isinstance(model, source.ImageModel):
         pixels, labels = source.some_examples(model, "test", _IMAGES, at_most=True)
         progress(2)
         parts.append(_samples(model))
@@ -126,7 +126,7 @@ def _series(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[f
     return [line["step"] for line in lines], [line[name] for line in lines]
 
 
-def _samples(model: source.Source) -> str:
+def _samples(model: source.ImageModel) -> str:
     temperatures = (0.7, 1.0)
     z = evaluation.draw_latents(model.distribution, 10, seed=(run.SEED.value, 0))
     labels = source.labels_in_turn(model, 10, None)
@@ -136,7 +136,7 @@ def _samples(model: source.Source) -> str:
     return f"<h2>Samples</h2>\n{_picture(model, rows, names, 'Samples at two temperatures')}"
 
 
-def _manifold(model: source.Source) -> list[str]:
+def _manifold(model: source.ImageModel) -> list[str]:
     """The surface between four images of the test set, of one class where there are classes; nothing of fewer."""
     label = None if model.classes is None else 0
     pixels, labels = source.some_examples(model, "test", 4, label, at_most=True)
@@ -151,7 +151,7 @@ def _manifold(model: source.Source) -> list[str]:
     return [f"<h2>Between four images</h2>\n{picture}"]
 
 
-def _compression(model: source.Source, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
+def _compression(model: source.ImageModel, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
     """Images from their coarser latents, of a flow of several scales."""
     orders = flows.split_orders(model.distribution.flow)
     if not orders:
@@ -211,8 +211,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _picture(
-    model: source.Source,
-    rows: Sequence[np.ndarray],
+    model: source.ImageModel,
+    rows: Sequence[np.ndarray] | np.ndarray,
     names: Sequence[str],
     alt: str,
     columns: Sequence[str] | None = None,
