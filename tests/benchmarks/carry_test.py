@@ -54,7 +54,7 @@ class CarryTest(absltest.TestCase):
         # It has no optimizer: to go on would be to begin anew, in its place.
         before = programs.contents(carried)
         error = programs.train(carried, "--epochs=2").error
-        self.assertIn("holds another model's run, with carried=True (here None)", error)
+        self.assertIn("contains a run of another model, with carried=True (here None)", error)
         self.assertEqual(programs.contents(carried), before)
 
     def test_averages_and_learned_noise_come_along(self):

@@ -66,7 +66,7 @@ class LoadTest(parameterized.TestCase):
         self.assertStartsWith(after.files, f"{len(rows)} rows of digest ")
         with self.assertRaisesRegex(
             training.CheckpointError,
-            rf"^run holds another model's run, with files={self.before.files} \(here {after.files}\): choose another",
+            rf"^run contains a run of another model, with files={self.before.files} \(here {after.files}\): choose",
         ):
             with training.open_run("run", {"preset": "power", "model": run.identity(after)}):
                 self.fail("opened a run of another table")
@@ -134,7 +134,7 @@ class ProgramsTest(absltest.TestCase):
         evaluated = programs.run("evaluate", f"--output_dir={trained}")
         self.assertIn(f"Warning: csv:{table} has changed since training, from {files} to 40 rows of ", evaluated.errors)
         self.assertIn(
-            f"holds another model's run, with files={files} (here 40 rows", programs.run("train", *begin).error
+            f"contains a run of another model, with files={files} (here 40 rows", programs.run("train", *begin).error
         )
 
         # As few rows as columns, and other names.

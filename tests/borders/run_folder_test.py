@@ -55,8 +55,8 @@ class ForeignFolderTest(_Test):
         self._put(*names)
         self.assertEqual(
             self._refused(),
-            f"expected an empty folder or a run's with a config.json, got {self.folder} with {found}: choose another "
-            "--output_dir",
+            f"expected an empty folder or a run's folder with a config.json, got {self.folder} with {found}: choose "
+            "another --output_dir",
         )
 
     @parameterized.parameters((), (".DS_Store",), ("lost+found/1",), (".lock", ".unfinished.abc/config.json"))
@@ -169,7 +169,9 @@ class LeftoversTest(_Test):
         saved.write(str(self.folder / "ckpt-2"))
         with self.assertLogs(level="WARNING") as logs:
             self.assertEqual(checkpoint.newest_whole(self.folder), whole)
-        self.assertIn("ckpt-2 has weights that are not finite (distribution/weight), so the one before", logs.output[0])
+        self.assertIn(
+            "ckpt-2 has weights that are not finite (distribution/weight), reading the previous", logs.output[0]
+        )
 
 
 class StateTest(_Test):
@@ -226,7 +228,7 @@ class MetricsTest(_Test):
     @parameterized.parameters('{"iteration": 3}', '{"step": "3", "time": 1}', '{"step": 900, "loss": 1}', "[3]")
     def test_the_file_of_something_else(self, text):
         self.path.write_text(text)
-        message = f"expected a run's file or none at {self.path}, got another: choose another folder"
+        message = f"expected a run's metrics or no file at {self.path}, got another: choose another folder"
         with self.assertRaisesRegex(training.CheckpointError, message):
             metrics_log.MetricsLog(self.path, 0)
         self.assertEqual((self.path.read_text(), training.read_metrics(self.path)), (text, []))

@@ -129,7 +129,7 @@ class SampleWeightsTest(parameterized.TestCase):
         ),
         (lambda model: model.fit((p for p in [(_X,)]), sample_weight=_W), ValueError, "weights should be included"),
         (lambda model: model.test_on_batch({"x": _X}), TypeError, "got a dict$"),
-        (lambda model: model.test_on_batch((_X, _CONTEXT, _W)), ValueError, "no other context beside it, got 3 parts$"),
+        (lambda model: model.test_on_batch((_X, _CONTEXT, _W)), ValueError, "no second context, got 3 parts$"),
         (lambda model: model.test_on_batch((_X, _CONTEXT), _CONTEXT), ValueError, "got 2 parts and a context$"),
         (lambda model: model.predict_step((_X, None, _W, _W)), ValueError, "context, weights., got 4 parts$"),
     )

@@ -155,7 +155,9 @@ class CompositionsTest(parameterized.TestCase):
                 factory(event_shape=(2,), **given)
 
     def test_a_transformer_itself(self):
-        with self.assertRaisesRegex(TypeError, "expected the name of a transformer or a callable that makes one, got"):
+        with self.assertRaisesRegex(
+            TypeError, "expected the name of a transformer or a callable that returns one, got"
+        ):
             nvp.coupling_flow(event_shape=(2,), transformer=nvt.Affine())
 
     @parameterized.parameters("student_t(df=3.0)", "mixture(components=2)")

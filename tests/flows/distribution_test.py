@@ -226,7 +226,7 @@ class FlowDistributionTest(parameterized.TestCase):
 
     def test_what_is_no_flow_is_refused(self):
         chain = tfb.Chain([tfb.Scale(2.0)])
-        with self.assertRaisesRegex(TypeError, "expected a bijector of tfp_realnvp from data to latent, got .* Chain"):
+        with self.assertRaisesRegex(TypeError, "expected a tfp_realnvp bijector from data to latent, got .* Chain"):
             nvp.FlowDistribution(chain, [2])
         theirs = tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), 2), chain)
         for given in (chain, theirs):

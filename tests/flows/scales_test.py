@@ -36,7 +36,7 @@ class SplitOrdersTest(parameterized.TestCase):
         mixed = nvb.InvertibleLinear(1, name="mixed")
         both = "Inverse of Squeeze diagonal, mixed"
         for after, got in (([], "none"), ([unsqueeze, mixed], both), ([mixed], "mixed")):
-            with self.assertRaisesRegex(ValueError, f"an unsqueeze alone after a split, got {got} in "):
+            with self.assertRaisesRegex(ValueError, f"only an unsqueeze after a split, got {got} in "):
                 split_orders(nvb.Chain([squeeze, split, *after]))
         inner = [squeeze, split, unsqueeze]
         for within in (nvb.Chain(inner, name="inner"), tfp.bijectors.Chain(inner, name="inner")):

@@ -76,7 +76,7 @@ class FolderTest(absltest.TestCase):
             self.assertEqual(evaluated.status, 0, evaluated.errors)
             self.assertIn(f" has changed since training, from {model['files']} to 21 of digest ", evaluated.errors)
         error = self._train(*flags, f"--output_dir={folder}").error
-        self.assertIn(f"holds another model's run, with files={model['files']} (here 21 of digest", error)
+        self.assertIn(f"contains a run of another model, with files={model['files']} (here 21 of digest", error)
         begun = self._train(*flags, f"--init_from={folder}", f"--output_dir={self.folder / 'begun'}")
         self.assertEqual(begun.status, 0, begun.errors)
         self.assertIn(f" has changed since training, from {model['files']} to 21 of digest ", begun.errors)

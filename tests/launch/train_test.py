@@ -164,7 +164,7 @@ class TrainTest(_Test):
         result = programs.train(self.trained, flag)
         self.assertEqual(
             result.error,
-            f"{self.trained} holds another model's run, with {difference}: choose another --output_dir",
+            f"{self.trained} contains a run of another model, with {difference}: choose another --output_dir",
         )
         self.assertEqual(programs.contents(self.trained), before)
 
@@ -217,7 +217,7 @@ class InitFromTest(_Test):
         path = training.best_checkpoint(self.source)
         for source, message in (
             (self.folder, f"expected a run's folder with a config.json, found none in {self.folder}"),
-            (self.source, f"{path} is of another architecture: expected "),
+            (self.source, f"{path} has another architecture: expected "),
         ):
             error = programs.train(self.folder, f"--init_from={source}", "--width=3").error
             self.assertStartsWith(error, message)
@@ -251,7 +251,7 @@ class RefusalsTest(_Test):
     def test_an_architecture_that_does_not_fit(self):
         self.assertEqual(
             self._error("--scales=5", "--width=1", "--blocks=0"),
-            "real_nvp: expected an even height and width at each of 4 squeezes, that is multiples of 16, got (8, 8, 1)",
+            "real_nvp: expected an even height and width at each of 4 squeezes, i.e. multiples of 16, got (8, 8, 1)",
         )
 
     def test_a_batch_larger_than_the_data(self):

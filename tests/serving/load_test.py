@@ -49,7 +49,7 @@ class LoadTest(absltest.TestCase):
     def test_says_how_its_latents_are_split(self):
         self.assertEqual(flows.split_orders(self.loaded.flow), ("diagonal",))
         older = SavedFlow(None, 3)
-        with self.assertRaisesRegex(ValueError, "expected an export that says how its latents are split"):
+        with self.assertRaisesRegex(ValueError, "expected an export that records how its latents are split"):
             flows.split_orders(older)
 
     def test_takes_any_batch_shape(self):

@@ -56,7 +56,7 @@ class FolderTest(parameterized.TestCase):
     def test_another_model_is_refused_and_nothing_is_written(self):
         _open(self.folder, _CONFIG)
         before = _contents(self.folder)
-        holds = f"{self.folder} holds another model's run, with"
+        holds = f"{self.folder} contains a run of another model, with"
         choose = "choose another --output_dir"
         with self._error(f"{holds} width=32 (here 16): {choose}"):
             _open(self.folder, _other(width=16))
@@ -76,7 +76,7 @@ class FolderTest(parameterized.TestCase):
 
         _open(self.folder, _other(blocks=2, hidden_units=(3,)), as_today)
         with self._error(
-            f"{self.folder} holds another model's run, with blocks=2 (here 4): choose another --output_dir"
+            f"{self.folder} contains a run of another model, with blocks=2 (here 4): choose another --output_dir"
         ):
             _open(self.folder, _other(blocks=4, hidden_units=(3,)), as_today)
 
@@ -85,8 +85,8 @@ class FolderTest(parameterized.TestCase):
         (self.folder / "checkpoints" / "checkpoint").write_text("something")
         before = _contents(self.folder)
         with self._error(
-            f"expected an empty folder or a run's with a config.json, got {self.folder} with checkpoints: choose "
-            "another --output_dir"
+            f"expected an empty folder or a run's folder with a config.json, got {self.folder} with checkpoints: "
+            "choose another --output_dir"
         ):
             _open(self.folder, _CONFIG)
         self.assertEqual(_contents(self.folder), before)
@@ -196,7 +196,7 @@ class RestoreTest(parameterized.TestCase):
             training.restore(ours, path)
         message = str(caught.exception)
         self.assertStartsWith(message, path)
-        self.assertRegex(message, r"of another architecture: expected .*\bgot\b")
+        self.assertRegex(message, r"has another architecture: expected .*\bgot\b")
         self.assertLen(message.splitlines(), 1)
         self.assertLess(len(message) - len(path), 300, message)
 

@@ -47,7 +47,7 @@ class ClusterTest(parameterized.TestCase):
         (_config({"worker": ["a:0"]}), "addresses of the form host:port, .*, got a:0"),
         (_config({"worker": ["a:65536"]}), "addresses of the form host:port, .*, got a:65536"),
         (_config({"worker": [1]}), "addresses of the form host:port, .*, got 1"),
-        (_config({"worker": ["a:1", "a:1"]}), "another address for each worker, got a:1 twice"),
+        (_config({"worker": ["a:1", "a:1"]}), "a different address for each worker, got a:1 twice"),
         ({"cluster": {"worker": _ADDRESSES}}, '"task" to be an object .*, got null'),
         ({"cluster": {"worker": _ADDRESSES}, "task": {"type": "worker"}}, '"task" to be an object .*'),
         (_config(job="wrkr"), "a task type among worker, got wrkr"),

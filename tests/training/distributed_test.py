@@ -118,7 +118,7 @@ class DistributedTest(parameterized.TestCase):
                 for name, environment in zip(("both", "other"), environments)
             ]
             for worker in workers:
-                with self.assertRaisesRegex(RuntimeError, "expected all workers to go on from one checkpoint"):
+                with self.assertRaisesRegex(RuntimeError, "expected all workers to resume from one checkpoint"):
                     worker.result()
 
 

@@ -33,7 +33,7 @@ class PixelRangeTest(parameterized.TestCase):
         ("cast", _PIXELS.astype(np.float32), "integers as floats, which get no noise"),
     )
     def test_warns(self, given, got):
-        with self.assertWarnsRegex(UserWarning, rf"floats in \[0, 256\) that were dequantized, got {got}: bits/dim"):
+        with self.assertWarnsRegex(UserWarning, rf"dequantized floats in \[0, 256\), got {got}: bits/dim"):
             warn_of_scaled_pixels(given, self.flow)
 
     @parameterized.named_parameters(

@@ -202,7 +202,7 @@ class TornTest(_Test):
         with self.assertLogs(level="WARNING") as logs:
             resumed, _ = _fit(self.folder, 2, callbacks=[first])
         self.assertEqual(first.step, 3)  # A run begun anew would end the same.
-        self.assertRegex("\n".join(logs.output), rf"{self.newest} is torn .*, so the one before is read")
+        self.assertRegex("\n".join(logs.output), rf"{self.newest} is torn .*, reading the previous checkpoint")
         self._assert_same(resumed, _whole(2)[0])
 
     @parameterized.parameters(0, 100)

@@ -1,4 +1,4 @@
-"""Flows of autoregressive layers over vectors: of any transformer, and those with a name."""
+"""Autoregressive flows over vectors: the general builder, MAF, IAF and NAF."""
 
 import functools
 import typing
@@ -27,22 +27,22 @@ def autoregressive_flow(
     flow_name: str = "autoregressive_flow",
     **options: Any,
 ) -> FlowDistribution:
-    """Autoregressive layers over vectors, the order of the entries reversed between them.
+    """Autoregressive layers over vectors, with the order of the entries reversed between layers.
 
         z = (layer_n o reverse o ... o reverse o layer_1)(x),    z ~ base
 
-    A density costs one evaluation of each network, a sample one for each entry; with `inverse` it is the other way
-    round. `maf`, `iaf` and `naf` are such flows.
+    A density takes one evaluation of each network, a sample one evaluation per entry; `inverse` exchanges the two.
+    `maf`, `iaf` and `naf` are such flows.
 
     Args:
       layers: number of autoregressive layers.
-      inverse: whether each layer is inverted, for fast samples in place of fast densities.
-      norm: "act", an `ActNorm` precedes each layer; "batch", a `BatchNorm` follows each, whose statistics move in
-        `FlowModel` alone; None for none.
-      **options: `transformer`, `conditioner`, `base` and others that [flows share](#options-that-flows-share).
+      inverse: whether to invert each layer, for fast samples instead of fast densities.
+      norm: "act", an `ActNorm` precedes each layer; "batch", a `BatchNorm` follows each layer, whose statistics are
+        updated only by `FlowModel`; None, no normalisation.
+      **options: `transformer`, `conditioner`, `base` and other [options that flows share](#options-that-flows-share).
 
     Raises:
-      ValueError: when the shape is not a vector's, or for an unknown norm or name.
+      ValueError: if the event shape is not a vector's, or for an unknown norm or name.
 
     ```python
     distribution = nvp.autoregressive_flow(event_shape=(6,), transformer="spline", layers=2)
@@ -70,10 +70,10 @@ def autoregressive_flow(
 
 @composition_of(autoregressive_flow, sets="transformer inverse flow_name")
 def maf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
-    """A masked autoregressive flow: affine autoregressive layers, the order of the entries reversed between them.
+    """A masked autoregressive flow: affine autoregressive layers that reverse the order of the entries in between.
 
-    A density costs one evaluation of each network, a sample one for each entry: the flow for density estimation. The
-    paper has a batch norm after each layer: `norm="batch"`.
+    A density takes one evaluation of each network, a sample one evaluation per entry, so it suits density estimation.
+    The paper puts a batch norm after each layer: `norm="batch"`.
 
     Options are those of `autoregressive_flow`.
 
@@ -89,10 +89,10 @@ def maf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution
 
 @composition_of(autoregressive_flow, sets="transformer inverse norm flow_name")
 def iaf(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
-    """An inverse autoregressive flow: the layers of `maf`, each inverted.
+    """An inverse autoregressive flow: the inverses of the layers of `maf`.
 
-    A sample, and its density with it (`experimental_sample_and_log_prob`), costs one evaluation of each network; the
-    density of other events one for each entry: the flow for variational inference.
+    A sample together with its density (`experimental_sample_and_log_prob`) takes one evaluation of each network, the
+    density of other events one evaluation per entry, so it suits variational inference.
 
     Options are those of `autoregressive_flow`.
 
@@ -116,14 +116,14 @@ def naf(
     norm: Norm | None = "act",
     **options: Any,
 ) -> FlowDistribution:
-    """A neural autoregressive flow: monotone networks of sigmoids, whose weights the preceding entries decide.
+    """A neural autoregressive flow: monotone sigmoid networks whose weights are computed from the preceding entries.
 
-    A density costs one evaluation of each network, a sample one for each entry and a bisection each time.
+    A density takes one evaluation of each network, a sample one evaluation and one bisection per entry.
 
     Args:
-      components: sigmoids in each layer of an entry's monotone network.
-      depth: layers of an entry's monotone network.
-      **options: of `autoregressive_flow`.
+      components: number of sigmoids in each layer of the monotone network.
+      depth: number of layers of the monotone network.
+      **options: options of `autoregressive_flow`.
 
     ```python
     distribution = nvp.naf(event_shape=(6,))

@@ -1,4 +1,4 @@
-"""Factories whose options are those of a builder, but for what they set themselves."""
+"""Factories that pass their `**options` to a builder."""
 
 import inspect
 import re
@@ -10,10 +10,10 @@ F = TypeVar("F", bound=Factory)
 
 
 def composition_of(*builders: Factory, sets: str = "") -> Callable[[F], F]:
-    """Gives a factory with `**options` the signature that it has: its own keywords, and those it hands on.
+    """Gives a factory with `**options` its full signature: its own keywords and those it passes on.
 
-    The options go to a builder, or to one for images and another for vectors; `sets` are keywords of the builders,
-    separated by spaces, that the factory sets itself.
+    The options go to a builder, or to one builder for images and another for vectors. `sets` lists the builders'
+    keywords that the factory sets itself, separated by spaces.
     """
 
     def with_signature(factory: F) -> F:
@@ -33,22 +33,22 @@ def _builders(factory: Factory) -> tuple[Factory, ...]:
 
 
 def takes_images(factory: Factory) -> bool:
-    """Whether a factory of `composition_of` takes images beside vectors."""
+    """Whether a factory of `composition_of` takes images as well as vectors."""
     return len(_builders(factory)) == 2
 
 
 def _for_events(factory: Factory, event_ndims: int) -> Factory:
-    """The builder that a factory uses for events of that many axes: 1 for vectors, 3 for images."""
+    """The builder that a factory uses for events with that many axes: 1 for vectors, 3 for images."""
     return _builders(factory)[event_ndims != 3] if takes_images(factory) else factory
 
 
 def options_of(factory: Factory, event_ndims: int) -> dict[str, inspect.Parameter]:
-    """The keywords that a factory takes for events of that many axes, with defaults and types."""
+    """The keywords that a factory takes for events with that many axes, with defaults and types."""
     return dict(inspect.signature(_for_events(factory, event_ndims), eval_str=True).parameters)
 
 
 def help_of(factory: Factory, event_ndims: int) -> dict[str, str]:
-    """What the docstrings of a factory and of its builders say of each keyword."""
+    """The description of each keyword, from the docstrings of a factory and its builders."""
     builder = _for_events(factory, event_ndims)
     builders = [builder] if builder is not factory else _builders(factory)
     found: dict[str, str] = {}
@@ -58,6 +58,6 @@ def help_of(factory: Factory, event_ndims: int) -> dict[str, str]:
 
 
 def arguments_in(docstring: str) -> dict[str, str]:
-    """The text on each argument or attribute in a docstring, those in a nested list included."""
+    """The description of each argument or attribute in a docstring, including nested lists."""
     found = re.findall(r"^ {2,4}(?:\* )?(\w+): (.+(?:\n {4,}(?! *\*).*)*)", docstring, re.MULTILINE)
     return {name: " ".join(text.split()).rstrip(".") for name, text in found}

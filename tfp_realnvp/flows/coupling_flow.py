@@ -1,4 +1,4 @@
-"""Flows of couplings over vectors: of any transformer, NICE, and neural splines."""
+"""Coupling flows over vectors: the general builder, NICE and neural spline flows."""
 
 import functools
 import typing
@@ -31,26 +31,27 @@ def coupling_flow(
     flow_name: str = "coupling_flow",
     **options: Any,
 ) -> FlowDistribution:
-    """Couplings over vectors, one after the other: each half is transformed, with parameters computed from the other.
+    """Couplings over vectors: each transforms one half of the entries with parameters computed from the other half.
 
         z = (coupling_n o mix_n o ... o coupling_1 o mix_1)(x),    z ~ base
 
-    `real_nvp`, `nice`, `nsf` and `flowpp` of vectors are such flows.
+    `nice` and `nsf`, and `real_nvp`, `glow` and `flowpp` over vectors, are such flows.
 
     Args:
-      event_shape: `[size]` of at least 2 entries, or the size.
+      event_shape: `[size]`, or the size; at least 2.
       couplings: number of couplings; with fewer than 3, some pairs of entries do not interact.
-      mix: "alternate", couplings change even and odd entries in turn; or "linear", an `InvertibleLinear` precedes each
+      mix: "alternate", couplings change even and odd entries in turn; "linear", an `InvertibleLinear` precedes each
         coupling.
-      linear_form: of `InvertibleLinear`: "lu" or "full".
-      norm: "act", an `ActNorm` precedes each coupling; "act_first", the first alone; "act_last", one ends the flow;
-        "batch", a `BatchNorm` follows each coupling, whose statistics move in `FlowModel` alone; None for none.
-      rho: running average of `BatchNorm`, for small batches; None for the current batch alone.
-      seed: of the linear maps' first rotations.
-      **options: `transformer`, `conditioner`, `base` and others that [flows share](#options-that-flows-share).
+      linear_form: `form` of each `InvertibleLinear`: "lu" or "full".
+      norm: "act", an `ActNorm` precedes each coupling; "act_first", only the first one; "act_last", one `ActNorm` ends
+        the flow; "batch", a `BatchNorm` follows each coupling, whose statistics are updated only by `FlowModel`; None,
+        no normalisation.
+      rho: weight of the running average in `BatchNorm`, for small batches; None uses the current batch alone.
+      seed: seed of the linear maps' initial rotations.
+      **options: `transformer`, `conditioner`, `base` and other [options that flows share](#options-that-flows-share).
 
     Raises:
-      ValueError: when the shape is not that of vectors of at least 2 entries, or for an unknown mix, norm or name.
+      ValueError: if the event shape is not a vector's of at least 2 entries, or for an unknown mix, norm or name.
 
     ```python
     distribution = nvp.coupling_flow(event_shape=(6,), transformer="spline(bins=4)", couplings=2)
@@ -65,7 +66,7 @@ def coupling_flow(
         raise ValueError(f'expected norm="batch" for a rho, got {norm!r}')
 
     def layers(size: int, make_layer: MakeLayer) -> list[Bijector]:
-        # The odd entries are put in front once: strided slices in every coupling would take longer.
+        # The odd entries are moved to the front once, since strided slices in every coupling would take longer.
         order = [*range(1, size, 2), *range(0, size, 2)]
         found = [tfp.bijectors.Permute(order, name="odd_entries_first")] if mix == "alternate" else []
         for i in range(couplings):
@@ -87,10 +88,10 @@ def coupling_flow(
 
 @composition_of(coupling_flow, sets="transformer mix linear_form norm rho seed flow_name")
 def nice(*, event_shape: int | Sequence[int], couplings: int = 4, **options: Any) -> FlowDistribution:
-    """NICE: additive couplings that change even and odd entries in turn, then one scale and shift for each entry.
+    """NICE: additive couplings that change even and odd entries in turn, then one scale and shift per entry.
 
-    The last layer is an `ActNorm`, whose scale the first batch of training sets. The paper's prior is logistic; this
-    one is Gaussian unless `base` is another.
+    The last layer is an `ActNorm` that the first training batch initialises. The paper's prior is logistic; here it is
+    Gaussian unless `base` says otherwise.
 
     Options are those of `coupling_flow`.
 
@@ -115,16 +116,16 @@ def nsf(
     norm: Norm | None = "act_first",
     **options: Any,
 ) -> FlowDistribution:
-    """A neural spline flow: rational-quadratic spline couplings, a learned linear map before each.
+    """A neural spline flow: rational-quadratic spline couplings, each after a learned linear map.
 
-    Splines transform [-bound, bound] and are the identity outside. The scale and shift of an `ActNorm`, which the first
-    batch of training sets, bring the data there.
+    Splines transform [-bound, bound] and are the identity outside. An `ActNorm`, initialised by the first training
+    batch, maps the data to that range.
 
     Args:
-      bins: pieces of each spline.
-      bound: where splines end.
-      norm: as of `coupling_flow`; without one, standardise the data.
-      **options: of `coupling_flow`.
+      bins: number of bins of each spline.
+      bound: splines cover [-bound, bound].
+      norm: as in `coupling_flow`; without one, standardise the data.
+      **options: options of `coupling_flow`.
 
     ```python
     distribution = nvp.nsf(event_shape=(6,))

@@ -1,4 +1,4 @@
-"""Variational dequantisation: a flow over the noise that makes real numbers of integer pixels."""
+"""Variational dequantisation: a flow over the noise that is added to integer pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,15 +17,15 @@ from tfp_realnvp.transformers import Affine
 
 
 class Dequantizer(FlowDistribution):
-    """A distribution q of the noise in (0, 1) that is added to integer pixels, given the pixels.
+    """A distribution q of dequantisation noise in (0, 1), given the integer pixels.
 
         log P(image) >= E[log p(image + u) - log q(u | image)],    u ~ q(. | image)
 
-    With uniform noise p must be flat within each pixel's cell; a learned q lets p be smooth. It only tightens the
+    With uniform noise p must be flat within each pixel's cell; with a learned q it can be smooth. It only tightens the
     training bound; the model p, its samples and its exports do not use it.
 
-    Made by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. It is a distribution of `u`; its
-    `context` is `context_of(images)`.
+    Created by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. It is a distribution of `u`;
+    its `context` is `context_of(images)`.
 
     Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.1.
     """
@@ -38,13 +38,13 @@ class Dequantizer(FlowDistribution):
         self._squeeze = squeeze
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
-        # The density is 0 at 0 and 1, whose normal quantiles are infinite, and beyond.
+        # The density is 0 outside (0, 1); the normal quantiles of 0 and 1 are infinite.
         inside = (x > 0) & (x < 1)
         log_prob = super()._log_prob(tf.where(inside, x, tf.constant(0.5, x.dtype)), context)
         return tf.where(tf.reduce_all(inside, [-3, -2, -1]), log_prob, tf.constant(-np.inf, log_prob.dtype))
 
     def context_of(self, images: tf.Tensor) -> tf.Tensor:
-        """The pixels as the networks read them: in [-1, 1], squeezed where the couplings are."""
+        """The networks' input: pixels scaled to [-1, 1], squeezed if the couplings are."""
         pixels = 2 * tf.cast(images, self.dtype) / (self.levels - 1) - 1
         return pixels if self._squeeze is None else self._squeeze.forward(pixels)
 
@@ -55,21 +55,21 @@ class Dequantizer(FlowDistribution):
         seed: tf.Tensor | Sequence[int],
         part: tuple[int | tf.Tensor, int] = (0, 1),
     ) -> tf.Tensor:
-        """Standard normal numbers of the shape of `images`, from which `dequantize` makes the noise.
+        """Standard normal numbers in the shape of `images`, which `dequantize` maps to the noise.
 
-        The seed is two integers; for `part` see `tfp_realnvp.dequantize`.
+        `seed` is two integers; for `part` see `tfp_realnvp.dequantize`.
         """
         return noise_of_part(lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part)
 
     def dequantize(self, images: tf.Tensor, latent_noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `x = image + u` and `log q(u | image)` in nats, of integer pixels and their `latent_noise`.
+        """Returns `x = image + u` and `log q(u | image)` in nats, for integer pixels and their `latent_noise`.
 
         Raises:
           TypeError: when `images` are not integers.
         """
         if not images.dtype.is_integer:
             raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
-        # In float32, `u` may round to 0 or 1, and `image + u` to the next level: the density is defined there.
+        # In float32 `u` may round to 0 or 1, and `image + u` to the next level; the density is defined there.
         u, log_det = self.flow.inverse_and_log_det(latent_noise, self.context_of(images))
         return tf.cast(images, self.dtype) + u, self.distribution.log_prob(latent_noise) - log_det
 
@@ -88,29 +88,29 @@ def dequantizer(
     dtype_policy: str | keras.DTypePolicy | None = None,
     name: str | None = None,
 ) -> Dequantizer:
-    """A flow over the noise of dequantisation, given the image.
+    """A flow over dequantisation noise, conditioned on the image.
 
-        u = Phi(v),  v = couplings^{-1}(e; image),  e ~ N(0, I),    Phi the normal distribution function
+        u = Phi(v),  v = couplings^{-1}(e; image),  e ~ N(0, I),    Phi the standard normal CDF
 
-    Affine couplings, whose networks also read the image and start at zero, for uniform noise at first. Checkerboards
-    alternate; or the noise is squeezed, and each coupling of channel halves follows an `InvertibleLinear`: its network
-    sees a quarter of the positions.
+    The couplings are affine. Their networks also read the image and start at zero, so that the noise is uniform at
+    first. Either checkerboards alternate, or the noise is squeezed and an `InvertibleLinear` precedes each coupling of
+    channel halves, whose network sees a quarter of the positions.
 
     Args:
       event_shape: `[height, width, channels]` of the images.
       levels: number of levels of a pixel.
       couplings: number of couplings.
-      width: channels of the networks.
+      width: hidden channels of the networks.
       blocks: residual blocks of each network.
-      activation: of the networks.
-      normalization: inside them: "layer", "batch" or "none".
-      squeeze: whether the couplings are of squeezed noise and images, whose height and width must be even.
-      dtype: of the flow and its log-dets.
-      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
+      activation: activation of the networks.
+      normalization: normalisation inside the networks: "layer", "batch" or "none".
+      squeeze: whether to squeeze noise and images, whose height and width must then be even.
+      dtype: dtype of the flow and its log-dets.
+      dtype_policy: policy of the networks; by default the global Keras policy, or `dtype` if that is not float32.
       name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Raises:
-      ValueError: when the shape is not an image's, or cannot be squeezed.
+      ValueError: if the event shape is not an image's, or cannot be squeezed.
 
     ```python
     flow = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -129,7 +129,7 @@ def dequantizer(
     for i in range(couplings):
         name_of_coupling = f"{flow_name}_{i}"
         if squeeze:
-            # A rotation of normal noise is normal noise.
+            # A rotation leaves normal noise normal, so the noise still starts uniform.
             linear_name = f"{name_of_coupling}_linear"
             layers.append(InvertibleLinear(channels, event_ndims=3, seed=i, dtype=dtype, name=linear_name))
         mask = ChannelHalves("first") if squeeze else Checkerboard(parity=i % 2)

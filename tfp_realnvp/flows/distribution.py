@@ -1,4 +1,4 @@
-"""The distribution that a flow makes of a base distribution."""
+"""The distribution defined by a flow and a base distribution."""
 
 from typing import Any
 
@@ -22,31 +22,32 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         log p(x) = log base(flow(x)) + log|det d flow/dx|
         sample:  x = flow^{-1}(z),  z ~ base
 
-    A `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`. It adds to TFP's:
+    It is a `tfd.TransformedDistribution` of the base and `tfb.Invert(flow)`, with these differences:
 
     * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, passed to every layer. The
-      batch axes of events and context are broadcast; n samples take a context `[n, size]`, a row each, or `[size]`.
-    * One evaluation of each conditioner, and no result kept from before weights changed.
-    * Integers are refused, not cast, and so are events of another shape.
-    * `log_prob` is -inf, with a gradient of 0, where an event has no density: it holds a NaN, an infinity or a number
-      beyond 2^-12 of the largest of the dtype, lies outside the support, or its latent or density overflows. It is
-      never NaN or +inf. Gradients through a latent that overflows are not finite.
-    * `experimental_sample_and_log_prob` of pixels gives the density of the rounded sample, from another forward pass.
-    * `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle have their own. A flow
+      batch axes of events and context are broadcast; n samples take a context `[n, size]`, one row per sample, or
+      `[size]`.
+    * Each conditioner is evaluated once, and no cached result survives a change of the weights.
+    * Integers, and events of another shape, are refused instead of cast or broadcast.
+    * `log_prob` is -inf, with a gradient of 0, if an event contains a NaN, an infinity or a number beyond 2^-12 times
+      the dtype's largest, if it lies outside the support, or if its latent or density overflows. It is never NaN or
+      +inf. Gradients through a latent that overflows are not finite.
+    * `experimental_sample_and_log_prob` of pixels returns the density of the rounded sample, from another forward pass.
+    * `copy(...)` and `copy.copy` share the flow and its variables; `copy.deepcopy` and pickle duplicate them. A flow
       from an export cannot be copied, only loaded again.
 
     Args:
       flow: a bijector from data to latent.
-      event_shape: shape of one event of data; one integer is the size of a vector.
-      base: distribution of the latent, of its shape, without a batch shape, and of this dtype; standard normal by
-        default. What it learns must be `tf.Variable`s, which train with the flow.
-      dtype: of events.
+      event_shape: shape of one event of data; an integer is the size of a vector.
+      base: distribution of the latent, with the latent's event shape, no batch shape, and this dtype; standard normal
+        by default. Its learned parameters must be `tf.Variable`s, which train with the flow.
+      dtype: dtype of events.
       validate_args: whether to refuse events that are not finite.
       name: the distribution's name; by default the flow's, which joint distributions do not use.
 
     Raises:
-      TypeError: when the flow is not a bijector of this package; a `Chain` of this package takes TFP's.
-      ValueError: when the event shape is not one of positive integers, or not one that the flow takes.
+      TypeError: if the flow is not a bijector of this package; wrap TFP's bijectors in this package's `Chain`.
+      ValueError: if the event shape does not consist of positive integers, or the flow does not accept it.
 
     ```python
     distribution = nvp.FlowDistribution(nvp.bijectors.BatchNorm(channels=2), event_shape=[2])
@@ -66,8 +67,8 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
     ):
         if not isinstance(flow, Bijector):
             raise TypeError(
-                f"expected a bijector of tfp_realnvp from data to latent, got {_described(flow)}: "
-                "nvp.bijectors.Chain([bijector]) makes one of TFP's, of tfb.Invert(bijector) if it goes from latent to "
+                f"expected a tfp_realnvp bijector from data to latent, got {_described(flow)}: "
+                "wrap TFP's in nvp.bijectors.Chain([bijector]), as tfb.Invert(bijector) if it maps from latent to "
                 "data"
             )
         dtype = tf.as_dtype(dtype)
@@ -83,11 +84,12 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         given = dict(kwargs_split_fn=_split_context, validate_args=validate_args, name=name or flow.name)
         super().__init__(base, tfp.bijectors.Invert(flow), **given)
         self.flow = flow
-        # Standard normal latents have a temperature, and for images any size.
+        # Only standard normal latents support a temperature and, for images, other sizes.
         self.has_default_base = has_default_base
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Otherwise copies would be made by attributes, and TFP's `Invert` cannot be made without arguments.
+        # Otherwise copies would be made attribute by attribute, and TFP's `Invert` cannot be constructed without
+        # arguments.
         return _Copyable(self).__reduce__()
 
     def __copy__(self) -> "FlowDistribution":
@@ -104,7 +106,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         return tf.zeros([0], tf.int32)
 
     def log_prob(self, value: Any, name: str = "log_prob", **kwargs: Any) -> tf.Tensor:
-        """The log-density of events `[..., *event_shape]` in nats, `[...]`; takes a `context`."""
+        """The log-density in nats, `[...]`, of events `[..., *event_shape]`; takes a `context`."""
         return super().log_prob(self._checked(value), name, **kwargs)
 
     def prob(self, value: Any, name: str = "prob", **kwargs: Any) -> tf.Tensor:
@@ -128,7 +130,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             raise TypeError(f"expected {self.dtype.name} events, got Python objects: {value!r}")
         dtype, hint = tf.as_dtype(given), ""
         if dtype.is_integer or dtype.is_bool:
-            hint = ": a flow gives the density of real numbers, so integers such as pixels are dequantised first, see "
+            hint = ": a flow is a density over real numbers, so integers such as pixels must be dequantised first, see "
             hint += "tfp_realnvp.dequantize"
         if not dtype.is_floating or is_tensor and dtype != self.dtype:
             raise TypeError(f"expected {self.dtype.name} events, got {dtype.name}{hint}")
@@ -138,7 +140,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             raise ValueError(f"expected events of shape {self.event_shape}, got shape {value.shape}")
         if value.shape[batch_ndims:].is_fully_defined():
             return value
-        # The shape is known when the graph runs. Layers would drop entries of another.
+        # A shape known only at run time is checked then; with another shape layers would drop entries.
         return tf.ensure_shape(value, [*value.shape[:batch_ndims], *self.event_shape], name="events")
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
@@ -146,7 +148,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             finite = tf.reduce_all(tf.math.is_finite(x))
             with tf.control_dependencies([tf.debugging.Assert(finite, ["expected finite events", x])]):
                 x = tf.identity(x)
-        # Replaced before the flow: an overflow in a network, which adds many large numbers, makes gradients NaN.
+        # Replaced before the flow: large inputs would overflow in a network's sums and turn gradients into NaN.
         in_range = tf.abs(x) <= x.dtype.max / 2**12
         z, log_det = self.flow.forward_and_log_det(tf.where(in_range, x, tf.zeros([], x.dtype)), context)
         log_prob = self.distribution.log_prob(z) + self._for_each_event(log_det)
@@ -169,7 +171,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         return x, _or_minus_infinity(True, self.distribution.log_prob(z) - self._for_each_event(log_det))
 
     def _latents(self, sample_shape: Any, seed: Any, context: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Draws of the base, and a context for each."""
+        """Draws from the base, and a context for each draw."""
         has_tensors = any(tf.is_tensor(size) for size in tf.nest.flatten(sample_shape))
         shape = tf.get_static_value(tf.convert_to_tensor(sample_shape)) if has_tensors else np.asarray(sample_shape)
         if shape is not None and shape.size and (shape.dtype.kind not in "iu" or np.min(shape) < 0):
@@ -181,12 +183,12 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         if wider.shape.rank != z.shape.rank or not wider.shape.is_compatible_with(z.shape):
             raise ValueError(
                 f"expected a context whose batch axes broadcast to the sample shape {sample_shape}, got shape "
-                f"{context.shape}: of n samples, each has its row of a context of n rows"
+                f"{context.shape}: n samples take a context of n rows, one per sample"
             )
         return z, context
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
-        """Sums the log-dets of a flow over parts of an event, such as an elementwise one."""
+        """Sums a log-det that has axes within an event, such as an elementwise flow's."""
         parts = self.event_shape.rank - self.flow.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-parts, 0)))
 
@@ -196,12 +198,12 @@ def _or_minus_infinity(has_density: tf.Tensor | bool, log_prob: tf.Tensor) -> tf
 
 
 def flow_distribution(value: Any) -> FlowDistribution:
-    """`value`, which must be a `FlowDistribution` and not one of TFP's."""
+    """Returns `value`, which must be a `FlowDistribution`."""
     if isinstance(value, FlowDistribution):
         return value
     raise TypeError(
         f"expected a FlowDistribution, such as nvp.real_nvp returns, got {_described(value)}: "
-        "nvp.FlowDistribution(nvp.bijectors.Chain(bijectors), event_shape) makes one of bijectors from data to latent"
+        "nvp.FlowDistribution(nvp.bijectors.Chain(bijectors), event_shape) builds one from data-to-latent bijectors"
     )
 
 
@@ -210,7 +212,7 @@ def _described(value: Any) -> str:
 
 
 class _Copyable:
-    """A distribution that is copied by its parameters, its base and what TFP's are made of among them."""
+    """A distribution copied by its parameters, including its base and TFP's own constructor arguments."""
 
     def __init__(self, distribution: tfd.Distribution):
         self._distribution = distribution

@@ -1,4 +1,4 @@
-"""Event shapes as users write them."""
+"""Parsing of event shapes."""
 
 import operator
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import tensorflow as tf
 
 
 def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape, *, scalars: bool = False) -> tuple[int, ...]:
-    """A user's event shape as a tuple: positive integers, one the size of a vector; with `scalars` perhaps none."""
+    """An event shape as a tuple of positive integers; an integer is a vector's size. With `scalars` it may be empty."""
     try:
-        # Of a `tf.TensorShape`, an unknown rank or size is an error here, too.
+        # An unknown rank or size of a `tf.TensorShape` raises here, too.
         sizes = event_shape if np.iterable(event_shape) else [event_shape]
         shape = tuple(operator.index(size) for size in sizes)
     except (TypeError, ValueError):
@@ -23,7 +23,7 @@ def event_shape_of(event_shape: int | Sequence[int] | tf.TensorShape, *, scalars
 
 
 def size_of(event_shape: int | Sequence[int], least: int) -> int:
-    """The size of vectors, which have at least 1 or 2 entries: a coupling keeps an entry and changes one."""
+    """The size of vectors, at least `least`: a coupling needs an entry to keep and one to change."""
     shape = event_shape_of(event_shape)
     if len(shape) != 1 or shape[0] < least:
         expected = "of at least 2 entries" if least == 2 else "of vectors"
@@ -32,7 +32,7 @@ def size_of(event_shape: int | Sequence[int], least: int) -> int:
 
 
 def image_of(event_shape: Sequence[int]) -> tuple[int, int, int]:
-    """The event shape of images as a tuple."""
+    """The event shape of images, as a tuple."""
     shape = event_shape_of(event_shape)
     if len(shape) != 3:
         raise ValueError(f"expected an event shape (height, width, channels), got {shape}")
@@ -40,7 +40,7 @@ def image_of(event_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def is_image(event_shape: int | Sequence[int]) -> bool:
-    """Whether an event shape is that of images; otherwise it must be that of vectors."""
+    """Whether an event shape belongs to images; otherwise it must belong to vectors."""
     shape = event_shape_of(event_shape)
     if len(shape) not in (1, 3):
         raise ValueError(f"expected an event shape (height, width, channels) or (size,), got {shape}")

@@ -57,27 +57,27 @@ def _flowpp_of_vectors(*, components: int = 8, **options: Any) -> FlowDistributi
 
 @composition_of(_flowpp_of_images, _flowpp_of_vectors, sets="flow_name")
 def flowpp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
-    """A flow in the style of Flow++: couplings of logistic mixtures, each after an `ActNorm` and a mixing.
+    """A flow in the style of Flow++: couplings of logistic mixtures, each after an `ActNorm` and a linear map.
 
-    Images `[height, width, channels]`: a `multiscale` flow of one scale. It has checkerboard couplings, a squeeze,
-    channel couplings, and checkerboard couplings again, an `InvertibleLinear` before each. Vectors `[size]`: a
+    Images `[height, width, channels]`: a `multiscale` flow with one scale. It has checkerboard couplings, a squeeze,
+    channel couplings, and checkerboard couplings again, each after an `InvertibleLinear`. Vectors `[size]`: a
     `coupling_flow`.
 
-    The paper's networks are gated convolutions with attention; these are the residual networks of `real_nvp`. Its
-    learned dequantisation is `dequantizer`, which is given to `FlowModel`.
+    The paper's networks are gated convolutions with attention; these are the residual networks of `real_nvp`. The
+    paper's learned dequantisation is `dequantizer`, an argument of `FlowModel`.
 
     Args:
-      event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      **options: those that [flows share](#options-that-flows-share), for vectors those of `coupling_flow`, too, but for
-        `transformer`, `norm` and `rho`; and these.
+      event_shape: `[height, width, channels]` or `[size]`; an integer is a vector's size.
+      **options: the [options that flows share](#options-that-flows-share); for vectors also the options of
+        `coupling_flow` except `transformer`, `norm` and `rho`; and these.
 
-        * components: of each mixture; 32 in the paper.
+        * components: number of components of each mixture; 32 in the paper.
         * checkerboards: number of checkerboard couplings of images before and after the channel couplings.
         * channel_couplings: number of channel couplings on squeezed images.
-        * seed: of the linear maps' first rotations.
+        * seed: seed of the linear maps' initial rotations.
 
     Raises:
-      ValueError: when the shape is neither an image's of an even height and width, nor a vector's.
+      ValueError: unless the event shape is a vector's, or an image's with even height and width.
 
     ```python
     distribution = nvp.flowpp(event_shape=(6,), couplings=2)

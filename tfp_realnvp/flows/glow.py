@@ -47,22 +47,23 @@ def _glow_of_vectors(
 def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
     """Glow: steps of an `ActNorm`, an `InvertibleLinear` and an affine coupling of channel halves.
 
-    Images `[height, width, channels]`: a `multiscale` flow, `steps` at each scale. Vectors `[size]`: a `coupling_flow`.
+    Images `[height, width, channels]`: a `multiscale` flow with `steps` steps per scale. Vectors `[size]`: a
+    `coupling_flow`.
 
-    Ours differs from the paper's in three things: the logit of Real NVP comes first, log-scales are bounded by `tanh`,
-    and conditioners are residual networks in place of three wide convolutions.
+    It differs from the paper in three ways: Real NVP's logit comes first, log-scales are bounded by `tanh`, and
+    conditioners are residual networks instead of three wide convolutions.
 
     Args:
-      event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      **options: those that [flows share](#options-that-flows-share), and these.
+      event_shape: `[height, width, channels]` or `[size]`; an integer is a vector's size.
+      **options: the [options that flows share](#options-that-flows-share), and these.
 
-        * transformer: such as "shift" or "sigmoidal(components=4) + affine", see `vector_flow`.
-        * steps: steps at each scale, or on a vector.
-        * linear_form: of `InvertibleLinear`: "lu" or "full".
-        * seed: of the linear maps' first rotations.
+        * transformer: for example "shift" or "sigmoidal(components=4) + affine", see `vector_flow`.
+        * steps: number of steps at each scale, or of a flow over vectors.
+        * linear_form: `form` of each `InvertibleLinear`: "lu" or "full".
+        * seed: seed of the linear maps' initial rotations.
 
     Raises:
-      ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales` times.
+      ValueError: if the event shape is neither an image's nor a vector's, or cannot be halved `scales` times.
 
     ```python
     distribution = nvp.glow(event_shape=(8, 8, 3), steps=2)

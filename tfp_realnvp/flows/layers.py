@@ -1,4 +1,4 @@
-"""A flow of layers, which every factory ends with, and the bases that a name stands for."""
+"""The builder on which every factory rests, and the named base distributions."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -29,7 +29,7 @@ def _student_t(shape: Sequence[int], dtype: str, df: float = 5.0) -> tfd.Distrib
 def _mixture(shape: Sequence[int], dtype: str, components: int = 4) -> tfd.Distribution:
     if components < 1:
         raise ValueError(f"expected at least one component, got {components}")
-    means = np.random.default_rng(0).normal(size=[components, *shape])  # Apart, or all would learn the same.
+    means = np.random.default_rng(0).normal(size=[components, *shape])  # Apart, or components would stay equal.
     locs, logits = (tf.Variable(tf.cast(start, dtype)) for start in (means, np.zeros(components)))
     scales = tfp.util.TransformedVariable(tf.ones([components, *shape], dtype), tfp.bijectors.Softplus())
     parts = tfd.Independent(tfd.Normal(locs, scales), len(shape))
@@ -50,24 +50,24 @@ def flow_of_layers(
     flow_name: str = "flow",
     name: str | None = None,
 ) -> FlowDistribution:
-    """The distribution of layers that keep the shape of an event.
+    """The distribution defined by layers that preserve the event shape.
 
         z = layers[-1](... layers[0](x)),    z ~ base
 
     Args:
-      layers: the bijectors, in the order data meets them.
-      event_shape: of the events.
-      base: distribution of the latent: any `tfd.Distribution` of this event shape, whose learned parameters are
-        `tf.Variable`s; "normal", the default; "student_t" (option `df`); or "mixture" (option `components`) of
-        Gaussians. The last two learn their parameters. Options go in parentheses: "mixture(components=8)".
-      backprop: how much memory training takes, see `Chain`: "store", "remat" or "invert".
-      dtype: of the flow and its log-dets.
+      layers: the bijectors, in data-to-latent order.
+      event_shape: shape of the events.
+      base: distribution of the latent: any `tfd.Distribution` of this event shape whose learned parameters are
+        `tf.Variable`s; "normal", the default; "student_t" (option `df`); or "mixture" of Gaussians (option
+        `components`). The last two learn their parameters. Options go in parentheses: "mixture(components=8)".
+      backprop: what training stores for the backward pass, see `Chain`: "store", "remat" or "invert".
+      dtype: dtype of the flow and its log-dets.
       validate_args: whether to assert at run time that events are finite and lie in the support.
       flow_name: name of the flow's chain.
       name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Raises:
-      ValueError: for an unknown base or option of one.
+      ValueError: for an unknown base or an unknown option.
     """
     flow = Chain(layers, backprop=backprop, name=name or flow_name)
     if isinstance(base, str):

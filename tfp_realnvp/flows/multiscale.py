@@ -1,4 +1,4 @@
-"""Multi-scale flows of images: of any layers, and of couplings with networks."""
+"""Multi-scale flows over images: with arbitrary layers, and with couplings and their networks."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from tfp_realnvp.flows.event_shapes import image_of
 from tfp_realnvp.flows.layers import flow_of_layers
 from tfp_realnvp.flows.networks import MakeConditioner, layer_maker
 
-# From the number of a scale, the channels of its images, and whether it is the last, to its layers.
+# Maps a scale's index, its number of channels, and whether it is the last one to its layers.
 MakeLayers = Callable[[int, int, bool], Sequence[tfp.bijectors.Bijector]]
-# From a transformer, a mask, the channels, a name and options of the network to a layer.
+# Maps a transformer, a mask, the channels, a name and options of the network to a layer.
 MakeCoupling = Callable[..., Coupling]
 Order = Literal["diagonal", "channel_major", "position_major"]
 
@@ -35,31 +35,32 @@ def multiscale(
     flow_name: str = "multiscale",
     **options: Any,
 ) -> FlowDistribution:
-    """Layers of your own at each scale of an image; preprocessing, squeezes and splits are put around them.
+    """A multi-scale flow over images with custom layers at each scale; adds preprocessing, squeezes and splits.
 
-        scale k:  x -> layers(k) -> squeeze -> one half of the channels is final, the other goes through scale k + 1
-        squeeze_first:  x -> squeeze -> layers(k) -> ..., at the last scale, too
+        scale k:  x -> layers(k) -> squeeze -> half of the channels is final, the other half enters scale k + 1
+        squeeze_first:  x -> squeeze -> layers(k) -> ..., also at the last scale
 
-    Pixels in [0, levels) go through `DequantizedLogit` first. All squeezes are undone behind the last scale, so that
+    Pixels in [0, levels) are first mapped by `DequantizedLogit`. All squeezes are undone after the last scale, so that
     the latent has the image's shape. `real_nvp` and `glow` are such flows.
 
     Args:
       event_shape: `[height, width, channels]`.
-      layers: called as `layers(scale, channels, is_last)` for each scale from 0, the finest; returns its bijectors in
-        the order data meets them, `Coupling`s among them. They must keep the shape of an image of that many channels.
-      scales: number of scales; by default, halved until a side is at most 4 or odd.
-      squeeze: order of the squeezes around splits: "diagonal", "channel_major" or "position_major".
-      squeeze_first: whether each scale begins with its squeeze, so that its layers see smaller images of four times the
+      layers: called as `layers(scale, channels, is_last)` for each scale from 0, the finest; returns its bijectors,
+        including `Coupling`s, in data-to-latent order. They must preserve the shape of an image with that many
         channels.
+      scales: number of scales; by default, images are halved until a side is at most 4 or odd.
+      squeeze: `order` of the squeezes around splits: "diagonal", "channel_major" or "position_major".
+      squeeze_first: whether each scale starts with its squeeze, so that its layers see smaller images with four times
+        the channels.
       levels: number of levels of a pixel, or None for real-valued images, which get no preprocessing.
-      alpha: of the preprocessing, in (0, 0.5): how far pixels stay from where the logit is infinite.
-      **options: `base`, `backprop` and others that [flows share](#options-that-flows-share).
+      alpha: `alpha` of `DequantizedLogit`, in (0, 0.5): keeps pixels away from the logit's infinities.
+      **options: `base`, `backprop` and other [options that flows share](#options-that-flows-share).
 
     Raises:
-      ValueError: when the shape is not an image's, or cannot be halved as often.
+      ValueError: if the event shape is not an image's, or cannot be halved often enough.
 
     ```python
-    def layers(scale, channels, is_last):  # Linear ones; `docs/extend.md` has couplings.
+    def layers(scale, channels, is_last):  # Linear layers; see `docs/extend.md` for couplings.
         return [layer(channels, event_ndims=3) for layer in (nvp.bijectors.ActNorm, nvp.bijectors.InvertibleLinear)]
 
     distribution = nvp.multiscale(event_shape=(8, 8, 3), layers=layers)
@@ -105,22 +106,23 @@ def image_flow(
     dtype_policy: str | keras.DTypePolicy | None = None,
     **options: Any,
 ) -> FlowDistribution:
-    """What `real_nvp`, `glow` and `flowpp` of images share.
+    """The common builder of `real_nvp`, `glow` and `flowpp` over images.
 
     Args:
-      layers: as of `multiscale`, after a function of a transformer, a mask, the channels and a name to a coupling.
+      layers: as in `multiscale`, but called with an additional first argument, a function that maps a transformer, a
+        mask, the channels and a name to a coupling.
       conditioner: "residual", or a function of a mask, the number of channels and the size of the output's last axis,
         which returns a built Keras layer.
-      width: channels of residual networks.
+      width: hidden channels of residual networks.
       blocks: residual blocks of each network.
-      use_skips: whether each residual block feeds the output, see `ResidualNetwork`.
-      normalization: inside residual networks: "batch", "layer" or "none".
-      output_scale: where the magnitude of each network's last convolution starts; 0 for networks that start at zero,
-        None for that of the other convolutions.
-      activation: of the networks.
-      context_size: size of the context of a conditional flow.
-      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
-      **options: of `multiscale`.
+      use_skips: whether every residual block feeds the output, see `ResidualNetwork`.
+      normalization: normalisation inside residual networks: "batch", "layer" or "none".
+      output_scale: initial magnitude of each network's last convolution; 0 starts networks at zero, None uses the
+        default of all convolutions.
+      activation: activation of the networks.
+      context_size: size of the context of a conditional flow, or None for no context.
+      dtype_policy: policy of the networks; by default the global Keras policy, or `dtype` if that is not float32.
+      **options: options of `multiscale`.
     """
     of_network: dict[str, Any] = dict(width=width, blocks=blocks, use_skips=use_skips, normalization=normalization)
     of_network |= dict(output_scale=output_scale, activation=activation, context_size=context_size)
@@ -129,7 +131,7 @@ def image_flow(
 
 
 def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:
-    """The number of scales that was asked for, or the default of `multiscale`."""
+    """The requested number of scales, or the default of `multiscale`."""
     height, width, _ = event_shape
     if scales is None:
         scales = 1
@@ -142,7 +144,7 @@ def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_la
     factor = 2**squeezes
     if event_shape[0] % factor or event_shape[1] % factor:
         raise ValueError(
-            f"expected an even height and width at each of {squeezes} squeezes, that is multiples of {factor}, "
+            f"expected an even height and width at each of {squeezes} squeezes, i.e. multiples of {factor}, "
             f"got {event_shape}"
         )
     return scales

@@ -1,4 +1,4 @@
-"""The transformers and conditioners of a flow's layers: made by name, or by a function of the user's."""
+"""The transformers and conditioners of a flow's layers, created by name or by a user's function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,19 @@ from tfp_realnvp.conditioners import MLP, MaskedMLP, ResidualNetwork
 from tfp_realnvp.named import all_named
 from tfp_realnvp.transformers import Affine, Compose, RationalQuadraticSpline, Shift, Sigmoidal, Transformer
 
-# From a mask, the event's channels and the size of the output's last axis, to a built layer.
+# Maps a mask, the event's channels and the size of the output's last axis to a built layer.
 MakeConditioner = Callable[[Mask, int, int], keras.layers.Layer]
-# A class of transformers, or another callable without arguments that makes one.
+# A transformer class, or another callable without arguments that returns a transformer.
 MakeTransformer = Callable[[], Transformer]
 
 
 def networks_policy(dtype: str, dtype_policy: str | keras.DTypePolicy | None) -> str | keras.DTypePolicy:
-    """The dtype policy of the networks of a flow: what was asked for, or what goes with the flow's dtype."""
+    """The dtype policy of a flow's networks: the requested one, or the one that matches the flow's dtype."""
     if dtype_policy is None:
         dtype = tf.as_dtype(dtype).name
         dtype_policy = keras.config.dtype_policy() if dtype == "float32" else dtype
     policy = keras.dtype_policies.get(dtype_policy)
-    if policy.variable_dtype in ("float16", "bfloat16"):  # Small steps of training would leave them as they are.
+    if policy.variable_dtype in ("float16", "bfloat16"):  # Small training steps would round to nothing.
         raise ValueError(
             f"expected networks with weights in float32 or float64, got the dtype policy {policy.name}: "
             f"mixed_{policy.variable_dtype} computes in half precision and keeps weights in float32"
@@ -32,7 +32,7 @@ def networks_policy(dtype: str, dtype_policy: str | keras.DTypePolicy | None) ->
 
 
 def mlp(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.layers.Layer:
-    """An `MLP` of vectors; a `MaskedMLP` where each entry is conditioned on the entries before it."""
+    """An `MLP`, or a `MaskedMLP` if each entry is conditioned on the preceding entries."""
     if isinstance(mask, Preceding):
         network = MaskedMLP(outputs_per_entry=outputs // mask.changed_size(channels), **options)
     else:
@@ -42,7 +42,7 @@ def mlp(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.layers
 
 
 def residual(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.layers.Layer:
-    """A `ResidualNetwork` of images."""
+    """A `ResidualNetwork` for images."""
     network = ResidualNetwork(outputs=outputs, mask_channel=isinstance(mask, Checkerboard), **options)
     network.build((None, None, None, mask.kept_size(channels)))
     return network
@@ -53,11 +53,11 @@ _TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSp
 
 
 def transformer_of(transformer: str | MakeTransformer) -> Transformer:
-    """A new transformer, of what a factory was given as its `transformer`."""
+    """A new transformer, from a factory's `transformer` argument."""
     if callable(transformer):
         return transformer()
-    if not isinstance(transformer, str):  # Each layer builds one of its own.
-        raise TypeError(f"expected the name of a transformer or a callable that makes one, got {transformer!r}")
+    if not isinstance(transformer, str):  # Each layer needs its own transformer.
+        raise TypeError(f"expected the name of a transformer or a callable that returns one, got {transformer!r}")
     parts = [make() for make in all_named(transformer, _TRANSFORMERS, "transformer")]
     return parts[0] if len(parts) == 1 else Compose(*parts)
 
@@ -72,8 +72,8 @@ def layer_maker(
 ) -> Callable[..., Coupling | Autoregressive]:
     """A function `(transformer, mask, channels, name, **more)` that makes layers.
 
-    A layer is `Autoregressive` where the mask is `Preceding()`, otherwise a `Coupling`. `options` and `more` go to a
-    conditioner that was given by its name; it must read events of 1 axis, vectors, or 3, images.
+    A layer is `Autoregressive` if the mask is `Preceding()`, otherwise a `Coupling`. `options` and `more` are passed to
+    a conditioner given by name. That conditioner must fit `event_ndims`: 1 for vectors, 3 for images.
     """
     policy = networks_policy(dtype, dtype_policy)
     kind, fitting = ("vectors", "mlp") if event_ndims == 1 else ("images", "residual")

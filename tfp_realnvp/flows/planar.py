@@ -1,4 +1,4 @@
-"""The planar and the radial flow, for vectors."""
+"""Planar and radial flows over vectors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,19 +33,19 @@ def _flow_of_steps(
 
 @composition_of(_flow_of_steps, sets="make_step flow_name")
 def planar(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
-    """A planar flow: many steps across planes, each of a few parameters.
+    """A planar flow: many shifts across planes, each with few parameters.
 
     Args:
       event_shape: `[size]`, or the size.
-      **options: `base` and others that [flows share](#options-that-flows-share), and these.
+      **options: `base` and other [options that flows share](#options-that-flows-share), and these.
 
         * layers: number of layers.
-        * sampling: whether a layer maps latents to data, as in the paper, and not data to latents. The direction of
-          the layers is a closed form, the other solves by bisection: choose the direction that you call more often.
-        * seed: of the layers' first weights.
+        * sampling: whether a layer maps latents to data, as in the paper, instead of data to latents. The layers'
+          direction has a closed form, the other is solved by bisection: choose the direction that you call more often.
+        * seed: seed of the layers' initial weights.
 
     Raises:
-      ValueError: when the shape is not that of vectors.
+      ValueError: if the event shape is not a vector's.
 
     ```python
     distribution = nvp.planar(event_shape=(2,))
@@ -59,19 +59,19 @@ def planar(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribut
 
 @composition_of(_flow_of_steps, sets="make_step flow_name")
 def radial(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
-    """A radial flow: many steps around points, each of a few parameters.
+    """A radial flow: many expansions and contractions around centres, each with few parameters.
 
     Args:
       event_shape: `[size]`, or the size.
-      **options: `base` and others that [flows share](#options-that-flows-share), and these.
+      **options: `base` and other [options that flows share](#options-that-flows-share), and these.
 
         * layers: number of layers.
-        * sampling: whether a layer maps latents to data, as in the paper, and not data to latents. Both directions are
-          closed forms; they make different families.
-        * seed: of the layers' first weights.
+        * sampling: whether a layer maps latents to data, as in the paper, instead of data to latents. Both directions
+          have closed forms; the two settings give different families.
+        * seed: seed of the layers' initial weights.
 
     Raises:
-      ValueError: when the shape is not that of vectors.
+      ValueError: if the event shape is not a vector's.
 
     ```python
     distribution = nvp.radial(event_shape=(2,))

@@ -1,4 +1,4 @@
-"""Real NVP, for images and for vectors."""
+"""Real NVP for images and vectors."""
 
 import functools
 from collections.abc import Sequence
@@ -63,26 +63,26 @@ def _real_nvp_of_vectors(*, form: Form = "scale_first", **options: Any) -> FlowD
 def real_nvp(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribution:
     """Real NVP: affine couplings in alternating patterns, at several scales for images.
 
-    Images `[height, width, channels]`: a `multiscale` flow. Scale k, of width `width * 2**k`, has three checkerboard
-    couplings; a squeeze, three channel couplings of twice the width and an unsqueeze. The last scale has four
-    checkerboard couplings instead. Vectors `[size]`: a `coupling_flow`.
+    Images `[height, width, channels]`: a `multiscale` flow. Scale k has networks of width `width * 2**k`: three
+    checkerboard couplings, then a squeeze, three channel couplings of twice the width, and an unsqueeze. The last scale
+    has four checkerboard couplings instead. Vectors `[size]`: a `coupling_flow`.
 
-    `distribution.log_prob(x)` is a density in nats, for images that of dequantised pixels; bits/dim is
+    `distribution.log_prob(x)` is a log-density in nats, for images the log-density of dequantised pixels; bits/dim is
     `-log_prob / (D log 2)`.
 
     Args:
-      event_shape: `[height, width, channels]` or `[size]`; an integer is a size.
-      **options: those that [flows share](#options-that-flows-share), for vectors those of `coupling_flow`, too, but for
-        `transformer`; and these.
+      event_shape: `[height, width, channels]` or `[size]`; an integer is a vector's size.
+      **options: the [options that flows share](#options-that-flows-share); for vectors also the options of
+        `coupling_flow` except `transformer`; and these.
 
-        * width: channels of the networks, of `real_nvp` at the first scale.
-        * form: of `Affine`: "shift_first", as in the authors' program; or "scale_first", as in the paper.
-        * norm: "batch", a `BatchNorm` follows each coupling, or None; for vectors as of `coupling_flow`.
-        * rho: running average of `BatchNorm`, for small batches; None for the current batch alone.
-        * coupling_squeeze: order of the squeeze around channel couplings of images.
+        * width: hidden channels of the networks at the first scale.
+        * form: `form` of each `Affine`: "shift_first", as in the authors' program; or "scale_first", as in the paper.
+        * norm: "batch", a `BatchNorm` follows each coupling, or None; for vectors as in `coupling_flow`.
+        * rho: weight of the running average in `BatchNorm`, for small batches; None uses the current batch alone.
+        * coupling_squeeze: `order` of the squeeze around channel couplings of images.
 
     Raises:
-      ValueError: when the shape is neither an image's nor a vector's, or cannot be halved `scales - 1` times.
+      ValueError: if the event shape is neither an image's nor a vector's, or cannot be halved `scales - 1` times.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 3))

@@ -1,4 +1,4 @@
-"""Weights of the authors' TensorFlow 1 program for a flow of the same layout."""
+"""Loads weights of the authors' TensorFlow 1 program into a flow with the same layout."""
 
 import collections
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ from tfp_realnvp.transformers import Affine
 def load_release_weights(distribution: FlowDistribution, weights: Mapping[str, np.ndarray]) -> None:
     """Assigns the release's variables to a flow from `real_nvp`, in place.
 
-    Their names are `scale_k/coupling_i/...`, with i from 0 for checkerboard couplings, from 4 for channel couplings.
+    Names are `scale_k/coupling_i/...`; i counts from 0 for checkerboard couplings and from 4 for channel couplings.
 
     Args:
-      distribution: an image flow in the release's layout: `real_nvp(...)` of the same event shape, scales, width and
-        blocks, with all else at its default. `use_skips=False` is the release's program without skips.
-      weights: arrays under the release's names.
+      distribution: an image flow in the release's layout: `real_nvp(...)` with the same event shape, scales, width and
+        blocks, and everything else at its default. `use_skips=False` matches the release without skips.
+      weights: arrays by the release's variable names.
 
     Raises:
       ValueError: for couplings of another kind; when a variable is missing, has another shape, or is left over. Nothing

@@ -1,4 +1,4 @@
-"""Which entry of a latent belongs to which scale."""
+"""The assignment of latent entries to scales."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from tfp_realnvp.bijectors import Bijector, Chain, Split, Squeeze
 
 
 def split_orders(flow: Bijector) -> tuple[str, ...]:
-    """The order of the squeeze that is undone after each split of a flow over images, from the finest to the coarsest.
+    """The `order` of the squeeze that is undone after each split of an image flow, from finest to coarsest scale.
 
-    They decide at which scale an entry of a latent is final, see `scale_of_latents`; a flow of n scales has n - 1.
+    The orders determine at which scale a latent entry is final, see `scale_of_latents`; a flow with n scales has n - 1.
     Takes `real_nvp(...).flow` or `load(...).flow`.
 
     Raises:
-      ValueError: when other layers than an unsqueeze follow a split, or an export does not have them.
+      ValueError: if layers other than an unsqueeze follow a split, or an export does not record the orders.
 
     ```python
     split_orders(nvp.real_nvp(event_shape=(8, 8, 1), scales=2).flow)  # ("diagonal",)
@@ -23,8 +23,8 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
     if hasattr(flow, "split_orders"):
         if flow.split_orders is None:
             raise ValueError(
-                "expected an export that says how its latents are split, got an older one, or one of a flow with other "
-                "layers than an unsqueeze after a split"
+                "expected an export that records how its latents are split, got an older one, or one of a flow with "
+                "layers other than an unsqueeze after a split"
             )
         return tuple(flow.split_orders)
     orders, leaves = [], list(flow.leaves())
@@ -37,32 +37,32 @@ def split_orders(flow: Bijector) -> tuple[str, ...]:
         if within is not None:
             raise ValueError(f"expected splits among the layers of a chain, got one within {within.name}")
         if is_split:
-            # Only what follows it decides where latents lie.
+            # Only the layers after the split determine where latents lie.
             after = [other for other in leaves[place + 1 :] if other.path == leaf.path]
             if len(after) != 1 or not (after[0].is_inverse and isinstance(after[0].bijector, Squeeze)):
                 names = ", ".join(other.describe() for other in after) or "none"
-                raise ValueError(f"expected an unsqueeze alone after a split, got {names} in {flow.name}")
+                raise ValueError(f"expected only an unsqueeze after a split, got {names} in {flow.name}")
             orders.append(after[0].bijector.order)
     return tuple(orders)
 
 
 def scale_of_latents(shape: Sequence[int], orders: Sequence[str]) -> np.ndarray:
-    """The number of the scale at which each entry of a latent is final: 0 for the finest, len(orders) for the coarsest.
+    """The index of the scale at which each latent entry is final: 0 for the finest, len(orders) for the coarsest.
 
         s(shape, ()) = 0
         s(shape, (o_1, o_2, ...)) = unsqueeze_{o_1}(1 + s(half, (o_2, ...)), 0)
 
-    with `half` the shape of the first half of the channels after the squeeze.
+    where `half` is the shape of the first half of the channels after the squeeze.
 
     Args:
       shape: `[height, width, channels]` of the latent, and of the result.
-      orders: what `split_orders` gives of the flow.
+      orders: the flow's `split_orders`.
 
     Raises:
-      ValueError: when the shape cannot be halved so often.
+      ValueError: if the shape cannot be halved that often.
 
     ```python
-    scale_of_latents((2, 2, 1), ("diagonal",))[..., 0]  # [[1, 0], [0, 1]]: the diagonal goes on
+    scale_of_latents((2, 2, 1), ("diagonal",))[..., 0]  # [[1, 0], [0, 1]]: the diagonal continues
     ```
     """
     scales = np.zeros(shape, np.int32)

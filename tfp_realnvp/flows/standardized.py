@@ -1,4 +1,4 @@
-"""A flow that keeps how its data were standardised."""
+"""Flows over raw vectors with built-in standardisation."""
 
 from numpy.typing import ArrayLike
 
@@ -7,16 +7,16 @@ from tfp_realnvp.flows.distribution import FlowDistribution, flow_distribution
 
 
 def standardized(distribution: FlowDistribution, mean: ArrayLike, std: ArrayLike) -> FlowDistribution:
-    """The flow of standardised vectors as one of raw vectors: `Standardize` comes before its layers.
+    """Turns a flow over standardised vectors into a flow over raw vectors by prepending `Standardize`.
 
         log p(x) = log p_distribution((x - mean) / std) - sum log std
 
-    It shares the layers of `distribution`. Mean and standard deviation travel in its checkpoints and exports.
+    The result shares the layers of `distribution`. Checkpoints and exports include the mean and standard deviation.
 
     Args:
-      distribution: a flow over vectors, as from `maf`.
-      mean: of each entry of the training data.
-      std: of each entry, positive.
+      distribution: a flow over vectors, for example from `maf`.
+      mean: mean of each entry of the training data.
+      std: standard deviation of each entry, positive.
 
     ```python
     data = 3 + 2 * np.random.default_rng(0).normal(size=[100, 2])

@@ -1,4 +1,4 @@
-"""A flow as a readable list."""
+"""A readable summary of a flow."""
 
 import math
 
@@ -11,7 +11,7 @@ def trainable_parameters(distribution: FlowDistribution) -> int:
 
 
 def summary(distribution: FlowDistribution) -> str:
-    """A table of the layers of a flow from data to latent: what each is, its output's shape, its trainable parameters.
+    """A table of a flow's layers from data to latent: description, output shape and number of trainable parameters.
 
     ```python
     print(nvp.summary(nvp.real_nvp(event_shape=(8, 8, 3))))
@@ -24,7 +24,7 @@ def summary(distribution: FlowDistribution) -> str:
     for leaf in leaves:
         indent = "  " * sum(id(container) in listed for container in leaf.path)
         sizes = "x".join("?" if size is None else str(size) for size in leaf.shape or ())
-        # Those of a container stand beside its parts.
+        # A container's parameters are listed with its parts.
         own = [] if id(leaf.bijector) in containers else leaf.bijector.trainable_variables
         count = sum(math.prod(variable.shape) for variable in own)
         lines.append(_line(indent + leaf.describe(), sizes, f"{count:,}" if count else ""))

@@ -1,4 +1,4 @@
-"""A flow over vectors, of layers that transform some entries with parameters computed from others."""
+"""Flows over vectors whose layers transform some entries with parameters computed from others."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tfp_realnvp.flows.event_shapes import size_of
 from tfp_realnvp.flows.layers import flow_of_layers
 from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, layer_maker
 
-# From a mask and a name to a layer.
+# Maps a mask and a name to a layer.
 MakeLayer = Callable[[Mask, str], Coupling | Autoregressive]
 
 
@@ -32,22 +32,22 @@ def vector_flow(
     dtype_policy: str | keras.DTypePolicy | None = None,
     **options: Any,
 ) -> FlowDistribution:
-    """What flows of couplings and of autoregressive layers share.
+    """The common builder of coupling flows and autoregressive flows.
 
     Args:
       event_shape: `[size]`, or the size.
-      layers: from the size, and a function of a mask and a name that makes a `Coupling` or `Autoregressive` layer, to
-        all layers.
-      least: the smallest size.
-      transformer: "affine", "shift", "spline" or "sigmoidal", options in parentheses and "+" between those to compose,
-        such as "sigmoidal(components=4) + affine"; or a callable without arguments that makes one.
+      layers: returns all layers, given the size and a function that maps a mask and a name to a `Coupling` or
+        `Autoregressive` layer.
+      least: the smallest size allowed.
+      transformer: "affine", "shift", "spline" or "sigmoidal", with options in parentheses and "+" for composition, such
+        as "sigmoidal(components=4) + affine"; or a callable without arguments that returns a transformer.
       conditioner: "mlp", or a function of a mask, the number of entries and the size of the output's last axis, which
         returns a built Keras layer. In an autoregressive layer it must respect the order of the entries.
       hidden_units: sizes of the hidden layers of each MLP.
-      activation: of the networks.
-      context_size: size of the context of a conditional flow.
-      dtype_policy: of the networks; the global Keras policy by default, or `dtype` if that is not float32.
-      **options: of `flow_of_layers`.
+      activation: activation of the networks.
+      context_size: size of the context of a conditional flow, or None for no context.
+      dtype_policy: policy of the networks; by default the global Keras policy, or `dtype` if that is not float32.
+      **options: options of `flow_of_layers`.
     """
     if min(hidden_units, default=1) < 1:
         raise ValueError(f"expected hidden_units of 1 or more, got {tuple(hidden_units)}")

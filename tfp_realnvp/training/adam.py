@@ -1,4 +1,4 @@
-"""Adam as one kernel a variable."""
+"""Adam with one kernel per variable."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from tfp_realnvp import private
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class Adam(keras.optimizers.Adam):
-    """`keras.optimizers.Adam`, its update of a variable one kernel instead of fifteen.
+    """`keras.optimizers.Adam` with a fused update: one kernel per variable instead of fifteen.
 
         m <- beta_1 m + (1 - beta_1) g,    v <- beta_2 v + (1 - beta_2) g^2
         variable <- variable - rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)
 
-    The same numbers to rounding. A Real NVP has hundreds of small variables, so that Keras's Adam was a third of the
-    step's graph. Takes the arguments of Keras's, but for `amsgrad`. `epsilon` is 1e-8 by default, as in the paper.
+    Results equal Keras' up to rounding. A Real NVP has hundreds of small variables, so Keras' Adam took a third of the
+    step's graph. Takes the arguments of Keras' Adam except `amsgrad`. `epsilon` is 1e-8 by default, as in the paper.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Adam(keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         self._constants: Callable[[tf.DType], dict[str, Any]] | None = None
         if self.amsgrad:
-            raise ValueError("expected amsgrad=False: the fused kernel has none; use keras.optimizers.Adam")
+            raise ValueError("expected amsgrad=False for the fused kernel: use keras.optimizers.Adam for amsgrad")
 
     def apply(
         self,
@@ -43,13 +43,13 @@ class Adam(keras.optimizers.Adam):
         skip: tf.Tensor | None = None,
         reduced: bool = False,
     ) -> None:
-        """As Keras's `apply`, with two arguments more.
+        """Like Keras' `apply`, with two additional arguments.
 
         Args:
-          grads: the gradients.
-          trainable_variables: their variables.
-          skip: where true, neither the variables nor the moments change.
-          reduced: whether the gradients are reduced over all replicas already; otherwise they are summed.
+          grads: one gradient per variable.
+          trainable_variables: the variables.
+          skip: if true, neither the variables nor the moments change.
+          reduced: whether the gradients are already reduced over all replicas; otherwise they are summed.
         """
         self._constants = self._shared(grads if trainable_variables is None else trainable_variables, skip)
         try:
@@ -59,20 +59,20 @@ class Adam(keras.optimizers.Adam):
             self._constants = None
 
     def _shared(self, tensors: Sequence[Any], skip: tf.Tensor | None) -> Callable[[tf.DType], dict[str, Any]]:
-        """The kernel's arguments that all variables of a dtype share, made once for each step."""
+        """The kernel arguments shared by all variables of a dtype, computed once per step."""
         step = tf.cast(self.iterations, tf.float64) + 1
         beta_1, beta_2 = (tf.constant(beta, tf.float64) for beta in (self.beta_1, self.beta_2))
-        # `tf.cast` rounds them to float32, as Keras does.
+        # `tf.cast` rounds through float32, as Keras does.
         powers = [tf.pow(tf.cast(beta, tf.float64), step) for beta in (self.beta_1, self.beta_2)]
         correction = tf.sqrt(1 - powers[1]) / (1 - powers[0])
         rate = tf.cast(self.learning_rate, tf.float64) * correction
         if skip is not None:
-            # With these the kernel leaves all as it is: a branch around it could not hold a `merge_call`.
+            # These arguments make the kernel a no-op; a branch around it could not contain a `merge_call`.
             rate = tf.where(skip, tf.zeros_like(rate), rate)
             beta_1, beta_2 = (tf.where(skip, tf.ones_like(beta), beta) for beta in (beta_1, beta_2))
         shared = {
             dtype: dict(
-                # No power of the betas: the kernel would correct the bias again.
+                # Betas are passed without powers, or the kernel would correct the bias again.
                 beta1_power=tf.constant(0, dtype),
                 beta2_power=tf.constant(0, dtype),
                 lr=tf.cast(rate, dtype),
@@ -82,10 +82,10 @@ class Adam(keras.optimizers.Adam):
             )
             for dtype in {tf.as_dtype(tensor.dtype) for tensor in tensors}
         }
-        return shared.__getitem__  # Not the dictionary: checkpoints would have it.
+        return shared.__getitem__  # Not the dictionary itself, which checkpoints would track.
 
     def add_variable(self, *args: Any, name: str | None = None, **kwargs: Any) -> keras.Variable:
-        # Without the name of the variable that it is of: for each new name TensorFlow prepares another kernel.
+        # The variable's name is left out, since TensorFlow prepares a new kernel for each new name.
         return super().add_variable(*args, name=name and name.rpartition("_")[2], **kwargs)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:

@@ -7,16 +7,16 @@ import tensorflow as tf
 
 
 class WeightAverage(tf.Module):
-    """Keeps a moving average of variables, and lends it to them.
+    """Maintains a moving average of variables and can swap it in temporarily.
 
         average <- average - (1 - d) (average - variable),    d = min(decay, (1 + t) / (10 + t)) at step t
 
-    Meant for all variables of a distribution: moving moments of batch norm belong to the weights they were taken
-    with, so that averaged weights need averaged moments.
+    Pass all variables of a distribution: the moving moments of batch norm belong to the weights that produced them, so
+    averaged weights need averaged moments.
 
     Args:
-      variables: what to average; their values now are the first average.
-      decay: how much of the average stays, in (0, 1); 0.999 remembers about the last 1,000 steps.
+      variables: the variables to average; their current values are the initial average.
+      decay: weight of the old average, in (0, 1); 0.999 averages over about the last 1,000 steps.
 
     Raises:
       ValueError: for a decay outside (0, 1).
@@ -25,7 +25,7 @@ class WeightAverage(tf.Module):
     average = WeightAverage(distribution.variables, decay=0.999)
     average.update(step)  # After each step.
     with average.lent():
-        distribution.log_prob(x)  # By the averaged weights.
+        distribution.log_prob(x)  # With the averaged weights.
     ```
     """
 
@@ -38,7 +38,7 @@ class WeightAverage(tf.Module):
         self.averages = [tf.Variable(variable.read_value(), trainable=False) for variable in self._learned]
 
     def update(self, step: tf.Tensor, *, skip: tf.Tensor | bool = False) -> None:
-        """Moves the average after step number `step`, from 0; where `skip` is true, leaves it."""
+        """Updates the average after step number `step`, from 0, unless `skip` is true."""
         step = tf.cast(step, tf.float64)
         weight = 1 - tf.minimum(tf.constant(self.decay, tf.float64), (1 + step) / (10 + step))
         weight = tf.where(skip, tf.zeros_like(weight), weight)
@@ -56,7 +56,7 @@ class WeightAverage(tf.Module):
             self._swap()
 
     def copy_to_variables(self) -> None:
-        """Gives the variables the average for good."""
+        """Assigns the average to the variables permanently."""
         for average, variable in zip(self.averages, self._learned):
             variable.assign(average)
 

@@ -1,4 +1,4 @@
-"""What a batch of Keras' or of `train` holds: events, context, sample weights."""
+"""Unpacks batches into events, context and sample weights."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ import tensorflow as tf
 
 
 def as_tuple(batch: Any) -> tuple[Any, Any, Any]:
-    """The events, the context and the sample weights of a batch; None for what it does not have.
+    """The events, the context and the sample weights of a batch; None for missing parts.
 
     Args:
-      batch: `events`, `(events, context)` or `(events, context, weights)`, with None for a context that is not there;
-        a pair `(events, context)` may stand in the place of the events, as Keras passes it on.
+      batch: `events`, `(events, context)` or `(events, context, weights)`, with None for a missing context. A pair
+        `(events, context)` may take the place of `events`, as when Keras passes it on.
 
     Raises:
       TypeError: for a dict.
-      ValueError: for a tuple of another form.
+      ValueError: for any other tuple.
     """
     parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
     if isinstance(parts[0], dict):
@@ -24,7 +24,7 @@ def as_tuple(batch: Any) -> tuple[Any, Any, Any]:
         pair, *rest = parts
         if len(pair) != 2 or (rest and rest[0] is not None):
             raise ValueError(
-                f"expected (events, context) and no other context beside it, got {len(pair)} parts"
+                f"expected (events, context) and no second context, got {len(pair)} parts"
                 + (" and a context" if rest and rest[0] is not None else "")
             )
         parts = (*pair, *rest[1:])
@@ -34,7 +34,7 @@ def as_tuple(batch: Any) -> tuple[Any, Any, Any]:
 
 
 def unpacked(batch: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
-    """As `as_tuple`, as tensors."""
+    """Like `as_tuple`, with tensors."""
     events, context, weight = (None if part is None else tf.convert_to_tensor(part) for part in as_tuple(batch))
     if context is not None and context.shape[1:] == [0]:
         context = None
@@ -42,20 +42,20 @@ def unpacked(batch: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 
 def separated(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
-    """What `fit` is given as `x` and `y`, so that Keras passes all of it on.
+    """The `x` and `y` to pass to `fit`, so that Keras keeps context and weights.
 
-    Keras drops sample weights where there is no `y`: there it is a context of no entries, which `unpacked` removes.
+    Keras drops sample weights without a `y`. In that case `y` is a context of no entries, which `unpacked` removes.
     """
     if y is None and isinstance(x, (tuple, list)) and len(x) == 2:
         x, y = x
-    # Data sets and generators have no shape, and their weights in them: Keras refuses others.
+    # Data sets and generators have no shape. They contain their weights; Keras refuses separate ones.
     if y is None and weight is not None and hasattr(x, "shape"):
         y = np.zeros([len(x), 0], np.float32)
     return without_none(x), y
 
 
 def without_none(data: Any) -> Any:
-    """A data set of `(events, None, weights)` as one without None, which Keras does not take to several replicas."""
+    """A data set of `(events, None, weights)` without the None, which Keras cannot distribute to several replicas."""
     spec = data.element_spec if isinstance(data, tf.data.Dataset) else None
     if not isinstance(spec, tuple) or len(spec) != 3 or hasattr(spec[1], "shape"):
         return data
@@ -63,7 +63,7 @@ def without_none(data: Any) -> Any:
 
 
 def weighted(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-    """Values `[n]` times weights `[n]`, or `[n, 1]`; 0 where a weight is 0."""
+    """Values `[n]` times weights `[n]` or `[n, 1]`; 0 where a weight is 0, even for a NaN."""
     if weight is None:
         return values
     if weight.shape.rank not in (None, 1) and weight.shape[1:].num_elements() != 1:

@@ -1,4 +1,4 @@
-"""The checkpoints of a run's folder, and what is read from them."""
+"""Finding, checking and reading the checkpoints of a run's folder."""
 
 import contextlib
 import math
@@ -16,44 +16,44 @@ from tfp_realnvp import paths, storage
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.training.average import WeightAverage
 
-# How the names of weights begin and end in a checkpoint.
+# Prefix and suffix of weights' names in a checkpoint.
 _WEIGHTS = ("distribution/", "dequantizer/", "average/")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class CheckpointError(ValueError):
-    """A folder or checkpoint that is not this model's."""
+    """A folder or checkpoint that does not belong to this model, or cannot be read or written."""
 
 
 def newest_whole(folder: str | pathlib.Path) -> str | None:
-    """The newest checkpoint in a folder that is whole, or None where there is no checkpoint.
+    """The newest whole checkpoint in a folder, or None if there is no checkpoint.
 
-    It can be read to the end, and its weights are finite. By the files there are, not by TensorFlow's list of them,
-    which may itself be torn.
+    A whole checkpoint can be read to the end, and its weights are finite. Searches the files themselves, since
+    TensorFlow's list of them may be torn.
 
     Raises:
-      CheckpointError: when there are checkpoints and none is whole.
+      CheckpointError: if there are checkpoints but none is whole.
     """
     found = _found(pathlib.Path(folder))
     for number in sorted(found, reverse=True):
         if (flaw := _flaw(found[number])) is None:
             return found[number]
-        logging.warning("%s %s, so the one before is read", found[number], flaw)
+        logging.warning("%s %s, reading the previous checkpoint", found[number], flaw)
     if found:
         raise CheckpointError(f"expected a whole checkpoint in {folder}, got none: {found[min(found)]} {flaw}")
     return None
 
 
 def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> None:
-    """Removes what killed processes left in a folder of checkpoints, and lists for TensorFlow those that it holds.
+    """Removes leftovers of killed processes from a checkpoint folder, and rewrites TensorFlow's list of checkpoints.
 
-    A checkpoint that is being written is `ckpt-N_temp`, then a file of data without an index; its list is
-    `checkpoint.tmp` and more. A whole one may be missing from the list, so that nothing would ever remove it.
+    A checkpoint being written is `ckpt-N_temp`, then a data file without an index; the list being written is
+    `checkpoint.tmp...`. A whole checkpoint may be missing from the list; TensorFlow would then never remove it.
 
     Args:
-      folder: of one process alone.
-      whole: the newest whole checkpoint of it.
-      max_to_keep: how many checkpoints stay, this one and older ones. Torn ones that are newer will be written over.
+      folder: the folder, used by this process alone.
+      whole: the newest whole checkpoint in it.
+      max_to_keep: number of checkpoints to keep, this one and older ones. Newer, torn ones will be overwritten.
     """
     folder = pathlib.Path(folder)
     if not folder.exists():
@@ -72,7 +72,7 @@ def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> Non
     if not kept:
         (folder / "checkpoint").unlink(missing_ok=True)
     elif _listed(folder) != list(kept.values()):
-        # TensorFlow lists a checkpoint with the time when it was written, without which it would never remove it.
+        # TensorFlow removes only checkpoints that are listed with their time of writing.
         lines = [f'model_checkpoint_path: "ckpt-{max(kept)}"']
         for number, prefix in kept.items():
             lines.append(f'all_model_checkpoint_paths: "ckpt-{number}"')
@@ -81,10 +81,10 @@ def tidy(folder: str | pathlib.Path, whole: str | None, max_to_keep: int) -> Non
 
 
 def best_checkpoint(run_dir: str | pathlib.Path) -> str:
-    """The best checkpoint of a run's folder, or the last where there is no whole one that was the best.
+    """The best checkpoint of a run's folder, or the last one if no whole best checkpoint exists.
 
     Raises:
-      CheckpointError: when there is none.
+      CheckpointError: if there is none.
     """
     folder = paths.local(run_dir) / "checkpoints"
     with contextlib.suppress(CheckpointError):
@@ -98,15 +98,15 @@ def best_checkpoint(run_dir: str | pathlib.Path) -> str:
 def restore(
     distribution: FlowDistribution, path: str | os.PathLike[str], dequantizer: Dequantizer | None = None
 ) -> None:
-    """Reads a checkpoint's weights into a distribution; averaged ones, where it has them.
+    """Reads a checkpoint's weights into a distribution; averaged weights, if it has them.
 
     Args:
-      distribution: of the architecture that was saved.
+      distribution: a distribution of the saved architecture.
       path: a checkpoint, as `best_checkpoint` returns.
-      dequantizer: what the distribution was trained with, where its weights are wanted, too.
+      dequantizer: the dequantizer of the training, to read its weights, too.
 
     Raises:
-      CheckpointError: when the checkpoint is of another architecture.
+      CheckpointError: if the checkpoint has another architecture.
     """
     path = str(paths.local(path))
     learned = dict(distribution=distribution)
@@ -114,7 +114,7 @@ def restore(
         learned["dequantizer"] = dequantizer
     variables = [variable for part in learned.values() for variable in part.variables]
     for name, part in learned.items():
-        if len(_saved_sizes(path, name)) > len(part.variables):  # TensorFlow would leave out the rest.
+        if len(_saved_sizes(path, name)) > len(part.variables):  # TensorFlow would ignore the rest.
             raise of_another_architecture(path, learned)
     with paths.plain(path) as plain:
         try:
@@ -135,7 +135,7 @@ def _found(folder: pathlib.Path) -> dict[int, str]:
 
 
 def _listed(folder: pathlib.Path) -> list[str]:
-    """The checkpoints in TensorFlow's list; none if that is torn."""
+    """The checkpoints in TensorFlow's list; none if the list is torn."""
     try:
         state = tf.train.get_checkpoint_state(str(folder))
     except ValueError:
@@ -144,23 +144,23 @@ def _listed(folder: pathlib.Path) -> list[str]:
 
 
 def _flaw(path: str) -> str | None:
-    """What is wrong with a checkpoint, to be said after its name; None if nothing is."""
+    """A description of a checkpoint's defect, to follow its name in a message; None if it is whole."""
     try:
         with paths.plain(path) as plain:
             reader = tf.train.load_checkpoint(plain)
             for name in reader.get_variable_to_shape_map():
                 value = reader.get_tensor(name)
-                # The best loss of a run that begins is infinite.
+                # The best loss of a new run is infinite.
                 is_weight = name.startswith(_WEIGHTS) and np.issubdtype(value.dtype, np.floating)
                 if is_weight and not np.all(np.isfinite(value)):
                     return f"has weights that are not finite ({name.removesuffix(_SUFFIX)})"
-    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:  # As its reader translates them.
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:  # The errors TensorFlow's reader raises.
         return f"is torn ({str(error).splitlines()[0]})"
     return None
 
 
 def _saved_sizes(path: str, part: str) -> list[int]:
-    """How many numbers each variable of a part of a checkpoint has."""
+    """The number of entries of each variable in a part of a checkpoint."""
     try:
         with paths.plain(path) as plain:
             saved = tf.train.load_checkpoint(plain).get_variable_to_shape_map()
@@ -170,11 +170,11 @@ def _saved_sizes(path: str, part: str) -> list[int]:
 
 
 def of_another_architecture(path: str, learned: Mapping[str, FlowDistribution]) -> CheckpointError:
-    """The error that says how a checkpoint differs from what it was to be read into.
+    """The error that describes how a checkpoint differs from the objects to read it into.
 
     Args:
-      path: of the checkpoint.
-      learned: the distribution, and the dequantizer where there is one, by these names.
+      path: the checkpoint.
+      learned: the distribution, and the dequantizer if there is one, by these names.
     """
     differences = []
     for name, part in learned.items():
@@ -183,6 +183,4 @@ def of_another_architecture(path: str, learned: Mapping[str, FlowDistribution]) 
         differences.append(
             f"expected {len(ours)} variables of {sum(ours):,} numbers{of_part}, got {len(sizes)} of {sum(sizes):,}"
         )
-    return CheckpointError(
-        f"{path} is of another architecture: {', '.join(differences)}, or others of their shapes or of the optimizer's"
-    )
+    return CheckpointError(f"{path} has another architecture: {', '.join(differences)}, or other shapes of variables")

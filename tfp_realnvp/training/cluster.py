@@ -1,4 +1,4 @@
-"""The workers that the environment variable TF_CONFIG lists."""
+"""Reads the workers listed in the environment variable TF_CONFIG."""
 
 import dataclasses
 import itertools
@@ -10,30 +10,30 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """All workers, and which of them this process is."""
+    """All workers, and this process's place among them."""
 
     addresses: tuple[str, ...]
     """`host:port` of each worker, the chief first."""
     task: str
-    """The job and index of this process, such as `worker 1`."""
+    """The job and index of this process, for example `worker 1`."""
     address: str
     """`host:port` of this process."""
 
 
 def read_cluster() -> Cluster | None:
-    """Reads TF_CONFIG; returns None where it is not set or lists no cluster.
+    """Reads TF_CONFIG; returns None if it is not set or lists no cluster.
 
-    TensorFlow's own reader takes some wrong forms for no cluster, so that each worker would train alone, and ends in a
-    traceback or waits without end for others.
+    TensorFlow's own reader mistakes some malformed values for no cluster, so that each worker would train alone; for
+    others it ends in a traceback or waits forever.
 
     Raises:
-      ValueError: if TF_CONFIG has another form than
+      ValueError: if TF_CONFIG does not have this form:
 
     ```json
     {"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, "task": {"type": "worker", "index": 0}}
     ```
 
-    with at most one address under "chief" beside "worker".
+    with at most one address under "chief" in addition to "worker".
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     if text in ("", "{}"):
@@ -63,7 +63,7 @@ def _jobs(cluster: Any) -> dict[str, list[str]]:
         if not _is_address(address):
             raise _wrong("addresses of the form host:port, with a port from 1 to 65535", address)
         if addresses.count(address) > 1:
-            raise _wrong("another address for each worker", f"{address} twice")
+            raise _wrong("a different address for each worker", f"{address} twice")
     return jobs
 
 

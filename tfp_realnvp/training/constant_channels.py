@@ -1,4 +1,4 @@
-"""Columns of the data that do not vary, as a trained flow shows them."""
+"""Detects constant columns of the data from a trained flow's batch norms."""
 
 import warnings
 
@@ -9,12 +9,12 @@ from tfp_realnvp.flows import FlowDistribution
 
 
 def warn_of_constant_channels(distribution: FlowDistribution) -> None:
-    """Warns where a `BatchNorm` has seen next to no variance: its `log_prob` is then one of rounding errors.
+    """Warns if a `BatchNorm` has seen almost no variance: rounding errors then dominate `log_prob`.
 
-    Each such layer multiplies the lag of its moving mean by `1 / sqrt(epsilon)`, while the training loss falls.
+    Each such layer multiplies the lag of its moving mean by `1 / sqrt(epsilon)`, while the training loss still falls.
 
     Args:
-      distribution: whose flow was trained.
+      distribution: the trained distribution.
     """
     for part in (distribution.flow, *distribution.flow.submodules):
         if not isinstance(part, BatchNorm):
@@ -23,8 +23,8 @@ def warn_of_constant_channels(distribution: FlowDistribution) -> None:
         if (least := np.min(variance)) < part.epsilon / 10:
             warnings.warn(
                 f"expected data that vary, got channel {np.argmin(variance)} of {part.name} with a moving variance of "
-                f"{least:.2g}, far below its epsilon of {part.epsilon:g}: densities in inference mode mean nothing; "
-                "leave constant columns out of the data, and scale small ones",
+                f"{least:.2g}, far below its epsilon of {part.epsilon:g}: densities in inference mode are meaningless; "
+                "remove constant columns from the data, and rescale small ones",
                 stacklevel=3,
             )
             return

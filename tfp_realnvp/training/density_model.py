@@ -1,4 +1,4 @@
-"""What Keras calls of a model of densities, which has no targets."""
+"""A Keras model of densities, which have no targets."""
 
 import math
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from tfp_realnvp.training.pixel_range import warn_of_scaled_pixels
 
 
 def compiles_by_default() -> bool:
-    """Whether XLA pays here: on one accelerator it does, on a CPU a plain graph is faster.
+    """Whether to compile with XLA by default: yes on one accelerator; on a CPU a plain graph is faster.
 
-    Not where a strategy in scope has several replicas: it was not tried there, but for CPUs, where it fails. A TPU's
-    strategy compiles anyway.
+    No if the strategy in scope has several replicas: this fails on CPUs and is untested elsewhere. TPU strategies
+    always compile.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return False
@@ -29,19 +29,19 @@ def compiles_by_default() -> bool:
 
 
 class DensityModel(keras.Model):
-    """The density of a batch's events as a Keras model, whose `y` is a context.
+    """A Keras model of the density of events; `y` is the context.
 
         loss = -mean over the batch of w log p(x)
 
-    `compile` takes no loss, and `fit` weights without targets.
+    `compile` takes no loss; `fit` accepts sample weights without targets.
 
     Args:
       distribution: a flow.
       levels: number of levels of a pixel.
-      classes: number of classes, where the context of an event is its class; None otherwise.
+      classes: number of classes if the context of an event is its class label; None otherwise.
       dequantizer: a flow over the noise of integer images; None for uniform noise.
       columns: of a table, whose rows are the events; None for vectors that the flow takes as they are.
-      seed: of the dequantisation.
+      seed: seed of the dequantisation.
       name: the model's name.
     """
 
@@ -57,7 +57,8 @@ class DensityModel(keras.Model):
         name: str,
     ):
         distribution = flow_distribution(distribution)
-        # The distribution's dtype, under any global policy: a mixed one, meant for networks, would round events.
+        # The distribution's dtype, whatever the global policy: a mixed policy is meant for networks and would round
+        # events.
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
         if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
             levels,
@@ -81,7 +82,7 @@ class DensityModel(keras.Model):
 
     @property
     def dimensions(self) -> int:
-        """Entries of an event, the D of bits/dim."""
+        """The number of entries of an event, D in bits/dim."""
         return math.prod(self.distribution.event_shape)
 
     @property
@@ -97,15 +98,15 @@ class DensityModel(keras.Model):
         part: int | tf.Tensor = 0,
         parts: int = 1,
     ) -> tf.Tensor:
-        """The log-density of each event in nats; of integers after dequantisation, what bounds their log-probability.
+        """The log-density of each event in nats; for integers, after dequantisation, a bound of their log-probability.
 
         Args:
           events: `[batch, *event_shape]`, integers or real numbers; rows `[batch, size]` where there are `columns`.
-          context: what a conditional flow is conditioned on, labels or vectors.
+          context: conditioning input of a conditional flow, labels or vectors.
           training: as in Keras.
-          seed: of the dequantisation.
-          part: which of the equal parts of a batch the events are, see `dequantize`.
-          parts: how many there are.
+          seed: seed of the dequantisation.
+          part: index of the events among the equal parts of a batch, see `dequantize`.
+          parts: number of parts.
         """
         if self.columns is not None:
             noise = self.columns.noise(events, seed=seed, part=_of_all_replicas((part, parts)))
@@ -116,7 +117,7 @@ class DensityModel(keras.Model):
         return log_prob if log_q is None else log_prob - log_q
 
     def context_of(self, given: tf.Tensor) -> tf.Tensor:
-        """The context that the flow takes: labels as one-hot vectors, vectors as they are."""
+        """The flow's context: labels as one-hot vectors, vectors unchanged."""
         if self.classes is None:
             return tf.cast(given, self.distribution.dtype)
         return tf.one_hot(given, self.classes, dtype=self.distribution.dtype)
@@ -124,9 +125,9 @@ class DensityModel(keras.Model):
     def dequantized(
         self, events: tf.Tensor, seed: tf.Tensor | Sequence[int], part: tuple[int | tf.Tensor, int] = (0, 1)
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Events as real numbers, and the log-density of their noise where that is not 0.
+        """Events as real numbers, and the log-density of their noise if it is not 0.
 
-        Integers get the noise of their place in the batch that all replicas share.
+        The noise of integers depends on their position in the global batch over all replicas.
         """
         if not events.dtype.is_integer:
             return tf.cast(events, self.distribution.dtype), None
@@ -139,7 +140,7 @@ class DensityModel(keras.Model):
         """Evaluates a batch; returns the running means."""
         log_prob = self.log_prob_of(events, training=False, seed=self.noise_seed(-1))
         self.loss_metric.update_state(-log_prob)
-        return DensityModel.get_metrics_result(self)  # Without what a subclass reports of training.
+        return DensityModel.get_metrics_result(self)  # Without a subclass's training metrics.
 
     def predict_step(self, events: tf.Tensor) -> tf.Tensor:
         events, context, _ = unpacked(events)
@@ -148,14 +149,14 @@ class DensityModel(keras.Model):
     def log_prob_of(
         self, batch: Any, *, training: bool, seed: tf.Tensor, part: tuple[int | tf.Tensor, int] = (0, 1)
     ) -> tf.Tensor:
-        """The log-density of each event of a batch, times its sample weight where it has one."""
+        """The log-density of each event of a batch, times its sample weight if it has one."""
         events, context, weight = unpacked(batch)
         log_prob = self(events, context, training=training, seed=seed, part=part[0], parts=part[1])
         return weighted(log_prob, weight)
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         loss = self.loss_metric.result()
-        # Keras says 0 where nothing was counted.
+        # Keras returns 0 if nothing was counted.
         loss = tf.where(self.loss_metric.count > 0, loss, tf.constant(math.nan, loss.dtype))
         logs = {"loss": loss}
         if self.distribution.event_shape.rank == 3:
@@ -176,13 +177,13 @@ class DensityModel(keras.Model):
         """As `keras.Model.compile`, with defaults for flows.
 
         Args:
-          optimizer: Adam with a learning rate of 1e-3 by default; one that scales no loss.
+          optimizer: an optimizer without loss scaling; by default Adam with a learning rate of 1e-3.
           jit_compile: whether to compile the step with XLA; see `compiles_by_default`.
-          **kwargs: of `keras.Model.compile`, without a loss or metrics.
+          **kwargs: passed to `keras.Model.compile`; no loss or metrics.
 
         Raises:
-          ValueError: for a loss or metrics, which compare predictions with targets; for an optimizer that takes the
-            gradients for those of a scaled loss.
+          ValueError: for a loss or metrics, which compare predictions with targets, or for an optimizer that expects
+            gradients of a scaled loss.
         """
         given = [name for name in ("loss", "loss_weights", "metrics", "weighted_metrics") if kwargs.get(name)]
         if given:
@@ -198,18 +199,18 @@ class DensityModel(keras.Model):
         scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         if scales or self.optimizer.loss_scale_factor is not None:
             raise ValueError(
-                "expected an optimizer without a loss scale, by which it would divide gradients: where networks compute"
-                " in float16, the model scales its loss itself"
+                "expected an optimizer without a loss scale, which would divide gradients by it: with networks "
+                "in float16, the model scales its loss itself"
             )
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`; warns of float images that are no pixels of the flow's levels, and of constant columns.
+        """As `keras.Model.fit`; warns about float images outside the flow's pixel levels, and constant columns.
 
         Args:
           x: events, a pair `(events, context)`, or a data set of batches.
           y: the context of a conditional flow.
           *args: as in Keras.
-          **kwargs: as in Keras. `sample_weight` is one weight for each event; `class_weight` needs `classes`.
+          **kwargs: as in Keras. `sample_weight` is one weight per event; `class_weight` needs `classes`.
 
         Raises:
           ValueError: for a `class_weight` without `classes`.
@@ -232,14 +233,14 @@ class DensityModel(keras.Model):
         return super().evaluate(*separated(x, y, kwargs.get("sample_weight")), *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refused: a `.keras` file holds a recipe of each part, and a flow may hold any function."""
+        """Not supported: a `.keras` file needs a configuration of each part, and a flow may contain any function."""
         raise NotImplementedError(
             "expected save_weights(path) of a FlowModel, which load_weights reads into an equal flow (in Keras' "
             "ModelCheckpoint: save_weights_only=True), or nvp.save(model.distribution, path) for serving"
         )
 
     def export(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refused: `tfp_realnvp.save` and `tfp_realnvp.publish` write densities and samples."""
+        """Not supported: `tfp_realnvp.save` and `tfp_realnvp.publish` export densities and samples."""
         raise NotImplementedError(
             "expected nvp.save(model.distribution, path) or nvp.publish(model.distribution, folder), which write a "
             "SavedModel with signatures for densities and samples"

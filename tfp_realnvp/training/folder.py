@@ -1,4 +1,4 @@
-"""A run's folder: which run it belongs to, and the one process that writes to it."""
+"""Ownership of a run's folder: which run it belongs to, and which process writes to it."""
 
 import contextlib
 import json
@@ -10,12 +10,12 @@ from tfp_realnvp import paths, storage
 from tfp_realnvp.training.checkpoint import CheckpointError
 
 CONFIG = "config.json"
-# The entries of a config that programs read, and those that they need.
+# The entries of a config that programs read, and the required ones.
 _ENTRIES = {"preset": str, "model": dict, "epochs": int, "versions": dict, "command": list, "init_from": dict}
 _NEEDED = ("preset", "model")
 _WORDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 _WORDS |= {int: "a number", float: "a number"}
-# What file systems put into folders of their own accord. Hidden files count as such, too.
+# Files that file systems create in folders by themselves. Hidden files are treated the same.
 _NOBODYS = ("lost+found",)
 
 
@@ -25,19 +25,19 @@ def open_run(
     config: dict[str, Any],
     comparable: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Iterator[None]:
-    """A context in which `output_dir` is the folder of the run that `config` describes, and no other process's.
+    """A context in which this process alone owns `output_dir`, the folder of the run described by `config`.
 
     Args:
-      output_dir: the folder: of this run, empty, or new.
-      config: what goes into a new run's `config.json`. Its entry "model" is what two runs must share to be one.
-      comparable: from that entry of a run, perhaps an older one, to what it would be today.
+      output_dir: the folder: this run's, empty, or new.
+      config: content of a new run's `config.json`. Its entry "model" must match for a run to be resumed.
+      comparable: maps the "model" entry of an existing, perhaps older, run to today's form.
 
     Raises:
-      CheckpointError: when the folder is another run's or holds anything else, when it cannot be written, or when
-        another process is at work in it. Nothing is written then.
+      CheckpointError: if the folder belongs to another run, contains anything else, cannot be written, or is in use by
+        another process. Nothing is written in that case.
     """
     output_dir = paths.local(output_dir)
-    _is_ours(output_dir, config, comparable)  # Before the lock, which is a file.
+    _is_ours(output_dir, config, comparable)  # Before locking, which creates a file.
     with exclusive(output_dir):
         if not _is_ours(output_dir, config, comparable):
             storage.write(output_dir / CONFIG, storage.to_json(config, indent=2) + "\n")
@@ -46,12 +46,12 @@ def open_run(
 
 @contextlib.contextmanager
 def exclusive(output_dir: str | pathlib.Path) -> Iterator[None]:
-    """A context in which no other process writes to a run's folder, which is made as needed.
+    """A context in which no other process writes to a run's folder, which is created if needed.
 
-    What processes that were killed have left unfinished in it is removed.
+    Unfinished files of killed processes are removed.
 
     Raises:
-      CheckpointError: when another process is at work in it, or it cannot be written.
+      CheckpointError: if another process is using it, or it cannot be written.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -69,7 +69,7 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     """The `config.json` of a run's folder.
 
     Raises:
-      CheckpointError: when there is none, or one that is not a run's.
+      CheckpointError: if there is none, or it is not a run's.
     """
     path = paths.local(run_dir) / CONFIG
     if not path.exists():
@@ -91,23 +91,23 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
 
 
 def _is_ours(folder: pathlib.Path, config: dict[str, Any], comparable: Callable[..., dict[str, Any]]) -> bool:
-    """Whether a folder is this run's; false for one that is empty or missing.
+    """Whether a folder belongs to this run; false if it is empty or missing.
 
     Raises:
-      CheckpointError: when it is neither.
+      CheckpointError: if it contains anything else.
     """
     if (folder / CONFIG).exists():
         try:
             known = comparable(read_config(folder)["model"])
         except ValueError as error:
             raise CheckpointError(f"expected a run's {CONFIG} in {folder}, got another: {error}") from error
-        # As both come from JSON: a tuple is a list there.
+        # Compared as JSON, where a tuple is a list.
         ours, theirs = (json.loads(json.dumps(model)) for model in (config["model"], known))
         differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
         if differing:
             differences = ", ".join(f"{key}={theirs.get(key)} (here {ours.get(key)})" for key in differing)
             raise CheckpointError(
-                f"{folder} holds another model's run, with {differences}: choose another --output_dir"
+                f"{folder} contains a run of another model, with {differences}: choose another --output_dir"
             )
         return True
     try:
@@ -119,7 +119,7 @@ def _is_ours(folder: pathlib.Path, config: dict[str, Any], comparable: Callable[
     if foreign := [name for name in found if name not in _NOBODYS]:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise CheckpointError(
-            f"expected an empty folder or a run's with a {CONFIG}, got {folder} with {foreign[0]}{more}: choose "
-            "another --output_dir"
+            f"expected an empty folder or a run's folder with a {CONFIG}, got {folder} with {foreign[0]}{more}: "
+            "choose another --output_dir"
         )
     return False

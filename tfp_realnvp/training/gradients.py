@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def gradients_or_zeros(tape: tf.GradientTape, loss: tf.Tensor, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-    """The gradient of each variable; zeros, not None, of one that the loss does not depend on."""
+    """The gradient of each variable; zeros instead of None if the loss does not depend on it."""
     gradients = tape.gradient(loss, variables)
     return [tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g) for g, v in zip(gradients, variables)]
 
@@ -15,9 +15,9 @@ def gradients_or_zeros(tape: tf.GradientTape, loss: tf.Tensor, variables: Sequen
 def with_vectors_joined(
     tensors: Sequence[tf.Tensor],
 ) -> tuple[list[tf.Tensor], Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]]:
-    """The tensors, all vectors of a dtype as a single one; and the function that separates them again.
+    """Concatenates all vectors of a dtype; returns the tensors and a function that separates them again.
 
-    An operation on each of the hundreds of vectors of a step would take long to trace and to optimise.
+    Separate operations on the hundreds of vectors in a step would take long to trace and optimise.
     """
     places: dict[str | int, list[int]] = {}
     for i, tensor in enumerate(tensors):
@@ -35,10 +35,10 @@ def with_vectors_joined(
 
 
 def check_all_are_known(tape: tf.GradientTape, known: Iterable[keras.Variable]) -> None:
-    """Raises an error where the loss depends on a variable that nothing would train, save or average.
+    """Raises an error if the loss depends on a variable that would not be trained, saved or averaged.
 
     Args:
-      tape: that watched the loss.
+      tape: the tape that recorded the loss.
       known: all variables of the model.
 
     Raises:
@@ -48,6 +48,6 @@ def check_all_are_known(tape: tf.GradientTape, known: Iterable[keras.Variable]) 
     unknown = [variable.name for variable in tape.watched_variables() if id(variable.handle) not in handles]
     if unknown:
         raise ValueError(
-            f"expected a loss of the distribution's variables alone, got one of others too: {', '.join(unknown)}; make "
+            f"expected a loss of the distribution's variables only, got others too: {', '.join(unknown)}; make "
             "the conditioner a Keras layer or a tf.Module that has its variables before the flow is made"
         )

@@ -38,43 +38,43 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 1,
 ) -> dict[str, list[float]]:
-    """Trains a compiled model, going on from the last checkpoint if there is one.
+    """Trains a compiled model, resuming from the last checkpoint if there is one.
 
-    The `tf.distribute` strategy in whose scope the model was made shares each batch among its replicas. A state is
-    saved every `checkpoint_every` steps and after each epoch, see `TrainingState`: a run that goes on repeats
-    nothing, ends bit for bit where it would have ended (with TensorFlow's op determinism), and loses at most
-    `checkpoint_every` steps when it was killed. SIGTERM, SIGINT (Ctrl-C) or SIGHUP to any worker ends all of them after
-    the step, saves, and leaves by `InterruptedTraining`; further signals do not interrupt the save.
+    The `tf.distribute` strategy in whose scope the model was created splits each batch among its replicas. The state is
+    saved every `checkpoint_every` steps and after each epoch, see `TrainingState`. A resumed run repeats nothing and
+    ends with bit-identical weights (with TensorFlow's op determinism); a killed run loses at most `checkpoint_every`
+    steps. SIGTERM, SIGINT (Ctrl-C) or SIGHUP to any worker stops all workers after the current step, saves, and raises
+    `InterruptedTraining`; further signals do not interrupt the save.
 
-    Validation, and so the best checkpoint, is of the averaged weights where the model averages them.
+    If the model averages its weights, validation and therefore the best checkpoint use the averaged weights.
 
     Args:
       model: a compiled `FlowModel`.
-      training_batches: from an epoch and a number of batches to skip, to the batches of the rest of that epoch. With
-        `accumulation_steps`, these batches are the parts.
-      epochs: how many to train in all, those of earlier runs included.
-      validation_batches: evaluated after each epoch.
-      output_dir: where to keep checkpoints and metrics.jsonl; None for nowhere. All workers must see it. No
-        other process may train in it at the same time.
-      checkpoint_every: steps between two checkpoints; one is written after each epoch anyway.
-      log_every: steps between two lines in metrics.jsonl; one is written after each epoch anyway. A line has the logs,
-        the learning rate, the gradient's norm, the steps skipped so far, and since the epoch's start the steps and
-        examples a second and the share of the time spent waiting for data.
-      accumulation_steps: how many batches make one step; what is left over at the end of an epoch is dropped.
-      max_skipped_steps: how many steps in all may be skipped because their loss or gradient is not finite.
-      callbacks: Keras callbacks; logs hold `loss`, `bits_per_dim` and these with `val_` before. What Keras's
-        `EarlyStopping` and `ReduceLROnPlateau` remember is kept in checkpoints.
-      verbose: 0 silent, 1 a progress bar, 2 a line for each epoch.
+      training_batches: maps an epoch and a number of batches to skip to the remaining batches of that epoch. With
+        `accumulation_steps`, these batches are the parts of a step.
+      epochs: total number of epochs, including epochs before an interruption.
+      validation_batches: batches to evaluate after each epoch.
+      output_dir: folder for checkpoints and metrics.jsonl, or None. All workers must see it. No other process may train
+        in it at the same time.
+      checkpoint_every: steps between two checkpoints; each epoch also ends with one.
+      log_every: steps between two lines in metrics.jsonl; each epoch also ends with one. A line contains the logs, the
+        learning rate, the gradient norm, the number of skipped steps, and, since the start of the epoch, steps and
+        examples per second and the fraction of time spent waiting for data.
+      accumulation_steps: number of batches per step; leftover batches at the end of an epoch are dropped.
+      max_skipped_steps: how many steps in total may be skipped because their loss or gradient is not finite.
+      callbacks: Keras callbacks; logs hold `loss`, `bits_per_dim` and the same with the prefix `val_`. Checkpoints
+        include the state of Keras' `EarlyStopping` and `ReduceLROnPlateau`.
+      verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
 
     Returns:
       The logs of each epoch of this call, as `keras.callbacks.History` keeps them.
 
     Raises:
-      NonFiniteError: when one step too many was skipped, or the weights are not finite when they are to be saved; it
-        names the step and the tensor. The last good checkpoint stays.
-      CheckpointError: when a checkpoint cannot be read or written, another process is at work in `output_dir`, or its
-        metrics.jsonl is no run's.
-      InterruptedTraining: after one of these signals.
+      NonFiniteError: if more than `max_skipped_steps` steps were skipped, or the weights to save are not finite; names
+        the step and the tensor. The last good checkpoint is kept.
+      CheckpointError: if a checkpoint cannot be read or written, another process is using `output_dir`, or its
+        metrics.jsonl was not written by a run.
+      InterruptedTraining: after one of the signals above.
     """
     strategy = model.distribute_strategy
     state = TrainingState(model, output_dir, callbacks)
@@ -92,12 +92,12 @@ def train(
         steps=steps if steps > 0 else None,
     )
     step = _Step(model, accumulation_steps)
-    # The chief alone writes.
+    # Only the chief writes.
     is_alone = contextlib.nullcontext() if output_dir is None or not is_chief(strategy) else exclusive(output_dir)
     with is_alone, noted() as signals:
         model.reset_metrics()
         callback_list.on_train_begin()
-        state.resume()  # After the callbacks began, for some forget what they knew then.
+        state.resume()  # After `on_train_begin`, in which some callbacks reset their state.
         model.stop_training = _stopped_early(callbacks)
         _check_workers_agree(model)
         log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
@@ -138,13 +138,13 @@ def train(
                         step.test(events)
                     of_data = {name: value for name, value in _metrics(model).items() if name != "skipped_steps"}
                     validation = {f"val_{name}": value for name, value in of_data.items()}
-                    if math.isfinite(logs["loss"]):  # Otherwise every step was skipped, and nothing was learned.
+                    if math.isfinite(logs["loss"]):  # Otherwise every step was skipped.
                         state.save_if_best(validation["val_loss"])
                 logs |= validation
             model.reset_metrics()
             log.write(int(model.optimizer.iterations.numpy()), **(logs | figures))
             callback_list.on_epoch_end(epoch, logs)
-            state.save()  # Last, for a callback may have lowered the learning rate.
+            state.save()  # Last, since a callback may have lowered the learning rate.
             if mean_over_workers(strategy, float(bool(signals))) > 0:
                 _leave(strategy, signals, f"after epoch {epoch + 1}; {state.last_good()}")
     callback_list.on_train_end()
@@ -153,14 +153,14 @@ def train(
 
 
 class _Step:
-    """The model's steps as graphs, each on all replicas."""
+    """The model's steps as graphs that run on all replicas."""
 
     def __init__(self, model: FlowModel, accumulation_steps: int):
         self._strategy = strategy = model.distribute_strategy
         self._parts = accumulation_steps
 
         def on_replicas(function: Callable[..., Any]) -> Callable[..., Any]:
-            # What is compiled with XLA is what a replica runs. No layer has Python control flow for AutoGraph.
+            # XLA compiles the function that each replica runs. No layer has Python control flow, so AutoGraph is off.
             graph = dict(reduce_retracing=True, autograph=False)
             if model.jit_compile:
                 function = tf.function(function, jit_compile=True, **graph)
@@ -171,15 +171,15 @@ class _Step:
         self.test = on_replicas(model.test_step)
 
     def train(self, parts: Sequence[Any]) -> dict[str, float]:
-        """One step on a batch in parts; returns the running means."""
+        """One step on a batch given in parts; returns the running means."""
         *others, last = parts
         for i, events in enumerate(others):
             self._accumulate(events, tf.constant(i))
         logs = self._train(last)
-        return {name: float(self._local(value)[0]) for name, value in logs.items()}  # All replicas have the same.
+        return {name: float(self._local(value)[0]) for name, value in logs.items()}  # All replicas have the same value.
 
     def examples(self, parts: Sequence[Any]) -> int:
-        """Number of examples in a batch, those of all workers."""
+        """The number of examples in a batch over all workers."""
         local = sum(len(events) for part in parts for events in self._local(as_tuple(part)[0]))
         return local * number_of_workers(self._strategy)
 
@@ -188,13 +188,13 @@ class _Step:
 
 
 def _stopped_early(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
-    """Whether the run had stopped, and would again: with more patience it goes on."""
+    """Whether the run had stopped early and would stop again; with more patience it continues."""
     stops = (callback for callback in callbacks if isinstance(callback, keras.callbacks.EarlyStopping))
     return any(stop.stopped_epoch and stop.wait >= stop.patience for stop in stops)
 
 
 def _grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Lists of `size` batches; what is left over is dropped."""
+    """Lists of `size` batches; leftover batches are dropped."""
     iterator = iter(batches)
     while len(group := list(itertools.islice(iterator, size))) == size:
         yield group
@@ -206,7 +206,7 @@ def _check_workers_agree(model: FlowModel) -> None:
     if mean != iterations:
         leave_together(model.distribute_strategy)
         raise CheckpointError(
-            f"expected all workers to go on from one checkpoint, got step {iterations} here and a mean of {mean:g}: "
+            f"expected all workers to resume from one checkpoint, got step {iterations} here and a mean of {mean:g}: "
             "every worker must see the run's folder"
         )
 
@@ -214,10 +214,10 @@ def _check_workers_agree(model: FlowModel) -> None:
 def _check_finite(
     model: FlowModel, parts: Sequence[Any], step: int, max_skipped_steps: int, state: TrainingState
 ) -> None:
-    """Warns of a step that was skipped; raises an error if it was one too many."""
+    """Warns about a skipped step; raises an error if there were too many."""
     if model.last_step_finite.numpy():
         return
-    model.last_gradient_norm.assign(float("nan"))  # It may be finite where the loss is not.
+    model.last_gradient_norm.assign(float("nan"))  # It may be finite although the loss is not.
     skipped = int(model.skipped_steps.numpy())
     if skipped == state.skipped_steps:
         return
@@ -233,13 +233,13 @@ def _check_finite(
 
 
 def _first(local: Callable[[Any], tuple[Any, ...]], batch: Any) -> tuple[tf.Tensor, ...]:
-    """What the first replica here has of a batch."""
+    """The first local replica's part of a batch."""
     return tuple(local(part)[0] for part in as_tuple(batch))
 
 
 def _leave(strategy: tf.distribute.Strategy, signals: Sequence[signal.Signals], where: str) -> NoReturn:
     leave_together(strategy)
-    by = signals[0] if signals else signal.SIGTERM  # Another worker was signalled: from there it is a request to end.
+    by = signals[0] if signals else signal.SIGTERM  # Otherwise another worker received the signal.
     raise InterruptedTraining(f"stopped by {by.name} {where}", by)
 
 

@@ -1,4 +1,4 @@
-"""Keeps the newest checkpoints of a folder of any name."""
+"""A checkpoint manager for folders with any name."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from tfp_realnvp import paths
 
 
 class Manager:
-    """A `tf.train.CheckpointManager` for any folder.
+    """A `tf.train.CheckpointManager` that works in any folder.
 
-    In a folder whose path TensorFlow takes for a pattern, its own removes no old checkpoints, or those of other folders
-    that the pattern fits.
+    If TensorFlow interprets the folder's path as a pattern, its own manager removes no old checkpoints, or removes
+    checkpoints of other folders that match.
 
     Args:
-      checkpoint: what is saved.
-      folder: where; it is made at the first save.
-      max_to_keep: how many checkpoints stay.
+      checkpoint: the checkpoint to save.
+      folder: the folder, which the first save creates.
+      max_to_keep: number of checkpoints to keep.
     """
 
     def __init__(self, checkpoint: tf.train.Checkpoint, folder: pathlib.Path, max_to_keep: int):
@@ -36,13 +36,13 @@ class Manager:
         return self._latest and str(self.directory / os.path.basename(self._latest))
 
     def save(self, number: int | None = None) -> None:
-        """Writes a checkpoint, `ckpt-NUMBER`; by default the number is one more than that of the last."""
+        """Writes a checkpoint, `ckpt-NUMBER`; by default the number is the last one plus 1."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._opened() as manager:
             self._latest = manager.save(number)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tf.train.CheckpointManager]:
-        """TensorFlow's manager, which knows the checkpoints before by their list in the folder."""
+        """TensorFlow's manager, which finds earlier checkpoints through the list in the folder."""
         with paths.plain(self.directory) as folder:
             yield tf.train.CheckpointManager(self._checkpoint, folder, self._max_to_keep)

@@ -1,4 +1,4 @@
-"""The figures of a run as lines of JSON, and how fast it goes."""
+"""A run's metrics as JSON lines, and its speed."""
 
 import contextlib
 import json
@@ -15,12 +15,12 @@ _T = TypeVar("_T")
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`, without what a killed process left of one; of one step, the last."""
+    """The lines of a `metrics.jsonl`, the last one for each step, without a line cut off by a kill."""
     return list({line["step"]: line for line in _read(path) if _is_ours(line)}.values())
 
 
 def _read(path: pathlib.Path) -> Iterator[Any]:
-    """What the lines of a file hold that are JSON."""
+    """The contents of a file's lines that are valid JSON."""
     for text in path.read_text(errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             yield json.loads(text)
@@ -31,25 +31,25 @@ def _is_ours(line: Any) -> bool:
 
 
 class MetricsLog:
-    """A file of one JSON object a line, each with a `step` of its own.
+    """A file with one JSON object per line, each with a distinct `step`.
 
-    A run that goes on from a step repeats what came after it, so that lines of later steps are dropped at the start.
+    A run resumed from a step repeats the following steps, so lines of later steps are dropped at the start.
 
     Args:
-      path: the file; None for none.
-      step: the step from which the run goes on.
+      path: the file, or None to write nothing.
+      step: the step from which the run resumes.
 
     Raises:
-      CheckpointError: when it cannot be written, or holds lines that are no run's.
+      CheckpointError: if it cannot be written, or contains lines that no run wrote.
     """
 
     def __init__(self, path: pathlib.Path | None, step: int):
         self._path = path
-        self._step, self._start = None, 0  # Of the last line.
+        self._step, self._start = None, 0  # Step and start position of the last line.
         if path is None or not path.exists():
             return
         if not all(map(_is_ours, _read(path))):
-            raise CheckpointError(f"expected a run's file or none at {path}, got another: choose another folder")
+            raise CheckpointError(f"expected a run's metrics or no file at {path}, got another: choose another folder")
         lines = [line for line in read_metrics(path) if line["step"] <= step]
         texts = [f"{storage.to_json(line)}\n" for line in lines]
         content = "".join(texts).encode()
@@ -60,10 +60,10 @@ class MetricsLog:
                 storage.write(path, content)
 
     def write(self, step: int, **figures: Any) -> None:
-        """Adds a line, which takes the place of the last one if that is of the same step.
+        """Appends a line, which replaces the last line if that has the same step.
 
         Raises:
-          CheckpointError: when it cannot be written.
+          CheckpointError: if it cannot be written.
         """
         if self._path is None:
             return
@@ -83,9 +83,9 @@ class MetricsLog:
 
 
 class Pace:
-    """How fast steps go, and how much of the time they wait for data.
+    """Measures steps per second and the fraction of time spent waiting for data.
 
-    The first step of a process is not counted, for it is traced and compiled.
+    The first step of a process is not counted, since it includes tracing and compilation.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class Pace:
         self._waited = 0.0
 
     def waiting(self, batches: Iterable[_T]) -> Iterator[_T]:
-        """The same batches; the time it takes to get them counts as waiting."""
+        """Yields the same batches, counting the time to fetch them as waiting."""
         iterator = iter(batches)
         while True:
             started = time.perf_counter()
@@ -111,7 +111,7 @@ class Pace:
             yield batch
 
     def count(self, examples: int) -> None:
-        """Counts a step that is done."""
+        """Counts a finished step."""
         if not self._traced:
             self._traced = True
             self.reset()
@@ -120,7 +120,7 @@ class Pace:
         self._examples += examples
 
     def figures(self) -> dict[str, float]:
-        """Steps and examples a second, and the share of the time spent waiting; nothing where no step was counted."""
+        """Steps and examples per second, and the fraction of time spent waiting; empty if no step was counted."""
         seconds = time.perf_counter() - self._started
         if not self._steps:
             return {}

@@ -13,69 +13,69 @@ from tfp_realnvp.training.density_model import DensityModel
 from tfp_realnvp.training.gradients import check_all_are_known, gradients_or_zeros, with_vectors_joined
 from tfp_realnvp.training.regularization import regularization, set_l2
 
-# Steps without an overflow after which a float16 model's loss is scaled up again, as in Keras's `LossScaleOptimizer`.
+# Steps without overflow after which a float16 model's loss scale grows again, as in Keras' `LossScaleOptimizer`.
 _LOSS_SCALE_PERIOD = 2_000
-# Hundreds of small gradients go over the network in a few messages.
+# Packs hundreds of small gradients into a few network messages.
 _IN_PACKS = tf.distribute.experimental.CommunicationOptions(bytes_per_pack=32 * 2**20)
 
 
 class FlowModel(DensityModel):
-    """Maximum likelihood of a flow, as a Keras model.
+    """Maximum-likelihood training of a flow, as a Keras model.
 
-        loss = -mean over the batch of w log p(x),      in nats for each event; w = 1 without sample weights
+        loss = -mean over the batch of w log p(x),      in nats per event; w = 1 without sample weights
         objective = loss + penalties of the variables' regularizers
-        x = image + u,  u uniform on [0, 1),          where the data are integers
+        x = image + u,  u uniform on [0, 1),          for integer data
 
-    The model gives weight-norm magnitudes and checkerboard couplings' gains an L2 regularizer, as in the authors'
-    program; a Keras layer of your own may bring others (`kernel_regularizer=`).
+    Weight-norm magnitudes and the gains of checkerboard couplings get an L2 regularizer, as in the authors' program;
+    custom Keras layers may add others (`kernel_regularizer=`).
 
-    With a `dequantizer` q the noise is its own, and `log p(x)` gives way to `log p(image + u) - log q(u | image)`.
+    With a `dequantizer` q, u is drawn from q, and `log p(image + u) - log q(u | image)` replaces `log p(x)`.
 
-    Integer images are dequantised inside the step, with noise that is a function of the seed, of
-    `optimizer.iterations` and of an image's place in the batch: a resumed run draws what the interrupted one would
-    have drawn, and devices that share a batch draw what one would. Data that are floats already are taken as they
-    are.
+    Integer images are dequantised inside the step. The noise is a function of the seed, of `optimizer.iterations` and
+    of an image's position in the batch, so it depends neither on interruptions nor on the number of devices that share
+    a batch. Float data are used unchanged.
 
-    A batch is one of events, or a pair `(events, context)` for a conditional flow: with `classes`, the context is each
-    event's label, an integer below it, which the flow sees as a one-hot vector; without, vectors of its `context_size`.
-    With sample weights it is `(events, context, weights)`, where the context may be None. As in Keras, the weighted sum
-    is divided by the number of events and not by the sum of the weights: weights of mean 1 keep the unit.
+    A batch consists of events, or of a pair `(events, context)` for a conditional flow. With `classes`, the context is
+    each event's label, an integer below `classes`, and the flow receives it as a one-hot vector; otherwise it is a
+    vector of size `context_size`. With sample weights a batch is `(events, context, weights)`, where the context may be
+    None. As in Keras, the weighted sum is divided by the number of events, not by the sum of the weights: weights of
+    mean 1 keep the unit.
 
-    Works with `compile` and `fit`, which need no `loss=`, and is the step of `tfp_realnvp.training.train`. Reported
-    are `loss`, for images `bits_per_dim = loss / (D log 2)`, and `skipped_steps`, counted since the model was made.
-    The loss is a mean over the epoch's steps that were not skipped, and NaN while there is none.
+    Works with `compile` and `fit`, without a `loss=`, and with `tfp_realnvp.training.train`. It reports `loss`, for
+    images `bits_per_dim = loss / (D log 2)`, and `skipped_steps`, counted since the model was created. The loss is the
+    mean over the epoch's steps that were not skipped, and NaN until there is one.
 
-    All variables of the distribution are the model's, Keras variables or not. As a layer of another Keras model, this
-    model makes a flow's variables seen there, which a distribution as an attribute does not: `self.flow =
-    nvp.FlowModel(distribution)`, whose call gives log-densities.
+    The model tracks all variables of the distribution, Keras variables or not. To use a flow inside another Keras
+    model, add it as a layer, `self.flow = nvp.FlowModel(distribution)`, whose call returns log-densities: Keras would
+    not track the variables of a distribution attribute.
 
-    Under a `tf.distribute` strategy, with the model made in its scope, a step is one on the whole batch: the loss and
-    the gradient are means over all replicas before the gradient is clipped, and batch norm's moments are those of
-    all of them.
+    Under a `tf.distribute` strategy, with the model created in its scope, a step uses the global batch: the loss and
+    the gradient are averaged over all replicas before the gradient is clipped, and batch norm's moments are taken over
+    all replicas.
 
-    A step whose loss or gradient is not finite changes nothing but `optimizer.iterations`: `last_step_finite` is
-    False then, `skipped_steps` one more, and moving moments, averages and, with our `Adam`, weights and their moments
-    stay as they were (any other optimizer gets zeros for a gradient). Where networks compute in float16, the loss is
-    scaled so that small gradients do not vanish; a step that overflows lowers the scale and counts as skipped only
-    when the scale cannot get lower.
+    A step whose loss or gradient is not finite is skipped. It advances `optimizer.iterations` and `skipped_steps` and
+    sets `last_step_finite` to False. Moving moments and averages do not change; neither do the weights and their
+    moments with our `Adam`, while other optimizers receive a gradient of zeros. If networks compute in float16, the
+    loss is scaled so that small gradients do not vanish; a step that overflows lowers the scale, and counts as skipped
+    only if the scale cannot get lower.
 
     Args:
-      distribution: what a flow factory returned.
+      distribution: a flow, for example from `real_nvp`.
       levels: number of levels of a pixel, see `dequantize`.
-      classes: number of classes, for a flow of that `context_size` that is conditioned on each event's label.
-      l2: weight of these L2 regularizers, 5e-5 in the authors' program; 0 for none.
-      clip_norm: largest global norm of the gradient, or None.
+      classes: number of classes, for a flow with that `context_size` that is conditioned on class labels.
+      l2: weight of the L2 regularizers above, 5e-5 in the authors' program; 0 for none.
+      clip_norm: maximum global norm of the gradient, or None.
       dequantizer: a flow over the noise of integer images, see `tfp_realnvp.dequantizer`; None for uniform noise.
       columns: of a table with columns of several types, see `tfp_realnvp.columns.Columns`: events are its rows then,
         float32 `[batch, size]`, and the loss bounds `-log p(row)`.
-      average_decay: of a moving average of all weights, kept in `average`; None for no average.
-      seed: of the dequantisation.
+      average_decay: decay of a moving average of all weights, kept in `average`; None for no average.
+      seed: seed of the dequantisation.
       name: the model's name.
 
     Raises:
-      TypeError: when the distribution is not a `FlowDistribution`.
-      ValueError: when there is no variable to train, as in an export, whose networks are folded; when the dequantizer
-        is another shape's.
+      TypeError: if the distribution is not a `FlowDistribution`.
+      ValueError: if there is no variable to train, as in an export, whose networks are folded, or if the dequantizer
+        has another shape.
 
     ```python
     model = nvp.FlowModel(nvp.real_nvp(event_shape=(8, 8, 1), levels=17))
@@ -103,12 +103,12 @@ class FlowModel(DensityModel):
         )
         if not self.distribution.variables and dequantizer is None:
             raise ValueError(
-                "expected a distribution with variables to train, got one without: what nvp.load returns has folded "
+                "expected a distribution with variables to train, got one without: nvp.load returns folded "
                 "networks; train the flow that was exported, from a checkpoint of its run"
             )
         set_l2(self.distribution, l2)
         self.clip_norm = clip_norm
-        # Keras sees Keras layers and variables that are its attributes, and nothing of a distribution.
+        # Keras tracks layers and variables that are attributes, but does not look into a distribution.
         layers, variables = learned_layers(self.distribution.flow), [*self.distribution.variables]
         if dequantizer is not None:
             layers += learned_layers(dequantizer.flow)
@@ -118,7 +118,7 @@ class FlowModel(DensityModel):
         self.average = None if average_decay is None else WeightAverage(variables, average_decay)
 
         def counter(value: float, dtype: str, name: str) -> keras.Variable:
-            # All replicas write the same, each for itself.
+            # Each replica writes the same value to its own copy.
             return keras.Variable(value, dtype=dtype, trainable=False, autocast=False, name=name)
 
         self.last_step_finite = counter(True, "bool", "last_step_finite")
@@ -135,7 +135,7 @@ class FlowModel(DensityModel):
 
     @property
     def counters(self) -> list[keras.Variable]:
-        """What a step counts beside the optimizer's iterations, and a run that goes on must know."""
+        """Counters besides the optimizer's iterations that a resumed run must restore."""
         return [v for v in (self.skipped_steps, self.loss_scale, self.steps_at_loss_scale) if v is not None]
 
     def train_step(self, events: tf.Tensor, parts: int = 1) -> dict[str, tf.Tensor]:
@@ -143,7 +143,7 @@ class FlowModel(DensityModel):
 
         Args:
           events: the batch, or its last part.
-          parts: the number of equal parts of the batch; `accumulate_step` was called with the others.
+          parts: number of equal parts of the batch; `accumulate_step` was called with the other parts.
         """
         variables = self.trainable_variables
         loss, objective, gradients, moments = self._loss_and_gradients(events, (parts - 1, parts))
@@ -163,7 +163,7 @@ class FlowModel(DensityModel):
         if isinstance(self.optimizer, Adam):
             self.optimizer.apply(_scaled(gradients, scale), variables, skip=~finite, reduced=True)
         else:
-            scale /= replica.num_replicas_in_sync  # Keras sums what each replica hands it.
+            scale /= replica.num_replicas_in_sync  # Keras sums the gradients of the replicas.
             self.optimizer.apply(_scaled(gradients, scale), variables)
         self._commit(moments, finite)
         if self.average is not None:
@@ -176,10 +176,10 @@ class FlowModel(DensityModel):
         return self.get_metrics_result()
 
     def accumulate_step(self, events: tf.Tensor, part: tf.Tensor, parts: int) -> None:
-        """Keeps the gradient of part number `part`, from 0, of a batch in `parts` equal ones.
+        """Accumulates the gradient of part number `part`, from 0, of a batch in `parts` equal parts.
 
-        The last part is `train_step`'s, which makes one step with the mean of all. Batch norm takes its moments from
-        each part alone, as of a batch of its size.
+        The last part goes to `train_step`, which makes one step with the mean of all gradients. Batch norm's moments
+        come from each part alone, as for a batch of that size.
         """
         loss, objective, gradients, moments = self._loss_and_gradients(events, (part, parts))
         replica = tf.distribute.get_replica_context()
@@ -192,7 +192,7 @@ class FlowModel(DensityModel):
         self._update_loss(loss, events, finite)
 
     def build_accumulators(self) -> None:
-        """Makes the variables that `accumulate_step` writes to, each replica its own."""
+        """Creates the variables of `accumulate_step`, one copy per replica."""
         if self._accumulators is None:
             self._accumulators = [
                 keras.Variable(
@@ -215,9 +215,9 @@ class FlowModel(DensityModel):
     def _loss_and_gradients(
         self, events: tf.Tensor, part: tuple[int | tf.Tensor, int]
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], list[tuple[keras.Variable, tf.Tensor]]]:
-        """Loss, objective, gradients (scaled where the loss is), and what batch norm's moments are to become."""
+        """Loss, objective, gradients (scaled if the loss is), and the pending values of batch norm's moments."""
         seed = self.noise_seed(self.optimizer.iterations)
-        # Assignments wait in the scope until it is known whether the step is finite.
+        # Assignments stay in the scope until the step is known to be finite.
         with keras.StatelessScope(collect_losses=True) as scope, tf.GradientTape() as tape:
             loss = -tf.reduce_mean(self.log_prob_of(events, training=True, seed=seed, part=part))
             penalties = [*regularization(self.trainable_variables), *scope.losses]
@@ -236,13 +236,13 @@ class FlowModel(DensityModel):
             variable.assign(value)
 
     def _count(self, finite: tf.Tensor, finite_objective: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
-        """Counts a step; returns whether it was skipped, and not for the loss scale alone."""
+        """Counts a step; returns whether it was skipped for a reason other than the loss scale."""
         self.last_step_finite.assign(finite)
         self.last_gradient_norm.assign(tf.cast(norm, tf.float32))
         failed = ~finite
         if self.loss_scale is not None and self.steps_at_loss_scale is not None:
             scale, steps = self.loss_scale.value, self.steps_at_loss_scale.value + 1
-            failed &= ~finite_objective | (scale <= 1)  # Otherwise the scale alone is to blame.
+            failed &= ~finite_objective | (scale <= 1)  # Otherwise only the loss scale was too large.
             is_due = finite & (steps >= _LOSS_SCALE_PERIOD)
             lower, higher = tf.maximum(scale / 2, 1), tf.where(is_due, scale * 2, scale)
             self.loss_scale.assign(tf.where(finite, higher, lower))
@@ -258,7 +258,7 @@ class FlowModel(DensityModel):
 
 def _scaled(gradients: list[tf.Tensor], scale: tf.Tensor) -> list[tf.Tensor]:
     joined, separated = with_vectors_joined(gradients)
-    return separated([tf.math.multiply_no_nan(gradient, scale) for gradient in joined])  # Zero times NaN is zero here.
+    return separated([tf.math.multiply_no_nan(gradient, scale) for gradient in joined])  # 0 times NaN is 0.
 
 
 def _computes_in_half(layer: keras.layers.Layer | keras.Variable) -> bool:

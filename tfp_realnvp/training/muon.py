@@ -1,4 +1,4 @@
-"""Muon for the kernels of networks, Adam for all else."""
+"""Muon for the kernels of networks, Adam for all other variables."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_realnvp import private
 from tfp_realnvp.training.adam import Adam
 
-# Newton-Schulz coefficients of the authors' program: singular values end between .7 and 1.2.
+# Newton-Schulz coefficients of the authors' program; singular values end up between .7 and 1.2.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 # Names of the kernels of Keras' layers and of weight-normalised convolutions.
@@ -18,26 +18,26 @@ _KERNELS = ("kernel", "direction")
 
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class Muon(Adam):
-    """Moves all singular directions of a kernel alike; everything that is no kernel is moved by `Adam`.
+    """Updates all singular directions of a kernel by equal amounts; other variables are updated by `Adam`.
 
-    With `G` the gradient of a kernel as a matrix, a row for each input (all but the last axis) and a column for each
-    output, `m` a sum of gradients, and `U S V^T` a singular value decomposition:
+    Let `G` be the gradient of a kernel as a matrix, with a row per input (all but the last axis) and a column per
+    output, `m` a decaying sum of gradients, and `U S V^T` a singular value decomposition:
 
         m <- momentum m + G,    U S V^T = momentum m + G
         kernel <- kernel - rate * size sqrt(max(rows, columns)) U V^T
 
-    `U V^T` is approximated by five Newton-Schulz iterations, on the smaller of its Gram matrices. The entries of an
-    update have a root mean square of `size` rates, about that of Adam's, so that one learning rate serves both.
+    `U V^T` is approximated by five Newton-Schulz iterations on the smaller of its Gram matrices. The entries of an
+    update have a root mean square of `size` times the rate, about as in Adam, so that one learning rate serves both.
 
-    A kernel is a variable named "kernel" or "direction" with at least `least` rows and columns: not a linear bijector,
-    and not the last layer of a coupling on few channels.
+    A kernel is a variable named "kernel" or "direction" with at least `least` rows and columns. This excludes linear
+    bijectors and the last layer of a coupling with few channels.
 
     Args:
-      learning_rate: as of `Adam`.
+      learning_rate: as in `Adam`.
       momentum: decay of the sum of gradients.
-      size: the root mean square of an update, in learning rates.
-      least: the fewest rows and columns of a kernel that is moved so.
-      **kwargs: of `Adam`.
+      size: root mean square of an update, in units of the learning rate.
+      least: minimum number of rows and columns of a kernel.
+      **kwargs: passed to `Adam`.
 
     ```python
     model = nvp.FlowModel(nvp.real_nvp(event_shape=(6,)))
@@ -45,7 +45,7 @@ class Muon(Adam):
     ```
 
     Jordan et al. Muon: an optimizer for hidden layers in neural networks. 2024. https://kellerjordan.github.io/posts/muon
-    Liu et al. Muon is scalable for LLM training. 2025. arXiv 2502.16982. The factor of the update.
+    Liu et al. Muon is scalable for LLM training. 2025. arXiv 2502.16982. The scale of the update.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Muon(Adam):
         return min(_matrix_shape(variable.shape)) >= self.least
 
     def apply(self, *args: Any, **kwargs: Any) -> None:
-        """As Adam's."""
+        """As in `Adam`."""
         try:
             super().apply(*args, **kwargs)
         finally:
@@ -99,10 +99,10 @@ class Muon(Adam):
 
 
 def orthogonalized(matrix: tf.Tensor) -> tf.Tensor:
-    """About `U V^T` of a matrix `U S V^T`: its singular values S moved near to 1, those near 0 excepted.
+    """Approximates `U V^T` of a matrix `U S V^T`: all singular values except those near 0 are moved close to 1.
 
     With `X_0 = matrix / ||matrix||`, `A_k = X_k^T X_k` and `Q_k = a + b A_k + c A_k^2`, each iteration is
-    `X_{k+1} = X_k Q_k`. All factors are polynomials of `A_0`, so that `X` itself is multiplied once:
+    `X_{k+1} = X_k Q_k`. All factors are polynomials in `A_0`, so `X` itself is multiplied only once:
 
         A_{k+1} = Q_k A_k Q_k,    X_n = X_0 Q_0 ... Q_{n-1}
     """

@@ -1,4 +1,4 @@
-"""Finding where a NaN or an infinity first came up."""
+"""Locates the first NaN or infinity of a training step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from tfp_realnvp.training.model import FlowModel
 
 
 class NonFiniteError(ArithmeticError):
-    """A training step met a loss or gradient that is not finite."""
+    """A training step had a loss or gradient that is not finite."""
 
 
 def first_non_finite(model: FlowModel, events: Any, seed: tf.Tensor) -> str:
@@ -20,15 +20,15 @@ def first_non_finite(model: FlowModel, events: Any, seed: tf.Tensor) -> str:
 
     Args:
       model: the model, with the variables of the failed step.
-      events: the batch of that step, with its context and weights where it has them.
-      seed: of its dequantisation.
+      events: the batch of that step, with its context and weights if it has them.
+      seed: seed of its dequantisation.
     """
     for name, tensor in _tensors(model, events, seed):
         finite = tf.math.is_finite(tf.cast(tensor, tf.float32))
         if not tf.reduce_all(finite):
             count = int(tf.reduce_sum(tf.cast(~finite, tf.int64)))
             return f"{name} ({count} of {tf.size(tensor)} entries)"
-    return "nothing that could be found again outside the step"
+    return "nothing that could be reproduced outside the step"
 
 
 def _tensors(model: FlowModel, events: Any, seed: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
@@ -53,7 +53,7 @@ def _tensors(model: FlowModel, events: Any, seed: tf.Tensor) -> Iterator[tuple[s
 
 
 def _layer_tensors(flow: Bijector, x: tf.Tensor, context: tf.Tensor | None) -> Iterator[tuple[str, tf.Tensor]]:
-    final: list[tf.Tensor] = []  # What the splits around a layer leave as it is.
+    final: list[tf.Tensor] = []  # The latents that surrounding splits have factored out.
     for leaf in flow.leaves():
         while len(final) > sum(isinstance(container, Split) for container in leaf.path):
             x = tf.concat([x, final.pop()], -1)

@@ -21,12 +21,12 @@ OPTIMIZERS = {
 def optimizer(
     name: str, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule
 ) -> keras.optimizers.Optimizer:
-    """The optimizer of a name in `OPTIMIZERS`, options in parentheses, such as "adamax(beta_2=0.99)".
+    """The optimizer with a name in `OPTIMIZERS`, options in parentheses, for example "adamax(beta_2=0.99)".
 
     Raises:
       ValueError: for an unknown name or option.
     """
     make = named(name, OPTIMIZERS, "optimizer")
     if "learning_rate" in make.keywords:
-        raise ValueError(f"expected the learning rate as a setting of its own, got {name!r}")
+        raise ValueError(f"expected the learning rate as a separate setting, got {name!r}")
     return make(learning_rate)

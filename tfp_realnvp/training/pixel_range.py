@@ -1,4 +1,4 @@
-"""Float images in another range than that of a flow's pixels, whose bits/dim would mean nothing."""
+"""Detects float images outside a flow's pixel range, whose bits/dim would be meaningless."""
 
 import warnings
 from typing import Any
@@ -9,18 +9,18 @@ import tensorflow as tf
 from tfp_realnvp.bijectors import DequantizedLogit
 from tfp_realnvp.flows import FlowDistribution
 
-_IMAGES = 100  # of an array; enough to tell
+_IMAGES = 100  # of an array; enough to decide
 
 
 def warn_of_scaled_pixels(given: Any, distribution: FlowDistribution) -> None:
-    """Warns where float images are in [0, 1], or integers as floats, and the flow expects pixels in [0, levels).
+    """Warns if float images lie in [0, 1], or hold integers, but the flow expects pixels in [0, levels).
 
-    Integers are dequantised in the training step; floats are taken as they are.
+    Integers are dequantised in the training step; floats are used unchanged.
 
     Args:
-      given: what `fit` takes: an array, a tensor or a `tf.data.Dataset`, of which the first batch is read, or a tuple
-        whose first entry is one of images. Other kinds of data are not looked at.
-      distribution: the flow. Without a `DequantizedLogit`, it is one of real numbers, and nothing is said.
+      given: the argument of `fit`: an array, a tensor, a `tf.data.Dataset`, whose first batch is read, or a tuple that
+        starts with images. Other kinds of data are not checked.
+      distribution: the flow. Without a `DequantizedLogit` it models real numbers, and no warning is given.
     """
     levels = [part.levels for part in distribution.flow.submodules if isinstance(part, DequantizedLogit)]
     if not levels or levels[0] == 2 or (images := _first_floats(given)) is None or not images.size:
@@ -32,16 +32,16 @@ def warn_of_scaled_pixels(given: Any, distribution: FlowDistribution) -> None:
     else:
         return
     warnings.warn(
-        f"expected integer images, or floats in [0, {levels[0]}) that were dequantized, got {got}: bits/dim means"
-        f" nothing there; pass images as integers in 0 ... {levels[0] - 1}",
+        f"expected integer images, or dequantized floats in [0, {levels[0]}), got {got}: bits/dim would be"
+        f" meaningless; pass images as integers in 0 ... {levels[0] - 1}",
         stacklevel=3,
     )
 
 
 def _first_floats(given: Any) -> np.ndarray | None:
-    """Some images where they are floats."""
+    """Some of the images if they are floats, else None."""
     if isinstance(given, tf.data.Dataset):
-        # Asked first, so that nothing is read of a data set of integers.
+        # Checked first, so that a data set of integers is not read.
         if not getattr(tf.nest.flatten(given.element_spec)[0], "dtype", tf.int32).is_floating:
             return None
         given = next(iter(given.take(1)), None)

@@ -1,4 +1,4 @@
-"""What the regularizers of Keras variables add to the objective."""
+"""The penalties that regularizers of Keras variables add to the objective."""
 
 from collections.abc import Iterable
 
@@ -10,16 +10,16 @@ from tfp_realnvp.bijectors.variables import learned_layers, variables_of
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.transformers import Affine
 
-# Sums over entries, of many tensors as of one.
+# Regularizers that sum over entries, so several tensors can be handled as one.
 _SUMS = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 
 
 def set_l2(distribution: FlowDistribution, l2: float) -> None:
-    """Regularizes what the authors' program does: weight-norm magnitudes, and the gains of checkerboard couplings.
+    """Regularizes weight-norm magnitudes and the gains of checkerboard couplings, as in the authors' program.
 
     Args:
-      distribution: a flow, whose other variables keep their regularizers.
-      l2: the weight of the squares; 0 for no regularizer.
+      distribution: a flow; its other variables keep their regularizers.
+      l2: weight of the sum of squares; 0 for no regularizer.
     """
     regularizer = keras.regularizers.L2(l2) if l2 else None
     for variable in variables_of(learned_layers(distribution.flow)):
@@ -32,7 +32,7 @@ def set_l2(distribution: FlowDistribution, l2: float) -> None:
 
 
 def regularization(variables: Iterable[keras.Variable]) -> list[tf.Tensor]:
-    """The penalties of all variables; one for those that share a sum, which saves a few hundred operations."""
+    """The penalties of all variables, combined where they are sums, which saves a few hundred operations."""
     penalties: list[tf.Tensor] = []
     shared: dict[tuple[keras.regularizers.Regularizer, str], list[tf.Tensor]] = {}
     for variable in variables:

@@ -1,4 +1,4 @@
-"""The signals that ask training to stop."""
+"""Signals that stop training."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ _SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGINT"
 
 
 class InterruptedTraining(Exception):
-    """Training was asked to stop by a signal, and saved its state.
+    """Training stopped at a signal, after saving its state.
 
     Attributes:
-      signal: its number.
+      signal: the signal's number.
     """
 
     def __init__(self, message: str, signal: signal.Signals):
@@ -27,21 +27,21 @@ class InterruptedTraining(Exception):
 
 @contextlib.contextmanager
 def noted() -> Iterator[list[signal.Signals]]:
-    """A list of the signals that came, none of which ends the process.
+    """A context that collects signals in a list instead of ending the process.
 
-    A signal that is ignored stays ignored, as SIGHUP under `nohup`. One that came too late to be acted upon within the
-    block is raised again after it.
+    Ignored signals stay ignored, as SIGHUP under `nohup`. A signal that arrives too late to be handled within the block
+    is raised again after it.
     """
     received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
-        yield received  # Python lets the main thread alone handle signals.
+        yield received  # Only Python's main thread may handle signals.
         return
 
     def note(number: int, _: types.FrameType | None) -> None:
         if not received:
-            # The terminal may be closed, or the program behind a pipe gone: a progress bar would fail before the save.
+            # The terminal or the reader of a pipe may be gone: a progress bar would fail before the save.
             keras.config.disable_interactive_logging()
-            with contextlib.suppress(OSError):  # Unlike print, this may be called in a handler.
+            with contextlib.suppress(OSError):  # Unlike print, this is safe in a signal handler.
                 name = signal.Signals(number).name
                 os.write(2, f"\n{name}: training stops after this step or validation pass, and saves\n".encode())
         received.append(signal.Signals(number))

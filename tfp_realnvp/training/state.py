@@ -1,4 +1,4 @@
-"""What a run needs to go on where it stopped, and how it is kept."""
+"""The state that a run needs to resume, and its checkpoints."""
 
 import contextlib
 import json
@@ -18,22 +18,22 @@ from tfp_realnvp.training.model import FlowModel
 from tfp_realnvp.training.non_finite import NonFiniteError
 from tfp_realnvp.training.strategies import is_chief, leave_together
 
-# What the callbacks of Keras that look at a validation loss remember of earlier epochs.
+# The state of Keras callbacks that monitor the validation loss.
 _REMEMBERED = ("best", "wait", "cooldown_counter", "best_epoch", "stopped_epoch")
 _GRADIENT_NORM = "gradient_norm"
 
 
 class TrainingState:
-    """Model, optimizer, averages, the place in the data, what callbacks remember; and their checkpoints.
+    """Model, optimizer, averages, position in the data and callbacks' state, with their checkpoints.
 
-    In `output_dir/checkpoints`, `last` holds the newest two states and `best` the distribution, and its dequantizer,
-    at the lowest validation loss, weights averaged where the model averages them. Only the chief of several workers
+    In `output_dir/checkpoints`, `last` holds the newest two states. `best` holds the distribution and its dequantizer
+    at the lowest validation loss, with averaged weights if the model averages them. Of several workers only the chief
     writes; all of them read.
 
     Args:
       model: a compiled `FlowModel`.
-      output_dir: the run's folder, one that all workers see; None keeps nothing.
-      callbacks: those of the run.
+      output_dir: the run's folder, visible to all workers; None saves nothing.
+      callbacks: the run's callbacks.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class TrainingState:
         self.epoch = tf.Variable(0, dtype=tf.int64)
         self.batch = tf.Variable(0, dtype=tf.int64)
         self.best_loss = tf.Variable(float("inf"))
-        self.skipped_steps = 0  # Those that the loop has warned of.
-        # A metric's own variables are spread over the replicas, and reading them takes all workers.
+        self.skipped_steps = 0  # Skipped steps that the loop has reported.
+        # A metric's variables are spread over the replicas, and all workers must read them together.
         self._loss_sums = [tf.Variable(v.numpy()) for v in model.loss_metric.variables]
         self._model = model
         self._folder: pathlib.Path | None = None
@@ -75,12 +75,12 @@ class TrainingState:
         self._everything = tf.train.Checkpoint(**parts)
 
     def resume(self) -> None:
-        """Reads the newest checkpoint that is whole, where there is one; all workers are to call this, once.
+        """Reads the newest whole checkpoint, if there is one; all workers must call this once.
 
         Raises:
-          CheckpointError: when there are checkpoints and none of them is whole, or one is of another model.
+          CheckpointError: if there are checkpoints but none is whole, or the checkpoint belongs to another model.
         """
-        self._model.last_gradient_norm.assign(float("nan"))  # Of checkpoints that do not have it.
+        self._model.last_gradient_norm.assign(float("nan"))  # For checkpoints without it.
         path = None if self._folder is None else newest_whole(self._folder / "last")
         if path is not None:
             try:
@@ -90,7 +90,7 @@ class TrainingState:
                 raise of_another_architecture(path, self._learned) from error
         self.skipped_steps = int(self._model.skipped_steps.numpy())
         for variable, value in zip(self._model.loss_metric.variables, self._loss_sums):
-            variable.assign(value)  # A strategy spreads the value of a sum evenly over its replicas.
+            variable.assign(value)  # A strategy distributes the value of a sum evenly over its replicas.
         if self._folder is not None and is_chief(self._model.distribute_strategy):
             self._last = _manager(self._everything, self._folder / "last", path, max_to_keep=2)
             best = None
@@ -99,11 +99,11 @@ class TrainingState:
             self._best = _manager(tf.train.Checkpoint(**self._learned), self._folder / "best", best, max_to_keep=1)
 
     def save(self) -> None:
-        """Writes a state; all workers are to call this.
+        """Writes the state; all workers must call this.
 
         Raises:
-          NonFiniteError: when its weights are not finite. Nothing is written then.
-          CheckpointError: when it cannot be written. The checkpoints before stay.
+          NonFiniteError: if the weights are not finite. Nothing is written in that case.
+          CheckpointError: if it cannot be written. Earlier checkpoints are kept.
         """
         self.check_weights()
         for variable, value in zip(self._loss_sums, self._model.loss_metric.variables):
@@ -111,17 +111,17 @@ class TrainingState:
         self._write(self._last)
 
     def save_if_best(self, loss: float) -> None:
-        """Writes the distribution as it is, if `loss` is finite and lower than that of the best so far."""
+        """Writes the current distribution if `loss` is finite and the lowest so far."""
         if -math.inf < loss < float(self.best_loss):
             self.best_loss.assign(loss)
-            # By the step: each process begins to count anew, and would write over the only one.
+            # Numbered by step: a new process would otherwise restart the count and overwrite the only checkpoint.
             self._write(self._best, int(self._model.optimizer.iterations.numpy()))
 
     def check_weights(self) -> None:
-        """Raises an error when a weight, or an average of it, is not finite; all workers have the same weights.
+        """Raises an error if a weight or its average is not finite; all workers have the same weights.
 
         Raises:
-          NonFiniteError: naming the first of them.
+          NonFiniteError: names the first such variable.
         """
         parts = (self._model.distribution, self._model.dequantizer, self._model.average)
         for variable in (variable for part in parts if part is not None for variable in part.variables):
@@ -135,7 +135,7 @@ class TrainingState:
                 )
 
     def last_good(self) -> str:
-        """The newest checkpoint in words."""
+        """A phrase that names the newest checkpoint."""
         if self._folder is not None and self._last is None:
             return f"the chief keeps the checkpoints in {self._folder}"
         path = self._last and self._last.latest_checkpoint
@@ -155,7 +155,7 @@ class TrainingState:
 
 
 class _Memory(tf.train.experimental.PythonState):
-    """What callbacks remember, and the norm of the last gradient, as JSON in a checkpoint."""
+    """The callbacks' state and the last gradient norm, as JSON in a checkpoint."""
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], gradient_norm: tf.Variable):
         self._callbacks = callbacks
@@ -170,7 +170,7 @@ class _Memory(tf.train.experimental.PythonState):
         return json.dumps([pair for pair in all_remembered if pair[1]], default=float)
 
     def deserialize(self, string: str) -> None:
-        # By name: not every worker has all callbacks, and a run may go on with others.
+        # Matched by name: not every worker has all callbacks, and a run may resume with others.
         remembered = json.loads(string)
         for callback in self._callbacks:
             of_callback = [pair for pair in remembered if pair[0] == type(callback).__name__]
@@ -191,6 +191,6 @@ def _manager(checkpoint: tf.train.Checkpoint, folder: pathlib.Path, whole: str |
 
 
 def _reason(error: Exception) -> str:
-    """An error's first line, without TensorFlow's own details."""
+    """An error's first line, without TensorFlow's details."""
     message = storage.reason(error) or getattr(error, "message", None) or str(error)
     return message.splitlines()[0].split(" [Op:")[0]

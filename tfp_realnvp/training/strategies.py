@@ -1,4 +1,4 @@
-"""Which devices share the work."""
+"""Distribution strategies by name."""
 
 import contextlib
 import functools
@@ -16,23 +16,22 @@ NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
 def strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """The `tf.distribute` strategy of that name, to be made before TensorFlow runs anything.
+    """The `tf.distribute` strategy of that name; must be created before TensorFlow runs any operation.
 
     Args:
       name: one of these.
         "one_device": the first GPU, or the CPU.
-        "mirrored": all GPUs of this machine, or its logical CPU devices where there is no GPU.
-        "multi_worker": all GPUs of all machines that the environment variable TF_CONFIG names.
-        "tpu": the TPU that TPU_NAME names, or this machine's own.
-        "auto": multi_worker where TF_CONFIG names more than one worker, else mirrored where there is more than one
-        GPU, else one_device.
+        "mirrored": all GPUs of this machine, or its logical CPU devices if it has no GPU. "multi_worker": all GPUs of
+        all machines listed in the environment variable TF_CONFIG. "tpu": the TPU named by TPU_NAME, or this machine's
+        own. "auto": multi_worker if TF_CONFIG lists more than one worker, else mirrored if there is more than one GPU,
+        else one_device.
 
-    There is no "parameter_server": its workers would apply gradients whenever they are ready, with batch norm of
-    their own part of a batch, so that a run could be neither repeated nor resumed exactly.
+    There is no "parameter_server": its workers would apply gradients asynchronously, with batch norm over their own
+    part of a batch, so that a run could be neither repeated nor resumed exactly.
 
     Raises:
-      ValueError: for another name; for "multi_worker" without a TF_CONFIG that lists the workers, for a TF_CONFIG of
-        wrong form, or if the workers could not be connected.
+      ValueError: for another name, for "multi_worker" without a TF_CONFIG that lists the workers, for a malformed
+        TF_CONFIG, or if the workers could not connect.
       RuntimeError: if TensorFlow has run an operation before several workers are connected.
     """
     if name not in NAMES:
@@ -57,12 +56,12 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
 
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
-    # By itself TensorFlow 2.21 goes over its own ring, on GPUs too.
+    # By default TensorFlow 2.21 uses its own ring, even on GPUs.
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     kind = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(implementation=kind.NCCL if has_gpu else kind.AUTO)
     others = [address for address in cluster.addresses if address != cluster.address]
-    if others:  # TensorFlow waits without a word.
+    if others:  # TensorFlow waits silently.
         print(f"{cluster.task} at {cluster.address} waits for {', '.join(others)}", flush=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
@@ -73,10 +72,10 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
 
 
 def _port_problem(cluster: Cluster) -> str | None:
-    """Why this process cannot listen at its address, which TensorFlow only logs."""
+    """The reason why this process cannot listen at its address, which TensorFlow only logs."""
     port = int(cluster.address.rpartition(":")[2])
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As gRPC does.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As in gRPC.
         try:
             listener.bind(("", port))
         except OSError as error:
@@ -89,12 +88,12 @@ def _cannot_connect(error: tf.errors.OpError) -> str:
 
 
 def number_of_workers(strategy: tf.distribute.Strategy) -> int:
-    """How many processes share the work."""
+    """The number of processes that share the work."""
     return _workers(strategy.cluster_resolver) if _has_workers(strategy) else 1
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one of several workers that writes; true where there is one process."""
+    """Whether this process is the worker that writes files; true for a single process."""
     if not _has_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
@@ -103,7 +102,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
-    """The mean of a number over all workers, each of which waits here for the others."""
+    """The mean of a number over all workers, which wait for each other here."""
     if number_of_workers(strategy) == 1:
         return value
     means = _mean_function(strategy)(tf.constant(value, tf.float64))
@@ -111,11 +110,11 @@ def mean_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
 
 
 def gather(strategy: tf.distribute.Strategy, value: Any) -> dict[str, Any]:
-    """What each worker gave, by its name such as `worker 1`; each waits here for the others.
+    """Each worker's value by its name, for example `worker 1`; the workers wait for each other here.
 
     Args:
-      strategy: of several workers.
-      value: what can be written as JSON.
+      strategy: a strategy with several workers.
+      value: a JSON-serialisable value.
     """
     resolver = strategy.cluster_resolver
     line = json.dumps([f"{resolver.task_type} {resolver.task_id}", value]) + "\n"
@@ -124,16 +123,16 @@ def gather(strategy: tf.distribute.Strategy, value: Any) -> dict[str, Any]:
         text = tf.identity(text)  # On the replica's device, which an argument is not.
         return tf.distribute.get_replica_context().all_gather(text, axis=0)
 
-    letters = tf.constant(list(line.encode()), tf.int32)  # Of a type that every collective takes.
+    letters = tf.constant(list(line.encode()), tf.int32)  # A type that every collective supports.
     of_replicas = tf.function(lambda text: strategy.run(gathered, args=(text,)), autograph=False)(letters)
     lines = bytes(strategy.experimental_local_results(of_replicas)[0].numpy().tolist()).decode()
     return dict(json.loads(line) for line in lines.splitlines())
 
 
 def leave_together(strategy: tf.distribute.Strategy) -> None:
-    """Waits for all workers to come here, or to be gone.
+    """Waits until all workers arrive here or have exited.
 
-    A worker that leaves takes with it what others are still to hear of an earlier meeting.
+    A worker that exits early would lose messages of an earlier collective that others still await.
     """
     with contextlib.suppress(tf.errors.OpError):
         mean_over_workers(strategy, 0.0)
@@ -149,13 +148,13 @@ def _mean_function(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf
 
 
 def _has_workers(strategy: tf.distribute.Strategy) -> bool:
-    """Whether the cluster is one of processes like this; that of a TPU is driven by one."""
+    """Whether the cluster consists of processes like this one; a single process drives a TPU's cluster."""
     resolver = strategy.cluster_resolver
     is_of_tpu = isinstance(resolver, tf.distribute.cluster_resolver.TPUClusterResolver)
     return resolver is not None and not is_of_tpu and bool(resolver.task_type)
 
 
 def _workers(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
-    """The workers of a cluster, the chief included; 0 where there is no cluster."""
+    """The number of workers of a cluster, including the chief; 0 without a cluster."""
     jobs = resolver.cluster_spec().as_dict()
     return sum(len(jobs.get(job, ())) for job in ("chief", "worker"))

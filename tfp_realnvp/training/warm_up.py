@@ -1,4 +1,4 @@
-"""A learning rate that rises from zero."""
+"""Linear warm-up of the learning rate."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import keras
 
 
 class WarmUp(keras.callbacks.Callback):
-    """Raises the learning rate in equal parts, to the optimizer's own after `steps` steps.
+    """Raises the learning rate linearly to the optimizer's own rate within `steps` steps.
 
         rate at step t = rate * (t + 1) / steps,  for t < steps
 
-    What lowers it later, such as `keras.callbacks.ReduceLROnPlateau`, finds it as it would be without. For cosine
-    decay there is `keras.optimizers.schedules.CosineDecay`, which has a warm-up of its own.
+    Later callbacks such as `keras.callbacks.ReduceLROnPlateau` see the rate as if there had been no warm-up. For cosine
+    decay use `keras.optimizers.schedules.CosineDecay`, which has its own warm-up.
 
     Args:
-      rate: the learning rate to arrive at.
-      steps: how many steps it takes.
+      rate: the learning rate after the warm-up.
+      steps: number of warm-up steps.
     """
 
     def __init__(self, rate: float, steps: int):
