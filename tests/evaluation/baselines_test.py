@@ -192,7 +192,7 @@ class RefusalsTest(parameterized.TestCase):
         images = _images(50, 17, (2, 2, 1))
         with self.assertRaisesRegex(TypeError, "integer pixels, got float64"):
             baseline(images / 2, images, 17)
-        with self.assertRaisesRegex(ValueError, "is it 9 levels"):
+        with self.assertRaisesRegex(ValueError, "are 9 levels right"):
             baseline(images, images, 9)
 
 

@@ -219,7 +219,7 @@ class EvaluateTest(parameterized.TestCase):
             evaluation.evaluate(_uniform(256), batches)
 
     def test_refuses_pixels_that_are_no_level(self):
-        with self.assertRaisesRegex(ValueError, "is it 17 levels"):
+        with self.assertRaisesRegex(ValueError, "are 17 levels right"):
             evaluation.evaluate(_uniform(17), [np.full([2, *_SHAPE], 17, np.uint8)], levels=17)
 
     def test_refuses_images_without_levels(self):

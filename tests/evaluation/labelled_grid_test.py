@@ -45,7 +45,7 @@ class LabelledGridTest(parameterized.TestCase):
             evaluation.labelled_grid(rows, ["a", "b"])
         with self.assertRaisesRegex(ValueError, "got 0 and 0"):
             evaluation.labelled_grid([], [])
-        with self.assertRaisesRegex(ValueError, "expected 2 labels of columns, got 1"):
+        with self.assertRaisesRegex(ValueError, "expected 2 column labels, got 1"):
             evaluation.labelled_grid(rows, ["a"], ["b"])
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from tfp_realnvp.data.sets import SPLITS
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array
 
-# An array may take this many bytes, or this many times the bytes of its file, which no table of measurements does.
+# Limits on an array's size, in bytes and relative to its file. No table of measurements exceeds both.
 _ALWAYS_READ = 2**30
 _LARGEST_RATIO = 100
 
-# What damage makes of NumPy and zipfile: of a header, of data, of a method or encryption that nobody meant.
+# Errors that NumPy and zipfile raise for damaged headers, data, compression methods or encryption flags.
 _DAMAGE = (
     ValueError,
     EOFError,
@@ -32,19 +32,18 @@ _DAMAGE = (
 
 
 def read_table(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndarray]:
-    """Reads the three splits of a table, or one array that is still to be split.
+    """Reads the three splits of a table, or one array without splits.
 
     Args:
-      path: of an .npz file, or of an .npy file, which holds one array.
-      name: of a set, whose arrays are `name/train`, `name/validation` and `name/test`, or of one array. By default the
-        arrays are `train`, `validation` and `test`, those of the only set that there is, or the only array.
+      path: an .npz file, or an .npy file, which contains one array.
+      name: name of a set with the arrays `name/train`, `name/validation` and `name/test`, or of one array. By default
+        the arrays are `train`, `validation` and `test`, the arrays of the only set, or the only array.
 
     Returns:
-      Arrays `[rows, columns]` of finite numbers under what messages call them: those of the splits in this order, or
-      one.
+      Arrays `[rows, columns]` of finite numbers by their labels for messages: the three splits in this order, or one.
 
     Raises:
-      BadTableError: if there are no such arrays, or they are no tables of one width.
+      BadTableError: if there are no such arrays, or they are not tables of equal width.
     """
     arrays = read_arrays(path, name)
     for label, array in arrays.items():
@@ -57,10 +56,10 @@ def read_table(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndar
 
 
 def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.ndarray]:
-    """As `read_table`, but of any shape and dtype.
+    """Like `read_table`, for arrays of any shape and dtype.
 
-    A file is refused whose header claims another size than it has, or that would grow to more than a hundred times its
-    size and more than 1 GiB, before any memory is taken for it.
+    Before memory is allocated, a file is refused if its header claims a size other than its own, or if it would expand
+    to more than a hundred times its size and more than 1 GiB.
     """
     label = str(path)
     try:
@@ -85,7 +84,7 @@ def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.nda
 
 
 def left_out(path: pathlib.Path, labels: Collection[str]) -> list[str]:
-    """The arrays of an .npz file that are not among those that were read, by what messages call them."""
+    """The unread arrays of an .npz file, by their labels for messages."""
     if not zipfile.is_zipfile(path):
         return []
     with zipfile.ZipFile(path) as archive:
@@ -94,41 +93,41 @@ def left_out(path: pathlib.Path, labels: Collection[str]) -> list[str]:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int, label: str) -> np.ndarray:
-    """An array of an .npz file of that many bytes, unless it is to grow out of next to nothing and fill the memory."""
+    """An array of an .npz file with `size` bytes, unless decompression would fill the memory."""
     limit = max(_ALWAYS_READ, _LARGEST_RATIO * size)
     if member.file_size > limit:
         raise BadTableError(
-            f"{label}: expected at most {limit:,} bytes out of a compressed file of this size, got"
-            f" {member.file_size:,}; numpy.savez writes it as it is"
+            f"{label}: expected at most {limit:,} bytes from a compressed file of this size, got"
+            f" {member.file_size:,}; numpy.savez writes it uncompressed"
         )
     with archive.open(member) as file:
         return _read_array(file, member.file_size, label)
 
 
 def _read_array(file: IO[bytes], size: int, label: str) -> np.ndarray:
-    """The array of an .npy file of that many bytes, which must be what its header needs."""
+    """The array of an .npy file, whose size in bytes must match its header."""
     version = np.lib.format.read_magic(file)
-    # A later version differs for names of fields alone, which no table of numbers has.
+    # Later versions differ only in field names, which no table of numbers has.
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     needed, found = math.prod(shape) * dtype.itemsize, size - file.tell()
     if needed != found and not dtype.hasobject:
         raise BadTableError(f"{label}: expected {needed:,} bytes for {dtype} of shape {shape}, got {found:,}")
     file.seek(0)
-    # A pickle, which holds Python objects, could run any program.
+    # Pickles, which contain Python objects, could run arbitrary code.
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _chosen(path: pathlib.Path, keys: Sequence[str], name: str | None) -> list[str]:
-    """Which arrays of an archive to take."""
+    """Selects the arrays of an archive to read."""
     names = [key.removesuffix("/train") for key in keys if key.endswith("/train")]
     if name is None and not any(split in keys for split in SPLITS):
         if len(names) > 1:
-            raise BadTableError(f"{path}: expected the name of a set, npz:PATH:SET, one of {', '.join(names)}")
+            raise BadTableError(f"{path}: expected the name of a set, as npz:PATH:SET, out of {', '.join(names)}")
         if not names and len(keys) != 1:
             raise BadTableError(
                 f"{path}: expected arrays train, validation and test, or one array, got {', '.join(keys) or 'none'};"
-                " npz:PATH:NAME takes one of them"
+                " npz:PATH:NAME selects one of them"
             )
         name = names[0] if names else keys[0]
     if name is not None and name in keys:

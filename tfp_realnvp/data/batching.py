@@ -1,4 +1,4 @@
-"""What batches of images and of vectors have in common: their sizes are checked, their order is known beforehand."""
+"""Batching of images and vectors: checked sizes, deterministic order."""
 
 from typing import Any
 
@@ -6,31 +6,31 @@ import tensorflow as tf
 
 from tfp_realnvp.data import sets
 
-# A tensor, or a tuple or dictionary of tensors with as many rows each.
+# A tensor, or a tuple or dictionary of tensors with equal numbers of rows.
 Nested = Any
 
 
 def counts(examples: Any, unit: str) -> str:
-    """How many examples of that unit a set has, in all and in each split."""
+    """A description of the number of examples, in total and per split, with their unit."""
     sizes = {split: examples.num_examples(split) for split in sets.SPLITS}
     parts = ", ".join(f"{size:,} {split}" for split, size in sizes.items())
     return f"{sum(sizes.values()):,} {unit} ({parts})"
 
 
 def check_split(name: str, split: str) -> None:
-    """Refuses a split that the set `name` does not have."""
+    """Raises a `ValueError` for an unknown split of the set `name`."""
     if split not in sets.SPLITS:
         raise ValueError(f"unknown split {split!r} of {name}: expected one of {', '.join(sets.SPLITS)}")
 
 
 def check_evaluation(batch_size: int) -> None:
-    """Refuses a batch size that is not positive."""
+    """Raises a `ValueError` for a batch size that is not positive."""
     if batch_size < 1:
         raise ValueError(f"expected a batch_size of 1 or more, got {batch_size}")
 
 
 def check_training(name: str, examples: int, batch_size: int, skip: int) -> None:
-    """Refuses a batch that the `examples` of the train split of `name` do not fill, and a skip past their end."""
+    """Raises a `ValueError` if the train split of `name` has too few `examples` for a batch or for `skip` batches."""
     if not 1 <= batch_size <= examples:
         raise ValueError(
             f"expected a batch_size of 1 to {examples}, the size of the train split of {name}, got {batch_size}"
@@ -43,31 +43,31 @@ def check_training(name: str, examples: int, batch_size: int, skip: int) -> None
 
 
 def epoch_seeds(seed: int, epoch: int) -> list[tf.Tensor]:
-    """Seeds of an epoch's order, crops and flips. To be called on the host, as all that shuffles is."""
+    """The seeds of an epoch's order, crops and flips. Call it on the host, like everything that shuffles."""
     return tf.unstack(tf.random.split(tf.constant([seed, epoch], tf.int64), 3))
 
 
 def batched(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Full batches; what is left over is dropped."""
+    """Full batches; the remainder is dropped."""
     return examples.batch(batch_size, drop_remainder=True)
 
 
 def permuted(examples: Nested, order: tf.Tensor) -> Nested:
-    """Those of the examples whose positions are in `order`, every tensor of the structure alike."""
+    """The examples at the positions in `order`, for every tensor of the structure."""
     return tf.nest.map_structure(lambda part: tf.gather(part, order), examples)
 
 
 def shuffled(examples: Nested, batch_size: int, skip: int, seed: tf.Tensor) -> tf.data.Dataset:
-    """Batches of what is kept in memory in a random order, but for the first `skip`."""
+    """Batches of in-memory examples in a random order, without the first `skip` batches."""
     order = tf.random.experimental.stateless_shuffle(tf.range(len(tf.nest.flatten(examples)[0])), seed)
     indices = batched(tf.data.Dataset.from_tensor_slices(order), batch_size).skip(skip)
     return indices.map(lambda batch: permuted(examples, batch))
 
 
 def finished(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Reads ahead, in a fixed order, and in one order for all workers."""
+    """Prefetches in a deterministic order, the same for all workers."""
     options = tf.data.Options()
     options.deterministic = True
-    # Sharding by files instead would give each worker an order of its own.
+    # Sharding by files would give each worker its own order.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,4 +1,4 @@
-"""Numbers from a CSV file: by Arrow where all is well, and otherwise with the line and column of what is not."""
+"""Reads numbers from a CSV file: with Arrow if it is valid, otherwise in Python to report the line and column."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ from tfp_realnvp.extras import extra
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CSVFile:
-    """What a file holds.
+    """The contents of a CSV file.
 
     Attributes:
       path: of the file.
@@ -35,7 +35,7 @@ class CSVFile:
         return self.header.names
 
     def label(self, column: int) -> str:
-        """What messages call a column."""
+        """A column's label for messages."""
         return f"{self.path}, {self.header.label(column)}"
 
 
@@ -45,15 +45,14 @@ def read(
     """Reads a UTF-8 file of numbers, and nothing else; see `read_columns` for text, gaps and other notations.
 
     Args:
-      path: of a regular file, which is read several times.
-      width: how many fields of each line to take, whatever is behind them; by default all lines must have as many as
-        the first.
+      path: a regular file, which is read several times.
+      width: number of fields to take from each line, ignoring the rest; by default all lines must have as many fields
+        as the first.
       header: "auto", "yes" or "no": whether the first line is a header; see `read_header`.
       names: what the columns are called, in any order.
 
     Raises:
-      BadTableError: for anything but a table of at least 2 columns of numbers; where the first line may be names or
-        numbers.
+      BadTableError: for anything but a table with at least 2 columns of numbers, or if the first line is ambiguous.
       ValueError: for another `header`.
     """
     with extra("data"):
@@ -85,15 +84,15 @@ def read(
 
 
 def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -> None:
-    """Writes rows below a header, in so many digits that float32 numbers are read back as they were.
+    """Writes a header and rows, with enough digits to read float32 numbers back exactly.
 
     Args:
       path: of the file.
       rows: `[rows, columns]`.
-      columns: their names; by default `column_0`, `column_1`, ...
+      columns: names of the columns; by default `column_0`, `column_1`, ...
     """
     with storage.replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        # Quotes what needs it: a name may have commas, quotes or line ends.
+        # The writer quotes names that contain commas, quotes or line ends.
         csv.writer(file, lineterminator="\n").writerow(columns or [f"column_{i}" for i in range(rows.shape[1])])
         np.savetxt(file, rows, delimiter=",", fmt="%.9g")
 
@@ -101,7 +100,7 @@ def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -
 def _numbers(
     text: CSVText, lines: Iterable[tuple[int, list[str]]], header: Header, is_exact: bool
 ) -> Iterator[list[float]]:
-    """The rows as Python reads them: more notations than Arrow's, such as "+1", and the place of the first mistake."""
+    """The rows as parsed by Python: more notations than Arrow, such as "+1", and the location of the first error."""
     for line, fields in lines:
         if len(fields) < header.count or (is_exact and len(fields) > header.count):
             raise BadTableError(
@@ -115,7 +114,7 @@ def _numbers(
 
 
 def _wrong(field: str) -> str | None:
-    """What is wrong with a field, if anything is."""
+    """The error message for a field, or None."""
     if field.lower() in MISSING:
         return f"expected a number, got {quoted(field)}{FILL_IN}"
     if not is_number(field):
@@ -123,6 +122,6 @@ def _wrong(field: str) -> str | None:
         if WRITTEN_OTHERWISE.fullmatch(field):
             hint = "; write decimals with a point, and thousands without a separator"
         return f"expected a number, got {quoted(field)}{hint}"
-    if np.isinf(float(field)) and "inf" not in field.lower():  # Past float64, too.
+    if np.isinf(float(field)) and "inf" not in field.lower():  # Overflows even float64.
         return f"expected a number that float32 can hold, got {quoted(field)}"
     return fault(float(field))

@@ -1,4 +1,4 @@
-"""A set of events, images or vectors, as batches whose order is known before the first is read."""
+"""Sets of events, images or vectors, as deterministic batches."""
 
 import abc
 import dataclasses
@@ -11,12 +11,12 @@ import tensorflow as tf
 from tfp_realnvp.data import batching
 from tfp_realnvp.data.table_checks import some
 
-# What a set gives, one by one or in batches: an event, or an event and its label.
+# Examples or batches: events, or events with labels.
 Example: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 
 class Source(abc.ABC):
-    """The examples of a set in the splits "train", "validation" and "test"."""
+    """The source of a set's examples in the splits "train", "validation" and "test"."""
 
     @abc.abstractmethod
     def num_examples(self, split: str) -> int:
@@ -24,16 +24,16 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def examples(self, split: str) -> tf.data.Dataset:
-        """The examples of a split one by one, in the set's own order."""
+        """The examples of a split, one by one, in the set's own order."""
 
     @abc.abstractmethod
     def shuffled(self, batch_size: int, skip: int, order_seed: tf.Tensor, crop_seed: tf.Tensor) -> tf.data.Dataset:
-        """Full batches of the train split in a random order, but for the first `skip`; called on the host."""
+        """Full batches of the train split in a random order, without the first `skip`; called on the host."""
 
 
 @dataclasses.dataclass(frozen=True)
 class InMemory(Source):
-    """Examples that the host's memory holds.
+    """Examples in the host's memory.
 
     Attributes:
       splits: all events of each split.
@@ -53,27 +53,27 @@ class InMemory(Source):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Events:
-    """Images or vectors of one set, as `load` returns it, with their labels if it was asked for them.
+    """The images or vectors of a set, as returned by `load`, optionally with labels.
 
-    Images are uint8 `[height, width, channels]`, vectors float32 `[size]`, the rows of a table in the units of its
-    file. Without labels an example is an event. With them it is a pair of an event and its label, and batches are pairs
-    of events and int32 labels `[batch]`: 0, ..., classes - 1, or -1 where the set has an image whose class is not
-    known. Order, crops and flips are the same with labels as without.
+    Images are uint8 `[height, width, channels]`. Vectors are float32 `[size]`: the rows of a table in the file's units.
+    Without labels an example is an event; with labels it is a pair of an event and its label. Batches are then pairs of
+    events and int32 labels `[batch]`: 0, ..., classes - 1, or -1 for an unknown class. Labels do not change the order,
+    crops and flips.
 
-    A split of images that fits in a GiB is decoded once, at its first use, and kept in the host's memory for as long as
-    this object lives, as all vectors are. A larger one is read from disk at each pass.
+    A split of images that fits in 1 GiB is decoded at its first use and kept in the host's memory for the lifetime of
+    this object, as are all vectors. A larger split is read from disk in each pass.
 
     Attributes:
-      name: what `load` was given; of a TFDS set without its version.
-      shape: `(height, width, channels)` of every image, or `(size,)` of vectors.
+      name: the name passed to `load`, without the version of a TFDS set.
+      shape: event shape, `(height, width, channels)` or `(size,)`.
       levels: the values of a pixel are 0, ..., levels - 1; None for vectors.
-      columns: names of the columns of vectors; None for images, and where the file names none.
-      classes: the number of classes, or None where examples have no labels.
-      mean: float32 `[size]`, of the training vectors; None for images. The model standardises its events with it.
-      std: float32 `[size]`, of the training vectors; no entry is 0. None for images.
-      files: number and digest of the files of a folder, or of the rows of a table, which the name does not identify;
-        None of a TFDS or published set. Of the same rows it is the same in any format.
-      note: what was left out or reordered, or "".
+      columns: names of the columns of vectors; None for images, and if the file has no names.
+      classes: number of classes, or None without labels.
+      mean: mean of the training vectors, float32 `[size]`, with which models standardise; None for images.
+      std: standard deviation of the training vectors, float32 `[size]`, without zeros; None for images.
+      files: number and digest of the files of a folder or the rows of a table, which the name does not identify; None
+        for a TFDS or published set. The digest of rows does not depend on the file format.
+      note: a note about omitted or reordered data, or "".
     """
 
     name: str
@@ -88,7 +88,7 @@ class Events:
     _source: Source = dataclasses.field(kw_only=True, repr=False)
 
     def describe(self) -> str:
-        """What there is, in a line: events, their shape, levels or columns, the splits, and what was left out."""
+        """A one-line summary: events, shape, levels or columns, splits, and omissions."""
         if self.levels is not None:
             unit, kind = "images", f"{'x'.join(map(str, self.shape))} of {self.levels} levels"
         else:
@@ -102,9 +102,9 @@ class Events:
         return self._source.num_examples(split)
 
     def examples(self, split: str) -> tf.data.Dataset:
-        """The events of a split one by one, in a fixed order, each with its label if any.
+        """The events of a split, one by one in a fixed order, each with its label if there are labels.
 
-        Where training crops images at random, these are cropped in the centre.
+        If training crops images at random, these are cropped at the centre.
 
         Raises:
           ValueError: if there is no such split.
@@ -113,14 +113,14 @@ class Events:
         return self._source.examples(split)
 
     def evaluation_batches(self, split: str, batch_size: int) -> tf.data.Dataset:
-        """Every event of a split once, as `examples` has them; the last batch may be smaller.
+        """Every event of a split once, in the order of `examples`; the last batch may be smaller.
 
         Args:
           split: "train", "validation" or "test".
           batch_size: events in a batch.
 
         Returns:
-          Batches `[batch, *shape]`; with labels, pairs of one and int32 `[batch]`.
+          Batches `[batch, *shape]`; with labels, pairs of such a batch and int32 labels `[batch]`.
 
         Raises:
           ValueError: if there is no such split, or the batch size is not positive.
@@ -131,24 +131,24 @@ class Events:
     def training_batches(
         self, batch_size: int, *, seed: int, epoch: int, flip: bool = False, skip: int = 0
     ) -> tf.data.Dataset:
-        """One epoch of the train split, shuffled; what is left over by the last batch is dropped.
+        """One shuffled epoch of the train split in full batches; the remainder is dropped.
 
-        Order, crops and flips are functions of `seed` and `epoch` alone. A run that was interrupted in epoch e after k
-        batches resumes with `epoch=e, skip=k` and gets the batches that it would have got. (`tf.random.set_seed` does
-        not change them, as it would in `tf.data.Dataset.shuffle`.)
+        Order, crops and flips are functions of `seed` and `epoch` alone. A run interrupted in epoch e after k batches
+        resumes with `epoch=e, skip=k` and gets exactly the remaining batches. (Unlike `tf.data.Dataset.shuffle`,
+        `tf.random.set_seed` has no effect.)
 
         Args:
           batch_size: events in a batch.
           seed: any integer.
-          epoch: number of the pass over the data; each has its own order, crops and flips.
-          flip: whether to mirror each image left to right with probability 1/2; its label stays.
-          skip: number of batches at the beginning of the epoch to leave out.
+          epoch: index of the pass over the data; each pass has its own order, crops and flips.
+          flip: whether to mirror each image left to right with probability 1/2, keeping its label.
+          skip: number of batches to skip at the start of the epoch.
 
         Returns:
-          Batches `[batch_size, *shape]`; with labels, pairs of one and int32 `[batch_size]`.
+          Batches `[batch_size, *shape]`; with labels, pairs of such a batch and int32 labels `[batch_size]`.
 
         Raises:
-          ValueError: if the split does not fill a batch, has fewer batches than `skip`, or has vectors to be flipped.
+          ValueError: if the split does not fill a batch or has fewer batches than `skip`, or for `flip` with vectors.
 
         ```python
         images = data.load("digits")
@@ -161,12 +161,12 @@ class Events:
         batching.check_training(self.name, count, batch_size, skip)
         if flip and self.levels is None:
             raise ValueError(f"expected flip=False for the vectors of {self.name}: only images can be mirrored")
-        # Shuffled on the host: elsewhere equal keys might be sorted in another order.
+        # Shuffled on the host, since other devices may order equal keys differently.
         with tf.device("CPU:0"):
             order_seed, crop_seed, flip_seed = batching.epoch_seeds(seed, epoch)
             batches = self._source.shuffled(batch_size, skip, order_seed, crop_seed)
             if flip:
-                # Drawn for the whole epoch: what is skipped does not move what follows.
+                # Drawn for the whole epoch, so that skipping does not change later batches.
                 coins = tf.random.stateless_uniform([count], flip_seed) < 0.5
                 coins = batching.batched(tf.data.Dataset.from_tensor_slices(coins), batch_size).skip(skip)
                 batches = tf.data.Dataset.zip(batches, coins).map(_mirrored, num_parallel_calls=tf.data.AUTOTUNE)
@@ -174,7 +174,7 @@ class Events:
 
 
 def _mirrored(batch: Example, coins: tf.Tensor) -> Example:
-    """A batch with those images whose coin is true left to right; labels, if there are any, as they are."""
+    """Mirrors the images of a batch whose coin is true; labels, if any, are unchanged."""
     images, *labels = tf.nest.flatten(batch)
     coins = coins[:, tf.newaxis, tf.newaxis, tf.newaxis]
     images = tf.where(coins, tf.image.flip_left_right(images), images)

@@ -1,4 +1,4 @@
-"""A folder of PNG files as an image set."""
+"""Reads a folder of PNG files as an image set."""
 
 import collections
 import concurrent.futures
@@ -15,15 +15,15 @@ from tfp_realnvp.data import sets
 from tfp_realnvp.data.records import Records, shuffled_positions
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Of which a tenth is two images, so that a mean over them has an error.
+# A tenth of 20 is two images, the minimum for a standard error.
 _LEAST_IMAGES = 20
-# More than cameras have, and some hundred megabytes decoded; a file of a few kilobytes may claim any number.
+# More than any camera, and some hundred megabytes decoded. A file of a few kilobytes may claim any size.
 _MOST_PIXELS = 2**26
 _CHANNELS = {2: "grey with alpha", 4: "RGB with alpha"}
 
 
 class BadImageError(ValueError):
-    """A folder of images that no flow can be trained on; the message says which file, and why."""
+    """A folder of images on which no flow can be trained; the message names the file and the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +31,13 @@ class FolderRecords(Records):
     """The PNG files of a folder.
 
     Attributes:
-      paths: those of each split.
-      channels: of every image.
+      paths: the paths of each split.
+      channels: number of channels of every image.
       files: number and digest of the files of all splits.
-      note: what was left out, and how many files are copies.
+      note: omitted files, and the number of copies.
     """
 
-    # Each file is shuffled by itself.
+    # Files are shuffled individually.
     shuffle_block = 1
 
     paths: Mapping[str, Sequence[bytes]]
@@ -60,22 +60,22 @@ class FolderRecords(Records):
 
 
 def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRecords, tuple[int, int, int]]:
-    """Looks through a folder of PNG files, each decoded once, and splits it.
+    """Checks and splits a folder of PNG files; decodes each file once.
 
-    In the order of a hash of their content the first tenth of the files is the test split, the second the validation
-    split, and the rest the train split; copies of one file are in one split. When up to half as many files are added
-    later, none goes from the train split to the test split. Hidden files and what is in folders below are left out.
+    Files are ordered by a hash of their content: the first tenth is the test split, the second tenth the validation
+    split, and the rest the train split. Copies of one file are in the same split. If up to half as many files are added
+    later, none moves from the train split to the test split. Hidden files and subfolders are ignored.
 
     Args:
-      folder: that exists.
+      folder: an existing folder.
       any_size: whether heights and widths may differ, and be odd.
 
     Returns:
-      The files, and height, width and channels of every image, of the first by name with `any_size`.
+      The files, and the height, width and channels of every image (with `any_size`, of the first one by name).
 
     Raises:
-      BadImageError: if there are fewer than 20, nearly all are copies of each other, one is no PNG file or cannot be
-        decoded, or they are not grey or RGB images of at most 8 bits and of one even height and width.
+      BadImageError: if there are fewer than 20 files, nearly all are copies of each other, one is not a PNG file or
+        cannot be decoded, or they are not grey or RGB images with at most 8 bits and equal, even height and width.
     """
     paths, left_out = _list(folder)
     if len(paths) < _LEAST_IMAGES:
@@ -97,7 +97,7 @@ def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRec
     if second >= len(paths):
         raise BadImageError(f"{folder}: expected different images, got {len(set(digests))} in {len(paths)} files")
     parts = {"train": ranked[second:], "validation": ranked[first:second], "test": ranked[:first]}
-    # As bytes, for a name need not be text.
+    # As bytes, since file names need not be text.
     splits = {split: [os.fsencode(path) for _, _, path in parts[split]] for split in sets.SPLITS}
     digest = hashlib.sha256(b"".join(digests)).hexdigest()[:12]
     copies = len(paths) - len(set(digests))
@@ -106,14 +106,14 @@ def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRec
 
 
 def _past_copies(digests: Sequence[bytes], boundary: int) -> int:
-    """The boundary, or the first place after it that does not part equal files."""
+    """The boundary, moved up so that equal files stay together."""
     while boundary < len(digests) and digests[boundary] == digests[boundary - 1]:
         boundary += 1
     return boundary
 
 
 def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
-    """The PNG files of a folder by name, and how many of what else there is, to be appended to a message."""
+    """The PNG files of a folder by name, and a phrase that counts all other files."""
     files: list[pathlib.Path] = []
     others: collections.Counter[str] = collections.Counter()
     try:
@@ -135,14 +135,14 @@ def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
 
 
 def _look(path: pathlib.Path) -> tuple[tuple[int, int, int], bytes]:
-    """Height, width and channels of a PNG file that can be read, and a hash of it."""
+    """The height, width, channels and hash of a readable PNG file."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BadImageError(f"{path}: expected a file that can be read, got: {error.strerror}") from None
-    if not content.startswith(_SIGNATURE):  # TensorFlow would read JPEG files under this name, too.
+    if not content.startswith(_SIGNATURE):  # TensorFlow would also decode JPEG files with this suffix.
         raise BadImageError(f"{path}: expected a PNG file, got {'something else' if content else 'an empty file'}")
-    width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))  # Before memory is taken for its pixels.
+    width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))  # Checked before memory is allocated.
     if width * height > _MOST_PIXELS:
         raise BadImageError(
             f"{path}: expected at most {_MOST_PIXELS:,} pixels, got {height}x{width}; resize the image first"
@@ -153,8 +153,8 @@ def _look(path: pathlib.Path) -> tuple[tuple[int, int, int], bytes]:
         raise BadImageError(f"{path}: expected a whole PNG file, got one that cannot be decoded") from None
     if channels in _CHANNELS:
         raise BadImageError(f"{path}: expected grey or RGB pixels, got {_CHANNELS[channels]}; flatten the image first")
-    if content[24] > 8:  # Which TensorFlow would cut down without a word.
-        raise BadImageError(f"{path}: expected at most 8 bits for each channel, got {content[24]}")
+    if content[24] > 8:  # TensorFlow would silently reduce it to 8 bits.
+        raise BadImageError(f"{path}: expected at most 8 bits per channel, got {content[24]}")
     return (height, width, channels), hashlib.sha256(content).digest()
 
 

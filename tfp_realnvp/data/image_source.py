@@ -1,4 +1,4 @@
-"""From the records of a set of images to its examples."""
+"""Decodes records into image examples."""
 
 import dataclasses
 import math
@@ -9,18 +9,18 @@ from tfp_realnvp.data import batching, sets
 from tfp_realnvp.data.events import Example, Source
 from tfp_realnvp.data.records import Records
 
-# A split whose decoded images take no more than this is decoded once and kept.
+# A split whose decoded images take at most this many bytes is decoded once and kept.
 _IN_MEMORY_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource(Source):
-    """Images that are decoded from records.
+    """Examples decoded from records.
 
     Attributes:
       records: the encoded images.
-      recipe: what is done to them.
-      shape: height, width, channels of every image.
+      recipe: cropping and resizing of the images.
+      shape: height, width and channels of every image.
     """
 
     records: Records
@@ -39,7 +39,7 @@ class ImageSource(Source):
     def shuffled(self, batch_size: int, skip: int, order_seed: tf.Tensor, crop_seed: tf.Tensor) -> tf.data.Dataset:
         if self._fits_in_memory("train"):
             return batching.shuffled(self._in_memory("train"), batch_size, skip, order_seed)
-        # Read from files in a random order, their records shuffled in large blocks.
+        # Files are read in a random order, and their records are shuffled in large blocks.
         file_seed, block_seed = tf.unstack(tf.random.split(order_seed))
 
         def shuffle(number: tf.Tensor, block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -51,7 +51,7 @@ class ImageSource(Source):
             return self._decode(record, tf.random.fold_in(crop_seed, position))
 
         blocks = self.records.read("train", file_seed).batch(self.records.shuffle_block).enumerate()
-        # The next block is read while one is used.
+        # The next block is read while the current one is used.
         encoded = blocks.map(shuffle).prefetch(1).unbatch()
         count = tf.data.experimental.assert_cardinality(self.num_examples("train"))
         remaining = encoded.apply(count).enumerate().skip(skip * batch_size)
@@ -59,9 +59,9 @@ class ImageSource(Source):
         return batching.batched(decoded, batch_size)
 
     def _fits_in_memory(self, split: str) -> bool:
-        if self.recipe.random_crop:  # What could be kept is not what training sees.
+        if self.recipe.random_crop:  # Training sees different crops each time.
             return False
-        # Labels do not count: with them or without, a split must be shuffled in the same way.
+        # Labels do not count, so that a split is shuffled in the same way with and without them.
         return self.num_examples(split) * math.prod(self.shape) <= _IN_MEMORY_BYTES
 
     def _in_memory(self, split: str) -> Example:
@@ -77,7 +77,7 @@ class ImageSource(Source):
         return self.records.read(split).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _decode(self, record: dict[str, tf.Tensor], crop_seed: tf.Tensor | None = None) -> Example:
-        """What the outside sees of a record: the image as the recipe makes it, and the label if there is one."""
+        """Converts a record to an example: the image after the recipe, and the label if there is one."""
         image = self.records.decode(record["image"])
         image = tf.ensure_shape(self.recipe.apply(image, crop_seed), self.shape)
         return (image, tf.cast(record["label"], tf.int32)) if "label" in record else image

@@ -1,4 +1,4 @@
-"""Opens data by their name: a set of the TFDS directories of this machine, a folder of images, or a table."""
+"""Opens data by name: a local TFDS set, a folder of images, or a table."""
 
 import os
 from collections.abc import Sequence
@@ -20,43 +20,41 @@ def load(
     header: str = "auto",
     columns: Sequence[str] | None = None,
 ) -> Events:
-    """Opens an image set, its images as the Real NVP paper had them, a folder of images, or a table.
+    """Opens an image set, preprocessed as in the Real NVP paper, a folder of images, or a table.
 
-    The sets of the paper are cropped and resized as in the paper: CelebA to the 148x148 box whose
-    top left corner is row 40, column 15, resized to 64x64; LSUN to a shorter side of 96, then
-    cropped to 64x64, anywhere in training and in the centre in evaluation. Any other TFDS image set
-    is taken as it is. Every set has the splits "train", "validation" and "test"; a split that TFDS
-    does not have is held out of the end of train (the last 5,000 images, or the last tenth if that
-    is fewer), except that where TFDS has a validation split and no test split, as for downsampled
-    ImageNet and LSUN, that validation split is our "test": published figures are on it.
+    The paper's sets are cropped and resized as in the paper. CelebA is cropped to the 148x148 box whose top left corner
+    is row 40, column 15, and resized to 64x64. LSUN is resized to a shorter side of 96, then cropped to 64x64, at
+    random in training and at the centre in evaluation. Other TFDS image sets are not changed. Every set has the splits
+    "train", "validation" and "test". A split that TFDS lacks is held out from the end of train: the last 5,000 images,
+    or the last tenth if that is fewer. But if TFDS has a validation split and no test split, as for downsampled
+    ImageNet and LSUN, that validation split is our "test", since published figures are on it.
 
-    Nothing is downloaded: TFDS retries for minutes without a network, and some sets are 40 GB. Only
-    "digits" needs no preparation, for it comes with this package.
+    Nothing is downloaded: without a network TFDS retries for minutes, and some sets have 40 GB. Only "digits" needs no
+    preparation, since it comes with this package.
 
-    `folder:PATH` is a folder of 20 or more PNG files, grey or RGB, all of one even height and width. They are shuffled,
-    always in the same way, and split into 80, 10 and 10 of a hundred.
+    `folder:PATH` is a folder of at least 20 PNG files, grey or RGB, with equal, even height and width. They are split
+    80/10/10 in a fixed random order.
 
-    `csv:PATH`, `npz:PATH`, `npy:PATH` and the names of published tables are for `load_table`.
+    `csv:PATH`, `npz:PATH`, `npy:PATH` and the names of published tables are passed to `load_table`.
 
     Args:
       name: one of `names()` or another TFDS image set: "mnist", "lsun/tower", "cifar10:3.0.2"; or
         `folder:PATH`, relative to the working directory; or a table.
-      data_dir: TFDS directory that has the set; TFDS's own by default (`$TFDS_DATA_DIR`, or
+      data_dir: TFDS directory that contains the set; by default TFDS's own (`$TFDS_DATA_DIR`, or
         ~/tensorflow_datasets). It is only read. "digits" does not need it.
-      image_size: side in pixels of square images to resize and crop to instead: the shorter side
-        is resized, antialiased, then the centre is cropped. CelebA keeps its box and LSUN
-        its margin of half the size.
-      labels: whether to give the class of each image beside it, TFDS's feature 'label', as a flow that is conditioned
-        on it needs. The images and their order are the same.
-      header: of a table, see `load_table`.
-      columns: of a table, see `load_table`.
+      image_size: side in pixels of square images: the shorter side is resized with antialiasing, then the centre is
+        cropped. CelebA keeps its box, LSUN its margin of half the size.
+      labels: whether to return each image with its class, TFDS's feature 'label', for class-conditional flows. The
+        images and their order do not change.
+      header: for a table, see `load_table`.
+      columns: for a table, see `load_table`.
 
     Raises:
       DataNotFoundError: if the set is not in `data_dir`, or there is no such folder.
-      BadImageError: if the files of a folder are too few, not of one even size, or one cannot be read.
-      BadTableError: if a table is not one of finite numbers.
-      ValueError: if there is no such set, or its images are not uint8 of one static shape, or labels are asked for and
-        it has no feature 'label' of classes; or a table is to be resized.
+      BadImageError: if a folder has too few files, files of unequal or odd size, or an unreadable file.
+      BadTableError: if a table does not consist of finite numbers.
+      ValueError: if there is no such set, its images are not uint8 with one static shape, or labels are requested but
+        it has no feature 'label' of classes; for labels or an image_size with a table.
 
     ```python
     images = data.load("digits")
@@ -106,9 +104,9 @@ def _images(
 
 def _folder(name: str, path: str, image_size: int | None, labels: bool) -> Events:
     if labels:
-        raise ValueError(f"{name}: expected an image set with labels, got a folder of images, which has none")
+        raise ValueError(f"{name}: expected an image set with labels, got a folder of images, which has no labels")
     folder = paths.local(path)
-    if not os.path.exists(folder):  # Which says so of a name that is too long, too.
+    if not os.path.exists(folder):  # False for too long names, too.
         raise sets.DataNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise sets.DataNotFoundError(f"expected a folder of PNG files, got the file {folder}")

@@ -1,4 +1,4 @@
-"""A prepared set of TFDS. The module is apart from the others because it imports TFDS."""
+"""Prepared TFDS sets; a separate module, since it imports TFDS."""
 
 import dataclasses
 import difflib
@@ -16,18 +16,18 @@ from tfp_realnvp.data import sets, tables
 from tfp_realnvp.data.records import Records, shuffled_positions, tfds_warnings_silenced
 
 _NAME = re.compile(r"\w+(/[\w.\-]+)?(:[\d.]+)?")  # set, configuration, version
-# A set that is not kept in memory is read from this many files side by side, in a random order of the files. With few
-# at a time, what is in a block of the shuffle changes from epoch to epoch.
+# A set that is not kept in memory is read from this many files in parallel, in a random order of the files. With few
+# files at a time, the contents of a shuffle block change from epoch to epoch.
 _SHUFFLE_FILES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class TFDSRecords(Records):
-    """Those of a prepared TFDS set.
+    """The records of a prepared TFDS set.
 
     Attributes:
-      builder: of the set.
-      splits: for each split of ours the split instruction of TFDS.
+      builder: builder of the set.
+      splits: the TFDS split instruction of each of our splits.
       labels: whether to read labels, too.
     """
 
@@ -48,7 +48,7 @@ class TFDSRecords(Records):
             read_config = read_config.replace(
                 experimental_interleave_sort_fn=shuffle,
                 interleave_cycle_length=_SHUFFLE_FILES,
-                enable_ordering_guard=False,  # Sets meant to be read in order are shuffled too.
+                enable_ordering_guard=False,  # Shuffles even sets that TFDS wants read in order.
             )
         features = {"image": True, "label": True} if self.labels else {"image": True}
         return self.builder.as_dataset(
@@ -64,7 +64,7 @@ class TFDSRecords(Records):
 def open_set(
     name: str, data_dir: str | os.PathLike[str] | None, image_size: int | None, labels: bool
 ) -> tuple[str, sets.Recipe, int | None, tuple[int, int, int], int | None, TFDSRecords]:
-    """Opens a set of images as `load` describes it.
+    """Opens an image set as described in `load`.
 
     Returns:
       Its name without the version, its recipe, `image_size`, the shape of its images, the number of classes or None,
@@ -78,8 +78,8 @@ def open_set(
     if not builder.is_prepared():
         where = data_dir or builder.data_dir_root
         raise sets.DataNotFoundError(
-            f"{name} is not in {where}: give the TFDS directory that has it (--data_dir=DIR), or"
-            f" prepare it where there is a network: tfds build {name} --data_dir={where}"
+            f"{name} is not in {where}: pass the TFDS directory that contains it (--data_dir=DIR), or"
+            f" prepare it on a machine with a network: tfds build {name} --data_dir={where}"
         )
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
     if "train" not in sizes:
@@ -89,11 +89,11 @@ def open_set(
 
 
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.core.DatasetBuilder:
-    if not _NAME.fullmatch(name):  # TFDS would look in the network for "huggingface:mnist".
+    if not _NAME.fullmatch(name):  # TFDS would look up "huggingface:mnist" on the network.
         raise _unknown(name, data_dir)
     try:
         return tfds.builder(name, data_dir=data_dir and paths.for_tfds(data_dir), try_gcs=False)
-    except (ValueError, AssertionError):  # No such set or configuration; no such version.
+    except (ValueError, AssertionError):  # Unknown set, configuration or version.
         raise _unknown(name, data_dir) from None
 
 

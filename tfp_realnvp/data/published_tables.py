@@ -1,7 +1,7 @@
-"""The tables that papers report log-likelihoods on, prepared as published.
+"""Tables with published log-likelihoods, prepared as in the papers.
 
-Those of the MAF paper follow the program of its authors, https://github.com/gpapamak/maf, so that log-likelihoods are
-of the same rows in the same units. What looks odd in the steps below is theirs.
+The MAF paper's tables follow its authors' program, https://github.com/gpapamak/maf, so that log-likelihoods refer to
+the same rows in the same units. Odd steps below are theirs.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ _MAF = "the data of the MAF paper (https://zenodo.org/record/1161203), unpacked"
 
 @dataclasses.dataclass(frozen=True)
 class PublishedTable:
-    """How a table is read.
+    """The recipe to read a table.
 
     Attributes:
-      files: its files, below the data folder.
-      origin: what has them.
-      read: from the paths of the files to "train", "validation" and "test", `[rows, columns]`.
+      files: paths of its files, relative to the data folder.
+      origin: where to get them.
+      read: maps the paths of the files to "train", "validation" and "test", `[rows, columns]`.
     """
 
     files: tuple[str, ...]
@@ -37,11 +37,12 @@ def _power(path: pathlib.Path) -> dict[str, np.ndarray]:
     if rows.shape[1] != 8:
         raise BadTableError(f"{path}: expected 8 columns, got {rows.shape[1]}")
     random = np.random.RandomState(42)
-    # The same order, and the same numbers after it, as `random.shuffle(rows)`, a row at a time.
+    # Gives the same order, and the same subsequent random numbers, as `random.shuffle(rows)` row by row.
     rows = rows[random.permutation(len(rows))]
-    # Without the global reactive power and the global intensity.
+    # Drops the global reactive power and the global intensity.
     rows = np.delete(rows, [1, 3], axis=1)
-    # The measurements are rounded. Drawn in this order: volts, the active power, three meters; nothing for the time.
+    # The measurements are rounded, so noise is added. Drawn in this order: voltage, active power, three meters; none
+    # for the time.
     voltage, power, meters = (random.rand(len(rows), count) for count in (1, 1, 3))
     noise = np.hstack([0.001 * power, 0.01 * voltage, meters, np.zeros((len(rows), 1))])
     splits = sets.last_tenths(rows + noise)
@@ -53,11 +54,11 @@ def _gas(path: pathlib.Path) -> dict[str, np.ndarray]:
         import pandas
     try:
         rows = pandas.read_pickle(path).drop(columns=["Meth", "Eth", "Time"]).to_numpy(np.float64)
-    except Exception as error:  # The pickle is of a pandas of 2016: what may go wrong has no end.
+    except Exception as error:  # The pickle dates from pandas of 2016 and may fail in many ways.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BadTableError(f"{path}: expected a table with columns Meth, Eth and Time, but pandas: {reason}") from None
     check_array(rows, str(path), least_rows=LEAST_TO_SPLIT)
-    # Of columns that nearly say the same, the first one goes, again and again.
+    # Repeatedly drops the first of several nearly identical columns.
     while (alike := _alike(rows) > 1).any():
         rows = np.delete(rows, np.argmax(alike), axis=1)
     rows = _standardised({"all": rows}, rows, path, ddof=1)["all"]
@@ -65,22 +66,22 @@ def _gas(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _alike(rows: np.ndarray) -> np.ndarray:
-    """With how many columns, itself included, each one has a correlation above 0.98."""
-    with np.errstate(invalid="ignore", divide="ignore"):  # Of a constant column, which is refused later.
+    """For each column, the number of columns, including itself, with a correlation above 0.98."""
+    with np.errstate(invalid="ignore", divide="ignore"):  # Raised by a constant column, which is refused later.
         return np.sum(np.atleast_2d(np.corrcoef(rows, rowvar=False)) > 0.98, axis=1)
 
 
 def _hepmass(train_path: pathlib.Path, test_path: pathlib.Path) -> dict[str, np.ndarray]:
     train = csv_file.read(train_path).rows
-    # The test file's header and rows are not of one length: what is behind the columns of the train file is dropped.
+    # The test file's header and rows differ in length: fields beyond the columns of the train file are dropped.
     test = csv_file.read(test_path, width=train.shape[1]).rows
-    # Signal alone; the first column says what is.
+    # Only signal rows, as marked in the first column.
     train, test = (rows[rows[:, 0] == 1, 1:] for rows in (train, test))
     for rows, path in ((train, train_path), (test, test_path)):
         check_array(rows, f"{path}, rows of class 1", least_rows=LEAST_TO_SPLIT)
     splits = _standardised({"train": train, "test": test}, train, train_path, ddof=1)
     train = splits["train"]
-    # Columns that take few values. The authors' program counts how often the smallest of them occurs.
+    # Drops columns with few distinct values. The authors' program counts how often the smallest value occurs.
     is_kept = np.sum(train == train.min(0), axis=0) <= 5
     train, validation = sets.without_last_tenth(train[:, is_kept])
     return {"train": train, "validation": validation, "test": splits["test"][:, is_kept]}
@@ -114,7 +115,7 @@ def _bsds300_patches(path: pathlib.Path) -> dict[str, np.ndarray]:
                 f"{label}: expected uint8 patches [rows, 8, 8], got {patches.dtype} of shape {patches.shape}"
             )
         pixels = (patches.reshape(-1, 64) + random.uniform(size=(len(patches), 64))) / 256
-        # Less their mean, 64 pixels have 63 degrees of freedom.
+        # Without their mean, 64 pixels have 63 degrees of freedom.
         splits[split] = (pixels - pixels.mean(axis=1, keepdims=True))[:, :63]
     return splits
 
@@ -122,15 +123,15 @@ def _bsds300_patches(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _standardised(
     splits: dict[str, np.ndarray], fitted_on: np.ndarray, path: pathlib.Path, ddof: int = 0
 ) -> dict[str, np.ndarray]:
-    """Less the mean and by the standard deviation that the columns of `fitted_on` have."""
+    """Standardises by the mean and standard deviation of the columns of `fitted_on`."""
     mean, std = np.mean(fitted_on, axis=0), np.std(fitted_on, axis=0, ddof=ddof)
     if not std.all():
-        raise BadTableError(f"{path}: expected values that differ, got a constant column among those that are kept")
+        raise BadTableError(f"{path}: expected values that differ, got a constant column")
     return {split: (rows - mean) / std for split, rows in splits.items()}
 
 
 def _small(name: str) -> PublishedTable:
-    """One of several tables in one file, which are standardised and split already."""
+    """One of several tables in a file, already standardised and split."""
 
     def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         return dict(zip(sets.SPLITS, array_file.read_table(path, name).values(), strict=True))

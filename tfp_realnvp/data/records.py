@@ -1,4 +1,4 @@
-"""Where the encoded images of a set are read from."""
+"""Sources of a set's encoded images."""
 
 import abc
 import contextlib
@@ -10,7 +10,7 @@ from absl import logging
 
 @contextlib.contextmanager
 def tfds_warnings_silenced() -> Iterator[None]:
-    """TFDS warns of each folder that it does not find, and of its own deprecations."""
+    """Silences TFDS's warnings about missing folders and its own deprecations."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
@@ -23,10 +23,10 @@ class Records(abc.ABC):
     """The encoded images of a set, in the splits "train", "validation" and "test".
 
     Attributes:
-      files: what tells this set's files from others, or None where its name does.
-      note: what was left out of the set, or "".
-      shuffle_block: how many that are read one after the other are to be shuffled, of a set that is not kept in memory:
-        encoded, 10,000 are 30 MB of 32x32 PNG, some 300 MB of LSUN's JPEG.
+      files: identifies the set's files, or None if its name does.
+      note: a note about omitted data, or "".
+      shuffle_block: number of consecutive images to shuffle together, for a set that is not kept in memory. Encoded,
+        10,000 images are 30 MB of 32x32 PNG or about 300 MB of LSUN's JPEG.
     """
 
     files: str | None = None
@@ -39,13 +39,13 @@ class Records(abc.ABC):
 
     @abc.abstractmethod
     def read(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        """`{"image": encoded}` of each, with "label" where there are labels, from files shuffled by a seed if given."""
+        """Yields `{"image": encoded}`, with "label" if there are labels; a seed shuffles the files."""
 
     @abc.abstractmethod
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        """An image, uint8 `[height, width, channels]`."""
+        """The decoded image, uint8 `[height, width, channels]`."""
 
 
 def shuffled_positions(count: int, seed: tf.Tensor) -> list[int]:
-    """0, ..., count - 1 in an order that the seed decides."""
+    """A permutation of 0, ..., count - 1 determined by the seed."""
     return tf.random.experimental.stateless_shuffle(tf.range(count), seed).numpy().tolist()

@@ -1,4 +1,4 @@
-"""What is done to each set: to its images before a flow sees them, and to its splits."""
+"""Preprocessing and splits of each image set."""
 
 import dataclasses
 import math
@@ -9,24 +9,23 @@ import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
 
-# No more than this many images, and no more than a tenth, are held out of train for a split that
-# TFDS does not have.
+# At most this many images, and at most a tenth, are held out from train for a split that TFDS lacks.
 _MOST_HELD_OUT = 5000
 
 
 class DataNotFoundError(FileNotFoundError):
-    """The set is known, but not on this machine; or there is no such folder or file."""
+    """The set is known but not on this machine, or there is no such folder or file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a set's images are made: a box cut out, a resize, a square cropped, where each is given.
+    """The preprocessing of a set's images: crop a box, resize, crop a square; each step is optional.
 
     Attributes:
-      box: top, left, height and width in pixels of what is cut out first.
-      shorter_side: pixels to which the shorter side is resized next.
-      size: side in pixels of the square that is cropped last, in the centre.
-      random_crop: whether training crops that square anywhere instead.
+      box: top, left, height and width in pixels of the first crop.
+      shorter_side: size in pixels to which the shorter side is then resized.
+      size: side in pixels of the final square crop at the centre.
+      random_crop: whether training crops the square at a random position instead.
       levels: the values of a pixel are 0, ..., levels - 1.
     """
 
@@ -37,19 +36,19 @@ class Recipe:
     levels: int = 256
 
     def resized(self, size: int) -> "Recipe":
-        """The same recipe for squares of another size; the margin around a crop scales along."""
+        """The same recipe for squares of another size; the margin around a crop scales with it."""
         margin = self.shorter_side / self.size if self.shorter_side and self.size else 1
         return dataclasses.replace(self, shorter_side=round(size * margin), size=size)
 
     def apply(self, image: tf.Tensor, crop_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Makes what the flow sees out of what the set holds.
+        """Applies the recipe to an image of the set.
 
         Args:
-          image: uint8 `[height, width, channels]`, of any height and width.
+          image: uint8 `[height, width, channels]`, any height and width.
           crop_seed: integers `[2]` that place a random crop; None crops the centre.
 
         Returns:
-          uint8 `[size, size, channels]`; without a size, whatever the steps before leave.
+          uint8 `[size, size, channels]`; without a `size`, the result of the preceding steps.
         """
         if self.box:
             image = tf.image.crop_to_bounding_box(image, *self.box)
@@ -67,8 +66,8 @@ class Recipe:
 
 _LSUN = Recipe(shorter_side=96, size=64, random_crop=True)
 
-# The sets of the paper, and two small ones, under their TFDS names. A set that is not here has the
-# plain `Recipe()`. TFDS gives downsampled ImageNet no static shape: its size is stated here.
+# The paper's sets and two small ones, by their TFDS names. Other sets use the plain `Recipe()`. TFDS has no static
+# shape for downsampled ImageNet, so its size is given here.
 RECIPES = {
     "digits": Recipe(levels=17),
     "mnist": Recipe(),
@@ -83,25 +82,24 @@ RECIPES = {
 
 
 def names() -> tuple[str, ...]:
-    """The sets of the paper, and two small ones; `load` takes any other TFDS image set too."""
+    """The paper's sets and two small ones; `load` also takes any other TFDS image set."""
     return tuple(RECIPES)
 
 
 def plan_splits(sizes: Mapping[str, int]) -> dict[str, str]:
-    """Says where in TFDS's splits each of ours lies.
+    """Maps our splits to TFDS split instructions.
 
-    TFDS's own splits are taken as they are, with two exceptions:
+    TFDS's own splits are used unchanged, with two exceptions:
 
-    - Where there is a validation split and no test split (downsampled ImageNet, LSUN), published
-      figures are on the validation split: it is `test` here.
-    - A split that is still missing is held out of the end of train: the last 5,000 images, or the
-      last tenth if that is fewer.
+    - If there is a validation split but no test split (downsampled ImageNet, LSUN), the validation split is our `test`,
+    since published figures are on it. - A split that is still missing is held out from the end of train: the last 5,000
+    images, or the last tenth if that is fewer.
 
     Args:
       sizes: number of images in each of TFDS's splits; "train" must be among them.
 
     Returns:
-      "train", "validation" and "test", each with a TFDS split instruction. No image is in two.
+      The TFDS split instructions of "train", "validation" and "test". No image is in two splits.
     """
     plan = {split: split for split in SPLITS if split in sizes}
     if "test" not in plan and "validation" in plan:
@@ -116,23 +114,23 @@ def plan_splits(sizes: Mapping[str, int]) -> dict[str, str]:
 
 
 def without_last_tenth(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a table but for the last tenth, and that tenth, of 1 row at least."""
+    """All rows of a table except the last tenth, and the last tenth, which has at least 1 row."""
     rest, tenth = np.split(rows, [-max(1, len(rows) // 10)])
     return rest, tenth
 
 
 def last_tenths(rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Splits the rows of a table: the last tenth is "test", the last tenth of what is left "validation"."""
+    """Splits the rows of a table: the last tenth is "test", the last tenth of the rest "validation"."""
     train, test = without_last_tenth(rows)
     train, validation = without_last_tenth(train)
     return {"train": train, "validation": validation, "test": test}
 
 
 def _resize_shorter_side(image: tf.Tensor, side: int) -> tf.Tensor:
-    """Resizes uint8 `[height, width, channels]`, aspect ratio kept, and rounds to uint8 again.
+    """Resizes uint8 `[height, width, channels]`, keeping the aspect ratio, and rounds to uint8.
 
-    The levels must stay integers, or bits/dim of what was dequantised would mean nothing. The
-    antialiasing kernel is a triangle, which never leaves the range of its inputs: nothing to clip.
+    Levels must stay integers, or bits/dim after dequantisation would be meaningless. The antialiasing kernel is a
+    triangle, which stays within the range of its inputs, so nothing needs clipping.
     """
     height_and_width = tf.shape(image)[:2]
     resized = tf.image.resize(image, height_and_width * side // tf.reduce_min(height_and_width), antialias=True)

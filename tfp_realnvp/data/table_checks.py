@@ -1,34 +1,34 @@
-"""What a table must be for a flow to be trained on it, and what is said where it is not."""
+"""Checks that a flow can be trained on a table."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 FLOAT32 = np.finfo(np.float32)
-FILL_IN = "; fill in what is missing, or leave the row out"
+FILL_IN = "; fill in missing values, or remove the row"
 
-# One for each split, and another to train on, without which no column would have a spread.
+# One row per split, and a second training row, without which no column would have a spread.
 LEAST_TO_SPLIT = 4
 
-# Columns whose values float32 cannot tell apart more finely than this many to a standard deviation are refused: of
-# times in seconds since 1970, it keeps only every 128th.
+# Columns with fewer float32 values than this per standard deviation are refused: of times in seconds since 1970,
+# float32 represents only every 128th.
 _LEAST_STEPS = 100
 
 _MOST_NAMES = 12  # in a message
 
 
 class BadTableError(ValueError):
-    """A table that no flow can be trained on; the message says which file, where in it, and why."""
+    """A table on which no flow can be trained; the message names the file, the place and the reason."""
 
 
 def some(names: Sequence[str]) -> str:
-    """Names for a line, the first ones of many."""
+    """Names joined for one line; only the first of many."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def fault(value: float) -> str | None:
-    """What is wrong with a value, if anything is."""
+    """The error message for a value, or None."""
     if np.isnan(value):
         return f"expected a number, got nan{FILL_IN}"
     if np.isinf(value):
@@ -39,12 +39,12 @@ def fault(value: float) -> str | None:
 
 
 def check_array(array: np.ndarray, where: str, *, least_rows: int = 1) -> None:
-    """Refuses what is not `[rows, columns]` of at least 2 columns of numbers that float32 can hold.
+    """Raises a `BadTableError` unless the array is `[rows, columns]` with at least 2 columns of float32 numbers.
 
     Args:
-      array: of any dtype and shape.
-      where: the file and the array's name in it, which the message begins with.
-      least_rows: how many rows are needed: `LEAST_TO_SPLIT` of a table that is still to be split.
+      array: array of any dtype and shape.
+      where: the start of the message: the file, and the array's name in it.
+      least_rows: number of rows required: `LEAST_TO_SPLIT` for a table to be split.
     """
     if array.dtype.kind not in "iuf":
         raise BadTableError(f"{where}: expected numbers, got dtype {array.dtype}")
@@ -54,18 +54,18 @@ def check_array(array: np.ndarray, where: str, *, least_rows: int = 1) -> None:
         raise BadTableError(f"{where}: expected at least 2 columns, got {array.shape[1]}")
     if len(array) < least_rows:
         raise BadTableError(f"{where}: expected {least_rows} or more rows, got {len(array)}")
-    # Of the extremes first, which takes no memory. A NaN is both, and no comparison holds for it.
+    # Extremes are checked first, which takes no memory. NaN propagates to both and fails all comparisons.
     if not (-FLOAT32.max <= array.min() and array.max() <= FLOAT32.max):
         row, column = np.argwhere(~(np.abs(array) <= FLOAT32.max))[0]
         raise BadTableError(f"{where}[{row}, {column}]: {fault(array[row, column])}")
 
 
 def moments(rows: np.ndarray, label: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, computed in float64; refuses a column that has no spread.
+    """The mean and standard deviation of each column, computed in float64; refuses constant columns.
 
     Args:
       rows: the training rows, float32 `[rows, columns]`.
-      label: from a column's number, from 0, to what a message calls it.
+      label: maps a column's index, from 0, to its label for messages.
 
     Returns:
       Two float32 arrays `[columns]`; no standard deviation is 0.
@@ -78,7 +78,7 @@ def moments(rows: np.ndarray, label: Callable[[int], str]) -> tuple[np.ndarray, 
         if low[index] == high[index]:
             raise BadTableError(
                 f"{label(index)}: expected values that differ, got {low[index]} (as float32) in every training row;"
-                " leave the column out"
+                " remove the column"
             )
         if std[index] < finest[index]:
             raise BadTableError(

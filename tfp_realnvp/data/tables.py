@@ -1,4 +1,4 @@
-"""Opens a table: a file of the user's, or a published set, by its name."""
+"""Opens tables by name: user files and published sets."""
 
 import difflib
 import hashlib
@@ -18,12 +18,12 @@ from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_a
 
 
 def table_names() -> tuple[str, ...]:
-    """The published tables; `load_table` takes files, too."""
+    """The names of the published tables; `load_table` also takes files."""
     return tuple(TABLES)
 
 
 def is_table(name: str) -> bool:
-    """Whether a name is that of a table."""
+    """Whether a name denotes a table."""
     return name in TABLES or name.partition(":")[0] in ("csv", "npz", "npy")
 
 
@@ -34,33 +34,31 @@ def load_table(
     header: str = "auto",
     columns: Sequence[str] | None = None,
 ) -> Events:
-    """Opens a table of numbers, whose rows are the vectors that a flow is trained on.
+    """Opens a table of numbers, whose rows are the vectors to train on.
 
     - `csv:PATH`: UTF-8, separated by commas, semicolons or tabs, with or without a header.
-    - `npz:PATH`: arrays `train`, `validation` and `test`, each `[rows, columns]`, or one array. `npz:PATH:NAME` takes
-      one array of several, or `NAME/train`, `NAME/validation` and `NAME/test`.
-    - `npy:PATH`: one array.
-    - One of `table_names()`: a published set, prepared and split as published, from its files in `data_dir`.
+    - `npz:PATH`: arrays `train`, `validation` and `test`, each `[rows, columns]`, or one array. `npz:PATH:NAME` selects
+    one of several arrays, or `NAME/train`, `NAME/validation` and `NAME/test`. - `npy:PATH`: one array. - One of
+    `table_names()`: a published set from its files in `data_dir`, prepared and split as published.
 
-    One array, or a CSV file, is split after its rows were shuffled, always in the same way: the last tenth is the test
-    split, and the last tenth of what is left the validation split.
+    A single array or a CSV file is shuffled in a fixed order and split: the last tenth is the test split, the last
+    tenth of the rest the validation split.
 
     Args:
-      name: one of these. A path is relative to the working directory.
-      data_dir: the folder of published sets, itself or in its folder `tabular`. It is only read.
-      header: of a CSV file, whether its first line names the columns: "yes", "no", or "auto", which asks where the line
-        may be names or numbers.
-      columns: names of the columns, in the order that they are to have, such as that of a model's training. A file
-        whose columns have no names gets these.
+      name: one of the above. A path is relative to the working directory.
+      data_dir: folder that contains the published sets, directly or in `tabular`. It is only read.
+      header: whether the first line of a CSV file is a header: "yes", "no", or "auto", which refuses an ambiguous line.
+      columns: names of the columns in the required order, for example the order of a model's training. They are also
+        assigned to the columns of a file without names.
 
     Returns:
-      The rows as float32 in the units of the file, or of the publication.
+      The rows as float32, in the units of the file or the publication.
 
     Raises:
       DataNotFoundError: if there is no such file.
-      BadTableError: if a value is missing, no number, or none that float32 can hold, with its line and column; if lines
-        are of unequal lengths, a column is the same in every training row, columns have other names than `columns`, or
-        the file is no table at all.
+      BadTableError: if a value is missing, not a number, or beyond float32's range (the message names line and column);
+        if lines differ in length, a column is constant over the training rows, the columns have names other than
+        `columns`, or the file is not a table.
       ModuleNotFoundError: for "gas" without pandas.
       ValueError: for another name.
 
@@ -90,7 +88,7 @@ def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) 
         return _from_file(name, _split_at_random(file.rows), file.columns or columns, file.label, note)
     _check_columns(str(file.path), file.columns, columns)
     order = [file.columns.index(column) for column in columns]
-    note = "" if order == sorted(order) else f"; in the file in the order {some(file.columns)}"
+    note = "" if order == sorted(order) else f"; the order in the file is {some(file.columns)}"
     return _from_file(name, _split_at_random(file.rows[:, order]), columns, lambda i: file.label(order[i]), note)
 
 
@@ -111,7 +109,7 @@ def _published(name: str, data_dir: str | os.PathLike[str] | None) -> Events:
     table = TABLES[name]
     files = " and ".join(table.files)
     if data_dir is None:
-        raise DataNotFoundError(f"{name}: give the folder that has {files} (--data_dir=DIR): {table.origin}")
+        raise DataNotFoundError(f"{name}: pass the folder that contains {files} (--data_dir=DIR): {table.origin}")
     folder = paths.local(data_dir)
     for place in (folder, folder / "tabular"):
         found = [place / file for file in table.files]
@@ -122,7 +120,7 @@ def _published(name: str, data_dir: str | os.PathLike[str] | None) -> Events:
 
 
 def _check_columns(path: str, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Refuses other names than expected; their order does not matter."""
+    """Raises a `BadTableError` unless the names are as expected, in any order."""
     if sorted(found) != sorted(expected):
         missing = [repr(name) for name in expected if name not in found]
         others = [repr(name) for name in found if name not in expected]
@@ -131,7 +129,7 @@ def _check_columns(path: str, found: Sequence[str], expected: Sequence[str]) -> 
 
 
 def _split_at_random(rows: np.ndarray) -> dict[str, np.ndarray]:
-    # NumPy keeps this generator's stream fixed.
+    # NumPy guarantees this generator's stream.
     return sets.last_tenths(rows[np.random.RandomState(0).permutation(len(rows))])
 
 
@@ -142,7 +140,7 @@ def _from_file(
     label: Callable[[int], str],
     note: str = "",
 ) -> Events:
-    """A table from a file of the user's, whose name does not say what is in it."""
+    """A table from a user's file, identified by its contents."""
     splits = {split: np.ascontiguousarray(rows, np.float32) for split, rows in splits.items()}
     digest = hashlib.sha256()
     for rows in splits.values():

@@ -1,4 +1,4 @@
-"""What a model without a network makes of the same images: figures that a flow has to beat."""
+"""Baselines without networks, which a flow must beat."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -19,17 +19,17 @@ _JITTER = 1e-9
 
 
 class NoBaselineError(ValueError):
-    """The data have no such baseline; the message says why."""
+    """The data have no such baseline; the message gives the reason."""
 
 
 def histogram_bits_per_dim(train_images: Images, test_images: Images, levels: int = 256) -> Score:
-    """Bits/dim of an independent histogram for every entry of an image.
+    """Bits/dim of independent histograms, one for each entry of an image.
 
         P(image) = prod_i (count_i[image_i] + 1) / (n + levels)
 
-    `count_i[v]` is how many of the n training images have value v at entry i (a row, a column and a
-    channel). The 1 is Laplace's rule: one imagined image of every level, so that a value never seen
-    is not impossible. It is not tuned. The model is discrete, so the figure is exact.
+    `count_i[v]` is the number of training images, out of n, with value v at entry i (a row, a column and a channel).
+    The 1 is Laplace's rule, one pseudo-count per level, so that unseen values are not impossible. It is not tuned. The
+    model is discrete, so the figure is exact.
 
     Args:
       train_images: integers `[n, *event_shape]`, or batches of such; read once.
@@ -70,30 +70,30 @@ def gaussian_bits_per_dim(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> Score:
-    """Bits/dim of a Gaussian with a full covariance, behind the preprocessing of a flow.
+    """Bits/dim of a Gaussian with full covariance after the preprocessing of a flow.
 
         z = DequantizedLogit(image + u);  z ~ N(m, S + jitter I)
 
-    m and S are the mean and the covariance, n below the line, of the training images with noise u
-    uniform on [0, 1)^D. Evaluation is as a flow's: the density of pixels, the preprocessing's
-    log-det within, one sample of noise. The jitter, 1e-9 of the mean variance, guards Cholesky's
-    factors against rounding and nothing else. All is float64.
+    m and S are the mean and the covariance (divided by n) of the training images with noise u uniform on [0, 1)^D.
+    Evaluation is as for a flow: the density of pixels, including the log-det of the preprocessing, with one noise
+    sample. The jitter, 1e-9 times the mean variance, only guards the Cholesky factorisation against rounding. All
+    computations are in float64.
 
-    Memory is some matrices of D x D (75 MB each for CIFAR-10), whatever the number of images.
+    Memory is a few matrices of D x D (75 MB each for CIFAR-10), regardless of the number of images.
 
     Args:
-      train_images: integers `[n, *event_shape]`, n > D, or batches of such; read once.
+      train_images: integers `[n, *event_shape]`, n > D, or batches of such; each is read once.
       test_images: the same of the images to evaluate on.
       levels: number of levels of a pixel.
-      alpha: of the preprocessing.
-      seed: of the noise.
+      alpha: `alpha` of the preprocessing.
+      seed: seed of the noise.
 
     Returns:
       The `Score` of the test images.
 
     Raises:
       TypeError: when the images are not integers.
-      NoBaselineError: when there are not more training images than entries in one, for S is singular then.
+      NoBaselineError: if there are not more training images than entries in an image, since S is then singular.
       ValueError: when there are no images, shapes differ, or a pixel is no level.
 
     ```python
@@ -104,7 +104,7 @@ def gaussian_bits_per_dim(
     preprocessing = DequantizedLogit(levels, alpha=alpha)
 
     def logits(images: np.ndarray, noise_seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """`z` and the log-det of each of its entries, both `[n, D]`."""
+        """`z` and its entrywise log-det, both `[n, D]`."""
         pixels = dequantize(_flat(images), seed=noise_seed, levels=levels, dtype="float64")
         z, log_det = preprocessing.forward_and_log_det(pixels)
         return z.numpy(), log_det.numpy()
@@ -113,7 +113,7 @@ def gaussian_bits_per_dim(
     products: np.ndarray | float = 0.0
     num_train = size = 0
     event_shape: tuple[int, ...] = ()
-    held: list[np.ndarray] = []  # As long as there may be too few images for a large matrix to be of use.
+    held: list[np.ndarray] = []  # Held until there are enough images to justify a large matrix.
     for number, images in enumerate(_chunks(train_images, levels)):
         event_shape = images.shape[1:]
         z, _ = logits(images, [seed, number])
@@ -129,15 +129,15 @@ def gaussian_bits_per_dim(
             f"expected more than {size:,} training images for a covariance of {size:,} x {size:,}, got {num_train:,}"
         )
     mean = sums / num_train
-    # Logits are a few units at most: in float64 the difference is good to 1e-14.
+    # Logits are a few units at most, so in float64 the difference is accurate to 1e-14.
     covariance = products / num_train - np.outer(mean, mean)
     covariance[np.diag_indices(size)] += _JITTER * np.trace(covariance) / size
     factor = np.linalg.cholesky(covariance)
     log_scale = np.log(np.diag(factor)).sum() + size / 2 * np.log(2 * np.pi)
     log_probs = []
     for number, images in enumerate(_chunks(test_images, levels, event_shape)):
-        z, log_det = logits(images, [seed, -1 - number])  # negative: other noise than training's
-        # Not `MultivariateNormalTriL`, which takes ten times as long to solve for a batch.
+        z, log_det = logits(images, [seed, -1 - number])  # negative: independent of the training noise
+        # `MultivariateNormalTriL` takes ten times as long to solve for a batch.
         whitened = tf.linalg.triangular_solve(factor, (z - mean).T).numpy()
         log_probs.append(log_det.sum(1) - np.square(whitened).sum(0) / 2 - log_scale)
     _refuse_none(len(log_probs), "evaluate")
@@ -151,11 +151,11 @@ def gaussian_log_likelihood(
 
     Args:
       train: batches of floats `[batch, size]`, float32 or as precise.
-      test: the same of the vectors to evaluate on.
+      test: batches of the vectors to evaluate on.
 
     Raises:
-      NoBaselineError: when the covariance is singular, to the precision of float32: there are not more training
-        vectors than columns, or a column is constant or a linear combination of others.
+      NoBaselineError: if the covariance is singular to float32 precision: there are not more training vectors than
+        columns, or a column is constant or a linear combination of others.
 
     ```python
     vectors = np.random.default_rng(0).normal(size=[100, 2])
@@ -169,15 +169,13 @@ def gaussian_log_likelihood(
     if (is_constant := train.min(0) == train.max(0)).any():
         raise NoBaselineError(f"expected columns that vary, got a constant column {np.argmax(is_constant) + 1}")
     mean, std = train.mean(0), train.std(0)
-    train, test = (train - mean) / std, (test - mean) / std  # So that units do not matter.
+    train, test = (train - mean) / std, (test - mean) / std  # Makes the result independent of units.
     covariance = train.T @ train / rows
-    # What float32 rounds is at most half of a spacing: less variance than this is all rounding.
+    # Rounding to float32 errs by at most half a spacing; a smaller variance than this is only rounding.
     spacing = np.spacing(np.abs(mean) + std, dtype=np.float32) / std
     variance = np.linalg.eigvalsh(covariance)[0]
     if variance <= max(np.max(spacing) ** 2, size * np.finfo(np.float64).eps):
-        raise NoBaselineError(
-            "expected a covariance with an inverse, got columns of which one is a linear combination of others"
-        )
+        raise NoBaselineError("expected an invertible covariance, got a column that is a linear combination of others")
     factor = np.linalg.cholesky(covariance)
     white = np.linalg.solve(factor, test.T)
     log_det = np.sum(np.log(np.diag(factor))) + np.sum(np.log(std))
@@ -185,7 +183,7 @@ def gaussian_log_likelihood(
 
 
 def _chunks(images: Images, levels: int, event_shape: tuple[int, ...] | None = None) -> Iterator[np.ndarray]:
-    """Checked images in chunks of about `_CHUNK`, however they came."""
+    """Checked images in chunks of about `_CHUNK`, from an array or batches."""
     batches = images
     if hasattr(images, "shape"):
         array = np.asarray(images)
@@ -207,7 +205,7 @@ def _flat(images: np.ndarray) -> np.ndarray:
 
 
 def _cells(images: np.ndarray, levels: int) -> np.ndarray:
-    """For each entry of each image, the number `entry * levels + value` of its histogram's cell."""
+    """The index `entry * levels + value` of the histogram cell of each entry of each image."""
     flat = _flat(images).astype(np.int64)
     return flat + levels * np.arange(flat.shape[1])
 

@@ -1,4 +1,4 @@
-"""Bits per dimension, the unit in which image models are compared."""
+"""Bits per dimension, the unit for comparing image models."""
 
 import math
 from collections.abc import Sequence
@@ -8,25 +8,25 @@ import tensorflow as tf
 
 
 def bits_per_dim(log_prob: np.ndarray | tf.Tensor, event_shape: Sequence[int]) -> np.ndarray | tf.Tensor:
-    """The nats of an event as bits for each of its entries; less is better.
+    """Converts log-densities from nats to bits per dimension; lower is better.
 
         bits/dim = -log p(x) / (D log 2),  with D the number of entries of an event
 
-    `p` is a density over pixels in [0, levels), which a flow with its preprocessing gives, or the
-    probability of an integer image. A uniform one has log2(levels) bits/dim, 8 at 8 bits.
+    `p` is a density over pixels in [0, levels), as from a flow with its preprocessing, or the probability of an integer
+    image. The uniform distribution has log2(levels) bits/dim: 8 for 8-bit images.
 
     Args:
-      log_prob: nats, an array, a tensor or a number, of any shape.
+      log_prob: log-densities in nats: an array or a tensor of any shape, or a number.
       event_shape: shape of one event.
 
     Returns:
-      Bits per dimension, of the shape and dtype of `log_prob`.
+      Bits per dimension, with the shape and dtype of `log_prob`.
 
     Raises:
-      ValueError: when a size in the event's shape is not known, or is 0.
+      ValueError: if a size in the event shape is unknown or 0.
 
     ```python
-    bits_per_dim(-3072 * math.log(256), (32, 32, 3))  # 8.0, to rounding
+    bits_per_dim(-3072 * math.log(256), (32, 32, 3))  # 8.0, up to rounding
     ```
     """
     sizes = list(event_shape)

@@ -1,4 +1,4 @@
-"""Conceptual compression: what an image is without its finer latents."""
+"""Conceptual compression: images without their finer latents."""
 
 import numpy as np
 
@@ -8,26 +8,26 @@ FILLS = ("noise", "zeros")
 def keep_coarse(
     z: np.ndarray, scales: np.ndarray, coarsest_of: int, *, fill: str = "noise", seed: int = 0
 ) -> np.ndarray:
-    """Latents whose entries of finer scales were thrown away.
+    """Keeps the latents of coarse scales and replaces the entries of finer scales.
 
-        z'_i = z_i     where s_i >= k
-               e_i     elsewhere, e_i ~ N(0, 1), or 0
+        z'_i = z_i     if s_i >= k
+               e_i     otherwise, e_i ~ N(0, 1), or 0
 
-    `s_i` is the scale at which entry i is final, 0 the finest. With k = 0 all is kept; what decodes from z' at k > 0
-    is what the flow can say of an image from its coarser latents alone.
+    `s_i` is the scale at which entry i is final, 0 the finest. With k = 0 all entries are kept; at k > 0, decoding z'
+    shows how much of an image its coarser latents determine.
 
     Args:
       z: latents `[n, height, width, channels]`.
-      scales: what `tfp_realnvp.flows.scale_of_latents` gives, `[height, width, channels]`.
+      scales: the result of `tfp_realnvp.flows.scale_of_latents`, `[height, width, channels]`.
       coarsest_of: k.
-      fill: "noise" or "zeros"; with zeros the rest is at its mode, and an image smoother than a sample.
-      seed: of the noise, which is the same for each k.
+      fill: "noise" or "zeros"; zeros put the other entries at their mode and give smoother images than samples.
+      seed: seed of the noise, which does not depend on k.
 
     Returns:
-      Latents of that shape.
+      Latents of the same shape.
 
     Raises:
-      ValueError: for another fill, a k that is no scale or one above, or scales of another shape.
+      ValueError: for another fill, a k outside 0 ... number of scales, or scales of another shape.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), scales=2, levels=17)

@@ -1,4 +1,4 @@
-"""The same latent under another label."""
+"""Decodes latents with other labels."""
 
 from typing import Any
 
@@ -19,26 +19,27 @@ def change_labels(
     jit_compile: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Each event as it would be under each label.
+    """Decodes each event's latent with every label.
 
         x_y = f^{-1}(f(x; own label); y),  y = 0, ..., classes - 1
 
-    The latent is what the label does not say: of digits, slant and stroke. Under its own label an event comes back.
+    The latent holds what the label does not determine: for digits, slant and stroke width. Decoding with an event's own
+    label reproduces it.
 
     Args:
-      distribution: a flow whose context is a label in one-hot coding.
+      distribution: a flow whose context is a one-hot label.
       x: real-valued events `[n, *event_shape]`.
       labels: integers `[n]`.
       classes: number of classes.
-      batch_size: events at a time.
+      batch_size: number of events per batch.
       jit_compile: whether to compile with XLA.
-      progress: called with the number of events of n * classes that are done.
+      progress: called with the number of finished events out of n * classes.
 
     Returns:
       Events `[n, classes, *event_shape]`.
 
     Raises:
-      ValueError: when a label is not one of the classes, or the number of labels is not that of events.
+      ValueError: if a label is not one of the classes, or the numbers of labels and events differ.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17, context_size=10)

@@ -1,4 +1,4 @@
-"""The score of a model on a set of events: bits/dim of integer images, log-likelihood of vectors."""
+"""Evaluates a model: bits/dim of integer images, log-likelihood of vectors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -26,45 +26,43 @@ def evaluate(
     jit_compile: bool = False,
     progress: Callable[[Score], object] | None = None,
 ) -> Score:
-    """Bits/dim on integer images, with uniform or variational dequantisation; mean log p(x) on vectors, in nats.
+    """Bits/dim of integer images, with uniform or variational dequantisation, or mean log p(x) of vectors, in nats.
 
-    The probability that a density p gives to an integer image is its integral over the image's
-    cell, P(image) = E[p(image + u)] with u uniform on [0, 1)^D. With K samples of u,
+    The probability of an integer image under a density p is the integral of p over the image's cell, P(image) =
+    E[p(image + u)] with u uniform on [0, 1)^D. With K samples of u,
 
         log P(image) >= E[log (1/K) sum_k p(image + u_k)],
 
-    so what is reported is an upper bound in expectation. It falls as K grows, towards the model's
-    exact bits/dim. K = 1 is what papers report. With a `dequantizer` q, u is drawn from q(. | image) and
-    p(image + u) / q(u | image) stands where p did. Rows of a table with columns of several types are bounded in
-    the same way. The result says which it was.
+    so the reported bits/dim are an upper bound in expectation. The bound falls towards the model's exact bits/dim as K
+    grows. Papers report K = 1. With a `dequantizer` q, u is drawn from q(. | image), and p(image + u) / q(u | image)
+    replaces p. Rows of a table with columns of several types are bounded in the same way. The result's `bound` names
+    the noise.
 
-    The noise of an image depends on the seed, the number of its batch and of the sample, so the
-    same batches and seed give the same figure for any model. Batch norm uses its moving
-    statistics. The model is traced once, for every size of a batch.
+    The noise of an image depends only on the seed and the indices of batch and sample, so all models see the same noise
+    for the same batches and seed. Batch norm uses its moving statistics. The model is traced once for all batch sizes.
 
     Args:
-      distribution: a distribution over images with pixels in [0, levels), its preprocessing within,
-        as from `real_nvp`; or over vectors, as from `maf`.
-      batches: of integers `[batch, height, width, channels]`, most often uint8, or of floats `[batch, size]`; sizes
-        may differ, the last batch may be smaller. Each is read once. With `classes`, pairs of these and of labels
-        `[batch]`.
+      distribution: a distribution over images with pixels in [0, levels), including its preprocessing, as from
+        `real_nvp`; or over vectors, as from `maf`.
+      batches: integers `[batch, height, width, channels]`, usually uint8, or floats `[batch, size]`. Batch sizes may
+        differ. Each batch is read once. With `classes`, pairs of such a batch and labels `[batch]`.
       levels: number of levels of a pixel; not used for vectors.
-      classes: number of classes, for a flow that is conditioned on each event's label.
-      dequantizer: the flow over the noise that the distribution was trained with; None for uniform noise.
-      columns: of a table, whose rows float32 `[batch, size]` are the events.
-      importance_samples: K, the number of noise samples for each image or row.
-      seed: of the noise.
-      jit_compile: whether to compile with XLA. The noise is the same then.
-      progress: called after each batch with the `Score` of the events so far, such as `print`.
+      classes: number of classes, for a flow that is conditioned on class labels.
+      dequantizer: the flow over the noise used in training; None for uniform noise.
+      columns: column types of a table, whose rows float32 `[batch, size]` are the events.
+      importance_samples: K, the number of noise samples per image or row.
+      seed: seed of the noise.
+      jit_compile: whether to compile with XLA, which does not change the noise.
+      progress: called after each batch with the `Score` of the events so far; for example `print`.
 
     Returns:
       A `Score`: mean and standard error over the events, summed in float64. An event outside the model's support has
-      a probability of 0, and then the mean is infinite.
+        probability 0, which makes the mean infinite.
 
     Raises:
-      TypeError: when a batch of images is not one of integers, or one of vectors not one of floats.
-      ValueError: when there is no event, a shape is not the distribution's, a pixel is no level, a label no class,
-        vectors are to have noise, or images have no levels.
+      TypeError: if images are not integers, or vectors are not floats.
+      ValueError: if there is no event, a shape differs from the distribution's, a pixel or label is out of range, noise
+        is requested for vectors, or images have no `levels`.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -86,7 +84,7 @@ def evaluate(
         raise ValueError(f"expected images for noise, got a distribution of vectors of shape {event_shape}")
     dtype = distribution.dtype
     contexts = [] if classes is None else [tf.TensorSpec([None, classes], dtype)]
-    # Drawn outside the compiled function: XLA's random numbers are others.
+    # Drawn outside the compiled function, since XLA generates other random numbers.
     noises = [] if dequantizer is None else [tf.TensorSpec([None, *event_shape], dtype)]
     event = tf.TensorSpec([None, *event_shape], dtype if dequantizer is None else tf.int32)
     if columns is not None:
@@ -113,7 +111,7 @@ def evaluate(
     kind = (BITS_PER_DIM if is_image else NATS, bound_of(dequantization, importance_samples) if has_bound else None)
 
     def draws(batch: np.ndarray, number: int) -> Iterator[list[tf.Tensor]]:
-        """What the density is evaluated on: an integer image with each sample of its noise."""
+        """The inputs of the density: an integer image with each sample of its noise."""
         if not is_image:
             vectors = tf.convert_to_tensor(batch)
             if not vectors.dtype.is_floating:
@@ -157,16 +155,16 @@ def _check_labels(labels: np.ndarray, classes: int) -> None:
 
 
 def checked_images(batch: np.ndarray | tf.Tensor, levels: int, event_shape: Sequence[int] | None = None) -> np.ndarray:
-    """A batch of integer images as an array, or an error that says what came instead.
+    """A batch of integer images as an array; refuses anything else.
 
     Args:
       batch: array or tensor `[batch, *event_shape]`.
       levels: number of levels of a pixel.
-      event_shape: the shape to expect of one image; any by default.
+      event_shape: the expected shape of one image; any by default.
 
     Raises:
-      TypeError: when the batch is not one of integers.
-      ValueError: when its shape is another, or a pixel is not in {0, ..., levels - 1}.
+      TypeError: if the batch does not consist of integers.
+      ValueError: if the shape differs, or a pixel is not in {0, ..., levels - 1}.
     """
     if isinstance(batch, (tuple, dict)):
         raise TypeError(
@@ -181,6 +179,6 @@ def checked_images(batch: np.ndarray | tf.Tensor, levels: int, event_shape: Sequ
         raise ValueError(f"expected batches of images of shape {expected}, got a batch of shape {images.shape}")
     if images.size and not 0 <= images.min() <= images.max() < levels:
         raise ValueError(
-            f"expected pixels in 0 ... {levels - 1}, got {images.min()} ... {images.max()}: is it {levels} levels?"
+            f"expected pixels in 0 ... {levels - 1}, got {images.min()} ... {images.max()}: are {levels} levels right?"
         )
     return images

@@ -1,4 +1,4 @@
-"""Pixels of a model as a picture that a human can look at."""
+"""Renders a model's pixels as pictures."""
 
 import math
 import os
@@ -17,26 +17,25 @@ def image_grid(
     magnify: int | None = None,
     padding: int = 2,
 ) -> np.ndarray:
-    """Lays images out in rows, from left to right and from top to bottom, in 8 bits.
+    """Arranges images in a grid, from left to right and top to bottom, in 8 bits.
 
         level = floor(x), clipped to 0 ... levels - 1;  grey = round(255 level / (levels - 1))
 
-    Dequantisation put level v at [v, v + 1), so a pixel is rounded down, never to the nearest. NaN
-    becomes 0. Here alone samples are clipped.
+    Dequantisation maps level v to [v, v + 1), so pixels are rounded down, not to the nearest level. NaN becomes 0. This
+    is the only place where samples are clipped.
 
     Args:
-      images: pixels `[n, height, width, channels]` of 1 or 3 channels, float or integer.
-      columns: images in a row; by default the grid is about as wide as high.
+      images: pixels `[n, height, width, channels]` with 1 or 3 channels, float or integer.
+      columns: number of images per row; by default the grid is about square.
       levels: number of levels of a pixel.
-      magnify: how many times larger an image is drawn, each pixel a square. By default so large
-        that its longer side has at least 64 pixels.
-      padding: white pixels between images; places left over are white, too.
+      magnify: integer magnification. By default the longer side gets at least 64 pixels.
+      padding: number of white pixels between images; unused cells are white, too.
 
     Returns:
       uint8 `[grid height, grid width, channels]`.
 
     Raises:
-      ValueError: when there is no image, or the images have another rank or number of channels.
+      ValueError: if there is no image, or the images have another rank or number of channels.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -77,13 +76,13 @@ def save_image_grid(
     magnify: int | None = None,
     padding: int = 2,
 ) -> None:
-    """Writes `image_grid(images, ...)` as a PNG file, without loss; folders are made as needed."""
+    """Writes `image_grid(images, ...)` as a lossless PNG file; creates parent folders."""
     grid = image_grid(images, columns, levels, magnify=magnify, padding=padding)
     tf.io.write_file(os.fspath(path), tf.io.encode_png(grid))
 
 
 def _grey(images: np.ndarray, levels: int) -> np.ndarray:
-    """The 8-bit grey of each pixel."""
+    """The 8-bit grey value of each pixel."""
     if levels < 2:
         raise ValueError(f"expected at least 2 levels, got {levels}")
     finite = np.nan_to_num(images.astype(np.float64), nan=0.0, posinf=levels, neginf=0.0)

@@ -1,15 +1,15 @@
-"""Ways from latent to latent."""
+"""Paths and surfaces between latents."""
 
 import numpy as np
 
 
 def linear(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The straight way from one latent to another.
+    """Linear interpolation between two latents.
 
         z(t) = (1 - t) z_1 + t z_2
 
-    Of two draws of a standard normal in D dimensions, of norm about sqrt(D), the middle has norm sqrt(D / 2): it is
-    nearer to the origin than what the flow has seen, and `spherical` is not.
+    Two standard normal draws in D dimensions have norm about sqrt(D), but their midpoint has norm about sqrt(D / 2): it
+    lies closer to the origin than the latents of training. `spherical` avoids this.
 
     Args:
       z_1: a latent of any shape, at t = 0.
@@ -29,12 +29,12 @@ def linear(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def spherical(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The way on a great circle from one latent to another.
+    """Spherical interpolation: the path along a great circle between two latents.
 
         z(t) = (sin((1 - t) w) z_1 + sin(t w) z_2) / sin w,  w the angle between z_1 and z_2
 
-    Latents of one norm keep it. Where the sine is under 1e-7, of latents in one direction or in
-    opposite ones, between which no way is shorter than the others, this is `linear`.
+    Between latents of equal norm the norm stays constant. If the sine is below 1e-7, for latents in the same or in
+    opposite directions, `linear` is used instead: between opposite points there is no unique shortest path.
 
     Args:
       z_1: a latent of any shape, at t = 0.
@@ -61,12 +61,12 @@ def spherical(z_1: np.ndarray, z_2: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def manifold(z: np.ndarray, phi: np.ndarray, phi_prime: np.ndarray) -> np.ndarray:
-    """The surface that two angles span of four latents.
+    """The surface that two angles span between four latents.
 
         z(phi, phi') = cos(phi) (cos(phi') z_1 + sin(phi') z_2) + sin(phi) (cos(phi') z_3 + sin(phi') z_4)
 
-    The weights' squares sum to 1: of independent standard normal latents each point is one again. The corners
-    (0, 0), (0, pi/2), (pi/2, 0), (pi/2, pi/2) are the four latents.
+    The squares of the weights sum to 1, so for independent standard normal latents every point is standard normal, too.
+    The corners (0, 0), (0, pi/2), (pi/2, 0), (pi/2, pi/2) are the four latents.
 
     Args:
       z: four latents `[4, *shape]`.
@@ -77,7 +77,7 @@ def manifold(z: np.ndarray, phi: np.ndarray, phi_prime: np.ndarray) -> np.ndarra
       Latents `[n, m, *shape]`.
 
     Raises:
-      ValueError: when there are not four.
+      ValueError: unless there are four latents.
 
     ```python
     angles = np.arange(8) * np.pi / 4  # as in the paper
@@ -94,11 +94,11 @@ def manifold(z: np.ndarray, phi: np.ndarray, phi_prime: np.ndarray) -> np.ndarra
 
 
 def tour(z: np.ndarray, steps: int) -> np.ndarray:
-    """The closed way past some latents and back to the first, spherical between two.
+    """A closed path through latents back to the first, with spherical interpolation in between.
 
     Args:
       z: latents `[n, *shape]`, n > 1.
-      steps: points from one latent to the next, which is not counted.
+      steps: number of points from one latent to the next, excluding the next.
 
     Returns:
       Latents `[n * steps, *shape]`; the k-th latent is at k * steps.
@@ -122,5 +122,5 @@ def _check_shapes(z_1: np.ndarray, z_2: np.ndarray) -> None:
 
 
 def _column(t: np.ndarray, ndims: int) -> np.ndarray:
-    """`[n]` as `[n, 1, ..., 1]`, to go with latents of `ndims` axes."""
+    """`[n]` as `[n, 1, ..., 1]`, to broadcast with latents of `ndims` axes."""
     return np.reshape(t, [-1, *[1] * ndims])

@@ -1,4 +1,4 @@
-"""How well a flow undoes itself in the arithmetic it runs in."""
+"""The numerical inversion error of a flow."""
 
 import dataclasses
 
@@ -9,11 +9,11 @@ import tensorflow_probability as tfp
 
 @dataclasses.dataclass(frozen=True)
 class InversionError:
-    """How far events come back from where they were, in units of the data.
+    """The distance between events and their reconstructions, in units of the data.
 
     Attributes:
-      maximum: the largest distance of an entry.
-      mean: the mean distance of an entry.
+      maximum: the largest absolute error of an entry.
+      mean: the mean absolute error of an entry.
     """
 
     maximum: float
@@ -27,20 +27,19 @@ def inversion_error(
 ) -> InversionError:
     """Encodes events, decodes them and measures |f^{-1}(f(x)) - x|.
 
-    In exact arithmetic it is 0. In float32 the preprocessing of 256 levels alone gives some 5e-5 of
-    a pixel; an error of 1 means that a decoded image has wrong levels. NaN when a pass overflowed.
+    In exact arithmetic it is 0. In float32 the preprocessing of 256 levels alone causes about 5e-5 of a pixel. At an
+    error of 1 a decoded image has wrong levels. NaN means that a pass overflowed.
 
     Args:
       distribution: a flow, as from `real_nvp`.
-      x: real-valued events `[batch, *event_shape]` in the flow's support, such as dequantised
-        images.
-      context: of a conditional flow, one for each event.
+      x: real-valued events `[batch, *event_shape]` in the flow's support, for example dequantised images.
+      context: context of a conditional flow, one row per event.
 
     Returns:
       An `InversionError` over all entries of the batch.
 
     Raises:
-      TypeError: when `x` are integers.
+      TypeError: if `x` are integers.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 3))
@@ -52,8 +51,8 @@ def inversion_error(
         raise TypeError(f"expected real-valued events, got {x.dtype.name}: dequantise integer pixels first")
     x = tf.cast(x, distribution.dtype)
     given = {} if context is None else {"context": context}
-    # The distribution's bijector goes from latent to data. Each tensor is one of its own, or TFP's
-    # cache would hand back the very one that went in.
+    # The distribution's bijector maps latent to data. Each tensor is a new one, or TFP's cache would return the
+    # original input.
     z = distribution.bijector.inverse(tf.identity(x), **given)
     error = np.abs(distribution.bijector.forward(tf.identity(z), **given).numpy() - x.numpy())
     return InversionError(maximum=float(error.max()), mean=float(error.mean(dtype=np.float64)))

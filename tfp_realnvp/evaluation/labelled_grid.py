@@ -1,4 +1,4 @@
-"""Rows of images with words beside them, and images in motion."""
+"""Labelled rows of images, and animations."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from tfp_realnvp import storage
 from tfp_realnvp.evaluation.images import image_grid
 from tfp_realnvp.extras import extra
 
-_FONT = 9  # points; at 100 dots an inch a letter is about 8 pixels wide
+_FONT = 9  # points; at 100 dots per inch a letter is about 8 pixels wide
 _LETTER, _LINE, _GAP, _DOTS = 8, 18, 4, 100
 
 
@@ -22,21 +22,20 @@ def labelled_grid(
     *,
     magnify: int | None = None,
 ) -> np.ndarray:
-    """Rows of images below each other, a label on the left of each and above each column; pixels as in `image_grid`.
+    """Rows of images with labels for rows and columns; pixels as in `image_grid`.
 
     Args:
       rows: pixels `[n, height, width, channels]`; n, height and width may differ from row to row.
-      row_labels: one for each row.
-      column_labels: one for each image of the first row, or None.
+      row_labels: one label per row.
+      column_labels: one label per image of the first row, or None.
       levels: number of levels of a pixel.
-      magnify: how many times larger every image is drawn. By default so large that those of the first row have at
-        least 64 pixels on their longer side.
+      magnify: integer magnification. By default the longer side of the first row's images gets at least 64 pixels.
 
     Returns:
-      uint8 `[height, width, channels]`. The images are its lower right part.
+      uint8 `[height, width, channels]`, with the images in the lower right part.
 
     Raises:
-      ValueError: when there is no row, or another number of labels.
+      ValueError: if there is no row, or the number of labels is wrong.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -51,7 +50,7 @@ def labelled_grid(
         raise ValueError(f"expected at least one row and as many labels as rows, got {len(rows)} and {len(row_labels)}")
     rows = [np.asarray(row) for row in rows]
     if column_labels is not None and len(column_labels) != len(rows[0]):
-        raise ValueError(f"expected {len(rows[0])} labels of columns, got {len(column_labels)}")
+        raise ValueError(f"expected {len(rows[0])} column labels, got {len(column_labels)}")
     if magnify is None:
         magnify = -(-64 // max(rows[0].shape[1:3]))
     grids = [image_grid(row, len(row), levels, magnify=magnify, padding=2) for row in rows]
@@ -60,7 +59,7 @@ def labelled_grid(
     heights = [len(grid) for grid in grids]
     width = left + max(grid.shape[1] for grid in grids)
     height = top + sum(heights) + 2 * (len(grids) - 1)
-    # Text needs matplotlib, and pixels must not go through it, where they would be resampled.
+    # Matplotlib renders the text only: it would resample the pixels.
     figure = matplotlib.figure.Figure(figsize=(width / _DOTS, height / _DOTS), dpi=_DOTS)
     canvas = matplotlib.backends.backend_agg.FigureCanvasAgg(figure)
     begins = [top + sum(heights[:i]) + 2 * i for i in range(len(grids))]
@@ -81,7 +80,7 @@ def labelled_grid(
 
 
 def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Writes uint8 `[height, width, channels]`, such as a `labelled_grid`, as PNG; folders are made as needed."""
+    """Writes uint8 `[height, width, channels]`, such as a `labelled_grid`, as PNG; creates parent folders."""
     tf.io.write_file(os.fspath(path), tf.io.encode_png(picture))
 
 
@@ -93,14 +92,14 @@ def save_animation(
     magnify: int | None = None,
     frames_per_second: float = 12.0,
 ) -> None:
-    """Writes images as a GIF file that goes round for ever; pixels as in `image_grid`, folders are made as needed.
+    """Writes images as a looping GIF; pixels as in `image_grid`; creates parent folders.
 
     Args:
-      path: of the file.
-      frames: pixels `[n, height, width, channels]`, in their order.
+      path: path of the file.
+      frames: pixels `[n, height, width, channels]`, in order.
       levels: number of levels of a pixel.
-      magnify: as of `image_grid`.
-      frames_per_second: how fast.
+      magnify: as in `image_grid`.
+      frames_per_second: frame rate.
 
     ```python
     save_animation("noise.gif", np.random.default_rng(0).uniform(0, 256, [10, 8, 8, 1]))

@@ -1,4 +1,4 @@
-"""Latents to decode, of any size and temperature."""
+"""Draws latents of any size and temperature."""
 
 from collections.abc import Sequence
 
@@ -17,26 +17,26 @@ def draw_latents(
     factor: int = 1,
     temperature: float = 1.0,
 ) -> np.ndarray:
-    """Draws of the base, scaled, of images that are larger than those of training if asked for.
+    """Draws latents from the base, scaled by a temperature and optionally for larger images.
 
         z = T e,  e ~ N(0, I) of shape [factor height, factor width, channels]
 
-    At T = 1 and a factor of 1 they decode to what `distribution.sample(count, seed=seed)` gives. A smaller T gives
-    likelier latents and images of less variety. A flow's masks and networks depend on no size, so a larger latent
-    decodes to a larger image: what it has learned of textures goes on, and what it has of the whole does not.
+    At T = 1 and a factor of 1 they decode to `distribution.sample(count, seed=seed)`. A smaller T gives likelier
+    latents and less varied images. Masks and networks do not depend on the image size, so a larger latent decodes to a
+    larger image: textures extend to the larger image, global structure does not.
 
     Args:
-      distribution: a flow over images or, of factor 1, over vectors.
-      count: how many.
-      seed: two integers; draws of one seed differ between temperatures by their scale alone.
-      factor: how many times higher and wider.
-      temperature: T, 0 for the latent 0 alone.
+      distribution: a flow over images or, with a factor of 1, over vectors.
+      count: number of latents.
+      seed: two integers; with the same seed, temperatures change only the scale of the draws.
+      factor: factor by which height and width grow.
+      temperature: T; 0 gives the latent 0.
 
     Returns:
       Latents `[count, factor * height, factor * width, channels]`, or `[count, size]`.
 
     Raises:
-      ValueError: for a count or factor below 1, a temperature that is negative or not finite, or a factor above 1 of
+      ValueError: for a count or factor below 1, a temperature that is negative or not finite, or a factor above 1 for
         vectors.
 
     ```python

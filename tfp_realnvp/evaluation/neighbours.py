@@ -1,4 +1,4 @@
-"""The training images that a sample is nearest to."""
+"""Finds the training images nearest to a sample."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,24 +13,24 @@ def nearest_images(
     *,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a set that are nearest to each of some others.
+    """The images of a set that are nearest to each query.
 
         d(q, x) = |q - x|, the Euclidean distance of pixels
 
-    A model that has learned its training images by heart gives samples with a neighbour at a distance near 0. The
-    converse does not hold: an image moved by a pixel is far from itself.
+    If a model has memorised training images, some samples have a neighbour at a distance near 0. The converse does not
+    hold: an image shifted by one pixel is far from the original.
 
     Args:
-      queries: pixels `[n, *shape]`, such as samples rounded down to levels.
-      batches: of images `[batch, *shape]`; each is read once.
-      count: neighbours of each query.
-      progress: called after each batch with the number of images so far.
+      queries: pixels `[n, *shape]`, for example samples rounded down to levels.
+      batches: batches of images `[batch, *shape]`; each is read once.
+      count: number of neighbours per query.
+      progress: called after each batch with the number of images read so far.
 
     Returns:
       Images `[n, count, *shape]`, the nearest first, and distances `[n, count]`.
 
     Raises:
-      ValueError: when there are fewer images than neighbours, or a shape is not that of the queries.
+      ValueError: if there are fewer images than neighbours, or the shapes of images and queries differ.
 
     ```python
     images = np.random.default_rng(0).integers(17, size=[100, 8, 8, 1], dtype=np.uint8)
@@ -56,7 +56,7 @@ def nearest_images(
         best = np.take_along_axis(squares, order, 1)
         kept = np.zeros([len(flat), 0, *shape], batch.dtype) if found is None else found
         size = kept.shape[1]
-        # Of the images of this batch only those that are among the nearest are copied.
+        # Only this batch's images that are among the nearest are copied.
         found = np.stack(
             [
                 np.stack([kept[row, i] if i < size else batch[i - size] for i in indices])

@@ -1,4 +1,4 @@
-"""A flow both ways, over more events than fit in memory at a time."""
+"""Encoding and decoding in batches, for more events than fit in memory."""
 
 from collections.abc import Callable
 
@@ -23,17 +23,17 @@ def encode(
 
     Args:
       distribution: a flow, as from `real_nvp` or `load`.
-      x: real-valued events `[n, *event_shape]`, such as dequantised images.
-      context: of a conditional flow, one for each event.
-      batch_size: events at a time.
+      x: real-valued events `[n, *event_shape]`, for example dequantised images.
+      context: context of a conditional flow, one row per event.
+      batch_size: number of events per batch.
       jit_compile: whether to compile with XLA.
-      progress: called after each batch with the number of events that are done.
+      progress: called after each batch with the number of finished events.
 
     Returns:
       Latents `[n, *event_shape]`.
 
     Raises:
-      TypeError: when `x` are integers.
+      TypeError: if `x` are integers.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -55,9 +55,9 @@ def decode(
     jit_compile: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """The events of latents, x = f^{-1}(z), in batches; see `encode`.
+    """Decodes latents, x = f^{-1}(z), in batches; see `encode`.
 
-    Latents of images may be of any height and width that the flow can halve as often as it does.
+    Latents of images may have any height and width that the flow can halve often enough.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)

@@ -1,4 +1,4 @@
-"""What a flow has learned so far, in TensorBoard."""
+"""Samples in TensorBoard during training."""
 
 import pathlib
 
@@ -10,20 +10,20 @@ from tfp_realnvp.evaluation.inversion import inversion_error
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """A Keras callback: writes a grid of samples and the inversion error, after every `every` epochs.
+    """A Keras callback that writes a grid of samples and the inversion error every `every` epochs.
 
-    The model is one that has a `distribution`, such as `FlowModel`.
+    The model must have a `distribution`, as `FlowModel` does.
 
-    The samples have the same seed each time, so that the pictures show how the same latents change.
+    Samples use the same seed each time, so that the pictures show how the decodings of fixed latents change.
 
     Args:
       log_dir: TensorBoard's folder.
-      events: a batch of dequantised events `[batch, height, width, channels]` whose inversion error is measured.
+      events: a batch of dequantised events `[batch, height, width, channels]`, for the inversion error.
       levels: number of levels of a pixel.
       count: number of samples.
-      every: epochs between two pictures.
-      seed: of the samples.
-      context: of the samples of a conditional flow, one for each. The events then have the first of them.
+      every: number of epochs between two pictures.
+      seed: seed of the samples.
+      context: context of a conditional flow, one row per sample. The events use the first rows.
     """
 
     def __init__(

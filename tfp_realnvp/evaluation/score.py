@@ -1,4 +1,4 @@
-"""What an evaluation comes to, of images and of vectors alike."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 BITS_PER_DIM, NATS = UNITS = ("bits/dim", "nats")
-# The key of the mean in JSON, as of a step's figure in `metrics.jsonl`.
+# The key of the mean in JSON, the same as in `metrics.jsonl`.
 _KEYS = {BITS_PER_DIM: "bits_per_dim", NATS: "nats"}
 
 
@@ -19,14 +19,14 @@ class Score:
     """How well a model explains a set of events.
 
     Attributes:
-      mean: over the events.
-      standard_error: of that mean, s / sqrt(count), where s^2 is the variance over events divided by count - 1. It
-        predicts how far another test set of this size may lead, and nothing about another training run. NaN for a
+      mean: mean over the events.
+      standard_error: standard error of the mean, s / sqrt(count), where s^2 is the sample variance over events (divided
+        by count - 1). It describes the variation between test sets of this size, not between training runs. NaN for a
         single event.
       count: number of events.
-      unit: "bits/dim", where less is better, or "nats", a log-likelihood, where more is better.
-      bound: the noise of integer events, whose probability is bounded, such as "uniform dequantisation, 1 sample"; None
-        where the figure is exact.
+      unit: "bits/dim", where lower is better, or "nats", a log-likelihood, where higher is better.
+      bound: the noise behind the bound for integer events, for example "uniform dequantisation, 1 sample"; None if the
+        figure is exact.
     """
 
     mean: float
@@ -37,29 +37,29 @@ class Score:
 
     @classmethod
     def of(cls, figures: np.ndarray, unit: str, bound: str | None = None) -> Score:
-        """The score that the figures of each event, `[count]`, sum up to, in float64.
+        """The score from the figures of the events, `[count]`, summed in float64.
 
         Raises:
-          ValueError: when there is no event.
+          ValueError: if there is no event.
         """
         figures = np.asarray(figures, np.float64)
         if not len(figures):
             raise ValueError("expected at least one event to evaluate on, got none")
-        with np.errstate(invalid="ignore"):  # An event outside the support: the error is NaN then.
+        with np.errstate(invalid="ignore"):  # For an event outside the support the error is NaN.
             deviation = np.std(figures, ddof=1) if len(figures) > 1 else math.nan
         return cls(float(np.mean(figures)), float(deviation / math.sqrt(len(figures))), len(figures), unit, bound)
 
     def to_json(self) -> dict[str, Any]:
-        """What `results.json` has: the fields, the mean under "bits_per_dim" or "nats"."""
+        """The fields as in `results.json`, with the mean under "bits_per_dim" or "nats"."""
         fields = dataclasses.asdict(self)
         return {_KEYS[self.unit]: fields.pop("mean"), **fields}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Score:
-        """A score in a `results.json`, that of an earlier version too, where None stands for what is not finite.
+        """Reads a score from `results.json`, also of earlier versions, in which None stands for a non-finite number.
 
         Raises:
-          KeyError: when it is not a score.
+          KeyError: if it is not a score.
         """
         unit = NATS if _KEYS[NATS] in row else BITS_PER_DIM
         if "unit" not in row:
@@ -70,7 +70,7 @@ class Score:
         return cls(mean, error, count=row["count"], unit=unit, bound=row["bound"])
 
     def lead_over(self, other: Score) -> float:
-        """By how much this score is better than another of the same unit."""
+        """The improvement of this score over another one in the same unit."""
         return self.mean - other.mean if self.unit == NATS else other.mean - self.mean
 
     def __str__(self) -> str:
@@ -79,5 +79,5 @@ class Score:
 
 
 def bound_of(dequantization: str, samples: int) -> str:
-    """The words for a bound by that noise, "uniform" or "variational", and so many samples of it for each event."""
+    """The description of a bound with "uniform" or "variational" noise and that many samples per event."""
     return f"{dequantization} dequantisation, {samples:,} sample{'s' * (samples != 1)}"

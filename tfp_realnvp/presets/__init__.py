@@ -1,4 +1,4 @@
-"""Named models: what papers trained, and a few smaller ones."""
+"""Named models: the models of papers, and a few smaller ones."""
 
 from tfp_realnvp.presets import images, tables
 from tfp_realnvp.presets.images import (
@@ -64,7 +64,7 @@ def get(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-      ValueError: when there is none.
+      ValueError: if there is none.
     """
     if name not in NAMES:
         raise ValueError(f"expected a preset among {', '.join(NAMES)}, got {name!r}")

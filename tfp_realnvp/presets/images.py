@@ -1,9 +1,9 @@
-"""The paper's models of images, and a few smaller ones.
+"""The image models of the paper, and a few smaller ones.
 
 `cifar10` to `lsun_church` are the models of Real NVP's table 1. "Paper" is the text of arXiv 1605.08803, "release" the
-authors' TensorFlow 1 program. All of them follow the release where the text is silent: affine form
-`(x + t) * exp(s)`, one gain for each coupling, Adam at 1e-3 on batches of 64, the gradient's norm clipped at 100, L2
-of 5e-5 on weight-norm magnitudes and checkerboard gains. Neither says how long to train: `epochs` is ours.
+authors' TensorFlow 1 program. Where the text gives no value, all of them follow the release: affine form
+`(x + t) * exp(s)`, one gain per coupling, Adam at 1e-3 with batches of 64, gradient norm clipped at 100, L2 of 5e-5 on
+weight-norm magnitudes and checkerboard gains. Neither gives the training length: `epochs` is ours.
 """
 
 import dataclasses
@@ -28,8 +28,8 @@ mnist = Preset(
     notes="Not in the paper: made for a CPU.",
 )
 
-# Glow with wide residual networks of one block, for a CPU: benchmarks/results/log.md says how it was found. A small
-# alpha and mixtures pay where most pixels are black.
+# A Glow with wide one-block residual networks, for a CPU; benchmarks/results/log.md records how it was found. A small
+# alpha and mixtures pay off if most pixels are black.
 _GLOW = dict(blocks=1, use_skips=False, normalization="none", output_scale=0.1)
 _GLOW_RECIPE = Recipe(
     batch_size=32,

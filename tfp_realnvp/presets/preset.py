@@ -1,4 +1,4 @@
-"""A data set, a flow with its options, and a recipe: what makes a model."""
+"""Presets: a data set, a flow with its options, and a training recipe."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ FLOWS: dict[str, Factory] = {
         flows.autoregressive_flow,
     )
 }
-# Keywords of factories that are no settings: they come from the data, the recipe, or the caller of `build`.
+# Factory keywords that are not settings: they come from the data, the recipe, or the caller of `build`.
 _DECIDED: tuple[str, ...] = ("event_shape", "levels", "context_size", "dtype_policy")
 _DECIDED += ("backprop", "dtype", "flow_name", "name", "seed", "validate_args")
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A data set, a flow with its options, and a recipe.
+    """A data set, a flow with its options, and a training recipe.
 
     Attributes:
-      dataset: the name of the data, such as that of a TFDS set.
-      event_shape: `(height, width, channels)` after cropping and resizing, or `(size,)` of vectors.
+      dataset: the name of the data, for example a TFDS name.
+      event_shape: `(height, width, channels)` after cropping and resizing, or `(size,)` for vectors.
       flow: a name in `FLOWS`.
-      options: keywords of the flow's factory; the others have their defaults.
-      recipe: how it is trained.
+      options: keywords of the flow's factory; all others keep their defaults.
+      recipe: the training recipe.
       levels: number of levels of a pixel.
-      classes: number of classes where the flow is conditioned on an image's class, or None.
-      published: the paper's test figure, bits/dim of images or the log-likelihood of vectors in nats, or None.
-      notes: where paper and release differ, and which this follows.
+      classes: number of classes of a class-conditional flow, or None.
+      published: the paper's test result, bits/dim for images or log-likelihood in nats for vectors, or None.
+      notes: differences between paper and release, and which one this follows.
 
     Raises:
-      ValueError: for an unknown flow, or an option that it does not take for such events.
+      ValueError: for an unknown flow, or an option that the flow does not take for such events.
     """
 
     dataset: str
@@ -75,20 +75,20 @@ class Preset:
 
     @property
     def title(self) -> str:
-        """The flow's name as figures have it."""
+        """The flow's display name."""
         return {"real_nvp": "Real NVP", "glow": "Glow", "maf": "MAF"}.get(self.flow, self.flow)
 
     @property
     def all_options(self) -> dict[str, Any]:
-        """The options, and the defaults of the others."""
+        """The options, including defaults."""
         takes = settings_of(self.flow, len(self.event_shape))
         return {name: parameter.default for name, parameter in takes.items()} | dict(self.options)
 
     def replace(self, **settings: Any) -> Preset:
-        """This preset with other settings: fields of it or of its recipe, or options of its flow.
+        """A copy with other settings: its own fields, its recipe's fields, or options of its flow.
 
-        Options that the new flow, or a flow over new events, does not take are left out unless they are given; so is
-        the number of `scales`, which means other things in another flow.
+        Options that a new flow, or a flow over new events, does not take are dropped unless they are given. So is the
+        number of `scales`, whose meaning differs between flows.
         """
         of_recipe, fields = (
             {field.name: settings.pop(field.name) for field in dataclasses.fields(kind) if field.name in settings}
@@ -108,7 +108,7 @@ class Preset:
         return dict(event_shape=self.event_shape, levels=self.levels, dtype_policy=self.recipe.dtype_policy)
 
     def build(self, **kwargs: Any) -> FlowDistribution:
-        """The flow, untrained; keywords go to the factory and override."""
+        """The untrained flow; keywords override options of the factory."""
         given = dict(self.options)
         takes = options_of(FLOWS[self.flow], len(self.event_shape))
         given |= {name: value for name, value in self._of_data.items() if name in takes}
@@ -117,13 +117,13 @@ class Preset:
         return FLOWS[self.flow](**{**given, **kwargs})
 
     def build_dequantizer(self) -> Dequantizer | None:
-        """The flow over the noise, untrained; None where dequantisation is uniform."""
+        """The untrained flow over the noise; None for uniform dequantisation."""
         make = named(self.recipe.dequantization, DEQUANTIZATIONS, "dequantization")
         alike = {name: value for name, value in self.all_options.items() if name in ("width", "blocks")}
         return make(**{**self._of_data, **alike, **make.keywords})
 
     def settings(self) -> dict[str, Any]:
-        """All that two runs must share to be one, in one table, as a `config.json` has it under "model"."""
+        """All settings that identify a run, as a flat table: the entry "model" of `config.json`."""
         of_recipe = dataclasses.asdict(self.recipe)
         del of_recipe["epochs"]
         of_data = {name: getattr(self, name) for name in ("dataset", "event_shape", "levels", "classes", "flow")}
@@ -131,24 +131,23 @@ class Preset:
 
 
 def settings_of(flow: str, event_ndims: int) -> dict[str, Any]:
-    """The options of a flow over events of that many axes that are settings, as `inspect.Parameter`s."""
+    """The options of a flow over events with that many axes that are settings, as `inspect.Parameter`s."""
     return {name: p for name, p in options_of(FLOWS[flow], event_ndims).items() if name not in _DECIDED}
 
 
-# Names of settings in the config.json of older runs.
+# Renamed settings in the config.json of older runs.
 _RENAMED = {"hidden": "hidden_units"}
-# Flows whose networks laid out their outputs in another order while `hidden_units` was called so.
+# Flows whose networks ordered their outputs differently while `hidden_units` had the old name.
 _LAID_OUT_OTHERWISE = ("flowpp", "spline_coupling", "maf", "iaf", "naf")
 
 
 def of_settings(model: Mapping[str, Any]) -> Preset:
-    """The preset that a run's `config.json` has under "model".
+    """The preset from the entry "model" of a run's `config.json`.
 
-    A run of before may lack settings, which had their defaults then, and have some that its flow does not take.
+    An older run may lack settings, which then had their defaults, and contain some that its flow does not take.
 
     Raises:
-      ValueError: for a setting that is missing or that no preset could have; for a flow whose weights meant another
-        function then.
+      ValueError: for a missing or invalid setting, or for a flow whose weights had another meaning in that version.
     """
     if "hidden" in model and model.get("flow") in _LAID_OUT_OTHERWISE:
         raise ValueError(
@@ -170,7 +169,7 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
     given: dict[str, Any] = {}
     for name, value in model.items():
         hint = takes[name].annotation if name in takes else hints.get(name)
-        # None is what a run of before has for an option's default.
+        # Older runs store None for an option's default.
         if hint is None or value is None and name in takes and not fits(None, hint):
             continue
         if not fits(value, hint):
@@ -180,7 +179,7 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
 
 
 def comparable(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The "model" of a run's `config.json`, perhaps of before, as this version would write it.
+    """The "model" of a run's `config.json`, perhaps an older one, as this version would write it.
 
     Raises:
       ValueError: as `of_settings`.

@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""The training recipe."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,39 +8,39 @@ from tfp_realnvp.flows import Dequantizer, dequantizer
 
 
 def _uniform(**unused: Any) -> None:
-    """Uniform noise needs no flow."""
+    """Uniform dequantisation needs no flow."""
 
 
 DEQUANTIZATIONS: dict[str, Callable[..., Dequantizer | None]] = {"uniform": _uniform, "variational": dequantizer}
-# What is at least 1, and not 0.
+# Fields that must be at least 1.
 _COUNTS = ("epochs", "batch_size", "accumulation_steps")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; each of these is a flag of `launch.train`.
+    """A training recipe; each field is also a flag of `launch.train`.
 
-    Where the paper of Real NVP is silent, the defaults are those of the authors' program.
+    Where the Real NVP paper gives no value, the defaults are those of the authors' program.
 
     Attributes:
-      epochs: passes over the data in all, those of an interrupted run included.
-      batch_size: events in a step, those of all devices together.
-      learning_rate: of the optimizer.
-      optimizer: a name in `tfp_realnvp.training.OPTIMIZERS`, options in parentheses, such as "adamax(beta_2=0.99)".
-      schedule: of the learning rate, a name in `tfp_realnvp.training.SCHEDULES`: "constant"; "cosine", down to 0 at the
-        last step; or "plateau(factor=0.5, patience=5)", lowered when the validation loss has not fallen for that many
-        epochs.
-      warmup_steps: steps in which the learning rate rises from 0.
-      ema: decay of a moving average of the weights, such as 0.999, for evaluation and export.
-      clip_norm: largest global norm of the gradient; None for any.
+      epochs: total number of passes over the data, including passes before an interruption.
+      batch_size: number of events per step, over all devices.
+      learning_rate: learning rate of the optimizer.
+      optimizer: a name in `tfp_realnvp.training.OPTIMIZERS`, options in parentheses, for example "adamax(beta_2=0.99)".
+      schedule: learning rate schedule, a name in `tfp_realnvp.training.SCHEDULES`: "constant"; "cosine", decay to 0 at
+        the last step; or "plateau(factor=0.5, patience=5)", lowered when the validation loss has not fallen for
+        `patience` epochs.
+      warmup_steps: number of steps over which the learning rate rises from 0.
+      ema: decay of a moving average of the weights, for example 0.999, used for evaluation and export.
+      clip_norm: maximum global norm of the gradient; None for no clipping.
       l2: weight of the L2 term on weight-norm magnitudes and gains, see `FlowModel`.
       flip: whether to flip training images at random.
-      accumulation_steps: parts of a batch whose gradients are computed one after the other, which takes less memory.
-        Batch norm takes its moments from each part.
-      dequantization: the noise that makes real numbers of integer pixels: "uniform", or "variational", of a flow that
-        learns beside the model and tightens the bound, with options of `dequantizer` such as
-        "variational(couplings=3, width=32)". Its width and blocks are those of the model by default.
-      dtype_policy: of the networks in training steps; all else is float32.
+      accumulation_steps: number of parts of a batch whose gradients are computed one after another, to save memory.
+        Batch norm's moments come from each part.
+      dequantization: the noise added to integer pixels: "uniform", or "variational", from a flow that is trained with
+        the model and tightens the bound. Options are those of `dequantizer`, for example "variational(couplings=3,
+        width=32)". Width and blocks default to the model's.
+      dtype_policy: policy of the networks in training steps; everything else is float32.
     """
 
     epochs: int = 100

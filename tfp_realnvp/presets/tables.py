@@ -1,4 +1,4 @@
-"""MAF of 5 layers on the five tables of arXiv 1705.07057, table 1."""
+"""MAF with 5 layers on the five tables of arXiv 1705.07057, table 1."""
 
 from tfp_realnvp.presets.preset import Preset
 from tfp_realnvp.presets.recipe import Recipe

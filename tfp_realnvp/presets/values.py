@@ -1,4 +1,4 @@
-"""Values of settings as a config has them, in JSON, and a command line, as text, by their annotated types."""
+"""Checks and parses values of settings, from JSON or a command line, by their annotated types."""
 
 import collections.abc
 import types
@@ -9,7 +9,7 @@ _WORDS = {"true": True, "false": False}
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """The types that an annotation allows, those in a union one by one."""
+    """The types that an annotation allows, with unions expanded."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
     return (hint,)
@@ -20,7 +20,7 @@ def _is_integers(kind: Any) -> bool:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value from JSON is of an annotated type."""
+    """Whether a value from JSON has an annotated type."""
     for kind in _kinds(hint):
         if typing.get_origin(kind) is typing.Literal:
             found = value in typing.get_args(kind)
@@ -36,7 +36,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def described(hint: Any) -> str:
-    """The values of an annotated type, for an error message."""
+    """A description of an annotated type's values for error messages."""
     names: list[str] = []
     for kind in _kinds(hint):
         if typing.get_origin(kind) is typing.Literal:
@@ -49,10 +49,10 @@ def described(hint: Any) -> str:
 
 
 def parsed(text: str, hint: Any) -> Any:
-    """The value that a text on a command line stands for.
+    """Parses the text of a command-line value.
 
     Raises:
-      ValueError: when it is none of the annotated type.
+      ValueError: if it does not have the annotated type.
     """
     for kind in _kinds(hint):
         try:
@@ -65,7 +65,7 @@ def parsed(text: str, hint: Any) -> Any:
             if kind in (int, float):
                 return kind(text)
         except ValueError:
-            continue  # Perhaps it is of the next type.
+            continue  # Try the next type.
     if str in _kinds(hint):
         return text
     raise ValueError(f"expected {described(hint)}, got {text!r}")

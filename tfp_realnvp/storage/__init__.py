@@ -1,4 +1,4 @@
-"""Files and folders: written whole or not at all, locked against other processes, with errors that name them."""
+"""Atomic writes of files and folders, locks between processes, and errors that name the path."""
 
 from tfp_realnvp.storage.json_text import to_json
 from tfp_realnvp.storage.lock import InUseError, locked

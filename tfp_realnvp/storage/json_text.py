@@ -1,4 +1,4 @@
-"""JSON as its standard has it."""
+"""Standard JSON."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON text. NaN and infinities, which JSON does not have, become null."""
+    """JSON text. NaN and infinities, which JSON lacks, become null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""A folder for one process at a time."""
+"""Locks a folder for one process at a time."""
 
 import contextlib
 import errno
@@ -14,24 +14,24 @@ from absl import logging
 _NAME = ".lock"
 # Some network file systems have no locks.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-# The folders that this process has locked.
+# Folders locked by this process.
 _HELD: set[str] = set()
 
 
 class InUseError(RuntimeError):
-    """A folder that another process has locked."""
+    """The folder is locked by another process."""
 
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """A context in which no other process holds the lock of an existing folder, on this or another machine.
 
-    The system releases the lock when the process ends, however it ends. Within this process the context may be nested.
-    Where the file system has no locks, it warns and goes on.
+    The operating system releases the lock whenever the process ends. Within this process the context may be nested. If
+    the file system does not support locks, it warns and continues.
 
     Raises:
-      InUseError: when another process holds the lock; it names the process.
-      OSError: when nothing can be written to the folder.
+      InUseError: if another process holds the lock; names the process.
+      OSError: if the folder is not writable.
     """
     folder = os.path.realpath(folder)
     if folder in _HELD:
@@ -46,7 +46,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
                 file.truncate(0)
                 started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
                 holder = f"process {os.getpid()} on {socket.gethostname()} since {started}"
-                with contextlib.suppress(OSError):  # The lock holds on a full disk, too.
+                with contextlib.suppress(OSError):  # The lock also holds on a full disk.
                     os.write(file.fileno(), holder.encode())
                 break
         _HELD.add(folder)
@@ -55,9 +55,9 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _lock(file: TextIO, path: pathlib.Path) -> bool:
-    """Locks a file; false where the file system has no locks."""
+    """Locks a file; returns false if the file system does not support locks."""
     try:
-        import fcntl  # Not on every system.
+        import fcntl  # Not available on every system.
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -69,13 +69,13 @@ def _lock(file: TextIO, path: pathlib.Path) -> bool:
     except (ImportError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
             raise
-        logging.log_first_n(logging.WARNING, "%s cannot be locked here: start no second process in it", 1, path.parent)
+        logging.log_first_n(logging.WARNING, "%s cannot be locked: do not start a second process in it", 1, path.parent)
         return False
     return True
 
 
 def _is_at(file: TextIO, path: pathlib.Path) -> bool:
-    """Whether the path still names the file, which the process that held the lock before removes at its end."""
+    """Whether the path still refers to the file: the previous holder of the lock removes it on exit."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

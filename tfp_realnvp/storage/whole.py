@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and errors that name them."""
+"""Atomic writes of files and folders, and storage errors that name the path."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfp_realnvp.storage.lock import InUseError, locked
 
 _UNFINISHED = ".unfinished."
-# Errors of the disk or of the rights to it, and of paths. As TensorFlow writes them: the path, then the reason.
+# Errors of disks, permissions and paths. TensorFlow's messages contain the path, then the reason.
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _OF_PATHS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 _REASONS = {os.strerror(number): number for number in (*_OF_WRITING, *_OF_PATHS)}
@@ -25,9 +25,9 @@ _OF_TENSORFLOW = re.compile(
 
 @contextlib.contextmanager
 def unfinished(parent: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """A hidden folder in an existing one for what is not whole yet; it is removed when the block ends.
+    """A hidden folder for unfinished files inside an existing one; it is removed when the block ends.
 
-    It is closed to other users, so that what is renamed out of it should be inside.
+    It is closed to other users, so rename its children out of it, not the folder itself.
     """
     with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=parent) as folder, locked(folder):
         yield pathlib.Path(folder)
@@ -35,13 +35,13 @@ def unfinished(parent: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """A path for a file or a folder that takes the place of `path` when the block ends without an error.
+    """A path for a file or a folder that replaces `path` when the block ends without an error.
 
-    It lies in a hidden folder beside `path`, which is made with its parents as needed. Until the block ends, and after
-    an error, `path` is as it was. A link keeps its place, and what it names is replaced; a device is written to.
+    It lies in a hidden folder next to `path`; parent folders are created as needed. Until the block ends, and after an
+    error, `path` is unchanged. A link stays and its target is replaced; a device is written to directly.
 
     Raises:
-      OSError: `PATH cannot be written: REASON`, for errors of storage of Python and of TensorFlow.
+      OSError: `PATH cannot be written: REASON`, for storage errors of Python and TensorFlow.
     """
     path = pathlib.Path(path)
     with _naming(path):
@@ -57,7 +57,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 def write(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Writes a file, whole or not at all; text in UTF-8.
+    """Writes a file atomically; text in UTF-8.
 
     Raises:
       OSError: as `replacing`.
@@ -67,17 +67,17 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def sweep(folder: str | os.PathLike[str]) -> None:
-    """Removes the `unfinished` folders that processes left in a folder when they were killed."""
+    """Removes the `unfinished` folders that killed processes left in a folder."""
     for part in pathlib.Path(folder).glob(f"{_UNFINISHED}*"):
-        with contextlib.suppress(InUseError, OSError), locked(part):  # Otherwise a process is at work in it.
+        with contextlib.suppress(InUseError, OSError), locked(part):  # Otherwise a process is using it.
             shutil.rmtree(part, ignore_errors=True)
 
 
 def failure(error: Exception) -> str | None:
-    """An error of storage in one sentence, with its path; None for any other error.
+    """A storage error in one sentence, with its path; None for any other error.
 
     Args:
-      error: of Python, or of TensorFlow, whose errors say it in their text alone.
+      error: an error of Python, or of TensorFlow, which states path and reason only in its text.
     """
     if isinstance(error, WriteError):
         return str(error)
@@ -88,13 +88,13 @@ def failure(error: Exception) -> str | None:
 
 
 def reason(error: Exception) -> str | None:
-    """What the system says of an error of storage; None for any other error."""
+    """The system's message for a storage error; None for any other error."""
     found = _path_and_number(error)
     return found and os.strerror(found[1])
 
 
 def _path_and_number(error: Exception) -> tuple[str, int] | None:
-    """The path that an error of storage is about, and the system's number for it."""
+    """The path of a storage error, and its error number."""
     if isinstance(error, OSError) and error.errno is not None:
         return str(error.filename or "the output"), error.errno
     if isinstance(error, tf.errors.OpError) and (found := _OF_TENSORFLOW.match(error.message)):
@@ -103,16 +103,16 @@ def _path_and_number(error: Exception) -> tuple[str, int] | None:
 
 
 def _rename(part: pathlib.Path, path: pathlib.Path) -> None:
-    """Renames a file or a folder over another of its kind."""
+    """Renames a file or a folder over another one of the same kind."""
     if not (part.is_dir() and path.is_dir()):
         part.replace(path)
         return
-    before = part.with_name("before")  # A folder that is not empty cannot be renamed over.
+    before = part.with_name("before")  # A non-empty folder cannot be renamed over.
     path.rename(before)
     try:
         part.rename(path)
     finally:
-        if not path.exists():  # After an error, or a signal that ends the program.
+        if not path.exists():  # After an error or a terminating signal.
             before.rename(path)
 
 
@@ -125,7 +125,7 @@ class WriteError(OSError):
 
 @contextlib.contextmanager
 def _naming(path: pathlib.Path) -> Iterator[None]:
-    """Errors of storage name `path`, not what was written aside or nothing at all."""
+    """Makes storage errors name `path` instead of the temporary path or nothing."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
