@@ -111,8 +111,8 @@ class DamagedFilesTest(parameterized.TestCase):
             limit = 100 * len(zeros)
             self.assertEqual(
                 self.message(zeros),
-                f"a.np, rows: expected at most {limit:,} bytes out of a compressed file of this size, got 4,800,128;"
-                " numpy.savez writes it as it is",
+                f"a.np, rows: expected at most {limit:,} bytes from a compressed file of this size, got 4,800,128;"
+                " numpy.savez writes it uncompressed",
             )
             for content in (_zipped(_saved(np.ones([100_000, 6])), zipfile.ZIP_STORED), _zipped(_saved())):
                 pathlib.Path("a.np").write_bytes(content)

@@ -112,7 +112,7 @@ class LockTest(_Test):
         unsupported = mock.patch("fcntl.flock", side_effect=OSError(errno.ENOLCK, "no locks"))
         with unsupported, self.assertLogs(level="WARNING") as logs, storage.locked(self.folder):
             pass
-        self.assertIn(f"{self.folder} cannot be locked here: start no second process in it", logs.output[0])
+        self.assertIn(f"{self.folder} cannot be locked: do not start a second process in it", logs.output[0])
 
     def test_a_lock_file_that_its_holder_removes_meanwhile(self):
         path, taken = self.folder / ".lock", []

@@ -229,9 +229,7 @@ class ErrorsTest(_Test):
     def test_sixteen_bits(self):
         _write(_numbered(20))
         Image.fromarray(np.full([4, 6], 1000, np.uint16)).save("pngs/000.png")
-        self.assertEqual(
-            self._message(data.BadImageError), "pngs/000.png: expected at most 8 bits for each channel, got 16"
-        )
+        self.assertEqual(self._message(data.BadImageError), "pngs/000.png: expected at most 8 bits per channel, got 16")
 
     @parameterized.parameters(0, 19)
     def test_too_few(self, count):
@@ -266,7 +264,7 @@ class ErrorsTest(_Test):
         _write(_numbered(20))
         self.assertEqual(
             self._message(ValueError, labels=True),
-            "folder:pngs: expected an image set with labels, got a folder of images, which has none",
+            "folder:pngs: expected an image set with labels, got a folder of images, which has no labels",
         )
 
     def test_a_folder_by_its_mere_name(self):

@@ -49,8 +49,8 @@ class LoadTest(parameterized.TestCase):
     def test_known_but_not_here(self, name):
         self.assertEqual(
             self._error(data.DataNotFoundError, name),
-            f"{name} is not in {self.data_dir}: give the TFDS directory that has it"
-            " (--data_dir=DIR), or prepare it where there is a network:"
+            f"{name} is not in {self.data_dir}: pass the TFDS directory that contains it"
+            " (--data_dir=DIR), or prepare it on a machine with a network:"
             f" tfds build {name} --data_dir={self.data_dir}",
         )
         self.assertEmpty(os.listdir(self.data_dir))

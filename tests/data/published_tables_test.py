@@ -121,7 +121,7 @@ class PublishedTest(in_folder.InFolderTest):
         np.save("miniboone/data.npy", np.ones((20, 4)))
         self.assertEqual(
             self.message(data.BadTableError, "miniboone", "."),
-            "miniboone/data.npy: expected values that differ, got a constant column among those that are kept",
+            "miniboone/data.npy: expected values that differ, got a constant column",
         )
 
     def test_bsds300(self):

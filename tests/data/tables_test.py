@@ -12,9 +12,9 @@ from tests.data import in_folder
 from tfp_realnvp import data
 from tfp_realnvp.data.sets import SPLITS
 
-_FILL_IN = "; fill in what is missing, or leave the row out"
+_FILL_IN = "; fill in missing values, or remove the row"
 _OTHERWISE = "; write decimals with a point, and thousands without a separator"
-_SAY_WHICH = "; --header=yes or --header=no says which"
+_SAY_WHICH = "; set --header=yes or --header=no"
 _TOO_LARGE = "expected a number that float32 can hold, got"
 
 
@@ -150,7 +150,7 @@ class CSVTest(in_folder.InFolderTest):
             "constant_in_float32",
             "time,b\n" + "".join(f"{1_600_000_000 + i},{i}\n" for i in range(20)),
             ", column 1 ('time'): expected values that differ, got 1600000000.0 (as float32) in every training row;"
-            " leave the column out",
+            " remove the column",
         ),
         (
             "nearly_constant_in_float32",
@@ -194,12 +194,12 @@ class CSVTest(in_folder.InFolderTest):
         (
             "names_of_pandas",
             f"0,1\n{_lines()}",
-            f", line 1: expected names or numbers, got 0,1, which may be either{_SAY_WHICH}",
+            f", line 1: expected names or numbers, got 0,1, which could be either{_SAY_WHICH}",
         ),
         (
             "years",
             "2023,2021,2019,2017,2015\n1,2,3,4,5\n",
-            f", line 1: expected names or numbers, got 2023,2021,2019,..., which may be either{_SAY_WHICH}",
+            f", line 1: expected names or numbers, got 2023,2021,2019,..., which could be either{_SAY_WHICH}",
         ),
         ("latin1", b"gr\xf6\xdfe,b\n1,2\n", ", line 1: expected text in UTF-8, got byte 0xf6"),
         ("latin1_below", b"1,2\n" * 9999 + b"1,\xe9\n", ", line 10000: expected text in UTF-8, got byte 0xe9"),
@@ -231,7 +231,7 @@ class CSVTest(in_folder.InFolderTest):
         ("a,b\n", {}, "(a, b)"),
         ("", {}, "without names; no header"),
         ("", {"columns": ["a", "b"]}, "(a, b); no header"),
-        ("b,a\n", {"columns": ["a", "b"]}, "(a, b); in the file in the order b, a"),
+        ("b,a\n", {"columns": ["a", "b"]}, "(a, b); the order in the file is b, a"),
     )
     def test_a_line_about_it(self, header, given, expected):
         _write(header + _lines(20))
@@ -298,7 +298,7 @@ class ArraysTest(in_folder.InFolderTest):
         self.assert_splits(data.load_table("npz:a.npz:beer"), self.splits)
         self.assertEqual(
             self.message(data.BadTableError, "npz:a.npz"),
-            "a.npz: expected the name of a set, npz:PATH:SET, one of wine, beer",
+            "a.npz: expected the name of a set, as npz:PATH:SET, out of wine, beer",
         )
         self.assertIn(
             "a.npz: expected an array cider, or cider/train, cider/validation, cider/test, got wine/train, wine/",
@@ -352,7 +352,7 @@ class ArraysTest(in_folder.InFolderTest):
         (
             "constant",
             np.stack([np.arange(9), np.full(9, 7)], 1),
-            "[:, 1]: expected values that differ, got 7.0 (as float32) in every training row; leave the column out",
+            "[:, 1]: expected values that differ, got 7.0 (as float32) in every training row; remove the column",
         ),
     )
     def test_error(self, array, message):
@@ -445,7 +445,7 @@ class NameTest(in_folder.InFolderTest):
         message = self.message(data.DataNotFoundError, name, ".")
         self.assertRegex(message, rf"^{name} is not in \.: expected \S+( and \S+)? there: .")
         message = self.message(data.DataNotFoundError, name)
-        self.assertRegex(message, rf"^{name}: give the folder that has \S+( and \S+)? \(--data_dir=DIR\): .")
+        self.assertRegex(message, rf"^{name}: pass the folder that contains \S+( and \S+)? \(--data_dir=DIR\): .")
 
 
 if __name__ == "__main__":

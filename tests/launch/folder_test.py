@@ -46,7 +46,7 @@ class FolderTest(absltest.TestCase):
 
     def test_labels_that_are_not_there(self):
         error = self._train("--conditional").error
-        self.assertEndsWith(error, "expected an image set with labels, got a folder of images, which has none")
+        self.assertEndsWith(error, "expected an image set with labels, got a folder of images, which has no labels")
 
     def test_a_side_that_cannot_be_halved_so_often(self):
         self.assertStartsWith(self._train("--scales=4", "--batch_size=4").error, "real_nvp: ")

@@ -19,7 +19,7 @@ class Standardize(Bijector):
     With this as the first layer of a flow, `log_prob(x)` is the density in the units of the data.
 
     Args:
-      mean: of each entry, `[size]`.
+      mean: mean of each entry, `[size]`.
       std: standard deviation of each entry, `[size]`.
 
     Raises:
