@@ -19,7 +19,7 @@ from tfp_realnvp import data
 _NAN = float("nan")
 _X = {"x": [1, 2], "y": [3, 4]}
 _PLAIN = "x,y\n1,3\n2,4\n"
-_SAY_WHICH = "; --header=yes or --header=no says which"
+_SAY_WHICH = "; set --header=yes or --header=no"
 _ROWS = "".join(f"{i},{i / 8},t{i % 3}\n" for i in range(40))
 
 
@@ -242,7 +242,7 @@ _REFUSED = (
         "names_or_counts",
         "csv",
         "0,1,2\n5,6,9\n",
-        f", line 1: expected names or numbers, got 0,1,2, which may be either{_SAY_WHICH}",
+        f", line 1: expected names or numbers, got 0,1,2, which could be either{_SAY_WHICH}",
     ),
     (
         "name_beside_a_decimal",
@@ -333,7 +333,7 @@ _REFUSED = (
         "parquet_lists",
         "parquet",
         _parquet(x=[1], y=[[1, 2]]),
-        ", column 'y': expected numbers or text, got list<element: int64>; leave the column out",
+        ", column 'y': expected numbers or text, got list<element: int64>; remove the column",
     ),
     ("npy_infinite", "npy", _npy(np.array([[1, 2], [np.inf, 3]])), "[1, 0]: expected a finite number, got inf"),
 )

@@ -143,8 +143,8 @@ class CSVTest(in_folder.InFolderTest):
         (
             "constant",
             "a,b\n" + 9 * "1,2.5\n",
-            ", column 1 ('a'): expected values that differ, got 1.0 (as float32) in every training row; leave the"
-            " column out",
+            ", column 1 ('a'): expected values that differ, got 1.0 (as float32) in every training row; remove the"
+            " column",
         ),
         (
             "constant_in_float32",
@@ -370,8 +370,8 @@ class ArraysTest(in_folder.InFolderTest):
         ),
         (
             dict(train=np.ones((9, 3))),
-            "a.npz, train[:, 0]: expected values that differ, got 1.0 (as float32) in every training row; leave the"
-            " column out",
+            "a.npz, train[:, 0]: expected values that differ, got 1.0 (as float32) in every training row; remove the"
+            " column",
         ),
     )
     def test_error_in_a_split(self, changes, message):
@@ -387,7 +387,7 @@ class ArraysTest(in_folder.InFolderTest):
         np.savez("a.npz", x=np.zeros((9, 2)), y=np.zeros(9))
         self.assertEqual(
             self.message(data.BadTableError, "npz:a.npz"),
-            "a.npz: expected arrays train, validation and test, or one array, got x, y; npz:PATH:NAME takes one of"
+            "a.npz: expected arrays train, validation and test, or one array, got x, y; npz:PATH:NAME selects one of"
             " them",
         )
 

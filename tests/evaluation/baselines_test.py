@@ -142,7 +142,11 @@ class VectorsTest(parameterized.TestCase):
         ("fewer_rows_than_columns", lambda x: x[:2], "expected more than 3 training rows for 3 columns, got 2"),
         ("as_many_rows", lambda x: x[:3], "expected more than 3 training rows for 3 columns, got 3"),
         ("constant", lambda x: x * [1, 0, 1] + 0.1, "expected columns that vary, got a constant column 2"),
-        ("a_sum", lambda x: np.stack([x[:, 0], x[:, 1], x[:, 0] + x[:, 1]], 1), "one is a linear combination"),
+        (
+            "a_sum",
+            lambda x: np.stack([x[:, 0], x[:, 1], x[:, 0] + x[:, 1]], 1),
+            "a column that is a linear combination",
+        ),
         ("a_sum_far_from_0", lambda x: np.stack([x[:, 0] + 1e4, x[:, 1], 3 * x[:, 1] + 7], 1), "linear combination"),
         ("copies", lambda x: x[:1] + 0 * x, "expected columns that vary, got a constant column 1"),
     )

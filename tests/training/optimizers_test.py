@@ -24,7 +24,7 @@ class OptimizersTest(parameterized.TestCase):
 
     @parameterized.parameters(
         (lambda: training.optimizer("adma", 0.1), "expected optimizer to be one of adam, .*, got 'adma'"),
-        (lambda: training.optimizer("sgd(learning_rate=1.0)", 0.1), "expected the learning rate as a setting"),
+        (lambda: training.optimizer("sgd(learning_rate=1.0)", 0.1), "expected the learning rate as a separate setting"),
         (lambda: training.optimizer("adam(beta=0.5)", 0.1), "expected options of adam among .*, beta_1, .*, got beta"),
         (lambda: training.schedule("step", 0.1, steps=3), "expected schedule to be one of constant, .*, got 'step'"),
         (lambda: training.schedule("cosine + plateau", 0.1, steps=3), "got 'cosine \\+ plateau'"),

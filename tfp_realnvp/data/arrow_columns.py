@@ -103,7 +103,7 @@ class ArrowReader:
             return _plain(column)
         except TypeError as error:
             raise BadTableError(
-                f"{label}, column {name!r}: expected numbers or text, got {error}; leave the column out"
+                f"{label}, column {name!r}: expected numbers or text, got {error}; remove the column"
             ) from None
 
 

@@ -16,7 +16,7 @@ HEADERS = ("auto", "yes", "no")
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 # A decimal comma, or thousands in groups.
 WRITTEN_OTHERWISE = re.compile(r"[+-]?(\d*,\d+|\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?)")
-_SAY_WHICH = "; --header=yes or --header=no says which"
+_SAY_WHICH = "; set --header=yes or --header=no"
 # So many rows are looked at for a text of the first line.
 _ROWS = 1000
 
@@ -127,7 +127,7 @@ def _is_header(
         steps = {after - before for before, after in zip(counts, counts[1:])}
         if counts == [0, 1] or (len(counts) > 2 and len(steps) == 1 and steps != {0}):
             some = ",".join(first if len(first) <= 4 else [*first[:3], "..."])
-            raise BadTableError(f"{where}: expected names or numbers, got {some}, which may be either{_SAY_WHICH}")
+            raise BadTableError(f"{where}: expected names or numbers, got {some}, which could be either{_SAY_WHICH}")
     return False
 
 
