@@ -57,7 +57,7 @@ class ExportTest(absltest.TestCase):
         ):
             self.assertIn(said, card)
         has_changes = json.loads((self.trained / "config.json").read_text())["uncommitted_changes"]
-        self.assertEqual("with changes that were not committed" in card, bool(has_changes))
+        self.assertEqual("with uncommitted changes" in card, bool(has_changes))
         # The figure of the card, again.
         flags = (f"--saved_model={self.model}", f"--data_dir={programs.scratch() / 'data'}")
         self.assertIn(f"digits test: {figure} bits/dim", programs.run("evaluate", *flags).output)

@@ -360,7 +360,7 @@ class ExportTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, message):
                 serving.save(_small_flow(), path, **settings)
         loaded = serving.load(self.path)
-        with self.assertRaisesRegex(ValueError, "expected a flow with its networks, got one that was loaded"):
+        with self.assertRaisesRegex(ValueError, "expected a flow with its networks, got a flow loaded"):
             serving.save(loaded, path)
         self.assertEmpty(os.listdir(folder))
 

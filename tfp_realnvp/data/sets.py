@@ -91,9 +91,10 @@ def plan_splits(sizes: Mapping[str, int]) -> dict[str, str]:
 
     TFDS's own splits are used unchanged, with two exceptions:
 
-    - If there is a validation split but no test split (downsampled ImageNet, LSUN), the validation split is our `test`,
-    since published figures are on it. - A split that is still missing is held out from the end of train: the last 5,000
-    images, or the last tenth if that is fewer.
+    - If there is a validation split but no test split (downsampled ImageNet, LSUN), the validation split is our
+      `test`, since published figures are on it.
+    - A split that is still missing is held out from the end of train: the last 5,000 images, or the last tenth if that
+      is fewer.
 
     Args:
       sizes: number of images in each of TFDS's splits; "train" must be among them.

@@ -38,8 +38,9 @@ def load_table(
 
     - `csv:PATH`: UTF-8, separated by commas, semicolons or tabs, with or without a header.
     - `npz:PATH`: arrays `train`, `validation` and `test`, each `[rows, columns]`, or one array. `npz:PATH:NAME` selects
-    one of several arrays, or `NAME/train`, `NAME/validation` and `NAME/test`. - `npy:PATH`: one array. - One of
-    `table_names()`: a published set from its files in `data_dir`, prepared and split as published.
+      one of several arrays, or `NAME/train`, `NAME/validation` and `NAME/test`.
+    - `npy:PATH`: one array.
+    - One of `table_names()`: a published set from its files in `data_dir`, prepared and split as published.
 
     A single array or a CSV file is shuffled in a fixed order and split: the last tenth is the test split, the last
     tenth of the rest the validation split.

@@ -1,4 +1,4 @@
-"""A model for machines that have TensorFlow and nothing of ours, and the way back."""
+"""Exports models for machines with TensorFlow alone, and loads them again."""
 
 from tfp_realnvp.serving.description import ExportError, describe
 from tfp_realnvp.serving.export import WEIGHTS_DTYPES, publish, save, versions

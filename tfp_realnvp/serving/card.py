@@ -1,4 +1,4 @@
-"""The card of a released model: what it is, where it comes from and what it is not good for."""
+"""The model card of a released model: description, origin and limits."""
 
 import json
 import math
@@ -11,17 +11,17 @@ import tensorflow as tf
 from tfp_realnvp import paths, storage
 from tfp_realnvp.serving.description import describe
 
-# What may be said of a set in a sentence, by its TFDS name; others are to be added to the card by hand.
+# One sentence about a data set, by its TFDS name. Add others to the card by hand.
 _DATA = {
     "digits": "1,797 scanned digits of 8x8 pixels and 17 levels, UCI Machine Learning Repository, CC BY 4.0; test: the "
     "last 300.",
-    "mnist": "MNIST (LeCun, Cortes, Burges), 28x28 grey pixels, commonly distributed as CC BY-SA 3.0; trained on the "
-    "training images but the last 5,000, test: the 10,000 test images.",
-    "cifar10": "CIFAR-10 (Krizhevsky), 32x32 colour pixels, from 80 Million Tiny Images, without a licence of its "
-    "own; trained on the training images but the last 5,000, test: the 10,000 test images.",
+    "mnist": "MNIST (LeCun, Cortes, Burges), 28x28 grey pixels, commonly distributed as CC BY-SA 3.0; trained on all "
+    "but the last 5,000 training images; test: the 10,000 test images.",
+    "cifar10": "CIFAR-10 (Krizhevsky), 32x32 colour pixels, from 80 Million Tiny Images, without its own "
+    "licence; trained on all but the last 5,000 training images; test: the 10,000 test images.",
 }
 
-# What a card is made from, of a run's folder.
+# The files of a run's folder from which a card is made.
 SOURCES = ("config.json", "results.json", "samples.png")
 FILES = ("README.md", "samples.png")
 
@@ -32,10 +32,10 @@ def write(
     """Writes `README.md` and `samples.png` into a model's folder; returns their paths.
 
     Args:
-      folder: the model's, `NAME`.
-      version: an export in it, `NAME/VERSION`.
-      run: the folder of the training that made it, with all `SOURCES`.
-      scores: the `Score`s in its results.json, those of the model first.
+      folder: the model's folder, `NAME`.
+      version: an export in that folder, `NAME/VERSION`.
+      run: the folder of the training run, with all `SOURCES`.
+      scores: the `Score`s in its results.json, the model's first.
     """
     card, picture = (folder / name for name in FILES)
     storage.write(picture, (run / "samples.png").read_bytes())
@@ -46,8 +46,8 @@ def write(
 
 def _data(name: str) -> str:
     if name.startswith("folder:"):
-        return "The PNG files of a folder, of which those who made them say under what licence."
-    return _DATA.get(name, f"The TFDS set `{name}`, whose licence holds.")
+        return "The PNG files of a folder, under their authors' licence."
+    return _DATA.get(name, f"The TFDS set `{name}`, under its own licence.")
 
 
 def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapping[str, Any]) -> str:
@@ -56,7 +56,7 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows = [f"| {what} | {_number(score.mean)} +- {_number(score.standard_error)} |" for what, score in scores.items()]
     height, width, channels = about["event_shape"]
-    changes = ", with changes that were not committed" if config.get("uncommitted_changes") else ""
+    changes = ", with uncommitted changes" if config.get("uncommitted_changes") else ""
     return "\n".join(
         [
             f"# {name}",
@@ -85,8 +85,8 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
             "|---|---|",
             *rows,
             "",
-            f"On {ours.count:,} images; the error is that of the mean over images, and says nothing of other "
-            "training runs. To have it again:",
+            f"On {ours.count:,} images, with the standard error of the mean over images, which does not cover "
+            "variation between training runs. To reproduce it:",
             "",
             "```sh",
             f"python -m launch.evaluate --saved_model={version} --data_dir=DIR",
@@ -98,9 +98,9 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
             "",
             "## Limits",
             "",
-            "Made to show the package, not to be the best of its kind. A high density does not mean that an image "
-            "looks right, and images of another kind may have a higher one (docs/serving.md): not to be used alone to "
-            "find what is out of distribution. Samples repeat what is in the data, its faults included.",
+            "This model demonstrates the package and is not state of the art. A high density does not mean that an "
+            "image looks right, and images of another kind may have a higher density (docs/serving.md): do not rely on "
+            "it alone to detect out-of-distribution images. Samples reproduce the data, including its flaws.",
             "",
         ]
     )
@@ -111,7 +111,7 @@ def _number(figure: float) -> str:
 
 
 def signature_table(version: pathlib.Path) -> list[str]:
-    """The lines of a table of an export's signatures."""
+    """The lines of the table of an export's signatures."""
     with paths.plain(version) as plain:
         signatures = tf.saved_model.load(plain).signatures
     rows = ["| signature | inputs | outputs |", "|---|---|---|"]

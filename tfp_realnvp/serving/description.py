@@ -1,4 +1,4 @@
-"""What an export states about itself."""
+"""The description stored in an export."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from typing import Any
 from tfp_realnvp import paths
 from tfp_realnvp.serving.released import released
 
-# Of the folder that TensorFlow leaves to others.
+# In the folder that TensorFlow reserves for extra files.
 EXTRA = "assets.extra"
 DESCRIPTION = "tfp_realnvp.json"
 
@@ -15,15 +15,15 @@ _KINDS = {"event_shape": list, "levels": int | None, "dtype": str, "context_size
 
 
 class ExportError(ValueError):
-    """An export that is not whole, or not as it was written."""
+    """An incomplete or modified export."""
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The description of an export: event_shape, levels, settings, and what was given as metadata.
+    """The description of an export: event_shape, levels, settings and metadata.
 
     Raises:
-      FileNotFoundError: when there is no export of this package at `path`.
-      ExportError: when its description cannot be read.
+      FileNotFoundError: if there is no export of this package at `path`.
+      ExportError: if its description cannot be read.
     """
     path = paths.local(path)
     file = path / EXTRA / DESCRIPTION
@@ -39,7 +39,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError as error:
         raise ExportError(f"expected JSON in {file}, got {error}: copy the export again") from error
     about = about if isinstance(about, dict) else {}
-    if "labels" in about:  # What earlier versions called the number of classes.
+    if "labels" in about:  # Earlier versions' name for the number of classes.
         about["classes"] = about.pop("labels")
     for name, kind in _KINDS.items():
         if name not in about or not isinstance(about[name], kind):

@@ -1,4 +1,4 @@
-"""A flow as a SavedModel."""
+"""Exports a flow as a SavedModel."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ from tfp_realnvp.serving.structure import levels_of
 from tfp_realnvp.version import __version__
 
 WEIGHTS_DTYPES = ("float32", "bfloat16")
-# Of two exports of one flow: while one is written, its networks run on folded weights.
+# Serialises exports, since networks run on folded weights while one is written.
 _LOCK = threading.Lock()
 
 
@@ -41,59 +41,58 @@ def save(
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> None:
-    """Writes a flow as a SavedModel that TensorFlow alone can load, without TFP or Keras.
+    """Writes a flow as a SavedModel that loads with TensorFlow alone, without TFP or Keras.
 
-    Of images `[height, width, channels]` it has these signatures; `log_prob` is `serving_default`, too:
+    For images `[height, width, channels]` it has these signatures; `log_prob` is also `serving_default`:
 
         log_prob           images float32 [n, *event_shape]        -> log_prob float32 [n], nats
                                                                       bits_per_dim float32 [n]
         encode             images float32 [n, *event_shape]        -> latents float32 [n, *event_shape]
         reconstruct_error  images float32 [n, *event_shape]        -> reconstruct_error float32 [n], pixels
-        ..._uint8          images uint8 [n, *event_shape]          -> as each of the three
+        ..._uint8          images uint8 [n, *event_shape]          -> as the three above
         decode             latents float32 [n, any, any, channels] -> images float32, pixels uint8
         sample             count int32 [], seed int32 [2],
                            temperature float32 []                  -> images float32, pixels uint8
 
-    Float images are dequantised pixels in [0, levels), image + u with u uniform on [0, 1). To integer ones the noise is
-    added here: it is a function of `noise_seed` and of the pixels of the row alone, so that the same row has the same
-    answer whatever stands beside it. What comes back as `images` is dequantised, too, and not clipped; `pixels` are
-    the same rounded down and clipped to 0 ... levels - 1. `reconstruct_error` is the largest distance of an entry from
-    itself, encoded and decoded. `temperature` scales the latents that are drawn; 0 gives the image of the latent 0. A
-    session and TensorFlow Serving may leave it out, and take 1; a function that was loaded in Python wants it.
+    Float images are dequantised pixels in [0, levels), image + u with u uniform on [0, 1). For integer images the model
+    adds the noise: it is a function of `noise_seed` and the pixels of the row alone, so the answer for a row does not
+    depend on other rows. Returned `images` are dequantised, too, and not clipped; `pixels` are the same, rounded down
+    and clipped to 0 ... levels - 1. `reconstruct_error` is the largest absolute error of an entry after encoding and
+    decoding. `temperature` scales the drawn latents; 0 gives the image of the latent 0. In sessions and TensorFlow
+    Serving it is optional and defaults to 1; a function loaded in Python requires it.
 
-    A conditional flow takes `context` float32 [n, context_size] or `labels` int32 [n] as well, and `sample` draws one
-    image for each row of it and has no count. Vectors are called `vectors`, and have neither bits/dim nor pixels.
+    A conditional flow also takes `context` float32 [n, context_size] or `labels` int32 [n]; `sample` then draws one
+    image per row and has no count. Vectors are named `vectors`, and have neither bits/dim nor pixels.
 
-    A request that has no answer is an `InvalidArgumentError` that says what was expected and what came: pixels outside
-    the support or NaN, a count below 1 or above `max_samples`, more than `max_rows` rows, a shape or a label that does
-    not fit. With `invalid_rows="minus_inf"`, `log_prob` says -inf of such a row instead and answers the others, for a
-    server that puts requests of strangers into one batch.
+    An invalid request fails with an `InvalidArgumentError` that states what was expected and what came: pixels outside
+    the support or NaN, a count below 1 or above `max_samples`, more than `max_rows` rows, a wrong shape or label. With
+    `invalid_rows="minus_inf"`, `log_prob` returns -inf for such a row and answers the others, for servers that batch
+    requests of independent clients.
 
-    Batch norm uses its moving statistics; it and weight norm are folded into the kernels of residual networks here,
-    once. Every weight is stored once, and training's state not. Gradients with respect to events pass through what
-    loads; it is not to be trained on. XLA drops checks: compile `load`'s distribution, not a signature. The model is
-    written beside `path`, in a hidden folder, and renamed when it is whole: `path` never holds half a model, whatever
-    fails.
+    Batch norm uses its moving statistics. Batch norm and weight norm are folded into the kernels of residual networks
+    at export. Every weight is stored once, without training state. The loaded model has gradients with respect to
+    events, but cannot be trained. XLA drops checks, so compile `load`'s distribution instead of a signature. The model
+    is written to a hidden folder next to `path` and renamed when complete: `path` never contains a partial model.
 
     Args:
-      distribution: of images of a known size, or of vectors, as from `real_nvp`.
-      path: of the folder to write, on a local disk; it must not exist. Its parents are made.
-      weights_dtype: of the kernels of residual networks in the file: "bfloat16" halves it. They are cast at each call,
-        and the arithmetic stays as it is.
-      metadata: what else to write into `assets.extra/tfp_realnvp.json`, such as the name of the data.
-      **settings: of `tfp_realnvp.serving.Settings`: max_samples, max_rows, max_pixels, noise_seed, context_size,
+      distribution: a flow over images of known size or over vectors, as from `real_nvp`.
+      path: the folder to write, on a local disk; it must not exist. Its parents are created.
+      weights_dtype: dtype of residual networks' kernels in the file: "bfloat16" halves its size. Kernels are cast at
+        each call; the arithmetic does not change.
+      metadata: further entries of `assets.extra/tfp_realnvp.json`, for example the name of the data.
+      **settings: fields of `tfp_realnvp.serving.Settings`: max_samples, max_rows, max_pixels, noise_seed, context_size,
         classes, invalid_rows.
 
     Raises:
-      FileExistsError: when there is something at `path`.
-      ValueError: when the event's shape is not known, the flow needs a context that the settings do not name, was
-        itself loaded from an export, or has no residual network with kernels to be bfloat16.
+      FileExistsError: if `path` exists.
+      ValueError: if the event shape is unknown, the flow needs a context that the settings do not give, the flow was
+        itself loaded from an export, or it has no residual network for bfloat16 kernels.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
     nvp.save(distribution, "digits/1")
 
-    # Where there is only TensorFlow:
+    # With TensorFlow alone:
     model = tf.saved_model.load("digits/1")
     asked = dict(count=tf.constant(4), seed=tf.constant([0, 1]), temperature=tf.constant(1.0))
     images = model.signatures["sample"](**asked)["images"]
@@ -115,24 +114,24 @@ def publish(
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> pathlib.Path:
-    """Writes a flow as `folder/VERSION`, as TensorFlow Serving reads them: it serves the highest, once it is whole.
+    """Writes a flow as `folder/VERSION` for TensorFlow Serving, which serves the highest complete version.
 
     With the extra `serve` installed, a version holds requests that the server warms up with.
 
     Args:
-      distribution: as for `save`.
-      folder: the model's, named as the model is.
-      version: a number; by default one more than the highest that is there when it is whole, or 1.
-      weights_dtype: as for `save`.
-      metadata: as for `save`.
-      **settings: as for `save`.
+      distribution: as in `save`.
+      folder: the model's folder, named like the model.
+      version: version number; by default the highest existing number plus 1, or 1.
+      weights_dtype: as in `save`.
+      metadata: as in `save`.
+      **settings: as in `save`.
 
     Returns:
-      The version's path, `folder/VERSION`.
+      The path of the version, `folder/VERSION`.
 
     Raises:
-      FileExistsError: when that version is there.
-      ValueError: as `save`; for a version below 1.
+      FileExistsError: if that version exists.
+      ValueError: as in `save`, or for a version below 1.
     """
     if version is not None and version < 1:
         raise ValueError(f"expected a version of 1 or more, got {version}")
@@ -149,11 +148,11 @@ def publish(
                 return paths.local(folder) / name
             except FileExistsError:
                 if version is not None:
-                    raise  # Otherwise another export was faster: the next number.
+                    raise  # Otherwise another export took the number; try the next one.
 
 
 def _split_orders(distribution: FlowDistribution) -> list[str] | None:
-    """How the latents are split into scales, or None of a flow that has a structure of its own."""
+    """The orders by which latents are split into scales, or None for a custom structure."""
     try:
         return list(split_orders(distribution.flow))
     except ValueError:
@@ -168,7 +167,7 @@ def _written(
     metadata: Mapping[str, Any] | None,
     settings: Settings,
 ) -> Iterator[pathlib.Path]:
-    """A whole model in a hidden folder of `parent`, to be renamed; what is left there afterwards is removed."""
+    """Writes a model into a hidden folder of `parent`, to be renamed; removes leftovers afterwards."""
     if weights_dtype not in WEIGHTS_DTYPES:
         raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
     distribution = flow_distribution(distribution)
@@ -176,14 +175,14 @@ def _written(
     if shape.rank not in (1, 3) or not shape.is_fully_defined():
         raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
     if isinstance(distribution.flow, SavedFlow):
-        raise ValueError("expected a flow with its networks, got one that was loaded from an export")
+        raise ValueError("expected a flow with its networks, got a flow loaded from an export")
     networks = [layer for layer in learned_layers(distribution.flow) if isinstance(layer, ResidualNetwork)]
     if weights_dtype != "float32" and not networks:
         raise ValueError(f"expected a flow with residual networks to have {weights_dtype} kernels, got none")
     for variable in distribution.variables:
         if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
             raise ValueError(f"expected finite weights, got {variable.name} with a number that is not finite")
-        if variable.name.startswith("_"):  # As Keras names a layer of a class that does; TensorFlow saves none.
+        if variable.name.startswith("_"):  # Keras' default for a class with such a name; TensorFlow cannot save it.
             raise ValueError(f"expected a name that begins with a letter, got {variable.name}: name that Keras layer")
     if settings.max_pixels is not None and shape.rank != 3:
         raise ValueError(f"expected images for max_pixels, got vectors of shape {shape}")
@@ -203,8 +202,8 @@ def _written(
             with inference_precision(network):
                 stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
         served = Served(distribution, settings)
-        # What the graphs read and not the distribution: nothing of Keras or TFP gets into the file, no weight of which
-        # a folded one is there, and none twice.
+        # Saves only what the graphs read, not the distribution: the file contains no Keras or TFP objects, no weight
+        # that has been folded, and none twice.
         functions = [*served.functions.values(), *served.signatures.values()]
         read = [variable for function in functions for variable in _variables(function.get_concrete_function().graph)]
         module = tf.Module(name="served")
@@ -214,8 +213,8 @@ def _written(
         if levels is not None:
             module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
         parent.mkdir(parents=True, exist_ok=True)
-        # The model is one folder further down, for the temporary one is closed to other users. A server takes neither
-        # for a version, which is a number.
+        # The model is one folder further down, since the temporary folder is closed to other users. A server ignores
+        # both, since versions are numbers.
         model = stack.enter_context(storage.unfinished(parent)) / "model"
         tf.saved_model.save(module, str(model), served.signatures)
         _make_fingerprint_repeatable(model / "fingerprint.pb")
@@ -228,13 +227,13 @@ def _written(
 
 
 def _variables(graph: tf.Graph) -> list[tf.Variable]:
-    """What a graph reads, in the order in which it does; the graph itself keeps a set."""
+    """The variables a graph reads, in order of use; the graph itself keeps a set."""
     places = {id(tensor): place for place, tensor in enumerate(graph.external_captures)}
     return sorted(graph.variables, key=lambda variable: places[id(variable.handle)])
 
 
 def _make_fingerprint_repeatable(file: pathlib.Path) -> None:
-    """Gives the fingerprint an identifier that follows from the model, so that equal exports are equal files."""
+    """Derives the fingerprint's identifier from the model, so that equal exports give equal files."""
     fingerprint = private.FingerprintDef.FromString(file.read_bytes())
     hashes = f"{fingerprint.saved_model_checksum} {fingerprint.checkpoint_hash}"
     fingerprint.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, hashes))
@@ -257,16 +256,16 @@ def _rename(model: pathlib.Path, path: pathlib.Path) -> None:
     try:
         os.rename(model, path)
     except OSError:
-        _refuse_existing(path)  # Something has come there since.
+        _refuse_existing(path)  # It may have been created meanwhile.
         raise
 
 
 def versions(folder: str | os.PathLike[str]) -> list[int]:
-    """The versions of a model that a folder holds, in order."""
+    """The versions of a model in a folder, in order."""
     return sorted(named_versions(paths.local(folder)))
 
 
 def named_versions(folder: str | os.PathLike[str]) -> dict[int, str]:
-    """The versions of a model that a folder holds, with the names of their folders, such as 7 and 0007."""
+    """The versions of a model in a folder, with their folder names, for example 7 and 0007."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {int(name): name for name in names if name.isdecimal()}

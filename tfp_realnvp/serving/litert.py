@@ -1,4 +1,4 @@
-"""An export for LiteRT (TensorFlow Lite): phones, browsers, microcontrollers with a little memory."""
+"""Conversion to LiteRT (TensorFlow Lite), for phones, browsers and microcontrollers."""
 
 import math
 import os
@@ -11,22 +11,22 @@ from tfp_realnvp.serving.description import describe
 
 
 def save_litert(path: str | os.PathLike[str], file: str | os.PathLike[str], *, batch_size: int = 1) -> None:
-    """Converts an export to a LiteRT model with the signatures `log_prob` and `decode`, of LiteRT's own operations.
+    """Converts an export to a LiteRT model with the signatures `log_prob` and `decode`, in built-in operations.
 
         log_prob: images float32 [batch_size, *event_shape]  -> log_prob float32 [batch_size], nats
         decode:   latents float32 [batch_size, *event_shape] -> images float32 [batch_size, *event_shape]
 
-    As the signatures of `save`, in float32 and without their checks: pixels outside the support have a `log_prob`
-    near the lowest float32, which the converter makes of minus infinity. Sampling is `decode` of normal numbers.
-    Vectors are called `vectors`.
+    They equal the signatures of `save`, in float32 and without checks: pixels outside the support get a `log_prob` near
+    the lowest float32, to which the converter maps minus infinity. To sample, `decode` normal numbers. Vectors are
+    named `vectors`.
 
     Args:
-      path: of an export, `NAME/VERSION`, of a flow that takes no context.
-      file: to write, most often `.tflite`; an older one is replaced, and its parents are made.
+      path: an export, `NAME/VERSION`, of a flow without a context.
+      file: the file to write, usually `.tflite`; replaces an existing file and creates parent folders.
       batch_size: number of rows.
 
     Raises:
-      FileNotFoundError: when there is no export of this package at `path`.
+      FileNotFoundError: if there is no export of this package at `path`.
       ValueError: for a conditional flow.
 
     ```python
@@ -45,7 +45,7 @@ def save_litert(path: str | os.PathLike[str], file: str | os.PathLike[str], *, b
     with paths.plain(path) as plain:
         module.served = served = tf.saved_model.load(plain)
     entropy = 0.5 * math.prod(event_shape) * math.log(2 * math.pi)
-    # Without TFP, whose normal distribution converts to operations that LiteRT lacks.
+    # TFP's normal distribution would convert to operations that LiteRT lacks.
     axes = list(range(1, 1 + len(event_shape)))
 
     def log_prob(x: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""An exported flow as a distribution again."""
+"""Loads an exported flow as a distribution."""
 
 import os
 import pathlib
@@ -16,21 +16,21 @@ from tfp_realnvp.serving.saved_flow import SavedFlow
 
 
 def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDistribution:
-    """The distribution that `save` or `publish` wrote, its networks folded: it is to be used, not to be trained.
+    """Loads a distribution written by `save` or `publish`, for inference only: its networks are folded.
 
-    `log_prob`, `sample`, `event_shape`, `flow` and the rest are those of any `FlowDistribution`: it can stand in
-    another `tfd.TransformedDistribution`, in a `tf.data` map, in a `tf.function`, and has a gradient with respect to
-    events. What its signatures refuse has here a `log_prob` of -inf, as everywhere in TFP. Of an export with `classes`,
-    the context is a label in one-hot coding.
+    `log_prob`, `sample`, `event_shape`, `flow` and the rest work as in any `FlowDistribution`. It can be used in
+    another `tfd.TransformedDistribution`, a `tf.data` map or a `tf.function`, and has gradients with respect to events.
+    Events that its signatures refuse have a `log_prob` of -inf here, as in TFP. For an export with `classes`, the
+    context is a one-hot label.
 
     Args:
-      path: of a version, `NAME/VERSION`, or of a model, `NAME`: of its highest version then. A name of `released()`,
+      path: path of a version, `NAME/VERSION`, or of a model, `NAME`, for its highest version. A name of `released()`,
         such as "mnist", is that model where no export has this path.
       validate_args: see `FlowDistribution`.
 
     Raises:
-      FileNotFoundError: when there is no export of this package.
-      ExportError: when it is not whole, or its description was changed; the message names the file.
+      FileNotFoundError: if there is no export of this package.
+      ExportError: if it is incomplete, or its description was changed; names the file.
 
     ```python
     distribution = nvp.load("digits")
@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDi
 
 
 def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
-    """What TensorFlow loads from `plain`, the same folder, which must be what the description says."""
+    """Loads `plain`, the same folder, with TensorFlow, and checks it against the description."""
     prefix = path / "variables" / "variables"
     graph, index, weights = path / "saved_model.pb", f"{prefix}.index", f"{prefix}.data-00000-of-00001"
     for file in (graph, index, weights):
@@ -70,7 +70,7 @@ def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
     try:
         module = tf.saved_model.load(plain)
         events = module.forward.concrete_functions[0].structured_input_signature[0][0]
-    except Exception as error:  # A graph that ends early fails anywhere in TensorFlow.
+    except Exception as error:  # A truncated graph may fail anywhere in TensorFlow.
         raise ExportError(f"expected a whole model, got a damaged {graph}: copy the export again") from error
     given = [*events.shape[1:]], events.dtype.name
     if given != (description["event_shape"], description["dtype"]):
@@ -82,7 +82,7 @@ def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
 
 
 def version_path(path: str | os.PathLike[str]) -> pathlib.Path:
-    """The path of a version: the path itself, or that of a model's highest.
+    """The path of a version: the path itself, or a model's highest version.
 
     Where neither is there, it may be the name of a released model.
     """

@@ -8,12 +8,12 @@ from tensorflow_probability import distributions as tfd
 
 
 class SavedBase(tfd.Distribution):
-    """The base of a flow that was exported with one of its own, as a distribution.
+    """The custom base of an exported flow, as a distribution.
 
     Args:
-      module: what `tf.saved_model.load` made of an export.
-      event_shape: of the latent.
-      dtype: of the latent.
+      module: the result of `tf.saved_model.load` of an export.
+      event_shape: event shape of the latent.
+      dtype: dtype of the latent.
     """
 
     def __init__(self, module: Any, event_shape: Any, *, dtype: str):

@@ -1,4 +1,4 @@
-"""A flow that was exported, as a bijector."""
+"""An exported flow as a bijector."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,16 +11,16 @@ from tfp_realnvp.conditioners.network import checked_context
 
 
 class SavedFlow(Bijector):
-    """A flow that was exported, as one bijector from data to latent.
+    """An exported flow as one bijector from data to latent.
 
         forward:  z = f(x),  inverse: x = f^{-1}(z),  log|det df/dx|: as when it was exported, in inference mode
 
     Args:
-      module: what `tf.saved_model.load` made of an export.
+      module: the result of `tf.saved_model.load` of an export.
       event_ndims: number of axes of an event.
       context_size: size of the context of a conditional flow, or None.
       rounds_samples: whether the flow has a `DequantizedLogit`.
-      split_orders: what `tfp_realnvp.flows.split_orders` said of the flow, or None where that is not known.
+      split_orders: the flow's `tfp_realnvp.flows.split_orders`, or None if unknown.
       name: the bijector's name.
 
     Raises:
@@ -52,4 +52,4 @@ class SavedFlow(Bijector):
         return self._module.inverse(z) if context is None else self._module.inverse(z, context)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("expected a flow with its networks to copy, got one of an export: nvp.load reads it again")
+        raise TypeError("expected a flow with its networks to copy, got an export: load it again with nvp.load")

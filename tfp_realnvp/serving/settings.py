@@ -10,16 +10,16 @@ class Settings:
     """How an export answers.
 
     Attributes:
-      max_samples: upper limit on the events that a request of `sample` draws; without it one request could exhaust the
+      max_samples: upper limit on the number of events per `sample` request; without it one request could exhaust the
         server's memory.
-      max_rows: upper limit on the rows of a request of every other signature.
-      max_pixels: upper limit on the pixels of a request of `decode`, rows times height times width; by default those
-        of `max_rows` images of the model's size. None for vectors.
-      noise_seed: of the dequantisation of integer images.
+      max_rows: upper limit on the number of rows per request for the other signatures.
+      max_pixels: upper limit on the number of pixels per `decode` request, rows times height times width; by default as
+        many as `max_rows` images of the model's size have. None for vectors.
+      noise_seed: seed of the dequantisation of integer images.
       context_size: size of the context of a conditional flow, or None.
-      classes: number of classes of a flow whose context is a label in one-hot coding, or None.
-      invalid_rows: what `log_prob` does with a row that has no density, such as pixels outside the support: "refuse"
-        the request, or give that row "minus_inf" and all others their answer.
+      classes: number of classes of a flow whose context is a one-hot label, or None.
+      invalid_rows: handling of rows without a density in `log_prob`, such as pixels outside the support: "refuse" the
+        request, or return "minus_inf" for that row and answer all others.
     """
 
     max_samples: int = 1024

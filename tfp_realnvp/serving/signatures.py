@@ -1,4 +1,4 @@
-"""What an exported flow answers, and what it says to a request that it cannot answer."""
+"""The signatures of an exported flow, with their checks and error messages."""
 
 import functools
 import math
@@ -18,13 +18,13 @@ Function: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 
 class Served:
-    """A flow as functions of tensors, to be saved.
+    """A flow as functions of tensors, ready to be saved.
 
     Attributes:
-      functions: by name, without checks, for `load`: `forward`, data `[n, *event_shape]` (and context) to latents and
-        `log|det|`; `inverse`, latents (and context) to data and `log|det|`, for images of any height and width that the
-        flow takes; of a flow with a base of its own, `base_log_prob` of latents and `base_sample`.
-      signatures: by name, the functions that a server offers: with checks, in float32.
+      functions: unchecked functions by name, for `load`: `forward`, from data `[n, *event_shape]` (and context) to
+        latents and `log|det|`; `inverse`, from latents (and context) to data and `log|det|`, for images of any height
+        and width that the flow takes; for a flow with a custom base, `base_log_prob` of latents and `base_sample`.
+      signatures: checked float32 functions by name, for servers.
     """
 
     def __init__(self, distribution: FlowDistribution, settings: Settings):
@@ -37,7 +37,7 @@ class Served:
         self._integer_levels = self._levels if has_integers else None
         self._event_shape = event_shape
         self._multiple = least_side(distribution) if self._is_image else 1
-        # Of vectors, a row has no pixels.
+        # Vectors have no pixels.
         pixels = math.prod(event_shape[:2]) if self._is_image else 0
         self._max_pixels = settings.max_pixels or settings.max_rows * pixels
         self._latent_shape = [None, None, event_shape[-1]] if self._is_image else event_shape
@@ -52,7 +52,7 @@ class Served:
         )
         self.functions: dict[str, Function] = {"forward": self._forward, "inverse": self._inverse}
         if not distribution.has_default_base:
-            # The latent of a flow with a base of its own has one size: the base's.
+            # With a custom base, latents have the base's size only.
             z = tf.TensorSpec([None, *distribution.distribution.event_shape], dtype, name="z")
             count, seed = tf.TensorSpec([], tf.int32, name="count"), tf.TensorSpec([2], tf.int32, name="seed")
             base = distribution.distribution
@@ -94,21 +94,21 @@ class Served:
         return []
 
     def _sample_signature(self, condition: Sequence[tf.TensorSpec]) -> Function:
-        """Of a flow without a context, one event for each of a count; with one, an event for each row of it."""
+        """Draws `count` events or, for a flow with a context, one event per row of the context."""
         first = condition or [tf.TensorSpec([], tf.int32, name="count")]
         seed = tf.TensorSpec([2], tf.int32, name="seed")
         temperature = tf.TensorSpec([], tf.float32, name="temperature")
         answer = self._sample_for_each if condition else self._sample
         one = tf.constant(1.0)
 
-        # What has a default value, and may be left out of a request, is the last.
+        # Optional inputs, with default values, come last.
         def sample(first: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor = one) -> dict[str, tf.Tensor]:
             return answer(first, seed, temperature)
 
         return _function(sample, [*first, seed, temperature])
 
-    # The answers. An `Assert` in a `tf.function` runs whatever follows it, and fails the call. Finite is what is finite
-    # in float32, in which all answers are given.
+    # The answers. An `Assert` in a `tf.function` always runs, and fails the call. "Finite" means finite in float32, the
+    # dtype of all answers.
 
     def _log_prob(
         self, events: tf.Tensor, *condition: tf.Tensor, has_levels: tf.Tensor | None = None
@@ -146,7 +146,7 @@ class Served:
     def _of_integers(
         self, answer: Answer, levels: int, images: tf.Tensor, *condition: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """The answer for integer images, with noise that is a function of a row alone."""
+        """The answer for integer images, with noise that depends on each row alone."""
         images = tf.ensure_shape(images, [None, *self._event_shape])
         with tf.control_dependencies([self._check_rows(images)]):
             images = tf.identity(images)
@@ -154,7 +154,7 @@ class Served:
         has_levels = highest < levels
         if answer != self._log_prob or self._settings.invalid_rows == "refuse":
             _assert(tf.reduce_all(has_levels), f"expected pixels in 0 ... {levels - 1}, got", tf.reduce_max(highest))
-        # Some image, for a row that has none.
+        # A placeholder image for an invalid row.
         images = tf.minimum(images, tf.cast(levels - 1, tf.uint8))
         events = dequantize_rows(images, levels=levels, seed=self._settings.noise_seed)
         return answer(events, *condition, has_levels=has_levels)
@@ -167,12 +167,12 @@ class Served:
             sides, multiple = tf.shape(latents)[1:3], self._multiple
             is_fit = tf.reduce_all((sides % multiple == 0) & (sides > 0))
             checks.append(_assert(is_fit, f"expected a height and width that are multiples of {multiple}, got", sides))
-            # A flow evaluates a row where there is none.
+            # The flow evaluates a row even if there is none.
             sizes, most = tf.shape(latents, tf.int64), self._max_pixels
             pixels = tf.maximum(sizes[0], 1) * sizes[1] * sizes[2]
             expected = f"expected at most {most} pixels of latents (max_pixels), got"
             checks.append(_assert(pixels <= most, expected, pixels))
-        with tf.control_dependencies(checks):  # Or the flow would fail first, in words of its own.
+        with tf.control_dependencies(checks):  # Otherwise the flow would fail first, with another message.
             z = tf.cast(tf.identity(latents), self._distribution.dtype)
         return self._events(z, condition)
 
@@ -196,7 +196,7 @@ class Served:
         is_temperature = tf.math.is_finite(temperature) & (temperature >= 0)
         checks += [_assert(is_temperature, "expected a temperature of 0 or more, got", temperature)]
         if not self._distribution.has_default_base:
-            checks += [_assert(temperature == 1, "expected a temperature of 1 for a base of its own, got", temperature)]
+            checks += [_assert(temperature == 1, "expected a temperature of 1 for a custom base, got", temperature)]
         with tf.control_dependencies(checks):
             count = tf.identity(count)
         z = self._distribution.distribution.sample(count, seed=tf.ensure_shape(seed, [2]))
@@ -206,15 +206,15 @@ class Served:
     def _latents(
         self, events: tf.Tensor, condition: Sequence[tf.Tensor]
     ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Latents and log-dets of each row, and whether it has a context."""
+        """The latents and log-dets of each row, and whether its context is valid."""
         events = tf.ensure_shape(events, [None, *self._event_shape])
-        with tf.control_dependencies([self._check_rows(events)]):  # Before a flow needs memory for them.
+        with tf.control_dependencies([self._check_rows(events)]):  # Checked before the flow allocates memory for them.
             x = tf.cast(tf.identity(events), self._distribution.dtype)
         context, has_context = self._context(condition, tf.shape(x)[0])
         return self._forward(x, *context), has_context
 
     def _events(self, z: tf.Tensor, condition: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Of latents, the events, and for images what a viewer wants, too."""
+        """The events of latents, and for images also 8-bit pixels."""
         context, has_context = self._context(condition, tf.shape(z)[0])
         self._refuse_context_unless(has_context, condition)
         events = tf.cast(self._inverse(z, *context)[0], tf.float32)
@@ -229,7 +229,7 @@ class Served:
         return answers
 
     def _context(self, condition: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """What the flow takes of what a request says of its rows, and which rows say it rightly."""
+        """The flow's context from a request's context or labels, and which rows are valid."""
         if not condition:
             return [], tf.fill([count], True)
         (given,) = condition
@@ -238,7 +238,7 @@ class Served:
         name = "labels" if classes else "context rows"
         _assert(tf.shape(given)[0] == count, f"expected as many {name} as rows, got", tf.shape(given)[0], "and", count)
         if classes:
-            # Of another label, zeros.
+            # Invalid labels become zeros.
             return [tf.one_hot(given, classes, dtype=dtype)], (given >= 0) & (given < classes)
         is_finite = _each_finite(given)
         return [tf.cast(tf.where(is_finite[:, tf.newaxis], given, 0.0), dtype)], is_finite
@@ -252,15 +252,15 @@ class Served:
     def _refuse_unless(self, is_valid: tf.Tensor, events: tf.Tensor) -> None:
         expected = "finite events" if self._levels is None else f"pixels in [0, {self._levels})"
         position = tf.argmin(tf.concat([tf.cast(is_valid, tf.int32), [0]], 0))
-        # If all are valid, that of the row past the last: an empty slice.
+        # If all rows are valid, the slice past the last row is empty.
         row = events[position : position + 1]
         values = "values from", tf.reduce_min(row), "to", tf.reduce_max(row)
         _assert(tf.reduce_all(is_valid), f"expected {expected}, got in row", position, *values)
 
 
 def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
-    """`dequantize` with noise that depends on the seed and an image's own pixels, and on none beside it."""
-    # 64 bits of each row, as two integers.
+    """`dequantize` with noise that depends only on the seed and an image's own pixels."""
+    # A 64-bit hash of each row, as two integers.
     hashes = tf.bitcast(tf.reshape(tf.fingerprint(images), [-1, 2, 4]), tf.int32)
     seeds = tf.bitwise.bitwise_xor(hashes, tf.constant([seed, 0], tf.int32))
     return tf.map_fn(
@@ -273,8 +273,8 @@ def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
 def _of_rows(
     pass_fn: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor, context: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a pass of a flow gives, with one log-det for each event, of any number of rows."""
-    # TensorFlow's oneDNN convolution gives an empty batch another shape than it has: a row is added there.
+    """The result of a pass, with one log-det per event, for any number of rows."""
+    # TensorFlow's oneDNN convolution returns a wrong shape for an empty batch, so a row is added.
     count = tf.shape(x)[0]
     missing = tf.maximum(1 - count, 0)
 
@@ -282,13 +282,13 @@ def _of_rows(
         return tf.ensure_shape(tf.pad(rows, [[0, missing], *[[0, 0]] * (rows.shape.rank - 1)]), rows.shape)
 
     y, log_det = pass_fn(filled(x), None if context is None else filled(context))
-    # Of a flow that gives a log-det for each part of an event, such as an elementwise one, their sum.
+    # A flow with a log-det per part of an event, such as an elementwise flow, needs their sum.
     log_det = tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))
     return y[:count], log_det[:count]
 
 
 def _function(answer: Callable[..., Any], input_signature: Sequence[tf.TensorSpec]) -> Function:
-    # Without AutoGraph: nothing here or in a layer has Python control flow that depends on a tensor.
+    # Without AutoGraph: no Python control flow depends on a tensor.
     return tf.function(answer, input_signature=input_signature, autograph=False)
 
 

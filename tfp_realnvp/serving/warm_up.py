@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving runs through a model before it calls it ready: the first of a kind is slow."""
+"""Warm-up requests that TensorFlow Serving runs before a model is ready, since first requests are slow."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,15 @@ def write(
     signatures: Mapping[str, tf.types.experimental.PolymorphicFunction],
     event_shape: Sequence[int],
 ) -> None:
-    """Writes one request of a single row for each signature of rows.
+    """Writes one single-row request for each signature that takes rows.
 
-    A server that batches refuses the others, `sample`, and does not load a model whose warm-up fails.
+    Other signatures (`sample`) are left out: a batching server refuses them, and does not load a model whose warm-up
+    fails.
 
     Args:
-      path: of the file, in a version's `assets.extra`.
-      signatures: `tf.function`s of tensors by name.
-      event_shape: of a row.
+      path: path of the file, in a version's `assets.extra`.
+      signatures: `tf.function`s of tensors, by name.
+      event_shape: event shape of a row.
 
     Raises:
       MissingExtraError: if the protocol buffers of TensorFlow Serving are not installed.
