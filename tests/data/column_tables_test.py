@@ -1,6 +1,7 @@
 """Tables of frames and arrays, batches of tables, and where their values are."""
 
 import pathlib
+import tempfile
 from unittest import mock
 
 import numpy as np
@@ -84,6 +85,13 @@ class FrameTest(parameterized.TestCase):
         with self.assertRaises(data.BadTableError) as caught:
             data.read_columns(source)
         self.assertEqual(str(caught.exception), message)
+
+    def test_fields_in_some_arrays_of_an_archive_alone(self):
+        path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "mixed.npz"
+        fields = np.zeros(4, [("x", float), ("y", float)])
+        np.savez(path, train=fields, validation=np.zeros([4, 2]), test=fields)
+        with self.assertRaisesRegex(data.BadTableError, "mixed.npz, validation: expected columns, got none"):
+            data.read_columns(f"npz:{path}")
 
     def test_something_else(self):
         with self.assertRaisesRegex(ValueError, "expected a name such as csv:PATH, .* got the int of builtins"):

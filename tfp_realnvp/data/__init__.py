@@ -14,6 +14,7 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 """
 
 from tfp_realnvp.data.array_file import read_arrays
+from tfp_realnvp.data.column_table import ColumnTable
 from tfp_realnvp.data.csv_file import write as write_csv
 from tfp_realnvp.data.csv_header import HEADERS
 from tfp_realnvp.data.events import Events
@@ -21,7 +22,7 @@ from tfp_realnvp.data.image_folder import BadImageError
 from tfp_realnvp.data.loading import load
 from tfp_realnvp.data.sets import DataNotFoundError, names
 from tfp_realnvp.data.table_checks import BadTableError
-from tfp_realnvp.data.table_files import ColumnTable, read_columns, stream_columns
+from tfp_realnvp.data.table_files import read_columns, stream_columns
 from tfp_realnvp.data.tables import is_table, load_table, table_names
 
 __all__ = [

@@ -66,7 +66,8 @@ class ArrowReader:
         Raises:
           BadTableError: for a column of another type, or of different ones in two tables.
         """
-        self._starts, done, types = [], 0, {}
+        self._starts, done = [], 0
+        types: dict[str, pa.DataType] = {}
         for table in self._tables:
             self._starts.append(done)
             try:
@@ -149,8 +150,7 @@ def feather(path: pathlib.Path) -> ArrowTable:
 
     def read(kept: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with opened() as reader:
-            count = reader.num_record_batches if is_file else None
-            batches = (reader.get_batch(i) for i in range(count)) if is_file else reader
+            batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
             for batch in batches:
                 yield batch.select(list(kept))
 

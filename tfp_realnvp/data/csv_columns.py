@@ -122,8 +122,8 @@ class CSVReader:
     def _by_python(self, done: int) -> Iterator[pa.Table]:
         """The rows behind the first ones."""
         rows = ((line, fields) for line, end, fields in self._text.lines() if end > self._header.end)
-        rows = itertools.islice(rows, done, None)
-        while batch := list(itertools.islice(rows, _LINES)):
+        left = itertools.islice(rows, done, None)
+        while batch := list(itertools.islice(left, _LINES)):
             for line, fields in batch:
                 if len(fields) != self._header.count:
                     raise BadTableError(

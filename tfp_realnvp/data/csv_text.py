@@ -12,13 +12,13 @@ import pathlib
 import re
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator
-from typing import IO
+from collections.abc import Callable, Generator, Iterator
+from typing import IO, Any
 
 from tfp_realnvp.data.table_checks import BadTableError, some
 
 # By the first bytes of a file; its name does not matter.
-_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _DAMAGE = (EOFError, OSError, RuntimeError, NotImplementedError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 # Byte order marks; UTF-32's begins as UTF-16's does.

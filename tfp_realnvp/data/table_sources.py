@@ -75,7 +75,7 @@ def _of_arrays(path: str, names: Sequence[str] | None, left_out: Collection[str]
     first = next(iter(arrays.values()))
     if first.dtype.names:
         tables = [
-            arrow_columns.in_memory({name: array[name] for name in array.dtype.names}, label)
+            arrow_columns.in_memory({name: array[name] for name in array.dtype.names or ()}, label)
             for label, array in arrays.items()
         ]
         return ArrowReader(tables, left_out=left_out)
