@@ -47,6 +47,21 @@ def DEFINE_path(
     return flags.DEFINE(_PathParser(local), name, default, help, serializer=flags.ArgumentSerializer(), **kwargs)
 
 
+# The arguments of a program that are no flags: what it takes, and what was given.
+_TAKEN: list[str] = []
+_GIVEN: list[str] = []
+
+
+def DEFINE_positional(name: str) -> None:
+    """Lets a program take an argument that is no flag; `name` stands for it in messages."""
+    _TAKEN.append(name)
+
+
+def positional() -> list[str]:
+    """The arguments that are no flags, as many as were defined."""
+    return list(_GIVEN)
+
+
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses flags, for `absl.app.run`; an error is one line and status 2, help ends with status 0.
 
@@ -66,9 +81,11 @@ def parse(argv: Sequence[str]) -> list[str]:
     main.__doc__ = (main.__doc__ or "").replace("python -m launch.", launch.call)  # What --help begins with.
     try:
         left = flags.FLAGS(with_flagfiles(argv))
-        if len(left) > 1:
-            raise flags.Error(f"expected flags only, got {' '.join(left[1:])}")
-        return left
+        _GIVEN[:] = left[1:]
+        if len(_GIVEN) != len(_TAKEN):
+            expected = f"{' '.join(_TAKEN)} and flags" if _TAKEN else "flags only"
+            raise flags.Error(f"expected {expected}, got {' '.join(_GIVEN) or 'no such argument'}")
+        return left[:1]
     except flags.Error as error:
         reason = " ".join(str(error).removeprefix("ERROR:: ").split())
         print(f"error: {reason}; --help lists the flags", file=sys.stderr)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
 from launch import arguments, run, source
@@ -29,10 +30,14 @@ _LATENTS = arguments.DEFINE_path("latents", None, "File to write; by default lat
 def main() -> None:
     model = source.open_model()
     events, labels = _events(model)
+    x, context = source.dequantized(model, events), source.one_hot(model, labels)
+    if model.types is not None:
+        rows = tf.constant(events)
+        x, context, _ = model.types.dequantize(rows, model.types.noise(rows, seed=(run.SEED.value, 0)))
     z = evaluation.encode(
         model.distribution,
-        source.dequantized(model, events),
-        source.one_hot(model, labels),
+        x,
+        context,
         batch_size=_BATCH_SIZE.value,
         jit_compile=run.jit_compile(),
         progress=source.progress(len(events)),

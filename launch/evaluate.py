@@ -38,7 +38,7 @@ def main() -> None:
     if not is_run and run.OUTPUT_DIR.present:
         raise run.UsageError("expected one model to evaluate, got --output_dir and --saved_model")
     events, distribution, dequantizer = _of_run() if is_run else _of_export()
-    if events.levels is None and _IMPORTANCE_SAMPLES.value > 1:
+    if events.levels is None and (events.types is None or events.types.is_exact) and _IMPORTANCE_SAMPLES.value > 1:
         raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
     bar = keras.utils.Progbar(
         events.num_examples(_SPLIT.value), unit_name="event", stateful_metrics=["bits/dim", "nats"]
@@ -49,6 +49,7 @@ def main() -> None:
         levels=events.levels,
         classes=events.classes,
         dequantizer=dequantizer,
+        columns=events.types,
         importance_samples=_IMPORTANCE_SAMPLES.value,
         seed=run.SEED.value,
         jit_compile=run.jit_compile(),
@@ -61,7 +62,12 @@ def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
     preset = run.trained_preset()
     model = run.trained_config()["model"]
     events = run.load_data(
-        preset.dataset, preset.event_shape, run.levels_of(preset), preset.classes, model.get("columns")
+        preset.dataset,
+        preset.event_shape,
+        run.levels_of(preset),
+        preset.classes,
+        model.get("columns"),
+        run.typing_of(preset),
     )
     run.warn_of_other_files(events, preset.dataset, model.get("files"))
     dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()

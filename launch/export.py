@@ -65,6 +65,7 @@ def main() -> None:
             max_pixels=_MAX_PIXELS.value,
             invalid_rows=_INVALID_ROWS.value,
             classes=preset.classes,
+            columns=preset.columns,
             metadata={
                 "dataset": preset.dataset,
                 **{name: config["model"].get(name) for name in ("files", "columns")},

@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 
+import numpy as np
 import tensorflow as tf
 
 import tfp_realnvp as nvp
@@ -37,6 +38,7 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
             levels=given.levels,
             classes=preset.classes,
             dequantizer=noise,
+            columns=preset.columns,
             seed=run.SEED.value,
             jit_compile=run.jit_compile(),
         )
@@ -55,7 +57,7 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     metadata = {"dataset": given.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
     metadata |= run.identity(given)
     with storage.replacing(folder / "saved_model") as path:
-        serving.save(distribution, path, classes=preset.classes, metadata=metadata)
+        serving.save(distribution, path, classes=preset.classes, columns=preset.columns, metadata=metadata)
     print("\nWrote:")
     for name in (samples, _FILE, "config.json", "metrics.jsonl", "checkpoints", "tensorboard", "saved_model"):
         print(f"  {folder / name}")
@@ -86,7 +88,9 @@ def _baselines(preset: presets.Preset, given: data.Events) -> dict[str, evaluati
     train, test = (images_alone(preset, given.evaluation_batches(split, BATCH_SIZE)) for split in ("train", "test"))
     scores = {}
     try:
-        if given.levels is None:
+        if given.types is not None:
+            scores |= evaluation.column_log_likelihoods(given.types, train, test, seed=run.SEED.value)
+        elif given.levels is None:
             scores["full-covariance Gaussian"] = evaluation.gaussian_log_likelihood(train, test)
         else:
             scores["independent pixel histogram"] = evaluation.histogram_bits_per_dim(train, test, given.levels)
@@ -102,9 +106,22 @@ def _write_samples(
     preset: presets.Preset, given: data.Events, distribution: nvp.FlowDistribution, folder: pathlib.Path
 ) -> str:
     """Writes 64 images into a picture, or 1,000 vectors into a CSV file; returns its name."""
-    count, context = (1000, {}) if given.levels is None else (64, run.contexts(preset, 64))
+    is_table = given.levels is None
+    count, context = 1000 if is_table else 64, {} if is_table else run.contexts(preset, 64)
+    columns, rows = given.types, None
+    if columns is not None and columns.context_size is not None:
+        # The context of test rows, in turn.
+        test = np.concatenate(list(given.evaluation_batches("test", BATCH_SIZE).as_numpy_iterator()))
+        first = len(columns.columns)
+        rows = np.resize(test[:, first : first + len(columns.context)], [count, len(columns.context)])
+        context = {"context": columns.context_of(tf.constant(rows))}
     samples = tf.function(lambda: distribution.sample(count, seed=(run.SEED.value, 0), **context))()
-    if given.levels is None:
+    if columns is not None:
+        drawn = columns.quantize(samples).numpy()
+        drawn = drawn if rows is None else np.concatenate([drawn, rows], axis=1)
+        data.write_columns(folder / "samples.csv", columns.decode(drawn))
+        return "samples.csv"
+    if is_table:
         data.write_csv(folder / "samples.csv", samples, given.columns)
         return "samples.csv"
     with storage.replacing(folder / "samples.png") as path:

@@ -112,14 +112,16 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
 
 
 @functools.cache  # A folder or a file is read once, though several parts of a program want it.
-def open_data(name: str, labels: bool = False, columns: tuple[str, ...] | None = None) -> data.Events:
+def open_data(
+    name: str, labels: bool = False, columns: tuple[str, ...] | None = None, typing: data.Typing | None = None
+) -> data.Events:
     """The data of that name, in `--data_dir`: images, with labels or without; vectors, with columns in that order."""
     if HEADER.present and not name.startswith("csv:"):
         raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
     if name.startswith("folder:"):
         print(f"Looking at every image of {name}", flush=True)
     try:
-        events = data.load(name, DATA_DIR.value, labels=labels, header=HEADER.value, columns=columns)
+        events = data.load(name, DATA_DIR.value, labels=labels, header=HEADER.value, columns=columns, typing=typing)
     except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from error
     print(events.describe(), flush=True)
@@ -131,6 +133,11 @@ def identity(given: data.Events) -> dict[str, Any]:
     return {} if given.files is None else {"files": given.files, "columns": given.columns}
 
 
+def typing_of(preset: presets.Preset) -> data.Typing | None:
+    """How a trained model reads a table: as it was in training; None where all columns were real numbers."""
+    return None if preset.columns is None else data.Typing(columns=preset.columns)
+
+
 def build(preset: presets.Preset, given: data.Events | None = None, **kwargs: Any) -> FlowDistribution:
     """The preset's flow, untrained; keywords go to `Preset.build`.
 
@@ -140,7 +147,7 @@ def build(preset: presets.Preset, given: data.Events | None = None, **kwargs: An
       **kwargs: of the factory.
     """
     distribution = built(lambda: preset.build(**kwargs), f"{preset.flow}: ")
-    if len(preset.event_shape) == 1:
+    if len(preset.event_shape) == 1 and preset.column_types is None:
         # Where a checkpoint is read next, it brings its own.
         size = preset.event_shape[0]
         mean, std = np.zeros(size), np.ones(size)
@@ -164,7 +171,12 @@ def levels_of(preset: presets.Preset) -> int | None:
 
 
 def load_data(
-    name: str, shape: Sequence[int], levels: int | None, classes: int | None, columns: Sequence[str] | None = None
+    name: str,
+    shape: Sequence[int],
+    levels: int | None,
+    classes: int | None,
+    columns: Sequence[str] | None = None,
+    typing: data.Typing | None = None,
 ) -> data.Events:
     """The data of that name, or those of `--dataset`, which must be as the model takes them.
 
@@ -174,8 +186,9 @@ def load_data(
       levels: of a pixel; None for vectors.
       classes: the number of classes, for events with labels; None without.
       columns: names of the columns of vectors, in order, where the model knows them.
+      typing: what the columns are, where the model knows it.
     """
-    events = open_data(DATASET.value or name, classes is not None, columns and tuple(columns))
+    events = open_data(DATASET.value or name, classes is not None, columns and tuple(columns), typing)
     if events.classes != classes:
         raise UsageError(f"expected labels of {classes} classes, got {events.name} of {events.classes}")
     if (events.shape, events.levels) != (tuple(shape), levels):

@@ -21,7 +21,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from launch import arguments, pictures, run, source
+from launch import arguments, pictures, run, source, tables
 from tfp_realnvp import data, evaluation
 
 _COUNT = flags.DEFINE_integer(
@@ -38,12 +38,23 @@ _TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, s
 _NEIGHBOURS = flags.DEFINE_integer(
     "neighbours", 0, "Training images below each sample, the nearest in pixels first.", lower_bound=0
 )
+_GIVEN = arguments.DEFINE_path(
+    "given",
+    None,
+    "A CSV file with the columns that a table's samples are conditioned on: a sample for each row, --count times. Of a "
+    "model trained with --missing=keep, any columns; others and missing values are drawn.",
+)
 _LATENTS = arguments.DEFINE_path("latents", None, "An .npz or .npy file of latents to decode instead of draws.")
 
 
 def main() -> None:
     temperatures = _temperatures()
     model = source.open_model()
+    if model.types is not None:
+        _sample_table(model, temperatures)
+        return
+    if _GIVEN.value is not None:
+        raise run.UsageError("expected a model of a table with a context or --missing=keep for --given, got another")
     in_rows, is_table = len(temperatures) > 1 or _NEIGHBOURS.value > 0, model.levels is None
     if in_rows and is_table:
         raise run.UsageError(f"expected a model of images for rows, got one of vectors of shape {model.shape}")
@@ -77,6 +88,25 @@ def main() -> None:
         evaluation.save_picture(path, evaluation.labelled_grid(samples, names, levels=model.levels))
     else:
         evaluation.save_image_grid(path, samples[0], _COLUMNS.value, levels=model.levels)
+    source.wrote(path)
+
+
+def _sample_table(model: source.Source, temperatures: list[float]) -> None:
+    """Draws rows of columns of several types."""
+    if len(temperatures) > 1 or _NEIGHBOURS.value or _LATENTS.value is not None:
+        raise run.UsageError("expected one temperature, no --neighbours and no --latents for a table's samples")
+    columns = model.types
+    count = _COUNT.value or (1 if _GIVEN.value is not None else 100)
+    if _GIVEN.value is not None:
+        rows = np.repeat(tables.given_rows(model, _GIVEN.value), count, axis=0)
+    elif columns.context:
+        raise run.UsageError(f"expected --given=FILE with {', '.join(c.name for c in columns.context)}, got none")
+    else:
+        rows = np.full([count, columns.size], np.nan, np.float32)
+    z = temperatures[0] * _draws(model, len(rows))
+    drawn = tables.completed(model, rows, z, _BATCH_SIZE.value)
+    path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
+    data.write_columns(path, columns.decode(drawn[:, : len(columns.columns) + len(columns.context)]))
     source.wrote(path)
 
 

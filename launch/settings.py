@@ -17,6 +17,7 @@ from absl import flags
 
 from launch import init_from, run
 from tfp_realnvp import data, presets
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows.compositions import arguments_in, help_of, options_of, takes_images
 
 # Settings of training that do nothing for vectors.
@@ -94,6 +95,23 @@ _CONDITIONAL = flags.DEFINE_bool(
 )
 
 
+_COLUMNS = flags.DEFINE_string(
+    "columns",
+    "",
+    "Types of columns of a CSV file, such as -id,a:bounded(0,1),b:circular(360),c:integer,d:categorical: a minus drops "
+    "a column, types of the others are inferred. Also real, positive, ordinal, boolean.",
+)
+_CONTEXT = flags.DEFINE_list("context", [], "Columns of a CSV file that the density of the others is conditioned on.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "The column of a CSV file with the weight of each row.")
+_MISSING = flags.DEFINE_enum(
+    "missing",
+    "drop",
+    ["drop", "keep"],
+    "Rows with missing values: left out, or kept by training on random choices of columns, given random others, which "
+    "also gives marginal and conditional densities and launch.impute.",
+)
+
+
 def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
     """The preset with what the flags override; another data set brings its own shape and levels."""
     given = {flag.name: flag.value for flag in (_FLOW, *_RECIPE, *_OPTIONS) if flag.present}
@@ -104,11 +122,14 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
             raise run.UsageError("expected an image set with labels for --conditional, got a table")
         if given.get("dequantization", "uniform") != "uniform":
             raise run.UsageError("expected images for --dequantization=variational, got a table, which has no noise")
+    elif _typing() != data.Typing():
+        raise run.UsageError("expected a table for --columns, --context, --weights or --missing, got images")
     of_data: dict[str, Any] = {}
     events = _open(name or preset.dataset) if is_other or _CONDITIONAL.value else None
     if events is not None:
         of_data = dict(dataset=events.name, event_shape=events.shape, classes=events.classes)
         of_data["levels"] = events.levels or preset.levels
+        of_data["column_types"] = None if events.types is None else events.types.to_json()
         if events.name != preset.dataset:
             of_data["flip"] = False  # Another set's mirror images may be none of it.
     _check_flow_takes(given.get("flow", preset.flow), of_data.get("event_shape", preset.event_shape))
@@ -118,10 +139,20 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
         raise run.UsageError(str(error)) from error
 
 
+def _typing() -> data.Typing:
+    return data.Typing(_COLUMNS.value, tuple(_CONTEXT.value), _WEIGHTS.value, _MISSING.value)
+
+
 def _open(name: str) -> data.Events:
-    columns = init_from.before().get("columns")
+    before, is_table = init_from.before(), data.is_table(name)
+    columns, typing = before.get("columns"), _typing() if is_table else None
+    if columns and typing == data.Typing():
+        types = before.get("column_types")  # None of a table of real numbers.
+        typing = None if types is None else data.Typing(columns=Columns.of_json(types))
+    if not name.startswith(("csv:", "parquet:", "arrow:")) and typing == data.Typing():
+        typing = None
     try:
-        return run.open_data(name, _CONDITIONAL.value, columns and tuple(columns))
+        return run.open_data(name, _CONDITIONAL.value, columns and tuple(columns), typing)
     except run.UsageError:
         if not columns or not (run.output_dir() / "config.json").exists():
             raise

@@ -18,6 +18,7 @@ from absl import flags
 import tfp_realnvp as nvp
 from launch import arguments, run
 from tfp_realnvp import data, evaluation, serving
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
 
 SAVED_MODEL = arguments.DEFINE_path(
@@ -44,6 +45,7 @@ class Source:
       classes: number of classes of a conditional model, or None.
       files: what a folder of images or a table was in training; None of other data.
       columns: names of the columns of vectors, in order, or None where the table had none.
+      types: what the columns of a table are, where they are not all real numbers.
       folder: where its pictures go: `--output_dir`, the run's folder, or the working directory for an exported model.
     """
 
@@ -53,6 +55,7 @@ class Source:
     classes: int | None
     files: str | None
     columns: tuple[str, ...] | None
+    types: Columns | None
     folder: pathlib.Path
 
     @property
@@ -90,7 +93,8 @@ def open_model() -> Source:
 def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pathlib.Path) -> Source:
     kind = ImageModel if distribution.event_shape.rank == 3 else Source
     given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns")}
-    return kind(distribution, **given, folder=folder)
+    types = about.get("column_types")
+    return kind(distribution, **given, types=None if types is None else Columns.of_json(types), folder=folder)
 
 
 def open_image_model() -> ImageModel:
@@ -112,7 +116,9 @@ def open_data(source: Source, labels: bool | None = None) -> data.Events:
     if name is None:
         raise run.UsageError(f"expected a --dataset, for {SAVED_MODEL.value} does not name the data it saw")
     classes = source.classes if labels is None or labels else None
-    events = run.load_data(name, source.shape, source.levels, classes, source.columns)
+    typing = None if source.types is None else data.Typing(columns=source.types)
+    shape = source.shape if source.types is None else (source.types.size,)
+    events = run.load_data(name, shape, source.levels, classes, source.columns, typing)
     run.warn_of_other_files(events, source.dataset, source.files)
     return events
 

@@ -183,6 +183,7 @@ def _model(
         levels=preset.levels,
         classes=preset.classes,
         dequantizer=dequantizer,
+        columns=preset.columns,
         l2=recipe.l2,
         clip_norm=recipe.clip_norm,
         average_decay=recipe.ema,

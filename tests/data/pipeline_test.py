@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 
 from tests.data import fake_sets
 from tfp_realnvp import data
-from tfp_realnvp.data import image_source, records, sets
+from tfp_realnvp.data import image_source, prepared, sets
 
 _TRAIN, _VALIDATION, _TEST = 90, 10, 7
 _BATCH = 8
@@ -62,7 +62,7 @@ class PipelineTest(parameterized.TestCase):
     def _load(self, in_memory: bool, **kwargs) -> data.Events:
         if not in_memory:
             self.enter_context(mock.patch.object(image_source, "_IN_MEMORY_BYTES", 0))
-            self.enter_context(mock.patch.object(records.TFDSRecords, "shuffle_block", 13))
+            self.enter_context(mock.patch.object(prepared.TFDSRecords, "shuffle_block", 13))
         return data.load("numbered", self.data_dir, **kwargs)
 
     def test_what_it_says_of_itself(self):
@@ -172,7 +172,7 @@ class PipelineTest(parameterized.TestCase):
 
     def test_files_are_shuffled_too(self):
         images = self._load(False)
-        with mock.patch.object(records.TFDSRecords, "shuffle_block", 1):
+        with mock.patch.object(prepared.TFDSRecords, "shuffle_block", 1):
             orders = [
                 _numbers(np.concatenate(_read(images.training_batches(9, seed=0, epoch=epoch)))) for epoch in range(3)
             ]

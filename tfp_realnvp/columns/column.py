@@ -47,6 +47,11 @@ class Column(abc.ABC):
         """Whether `log p(v) - log q` is the density itself and not a bound."""
         return self.noises == 0
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the values are text in the user's table."""
+        return any(isinstance(value, str) for value in getattr(self, "values", ()))
+
     @abc.abstractmethod
     def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`v` `[n, entries]` and `log q(v | x)` `[n]` of values `[n]` and noise `[n, noises]`.

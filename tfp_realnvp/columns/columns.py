@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
 from tfp_realnvp.columns.categorical import Categorical
-from tfp_realnvp.columns.column import Column, inner_noise, normal_log_prob
+from tfp_realnvp.columns.column import Column, ColumnError, inner_noise, normal_log_prob
 from tfp_realnvp.columns.integers import Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
 from tfp_realnvp.flows import FlowDistribution
@@ -37,6 +37,8 @@ class Columns:
       columns: those whose density is learned.
       context: those that it is conditioned on.
       is_partial: whether values may be missing.
+      weight: the name of the column of sample weights and their mean over the training rows, by which they are divided;
+        None where rows count alike.
 
     ```python
     table = {"height": np.array([1.7, 1.6, 1.8]), "eyes": np.array(["blue", "brown", "blue"])}
@@ -50,6 +52,7 @@ class Columns:
     columns: tuple[Column, ...]
     context: tuple[Column, ...] = ()
     is_partial: bool = False
+    weight: tuple[str, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -59,13 +62,14 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in the order of a row: the columns', then the context's."""
-        return tuple(column.name for column in (*self.columns, *self.context))
+        """The names in the order of a row: the columns', the context's, and that of the weights."""
+        own = tuple(column.name for column in (*self.columns, *self.context))
+        return own if self.weight is None else (*own, self.weight[0])
 
     @property
     def size(self) -> int:
         """The numbers in a row."""
-        return len(self.columns) + len(self.context)
+        return len(self.names)
 
     @property
     def entries(self) -> int:
@@ -110,7 +114,8 @@ class Columns:
         Returns:
           `v` `[n, entries]`, the context `[n, context_size]` or None, and `log q` `[n]`.
         """
-        values = tf.unstack(rows, self.size, axis=-1)
+        rows = rows[:, : len(self.columns) + len(self.context)]
+        values = tf.unstack(rows, axis=-1)
         own = np.cumsum([0, *(column.noises for column in self.columns)])
         parts = [
             column.dequantize(x, noise[:, first:last])
@@ -139,6 +144,10 @@ class Columns:
         given = {} if context is None else {"context": tf.cast(context, distribution.dtype)}
         return distribution.log_prob(tf.cast(v, distribution.dtype), **given) - tf.cast(log_q, distribution.dtype)
 
+    def weights_of(self, rows: tf.Tensor) -> tf.Tensor | None:
+        """The weights `[n]` of rows `[n, size]`, of mean 1 over the training rows; None where rows count alike."""
+        return None if self.weight is None else rows[:, -1] / self.weight[1]
+
     def check_flow(self, distribution: FlowDistribution) -> None:
         """Raises a ValueError unless the flow's events are as `dequantize` makes them."""
         if distribution.event_shape != (self.entries,):
@@ -166,11 +175,11 @@ class Columns:
         """The context that asks for p(target | given).
 
         Args:
-          rows: `[n, size]`; what is not given does not matter.
+          rows: `[n, size]`, with or without weights; what is not given does not matter.
           target: booleans `[n, len(columns)]`.
           given: booleans of the same shape; the context's columns are given where they are there.
         """
-        values = tf.unstack(rows, self.size, axis=-1)
+        values = tf.unstack(rows[:, : len(self.columns) + len(self.context)], axis=-1)
         is_given = [*tf.unstack(given, axis=-1), *(~tf.math.is_nan(x) for x in values[len(self.columns) :])]
         parts = []
         for column, x, known in zip((*self.columns, *self.context), values, is_given):
@@ -192,6 +201,12 @@ class Columns:
         absent = (kind > 0.25) & (kind < 0.5) & (for_absent < rate_absent)
         return is_there & ~given & ~absent, given
 
+    def example(self) -> np.ndarray:
+        """A row `[1, size]` that has a density: the median or likeliest value of each column."""
+        both = (*self.columns, *self.context)
+        values = [column.quantize(tf.zeros([1, column.entries])).numpy() for column in both]
+        return np.stack(values + [np.ones(1)] * (self.weight is not None), -1).astype(np.float32)
+
     def encode(self, table: Mapping[str, np.ndarray]) -> np.ndarray:
         """Rows float32 `[n, size]` of the columns of a table, NaN where a value is missing.
 
@@ -202,7 +217,15 @@ class Columns:
         if missing := [name for name in self.names if name not in table]:
             raise KeyError(f"expected columns {', '.join(self.names)}, got none named {', '.join(missing)}")
         both = (*self.columns, *self.context)
-        return np.stack([column.encode(np.asarray(table[column.name])) for column in both], -1).astype(np.float32)
+        numbers = [column.encode(np.asarray(table[column.name])) for column in both]
+        if self.weight is not None:
+            name = self.weight[0]
+            numbers.append(np.asarray(table[name], np.float64))
+            is_bad = ~((numbers[-1] >= 0) & np.isfinite(numbers[-1]))
+            if np.any(is_bad):
+                index = int(np.argmax(is_bad))
+                raise ColumnError(name, index, f"expected a weight of 0 or more, got {numbers[-1][index]:g}")
+        return np.stack(numbers, -1).astype(np.float32)
 
     def decode(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """A table of rows `[n, size]`, or of as many of their first columns as there are."""
@@ -213,7 +236,7 @@ class Columns:
     def to_json(self) -> dict[str, Any]:
         """What `of_json` reads."""
         parts = {name: [column.to_json() for column in getattr(self, name)] for name in ("columns", "context")}
-        return parts | {"is_partial": self.is_partial}
+        return parts | {"is_partial": self.is_partial, "weight": self.weight}
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> "Columns":
@@ -226,7 +249,8 @@ class Columns:
             return TYPES[of_one["type"]](**fields)
 
         own, context = (tuple(map(column, values[name])) for name in ("columns", "context"))
-        return cls(own, context, values["is_partial"])
+        weight = values["weight"]
+        return cls(own, context, values["is_partial"], None if weight is None else (weight[0], weight[1]))
 
 
 def impute(

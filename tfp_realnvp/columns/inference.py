@@ -100,6 +100,7 @@ def infer_with_notes(
     spec: str | Spec = "",
     *,
     context: Sequence[str] = (),
+    weights: str | None = None,
     is_partial: bool = False,
     levels: Mapping[str, ArrayLike] | None = None,
 ) -> Inferred:
@@ -114,6 +115,7 @@ def infer_with_notes(
         missing.
       spec: of some columns, such as "-id,a:bounded(0,1)".
       context: names of columns that the density is conditioned on.
+      weights: the name of the column of sample weights.
       is_partial: whether values may be missing; see `Columns`.
       levels: values of the whole table, whose texts are categories though `table`, its training rows, lacks some.
 
@@ -121,12 +123,12 @@ def infer_with_notes(
       ValueError: where a name is not in the table, a type does not fit its values, or no column is left.
     """
     spec = Spec.of_text(spec) if isinstance(spec, str) else spec
-    for name in (*spec.dropped, *spec.types, *context):
+    for name in (*spec.dropped, *spec.types, *context, *([] if weights is None else [weights])):
         if name not in table:
             raise ValueError(f"expected names of columns among {', '.join(table)}, got {name!r}")
     found, notes = {}, []
     for name, given in table.items():
-        if name in spec.dropped:
+        if name in spec.dropped or name == weights:
             continue
         values = as_values(given)
         everything = values if levels is None else as_values(levels[name])
@@ -144,7 +146,14 @@ def infer_with_notes(
     own = tuple(column for name, column in found.items() if name not in context)
     if not own:
         raise ValueError(f"expected a column whose density is to be learned, got none: {'; '.join(notes)}")
-    return Inferred(Columns(own, tuple(found[name] for name in context), is_partial), tuple(notes))
+    weight = None
+    if weights is not None:
+        mean = float(np.mean(as_values(table[weights])))
+        if not (mean > 0 and np.isfinite(mean)):
+            raise ValueError(f"{weights}: expected weights of 0 or more, some above 0, got a mean of {mean}")
+        weight = (weights, mean)
+        notes.append(f"{weights}  weights of the rows")
+    return Inferred(Columns(own, tuple(found[name] for name in context), is_partial, weight), tuple(notes))
 
 
 def as_values(given: ArrayLike) -> np.ndarray:

@@ -16,6 +16,7 @@ for step, batch in enumerate(table.training_batches(64, seed=0, epoch=0)):
 from tfp_realnvp.data.array_file import read_arrays
 from tfp_realnvp.data.column_table import ColumnTable
 from tfp_realnvp.data.csv_file import write as write_csv
+from tfp_realnvp.data.csv_file import write_columns
 from tfp_realnvp.data.csv_header import HEADERS
 from tfp_realnvp.data.events import Events
 from tfp_realnvp.data.image_folder import BadImageError
@@ -24,6 +25,7 @@ from tfp_realnvp.data.sets import DataNotFoundError, names
 from tfp_realnvp.data.table_checks import BadTableError
 from tfp_realnvp.data.table_files import read_columns, stream_columns
 from tfp_realnvp.data.tables import is_table, load_table, table_names
+from tfp_realnvp.data.typed_tables import Typing
 
 __all__ = [
     "HEADERS",
@@ -32,6 +34,7 @@ __all__ = [
     "ColumnTable",
     "DataNotFoundError",
     "Events",
+    "Typing",
     "is_table",
     "load",
     "load_table",
@@ -40,5 +43,6 @@ __all__ = [
     "read_columns",
     "stream_columns",
     "table_names",
+    "write_columns",
     "write_csv",
 ]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tfp_realnvp.data import number_text
+from tfp_realnvp.data.column_table import kept_names
 from tfp_realnvp.data.table_checks import BadTableError, some
 
 _BATCH = 2**16
@@ -57,7 +58,7 @@ class ArrowReader:
                     f"{table.label}: expected the columns {some(self._names)}, as in {tables[0].label}, got"
                     f" {some(table.names)}"
                 )
-        self._kept = [name for name in self._names if name not in left_out]
+        self._kept = kept_names(tables[0].label, self._names, left_out)
         self._starts: list[int] = []
 
     def batches(self) -> Iterator[pa.Table]:

@@ -1,9 +1,11 @@
 """Rows of a table, by column."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+
+from tfp_realnvp.data.table_checks import BadTableError, some
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,3 +40,14 @@ class ColumnTable:
           name: of the column.
         """
         return self._place(self.start + row, name)
+
+
+def kept_names(label: str, names: Sequence[str], left_out: Collection[str]) -> list[str]:
+    """The names of columns that are not left out.
+
+    Raises:
+      BadTableError: if one that is left out is not there.
+    """
+    if unknown := [name for name in left_out if name not in names]:
+        raise BadTableError(f"{label}: expected names of columns among {some(names)}, got {unknown[0]!r}")
+    return [name for name in names if name not in left_out]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tfp_realnvp.data import arrow_columns, csv_header, csv_text, number_text
+from tfp_realnvp.data.column_table import kept_names
 from tfp_realnvp.data.table_checks import BadTableError, some
 
 # A batch of lines that Python reads where Arrow cannot.
@@ -49,7 +50,7 @@ class CSVReader:
                 f"{path}: expected {len(self._names)} columns, {some(self._names)}, got {self._header.count} without"
                 " names"
             )
-        self._kept = [name for name in self._names if name not in left_out]
+        self._kept = kept_names(str(path), self._names, left_out)
         self._as_text = frozenset(text)
         self._notations: dict[str, number_text.Notation | None] = {}
 

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -95,6 +95,20 @@ def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -
         # The writer quotes names that contain commas, quotes or line ends.
         csv.writer(file, lineterminator="\n").writerow(columns or [f"column_{i}" for i in range(rows.shape[1])])
         np.savetxt(file, rows, delimiter=",", fmt="%.9g")
+
+
+def write_columns(path: pathlib.Path, table: Mapping[str, np.ndarray]) -> None:
+    """Writes columns of numbers and text below a header; a number that is missing is an empty field."""
+    written = []
+    for values in table.values():
+        if values.dtype.kind == "f":
+            written.append(["" if np.isnan(value) else f"{value:.9g}" for value in values])
+        else:
+            written.append(values.tolist())
+    with storage.replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table)
+        writer.writerows(zip(*written, strict=True))
 
 
 def _numbers(

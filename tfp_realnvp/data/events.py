@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.data import batching
 from tfp_realnvp.data.table_checks import some
 
@@ -68,6 +69,8 @@ class Events:
       shape: event shape, `(height, width, channels)` or `(size,)`.
       levels: the values of a pixel are 0, ..., levels - 1; None for vectors.
       columns: names of the columns of vectors; None for images, and if the file has no names.
+      types: types of the columns of a table, unless all are real numbers; None otherwise. Events are rows of its
+        `encode` then.
       classes: number of classes, or None without labels.
       mean: mean of the training vectors, float32 `[size]`, with which models standardise; None for images.
       std: standard deviation of the training vectors, float32 `[size]`, without zeros; None for images.
@@ -80,6 +83,7 @@ class Events:
     shape: tuple[int, ...]
     levels: int | None
     columns: tuple[str, ...] | None = dataclasses.field(default=None, repr=False)
+    types: Columns | None = dataclasses.field(default=None, repr=False)
     classes: int | None = dataclasses.field(default=None, repr=False)
     mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
     std: np.ndarray | None = dataclasses.field(default=None, repr=False)

@@ -8,6 +8,7 @@ from tfp_realnvp.data import digits, image_folder, sets, tables
 from tfp_realnvp.data.events import Events
 from tfp_realnvp.data.image_source import ImageSource
 from tfp_realnvp.data.records import Records, tfds_warnings_silenced
+from tfp_realnvp.data.typed_tables import Typing
 
 
 @tfds_warnings_silenced()
@@ -19,6 +20,7 @@ def load(
     labels: bool = False,
     header: str = "auto",
     columns: Sequence[str] | None = None,
+    typing: Typing | None = None,
 ) -> Events:
     """Opens an image set, preprocessed as in the Real NVP paper, a folder of images, or a table.
 
@@ -48,6 +50,7 @@ def load(
         images and their order do not change.
       header: for a table, see `load_table`.
       columns: for a table, see `load_table`.
+      typing: for a table, see `load_table`.
 
     Raises:
       DataNotFoundError: if the set is not in `data_dir`, or there is no such folder.
@@ -72,7 +75,7 @@ def load(
     if tables.is_table(name):
         if labels or image_size is not None:
             raise ValueError(f"{name}: expected images for labels or an image_size, got a table")
-        return tables.load_table(name, data_dir, header=header, columns=columns)
+        return tables.load_table(name, data_dir, header=header, columns=columns, typing=typing)
     if image_size is not None and image_size < 1:
         raise ValueError(f"expected an image_size of 1 pixel or more, got {image_size}")
     if data_dir is not None:

@@ -10,11 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp import paths
-from tfp_realnvp.data import array_file, csv_file, sets, table_path
+from tfp_realnvp.data import array_file, csv_file, sets, table_path, typed_tables
 from tfp_realnvp.data.events import Events, InMemory
 from tfp_realnvp.data.published_tables import TABLES
 from tfp_realnvp.data.sets import DataNotFoundError
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array, moments, some
+from tfp_realnvp.data.table_files import read_columns
+from tfp_realnvp.data.typed_tables import Typing
+
+# Files whose columns may be of several types.
+_OF_TYPES = ("csv", "parquet", "arrow")
 
 
 def table_names() -> tuple[str, ...]:
@@ -24,7 +29,7 @@ def table_names() -> tuple[str, ...]:
 
 def is_table(name: str) -> bool:
     """Whether a name denotes a table."""
-    return name in TABLES or name.partition(":")[0] in ("csv", "npz", "npy")
+    return name in TABLES or name.partition(":")[0] in (*_OF_TYPES, "npz", "npy")
 
 
 def load_table(
@@ -33,17 +38,19 @@ def load_table(
     *,
     header: str = "auto",
     columns: Sequence[str] | None = None,
+    typing: Typing | None = None,
 ) -> Events:
-    """Opens a table of numbers, whose rows are the vectors to train on.
+    """Opens a table, whose rows are the vectors to train on.
 
-    - `csv:PATH`: UTF-8, separated by commas, semicolons or tabs, with or without a header.
+    - `csv:PATH`, `parquet:PATH` and `arrow:PATH`, see `read_columns`. Their columns have several types with `typing`;
+      a CSV file without it has columns of real numbers.
     - `npz:PATH`: arrays `train`, `validation` and `test`, each `[rows, columns]`, or one array. `npz:PATH:NAME` selects
       one of several arrays, or `NAME/train`, `NAME/validation` and `NAME/test`.
     - `npy:PATH`: one array.
     - One of `table_names()`: a published set from its files in `data_dir`, prepared and split as published.
 
-    A single array or a CSV file is shuffled in a fixed order and split: the last tenth is the test split, the last
-    tenth of the rest the validation split.
+    A single array or a file is shuffled in a fixed order and split: the last tenth is the test split, the last tenth of
+    the rest the validation split.
 
     Args:
       name: one of the above. A path is relative to the working directory.
@@ -51,9 +58,12 @@ def load_table(
       header: whether the first line of a CSV file is a header: "yes", "no", or "auto", which refuses an ambiguous line.
       columns: names of the columns in the required order, for example the order of a model's training. They are also
         assigned to the columns of a file without names.
+      typing: the types of the columns, missing values and weights, see `Typing`. By default all columns of a CSV file
+        are real numbers, and none may be missing; those of Parquet and Arrow are inferred.
 
     Returns:
-      The rows as float32, in the units of the file or the publication.
+      The rows as float32, in the units of the file or the publication; unless all columns are real numbers, as
+      `types.encode` of the `Events` returns them.
 
     Raises:
       DataNotFoundError: if there is no such file.
@@ -72,6 +82,10 @@ def load_table(
     ```
     """
     kind, _, path = name.partition(":")
+    if kind in _OF_TYPES and path and (typing is not None or kind != "csv"):
+        return _of_types(name, header, columns, typing or Typing())
+    if typing is not None and not typing.is_default:
+        raise ValueError(f"{name}: expected csv:, parquet: or arrow: for types, a context, weights or missing values")
     if kind == "csv" and path:
         return _from_csv(name, path, header, columns)
     if kind in ("npz", "npy") and path:
@@ -79,6 +93,14 @@ def load_table(
     if name in TABLES:
         return _published(name, data_dir)
     raise _unknown(name)
+
+
+def _of_types(name: str, header: str, columns: Sequence[str] | None, typing: Typing) -> Events:
+    table = read_columns(name, header=header, names=columns, left_out=typing.left_out, text=typing.text)
+    events = typed_tables.events_of(name, table, typing)
+    if name.startswith("csv:") and not typing.left_out and typed_tables.is_plain(events, table):
+        return _from_csv(name, name.partition(":")[2], header, columns)
+    return events
 
 
 def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) -> Events:

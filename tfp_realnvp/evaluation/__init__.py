@@ -7,6 +7,7 @@ from tfp_realnvp.evaluation.baselines import (
     histogram_bits_per_dim,
 )
 from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
+from tfp_realnvp.evaluation.column_baselines import column_log_likelihoods
 from tfp_realnvp.evaluation.compression import FILLS, keep_coarse
 from tfp_realnvp.evaluation.edit import change_labels
 from tfp_realnvp.evaluation.evaluate import evaluate
@@ -28,6 +29,8 @@ __all__ = [
     "Score",
     "bits_per_dim",
     "change_labels",
+    "column_log_likelihoods",
+    "column_log_likelihoods",
     "decode",
     "draw_latents",
     "encode",

@@ -49,7 +49,8 @@ def evaluate(
       levels: number of levels of a pixel; not used for vectors.
       classes: number of classes, for a flow that is conditioned on class labels.
       dequantizer: the flow over the noise used in training; None for uniform noise.
-      columns: column types of a table, whose rows float32 `[batch, size]` are the events.
+      columns: column types of a table, whose rows float32 `[batch, size]` are the events. If rows have
+        weights, the mean is weighted.
       importance_samples: K, the number of noise samples per image or row.
       seed: seed of the noise.
       jit_compile: whether to compile with XLA, which does not change the noise.
@@ -135,6 +136,7 @@ def evaluate(
                 yield [tf.cast(images, tf.int32), dequantizer.latent_noise(images, seed=noise_seed)]
 
     figures: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
     for number, batch in enumerate(batches):
         context = []
         if classes is not None:
@@ -143,10 +145,16 @@ def evaluate(
             context = [tf.one_hot(labels, classes, dtype=dtype)]
         log_probs = [log_weight(*given, *context).numpy().astype(np.float64) for given in draws(batch, number)]
         log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
+        if columns is not None and columns.weight is not None:
+            weights.append(np.asarray(columns.weights_of(np.asarray(batch)), np.float64))
         figures.append(bits_per_dim(log_probability, event_shape) if is_image else log_probability)
         if progress is not None:
             progress(Score.of(np.concatenate(figures), *kind))
-    return Score.of(np.concatenate(figures) if figures else np.zeros(0), *kind)
+    everything = np.concatenate(figures) if figures else np.zeros(0)
+    if weights:
+        weight = np.concatenate(weights)
+        everything = everything * weight / np.mean(weight)
+    return Score.of(everything, *kind)
 
 
 def _check_labels(labels: np.ndarray, classes: int) -> None:

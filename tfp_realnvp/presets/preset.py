@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfp_realnvp import flows
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.flows.compositions import Factory, options_of
 from tfp_realnvp.named import named
@@ -62,6 +63,7 @@ class Preset:
     recipe: Recipe = Recipe()
     levels: int = 256
     classes: int | None = None
+    column_types: Mapping[str, Any] | None = None
     published: float | None = None
     notes: str = ""
 
@@ -72,6 +74,11 @@ class Preset:
         for name in self.options:
             if name not in takes:
                 raise ValueError(f"expected options of {self.flow} among {', '.join(takes)}, got {name}")
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of a table, where they are not all real numbers."""
+        return None if self.column_types is None else Columns.of_json(self.column_types)
 
     @property
     def title(self) -> str:
@@ -114,6 +121,8 @@ class Preset:
         given |= {name: value for name, value in self._of_data.items() if name in takes}
         if self.classes is not None:
             given["context_size"] = self.classes
+        if (columns := self.columns) is not None:
+            given |= {"event_shape": (columns.entries,), "context_size": columns.context_size}
         return FLOWS[self.flow](**{**given, **kwargs})
 
     def build_dequantizer(self) -> Dequantizer | None:
@@ -127,6 +136,8 @@ class Preset:
         of_recipe = dataclasses.asdict(self.recipe)
         del of_recipe["epochs"]
         of_data = {name: getattr(self, name) for name in ("dataset", "event_shape", "levels", "classes", "flow")}
+        if self.column_types is not None:
+            of_data["column_types"] = self.column_types
         return of_data | self.all_options | of_recipe
 
 
@@ -168,6 +179,9 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
     takes = settings_of(flow, len(model["event_shape"])) if flow in FLOWS else {}
     given: dict[str, Any] = {}
     for name, value in model.items():
+        if name == "column_types":
+            given[name] = value
+            continue
         hint = takes[name].annotation if name in takes else hints.get(name)
         # Older runs store None for an option's default.
         if hint is None or value is None and name in takes and not fits(None, hint):

@@ -16,6 +16,7 @@ from absl import logging
 from tfp_realnvp import paths, private, storage
 from tfp_realnvp.bijectors.precision import inference_precision
 from tfp_realnvp.bijectors.variables import learned_layers
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.extras import MissingExtraError
 from tfp_realnvp.flows import FlowDistribution, split_orders
@@ -26,6 +27,7 @@ from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.signatures import Served
 from tfp_realnvp.serving.structure import levels_of
+from tfp_realnvp.serving.tables import ServedTable
 from tfp_realnvp.version import __version__
 
 WEIGHTS_DTYPES = ("float32", "bfloat16")
@@ -37,6 +39,7 @@ def save(
     distribution: FlowDistribution,
     path: str | os.PathLike[str],
     *,
+    columns: Columns | None = None,
     weights_dtype: str = "float32",
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -77,6 +80,8 @@ def save(
     Args:
       distribution: a flow over images of known size or over vectors, as from `real_nvp`.
       path: the folder to write, on a local disk; it must not exist. Its parents are created.
+      columns: column types of a table. The model then has the signatures of
+        `tfp_realnvp.serving.tables.ServedTable`.
       weights_dtype: dtype of residual networks' kernels in the file: "bfloat16" halves its size. Kernels are cast at
         each call; the arithmetic does not change.
       metadata: further entries of `assets.extra/tfp_realnvp.json`, for example the name of the data.
@@ -101,7 +106,7 @@ def save(
     """
     path = _local(path)
     _refuse_existing(path)
-    with _written(distribution, path.parent, weights_dtype, metadata, Settings(**settings)) as model:
+    with _written(distribution, path.parent, columns, weights_dtype, metadata, settings) as model:
         _rename(model, path)
 
 
@@ -110,6 +115,7 @@ def publish(
     folder: str | os.PathLike[str],
     *,
     version: int | None = None,
+    columns: Columns | None = None,
     weights_dtype: str = "float32",
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -122,6 +128,7 @@ def publish(
       distribution: as in `save`.
       folder: the model's folder, named like the model.
       version: version number; by default the highest existing number plus 1, or 1.
+      columns: as in `save`.
       weights_dtype: as in `save`.
       metadata: as in `save`.
       **settings: as in `save`.
@@ -138,7 +145,7 @@ def publish(
     local = _local(folder)
     if version is not None:
         _refuse_existing(local / str(version))
-    with _written(distribution, local, weights_dtype, metadata, Settings(**settings)) as model:
+    with _written(distribution, local, columns, weights_dtype, metadata, settings) as model:
         if not (model / EXTRA / warm_up.NAME).exists():
             logging.warning("Wrote no warm-up requests for TensorFlow Serving: pip install 'tfp_realnvp[serve]'")
         while True:
@@ -163,14 +170,19 @@ def _split_orders(distribution: FlowDistribution) -> list[str] | None:
 def _written(
     distribution: FlowDistribution,
     parent: pathlib.Path,
+    columns: Columns | None,
     weights_dtype: str,
     metadata: Mapping[str, Any] | None,
-    settings: Settings,
+    given: Mapping[str, Any],
 ) -> Iterator[pathlib.Path]:
     """Writes a model into a hidden folder of `parent`, to be renamed; removes leftovers afterwards."""
     if weights_dtype not in WEIGHTS_DTYPES:
         raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
     distribution = flow_distribution(distribution)
+    if columns is not None:
+        columns.check_flow(distribution)
+        given = {**given, "context_size": columns.context_size}
+    settings = Settings(**given)
     shape = distribution.event_shape
     if shape.rank not in (1, 3) or not shape.is_fully_defined():
         raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
@@ -195,13 +207,14 @@ def _written(
         "split_orders": _split_orders(distribution),
         **dataclasses.asdict(settings),
         "weights_dtype": weights_dtype,
+        **({} if columns is None else {"column_types": columns.to_json()}),
         "versions": {"tfp_realnvp": __version__, "tensorflow": tf.__version__},
     }
     with _LOCK, contextlib.ExitStack() as stack:
         for network in networks:
             with inference_precision(network):
                 stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
-        served = Served(distribution, settings)
+        served = Served(distribution, settings) if columns is None else ServedTable(distribution, settings, columns)
         # Saves only what the graphs read, not the distribution: the file contains no Keras or TFP objects, no weight
         # that has been folded, and none twice.
         functions = [*served.functions.values(), *served.signatures.values()]
@@ -221,8 +234,9 @@ def _written(
         extra = model / EXTRA
         extra.mkdir()
         (extra / DESCRIPTION).write_text(storage.to_json(description, indent=2) + "\n")
+        example = None if columns is None else columns.example()
         with contextlib.suppress(MissingExtraError):
-            warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list())
+            warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list(), example)
         yield model
 
 

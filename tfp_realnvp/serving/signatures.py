@@ -201,7 +201,10 @@ class Served:
             count = tf.identity(count)
         z = self._distribution.distribution.sample(count, seed=tf.ensure_shape(seed, [2]))
         answers = self._events(z * tf.cast(temperature, z.dtype), condition)
-        return {name: tf.ensure_shape(value, [None, *self._event_shape]) for name, value in answers.items()}
+        return {name: tf.ensure_shape(value, self._drawn_shape()) for name, value in answers.items()}
+
+    def _drawn_shape(self) -> list[int | None]:
+        return [None, *self._event_shape]
 
     def _latents(
         self, events: tf.Tensor, condition: Sequence[tf.Tensor]

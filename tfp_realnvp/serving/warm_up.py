@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.extras import extra
@@ -14,6 +15,7 @@ def write(
     path: str | os.PathLike[str],
     signatures: Mapping[str, tf.types.experimental.PolymorphicFunction],
     event_shape: Sequence[int],
+    rows: np.ndarray | None = None,
 ) -> None:
     """Writes one single-row request for each signature that takes rows.
 
@@ -24,6 +26,7 @@ def write(
       path: path of the file, in a version's `assets.extra`.
       signatures: `tf.function`s of tensors, by name.
       event_shape: event shape of a row.
+      rows: example row of a table, `[1, size]`, that has a density; other events are zeros.
 
     Raises:
       MissingExtraError: if the protocol buffers of TensorFlow Serving are not installed.
@@ -39,6 +42,7 @@ def write(
             request.model_spec.signature_name = name
             for spec in specs:
                 shape = [known if size is None else size for size, known in zip(spec.shape, (1, *event_shape))]
-                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(tf.zeros(shape, spec.dtype)))
+                values = rows if spec.name == "rows" and rows is not None else tf.zeros(shape, spec.dtype)
+                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(values))
             log = prediction_log_pb2.PredictLog(request=request)
             file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())

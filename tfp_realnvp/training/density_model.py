@@ -152,6 +152,8 @@ class DensityModel(keras.Model):
         """The log-density of each event of a batch, times its sample weight if it has one."""
         events, context, weight = unpacked(batch)
         log_prob = self(events, context, training=training, seed=seed, part=part[0], parts=part[1])
+        if weight is None and self.columns is not None:
+            weight = self.columns.weights_of(events)
         return weighted(log_prob, weight)
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:

@@ -1,0 +1,74 @@
+"""Rows of a table, some of whose values are drawn from a model given the others."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from launch import run, source
+from tfp_realnvp import data, evaluation
+from tfp_realnvp.columns import ColumnError
+
+
+def given_rows(model: source.Source, path: str) -> np.ndarray:
+    """Rows of a file as the model's columns encode them; NaN in columns that the file lacks.
+
+    Of a model of whole rows, the file must have its context's columns, and others do not matter.
+    """
+    columns = model.types
+    file = table_name(path)
+    try:
+        text = data.Typing(columns=columns).text
+        table = data.read_columns(file, header=run.HEADER.value, text=text)
+    except data.BadTableError as error:
+        raise run.UsageError(str(error)) from error
+    wanted = [column.name for column in columns.context]
+    if missing := [name for name in wanted if name not in table.columns]:
+        raise run.UsageError(f"{file}: expected the columns {', '.join(wanted)}, got none named {', '.join(missing)}")
+    own = [column.name for column in columns.columns if columns.is_partial and column.name in table.columns]
+    if not wanted and not own:
+        raise run.UsageError(f"{file}: expected some of the columns {', '.join(columns.names)}, got none of them")
+    known = dict(zip(columns.names, (*columns.columns, *columns.context)))
+    rows = np.full([len(table), columns.size], np.nan, np.float32)
+    for name in (*own, *wanted):
+        try:
+            rows[:, columns.names.index(name)] = known[name].encode(table.columns[name])
+        except ColumnError as error:
+            raise run.UsageError(f"{table.where(error.index, error.column)}: {error.reason}") from error
+    if not columns.is_partial and np.any(is_gap := np.isnan(rows[:, len(columns.columns) :][:, : len(wanted)])):
+        row, place = np.argwhere(is_gap)[0]
+        raise run.UsageError(f"{table.where(row, wanted[place])}: expected a value to condition on, got none")
+    return rows
+
+
+def table_name(path: str) -> str:
+    """A file as `data.read_columns` names it: by its suffix, CSV by default."""
+    suffix = pathlib.Path(path).suffix.lower()
+    kind = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".npy": "npy", ".npz": "npz"}.get(suffix)
+    return f"{kind or 'csv'}:{path}"
+
+
+def completed(model: source.Source, rows: np.ndarray, z: np.ndarray, batch_size: int) -> np.ndarray:
+    """Rows with a draw, made of latents `z`, where they have NaN."""
+    columns = model.types
+    own = rows[:, : len(columns.columns)]
+    is_missing = np.isnan(own)
+    context = None
+    if columns.is_partial:
+        context = columns.partial_context(tf.constant(rows), tf.constant(is_missing), tf.constant(~is_missing))
+    elif columns.context:
+        context = columns.context_of(tf.constant(rows[:, len(columns.columns) :][:, : len(columns.context)]))
+    v = evaluation.decode(
+        model.distribution,
+        z,
+        context,
+        batch_size=batch_size,
+        jit_compile=run.jit_compile(),
+        progress=source.progress(len(z)),
+    )
+    drawn = columns.quantize(tf.constant(v, tf.float32)).numpy()
+    filled = rows.copy()
+    filled[:, : len(columns.columns)] = np.where(is_missing, drawn, own)
+    return filled

@@ -1,0 +1,250 @@
+"""Types of columns: each turns its values into standard normal numbers and back, with the right density."""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest, parameterized
+
+import tfp_realnvp as nvp
+from tfp_realnvp.columns import column as column_file
+
+_RANDOM = np.random.default_rng(0)
+_ROWS = 2_000
+_VALUES = {
+    "real": _RANDOM.normal(3, 2, _ROWS),
+    "positive": _RANDOM.gamma(1, 2, _ROWS),
+    "below": 5 - _RANDOM.gamma(1, 2, _ROWS),
+    "bounded": _RANDOM.beta(0.5, 0.5, _ROWS),
+    "circular": _RANDOM.uniform(-180, 180, _ROWS),
+    "integer": _RANDOM.integers(-3, 9, _ROWS),
+    "spiked": np.where(_RANDOM.random(_ROWS) < 0.9, 0, _RANDOM.integers(0, 50_000, _ROWS)),
+    "ordinal": _RANDOM.choice([0.5, 1.5, 7.0], _ROWS),
+    "boolean": _RANDOM.choice(["no", "yes"], _ROWS, p=[0.9, 0.1]),
+    "categorical": _RANDOM.choice(["a", "b", "c", "d"], _ROWS, p=[0.7, 0.2, 0.095, 0.005]),
+}
+_SPEC = "below:bounded(none,5),bounded:bounded(0,1),circular:circular(360,-180)"
+_COLUMNS = nvp.columns.infer(_VALUES, _SPEC)
+_BY_NAME = {column.name: column for column in _COLUMNS.columns}
+
+
+def _independent(v):
+    return tf.reduce_sum(column_file.normal_log_prob(v), -1)
+
+
+class EachTypeTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        # Values as tensors, and noise.
+        self.rows = tf.constant(_COLUMNS.encode(_VALUES))
+        self.of = dict(zip(_COLUMNS.names, tf.unstack(self.rows, axis=-1)))
+
+    def _noise(self, column, seed=(0, 1)):
+        return tf.random.stateless_uniform([_ROWS, column.noises], seed)
+
+    @parameterized.parameters(*_VALUES)
+    def test_there_and_back(self, name):
+        column = _BY_NAME[name]
+        v, log_q = column.dequantize(self.of[name], self._noise(column))
+        self.assertEqual(v.shape, [_ROWS, column.entries])
+        self.assertTrue(np.all(np.isfinite(v)) and np.all(np.isfinite(log_q)))
+        if name == "spiked":  # float32 has fewer numbers than its widest cells have places.
+            np.testing.assert_allclose(column.quantize(v), self.of[name], atol=2)
+        else:
+            np.testing.assert_allclose(column.quantize(v), self.of[name], rtol=1e-4, atol=1e-4)
+        decoded = column.decode(self.of[name].numpy())
+        if _VALUES[name].dtype.kind == "f":
+            np.testing.assert_allclose(decoded, _VALUES[name], rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(decoded, _VALUES[name])
+
+    @parameterized.parameters(*_VALUES)
+    def test_entries_are_standard(self, name):
+        column = _BY_NAME[name]
+        v, _ = column.dequantize(self.of[name], self._noise(column))
+        np.testing.assert_allclose(np.mean(v, 0), 0, atol=0.1)
+        np.testing.assert_allclose(np.std(v, 0), 1, atol=0.1)
+
+    @parameterized.parameters("circular", "integer", "spiked", "ordinal", "boolean", "categorical")
+    def test_the_bound_is_tight_for_the_frequencies_of_training(self, name):
+        # Whatever the noise, log N(v) - log q is the log-probability of the value, or a circle's uniform density.
+        column, values = _BY_NAME[name], self.of[name].numpy()
+        for value in np.unique(values)[:5]:
+            v, log_q = column.dequantize(tf.fill([_ROWS], value), self._noise(column))
+            log_prob = (_independent(v) - log_q).numpy()
+            self.assertLess(np.ptp(log_prob), 1e-4)
+            expected = 1 / 360 if name == "circular" else np.mean(values == value)
+            if name != "spiked" or value == 0:
+                self.assertAlmostEqual(np.exp(log_prob[0]), expected, delta=1e-2)
+
+    @parameterized.parameters("real", "positive", "below", "bounded")
+    def test_the_density_is_the_derivative(self, name):
+        column, x = _BY_NAME[name], tf.cast(self.of[name][:50], tf.float64)
+        nothing = tf.zeros([50, 0], tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            v, log_q = column.dequantize(x, nothing)
+        slope = tape.gradient(v, x)
+        np.testing.assert_allclose(-log_q, np.log(slope), rtol=1e-6)
+
+    @parameterized.parameters(
+        ("real", [np.nan, np.inf]),
+        ("positive", [-1, np.nan]),
+        ("below", [5.5, -np.inf]),
+        ("bounded", [-0.01, 1.01]),
+        ("circular", [np.nan, np.inf]),
+        ("integer", [-4, 9, 0.5, np.nan]),
+        ("ordinal", [3, -1, 0.5]),
+        ("boolean", [2, np.nan]),
+        ("categorical", [4, -1, 0.5]),
+    )
+    def test_what_is_no_value_has_no_density(self, name, values):
+        column = _BY_NAME[name]
+        x = tf.constant(values, tf.float32)
+        v, log_q = column.dequantize(x, tf.fill([len(values), column.noises], 0.5))
+        np.testing.assert_array_equal(log_q, np.inf)
+        self.assertTrue(np.all(np.isfinite(v)))
+
+    def test_samples_are_values(self):
+        v = tf.random.stateless_normal([20_000, _COLUMNS.entries], (3, 4))
+        table = _COLUMNS.decode(_COLUMNS.quantize(v).numpy())
+        self.assertBetween(np.min(table["bounded"]), 0, 1)
+        self.assertBetween(np.max(table["bounded"]), 0, 1)
+        self.assertGreater(np.min(table["positive"]), 0)
+        self.assertLess(np.max(table["below"]), 5)
+        self.assertTrue(np.all((table["circular"] >= -180) & (table["circular"] < 180)))
+        for name in ("integer", "ordinal", "boolean", "categorical"):
+            self.assertContainsSubset(np.unique(table[name]), np.unique(_VALUES[name]))
+        np.testing.assert_allclose(np.mean(table["spiked"] == 0), 0.9, atol=0.02)
+
+    def test_json(self):
+        text = json.dumps(_COLUMNS.to_json())
+        self.assertEqual(nvp.columns.Columns.of_json(json.loads(text)), _COLUMNS)
+
+
+class DensityTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        names = ("real", "bounded", "circular", "integer", "categorical")
+        self.table = {name: _VALUES[name] for name in names}
+        self.columns = nvp.columns.infer(self.table, "bounded:bounded(0,1),circular:circular(360,-180)")
+        size = dict(event_shape=(self.columns.entries,), couplings=2, hidden_units=(8,))
+        self.flow = nvp.coupling_flow(**size, transformer="affine", seed=3)
+        for variable in self.flow.trainable_variables:  # Not the identity.
+            variable.assign_add(0.2 * tf.random.stateless_normal(variable.shape, (len(variable.shape), 7)))
+
+    def test_it_sums_and_integrates_to_one(self):
+        # E[p(row) / r(row)] = 1 for rows from a density r: here independent columns, of which r is known.
+        v = tf.random.stateless_normal([400_000, self.columns.entries], (0, 0))
+        rows = self.columns.quantize(v)
+        log_p = self.columns.log_prob(self.flow, rows, self.columns.noise(rows, seed=(0, 1)))
+        real, bounded, _, integer, categorical = self.columns.columns
+        x, y, _, n, k = np.asarray(rows, np.float64).T
+
+        def normal(z):
+            return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+        of_cell = np.diff(integer.cumulative)[n.astype(int) - integer.edges[0]]
+        of_category = np.asarray(categorical.frequencies)[k.astype(int)]
+        inside = np.clip(y, 1e-30, 1 - 1e-7)
+        slope = 1 / (bounded.std * inside * (1 - inside))
+        r = normal((x - real.mean) / real.std) / real.std / 360 * of_cell * of_category
+        r *= normal((np.log(inside / (1 - inside)) - bounded.mean) / bounded.std) * slope
+        usable = (y > 1e-6) & (y < 1 - 1e-6)  # Nearer to the bounds float32 has no numbers.
+        ratio = np.where(usable, np.exp(log_p - np.log(r)), 1.0)
+        self.assertGreater(np.std(ratio), 0.05)  # The flow is another density than r.
+        self.assertAlmostEqual(np.mean(ratio), 1, delta=3 * np.std(ratio) / np.sqrt(len(ratio)) + 1e-3)
+
+    def test_a_circle_has_no_ends(self):
+        rows = self.columns.encode(self.table)[:20]
+        ends = []
+        for angle in (-180.0, 180.0):
+            rows[:, 2] = angle
+            x = tf.constant(rows)
+            ends.append(self.columns.log_prob(self.flow, x, self.columns.noise(x, seed=(0, 1))))
+        np.testing.assert_allclose(*ends, atol=1e-4)
+
+    def test_more_noise_samples_bound_it_tighter(self):
+        rows = self.columns.encode(self.table)[:200]
+        one, many = (nvp.evaluate(self.flow, [rows], columns=self.columns, importance_samples=k).mean for k in (1, 20))
+        self.assertGreater(many, one)
+
+
+class PartialTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.table = {name: _VALUES[name].copy() for name in ("real", "categorical")}
+        self.columns = nvp.columns.infer(self.table, is_partial=True)
+        self.rows = self.columns.encode(self.table)
+        self.rows[::2, 0] = np.nan
+
+    def test_a_missing_value_changes_nothing_under_a_standard_normal(self):
+        x = tf.constant(self.rows)
+        v, context, log_q = self.columns.dequantize(x, self.columns.noise(x, seed=(0, 1)))
+        self.assertEqual(context.shape[-1], self.columns.context_size)
+        whole = np.log(np.asarray(self.columns.columns[1].frequencies))[self.rows[:, 1].astype(int)]
+        np.testing.assert_allclose((_independent(v) - log_q)[::2], whole[::2], atol=1e-4)
+
+    def test_training_chooses_targets_and_givens(self):
+        x = tf.constant(self.rows)
+        noise = self.columns.noise(x, seed=(0, 1))
+        target, given = self.columns._chosen(~tf.math.is_nan(x), noise[:, -7:], True)
+        self.assertFalse(np.any(target & given))
+        self.assertFalse(np.any((target | given)[::2, 0]))  # It is not there.
+        self.assertBetween(np.mean(given[:, 1]), 0.2, 0.3)
+
+    def test_impute_keeps_what_is_there(self):
+        flow = nvp.coupling_flow(
+            event_shape=(self.columns.entries,), couplings=2, hidden_units=(4,), context_size=self.columns.context_size
+        )
+        filled = nvp.columns.impute(
+            lambda context, seed: flow.sample(len(context), seed=seed, context=context), self.columns, self.rows
+        )
+        self.assertFalse(np.any(np.isnan(filled)))
+        np.testing.assert_array_equal(filled[1::2], self.rows[1::2])
+        np.testing.assert_array_equal(filled[:, 1], self.rows[:, 1])
+
+
+class InferenceTest(parameterized.TestCase):
+    def test_types(self):
+        table = {
+            "whole": [1, 5, 9, 20] * 30,
+            "grade": [1.5, 2.5, 3.5] * 40,
+            "truth": ["Yes", "no"] * 60,
+            "flag": [0, 1] * 60,
+            "name": [f"person {i}" for i in range(120)],
+            "day": ["2020-01-02", "2021-03-04"] * 60,
+            "same": [7] * 120,
+            "gap": ["0.5", "NA", "", "-1.25"] * 30,
+            "kind": ["x", "y", None] * 40,
+        }
+        found = nvp.columns.infer_with_notes(table)
+        types = {column.name: column.type for column in found.columns.columns}
+        expected = {"whole": "integer", "grade": "ordinal", "truth": "boolean", "flag": "boolean", "gap": "boolean"}
+        self.assertEqual(types, expected | {"kind": "categorical"})
+        notes = "\n".join(found.notes)
+        for line in (
+            "name  left out: text with 120",
+            "day  left out: dates",
+            "same  left out: constant, 7",
+            "60 missing",
+        ):
+            self.assertIn(line, notes)
+
+    @parameterized.parameters(
+        ("a:bounded(none)", "expected a lower bound"),
+        ("a:round", "expected a type among real, positive"),
+        ("-b", "expected names of columns among a, got 'b'"),
+        ("a", "expected -NAME or NAME:TYPE"),
+        ("a:real,a:integer", "expected each column once, got 'a' twice"),
+        ("a:integer(2,3)", "row 0, column 'a': expected a whole number in 2 ... 3, got 1"),
+        ("a:categorical", "expected text for categorical"),
+        ("-a", "expected a column whose density is to be learned, got none"),
+    )
+    def test_refused(self, spec, message):
+        with self.assertRaisesRegex(ValueError, message.replace("(", r"\(")):
+            nvp.columns.infer({"a": [1.0, 2.0, 3.0]}, spec)
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,79 @@
+"""What an exported flow of a table answers."""
+
+import math
+
+import tensorflow as tf
+
+from tfp_realnvp.columns import Columns
+from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.serving.settings import Settings
+from tfp_realnvp.serving.signatures import Served
+
+
+class ServedTable(Served):
+    """A flow of a table with columns of several types as functions of tensors, to be saved.
+
+        log_prob  rows float32 [n, size]                                            -> log_prob float32 [n], nats
+        sample    count int32 [] or context float32 [n, context columns],
+                  seed int32 [2], temperature float32 []                            -> rows float32 [n, columns]
+
+    Rows are as `Columns.encode` makes them and `Columns.decode` takes them. The noise of `log_prob` is a function of
+    `noise_seed` and of the row alone.
+    """
+
+    def __init__(self, distribution: FlowDistribution, settings: Settings, columns: Columns):
+        self._columns = columns
+        super().__init__(distribution, settings)
+
+    def _named_signatures(self):
+        rows = tf.TensorSpec([None, self._columns.size], tf.float32, name="rows")
+        log_prob = tf.function(self._log_prob_of_rows, input_signature=[rows], autograph=False)
+        has_context = len(self._columns.context) > 0
+        context = [tf.TensorSpec([None, len(self._columns.context)], tf.float32, name="context")] if has_context else []
+        return {"log_prob": log_prob, "sample": self._sample_signature(context), "serving_default": log_prob}
+
+    def _log_prob_of_rows(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.ensure_shape(rows, [None, self._columns.size])
+        with tf.control_dependencies([self._check_rows(rows)]):
+            rows = tf.identity(rows)
+        noise = noise_of_rows(rows, self._columns.noises, self._settings.noise_seed)
+        v, context, log_q = self._columns.dequantize(rows, noise)
+        dtype = self._distribution.dtype
+        given = [] if context is None else [tf.cast(context, dtype)]
+        z, log_det = self._forward(tf.cast(v, dtype), *given)
+        nats = tf.cast(self._distribution.distribution.log_prob(z) + log_det, tf.float32) - log_q
+        is_valid = tf.math.is_finite(nats)
+        if self._settings.invalid_rows == "refuse":
+            self._refuse_unless(is_valid, rows)
+        return {"log_prob": tf.where(is_valid, nats, -math.inf)}
+
+    def _events(self, z, condition):
+        (given,) = condition or [tf.zeros([tf.shape(z)[0], 0])]
+        context = self._columns.context_of(given)
+        is_finite = True if context is None else tf.reduce_all(tf.math.is_finite(context))
+        tf.debugging.Assert(is_finite, ["expected a finite context, got", given], summarize=8)
+        v = self._inverse(z, *([] if context is None else [tf.cast(context, z.dtype)]))[0]
+        return {"rows": self._columns.quantize(tf.cast(v, tf.float32))}
+
+    def _drawn_shape(self):
+        return [None, len(self._columns.columns)]
+
+
+def noise_of_rows(rows: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """Uniform noise `[n, count]` that depends on the seed and a row's own numbers, and on none beside it."""
+    if count == 0:
+        return tf.zeros([tf.shape(rows)[0], 0])
+    # Each number of the noise is a hash of the row, the seed and its place.
+    size = rows.shape[-1]
+    places = tf.stack([tf.range(count), tf.fill([count], seed)], -1)
+    both = tf.concat(
+        [
+            tf.repeat(tf.bitcast(rows, tf.int32)[:, tf.newaxis], count, axis=1),
+            tf.repeat(places[tf.newaxis], tf.shape(rows)[0], axis=0),
+        ],
+        -1,
+    )
+    hashes = tf.fingerprint(tf.reshape(both, [-1, size + 2]))
+    numbers = tf.cast(tf.bitcast(hashes[:, :4], tf.int32), tf.float32)
+    uniform = tf.clip_by_value(numbers * 2.0**-32 + 0.5, 2.0**-24, 1 - 2.0**-24)
+    return tf.reshape(uniform, [-1, count])
