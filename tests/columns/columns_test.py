@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
@@ -128,10 +129,10 @@ class DensityTest(parameterized.TestCase):
         names = ("real", "bounded", "circular", "integer", "categorical")
         self.table = {name: _VALUES[name] for name in names}
         self.columns = nvp.columns.infer(self.table, "bounded:bounded(0,1),circular:circular(360,-180)")
-        size = dict(event_shape=(self.columns.entries,), couplings=2, hidden_units=(8,))
-        self.flow = nvp.coupling_flow(**size, transformer="affine", seed=3)
+        keras.utils.set_random_seed(1)
+        self.flow = nvp.coupling_flow(event_shape=(self.columns.entries,), couplings=2, hidden_units=(8,))
         for variable in self.flow.trainable_variables:  # Not the identity.
-            variable.assign_add(0.2 * tf.random.stateless_normal(variable.shape, (len(variable.shape), 7)))
+            variable.assign_add(0.04 * tf.random.stateless_normal(variable.shape, (len(variable.shape), 7)))
 
     def test_it_sums_and_integrates_to_one(self):
         # E[p(row) / r(row)] = 1 for rows from a density r: here independent columns, of which r is known.
@@ -153,7 +154,7 @@ class DensityTest(parameterized.TestCase):
         usable = (y > 1e-6) & (y < 1 - 1e-6)  # Nearer to the bounds float32 has no numbers.
         ratio = np.where(usable, np.exp(log_p - np.log(r)), 1.0)
         self.assertGreater(np.std(ratio), 0.05)  # The flow is another density than r.
-        self.assertAlmostEqual(np.mean(ratio), 1, delta=3 * np.std(ratio) / np.sqrt(len(ratio)) + 1e-3)
+        self.assertAlmostEqual(np.mean(ratio), 1, delta=1e-3)
 
     def test_a_circle_has_no_ends(self):
         rows = self.columns.encode(self.table)[:20]
