@@ -266,15 +266,16 @@ def _sentence(title: str, difference: float, error: float, seeds: int) -> str:
 
 
 def draw(rows: Sequence[dict[str, Any]], file: pathlib.Path) -> None:
-    """A panel for each question, a dot for each seed."""
+    """A panel for each question, a dot for each seed; one scale, so that effects can be compared."""
     figure = matplotlib.figure.Figure(figsize=(11, 6), layout="constrained")
-    for axes, (question, variants) in zip(figure.subplots(2, 3).flat, QUESTIONS.items()):
+    for axes, (question, variants) in zip(figure.subplots(2, 3, sharex=True).flat, QUESTIONS.items()):
         for i, variant in enumerate(variants):
             found = list(_of(variant, rows).values())
             axes.plot(found, [i] * len(found), "o", alpha=0.6)
         axes.set_yticks(range(len(variants)), [variant.title for variant in variants])
         axes.set_ylim(len(variants) - 0.5, -0.5)
-        axes.set(title=question, xlabel="test bits/dim")
+        axes.set(title=question, xlabel="test bits/dim, three seeds")
+        axes.tick_params(labelbottom=True)
         axes.grid(alpha=0.3)
     figure.savefig(file, dpi=80)
 
