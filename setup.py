@@ -12,7 +12,7 @@ TENSORFLOW = ">=2.21,<2.22"
 SERVE = [f"tensorflow-serving-api{TENSORFLOW}"]  # The protocol buffers of warm-up requests and of gRPC clients
 PLOTS = ["matplotlib>=3.10,<4", "pillow>=11"]
 DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4"]  # The table `gas`; CSV files; the table `bsds300`
-DOCS = ["mkdocs-material>=9.8,<10", "mkdocstrings-python>=2,<3"]  # `make docs`
+DOCS = ["mkdocs-material>=9.8,<10", "mkdocstrings-python>=2,<3", "latex2mathml>=3.81,<4"]  # `make docs`
 
 setup(
     name="tfp_realnvp",
