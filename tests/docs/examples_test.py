@@ -50,7 +50,7 @@ def _table(rows: int, columns: int = 12) -> np.ndarray:
 
 # What a block takes as given, because the text around it says so.
 _GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
-    "README.md": lambda: {"uint8_images": _images(64, (8, 8, 3), 256)},
+    "README.md": lambda: {"points": _table(20, 2), "uint8_images": _images(64, (8, 8, 3), 256)},
     "docs/own_images.md": lambda: {"path": nvp.publish(_logit_alone(256), "served/mine")},
     "docs/serving.md": lambda: {"data": tf.data.Dataset.from_tensors(_images(2, (8, 8, 1), 17))},
     "docs/vectors.md": lambda: {"train": _table(8), "validation": _table(2), "test": _table(2)},
