@@ -150,6 +150,14 @@ class FilesTest(in_folder.InFolderTest):
         self.assertEqual(list(data.read_columns("csv:a.csv", left_out=["code"]).columns), ["i"])
         self.assertEqual(data.read_columns("csv:a.csv", text=["code"]).columns["code"].tolist(), ["5"] * 40 + ["A"])
 
+    def test_real_numbers_that_only_these_readers_take(self):
+        lines = [f"0,{i:03};{(-1) ** i * i},5" for i in range(1, 41)]
+        pathlib.Path("a.csv").write_text("x;y\n" + "\n".join(lines))
+        events = data.load("csv:a.csv", typing=data.Typing())
+        self.assertEqual((events.columns, events.num_examples("train")), (("x", "y"), 33))
+        pathlib.Path("a.csv").write_text("x;y\n" + "\n".join(lines).replace(",", "."))
+        self.assertIsNone(data.load("csv:a.csv", typing=data.Typing(spec="x:real")).types)
+
 
 class StreamTest(in_folder.InFolderTest):
     @parameterized.parameters("csv", "parquet", "arrow")

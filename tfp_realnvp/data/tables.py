@@ -87,7 +87,7 @@ def load_table(
     if typing is not None and not typing.is_default:
         raise ValueError(f"{name}: expected csv:, parquet: or arrow: for types, a context, weights or missing values")
     if kind == "csv" and path:
-        return _from_csv(name, path, header, columns)
+        return _from_csv(name, csv_file.read(table_path.existing(path), header=header, names=columns), columns)
     if kind in ("npz", "npy") and path:
         return _from_arrays(name, path, columns)
     if name in TABLES:
@@ -99,12 +99,15 @@ def _of_types(name: str, header: str, columns: Sequence[str] | None, typing: Typ
     table = read_columns(name, header=header, names=columns, left_out=typing.left_out, text=typing.text)
     events = typed_tables.events_of(name, table, typing)
     if name.startswith("csv:") and not typing.left_out and typed_tables.is_plain(events, table):
-        return _from_csv(name, name.partition(":")[2], header, columns)
+        try:
+            file = csv_file.read(table_path.existing(name.partition(":")[2]), header=header, names=columns)
+        except BadTableError:  # Numbers in another notation, such as 1,5.
+            return events
+        return _from_csv(name, file, columns)
     return events
 
 
-def _from_csv(name: str, path: str, header: str, columns: Sequence[str] | None) -> Events:
-    file = csv_file.read(table_path.existing(path), header=header, names=columns)
+def _from_csv(name: str, file: csv_file.CSVFile, columns: Sequence[str] | None) -> Events:
     check_array(file.rows, str(file.path), least_rows=LEAST_TO_SPLIT)
     if columns is None or file.columns is None:
         note = "; no header" if file.columns is None else ""
