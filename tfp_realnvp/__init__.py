@@ -79,3 +79,11 @@ __all__ = [
     "training",
     "transformers",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "FlowEstimator":  # Imports scikit-learn.
+        from tfp_realnvp.estimator import FlowEstimator
+
+        return FlowEstimator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

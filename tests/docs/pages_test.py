@@ -23,6 +23,7 @@ _WITH_COMMANDS = (
     "own_images.md",
     "programs.md",
     "serving.md",
+    "tables.md",
     "training.md",
     "vectors.md",
 )
@@ -39,6 +40,7 @@ _PROGRAMS = (
     "extrapolate",
     "edit",
     "report",
+    "impute",
 )
 
 

@@ -41,7 +41,7 @@ class Columns:
         None where rows count alike.
 
     ```python
-    table = {"height": np.array([1.7, 1.6, 1.8]), "eyes": np.array(["blue", "brown", "blue"])}
+    table = {"height": np.array([1.7, 1.6, 1.8, 1.5]), "eyes": np.array(["blue", "brown", "blue", "brown"])}
     columns = nvp.columns.infer(table)
     distribution = nvp.coupling_flow(event_shape=(columns.entries,), couplings=2, hidden_units=(8,))
     model = nvp.FlowModel(distribution, columns=columns)

@@ -1,0 +1,76 @@
+"""The estimator is one of scikit-learn's, and its densities are those of the flow."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+from absl.testing import absltest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import tfp_realnvp as nvp
+
+_TINY = dict(max_steps=5, flow_options=dict(couplings=2, hidden_units=(4,)))
+
+
+def _frame(rows=300):
+    random = np.random.default_rng(0)
+    x = random.normal(size=rows)
+    kind = np.where(x + random.normal(size=rows) > 0, "high", "low")
+    return pd.DataFrame({"x": x, "kind": kind, "count": random.poisson(3, rows)})
+
+
+class FlowEstimatorTest(absltest.TestCase):
+    def test_scikit_learns_own_checks(self):
+        results = check_estimator(nvp.FlowEstimator(**_TINY), on_fail=None, on_skip=None)
+        failed = [f"{one['check_name']}: {one['exception']}" for one in results if one["status"] == "failed"]
+        self.assertEmpty(failed)
+        self.assertGreater(sum(one["status"] == "passed" for one in results), 40)
+
+    def test_it_learns(self):
+        random = np.random.default_rng(0)
+        x = random.normal(size=1_000)
+        table = np.stack([10 * x, 100 + x + 0.1 * random.normal(size=1_000)], -1)
+        estimator = nvp.FlowEstimator(max_steps=200, flow_options=dict(couplings=4, hidden_units=(16,))).fit(table)
+        entropy = 0.5 * np.log(np.linalg.det(2 * np.pi * np.e * np.cov(table.T)))
+        self.assertAlmostEqual(estimator.score(table), -entropy, delta=0.15)
+        np.testing.assert_allclose(np.corrcoef(estimator.sample(1_000, random_state=1).T)[0, 1], 0.99, atol=0.03)
+
+    def test_a_frame_of_mixed_columns(self):
+        frame = _frame()
+        estimator = nvp.FlowEstimator(**_TINY).fit(frame)
+        self.assertEqual([column.type for column in estimator.columns_.columns], ["real", "categorical", "integer"])
+        scores = estimator.score_samples(frame)
+        np.testing.assert_array_equal(estimator.score_samples(frame[::-1])[::-1], scores)
+        copied = pickle.loads(pickle.dumps(estimator))
+        np.testing.assert_array_equal(copied.score_samples(frame), scores)
+        drawn = copied.sample(50, random_state=3)
+        self.assertEqual(list(drawn.columns), list(frame.columns))
+        self.assertContainsSubset(set(drawn["kind"]), {"high", "low"})
+        with self.assertRaisesRegex(ValueError, "missing values"):
+            estimator.fit(frame.assign(x=np.nan))
+
+    def test_weights_matter(self):
+        table = np.concatenate([np.random.default_rng(0).normal(size=[200, 2]), 5 + np.zeros([200, 2])])
+        table += 0.1 * np.random.default_rng(1).normal(size=table.shape)
+        weight = np.repeat([1.0, 0.0], 200)
+        options = dict(max_steps=100, flow_options=dict(couplings=2, hidden_units=(8,)))
+        alike, weighted = (nvp.FlowEstimator(**options).fit(table, sample_weight=w) for w in (None, weight))
+        self.assertGreater(weighted.score(table[:200]), alike.score(table[:200]))
+
+    def test_pipeline_and_grid_search(self):
+        table = np.random.default_rng(0).normal(size=[60, 3])
+        pipeline = make_pipeline(StandardScaler(), nvp.FlowEstimator(**_TINY))
+        self.assertTrue(np.isfinite(pipeline.fit(table).score(table)))
+        search = GridSearchCV(nvp.FlowEstimator(**_TINY), {"learning_rate": [1e-3, 1e-2]}, cv=2).fit(table)
+        self.assertIn(search.best_params_["learning_rate"], (1e-3, 1e-2))
+
+    def test_refused(self):
+        with self.assertRaisesRegex(ValueError, "expected flow to be one of coupling, autoregressive, .* got 'vae'"):
+            nvp.FlowEstimator("vae").fit(np.zeros([5, 2]))
+
+
+if __name__ == "__main__":
+    absltest.main()

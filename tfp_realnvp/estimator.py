@@ -1,0 +1,261 @@
+"""A flow of a table in the interface of scikit-learn."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp import flows, training
+from tfp_realnvp.columns import Columns, Real, Spec, infer_with_notes
+from tfp_realnvp.data import BadTableError, read_columns
+from tfp_realnvp.extras import extra
+from tfp_realnvp.serving.tables import noise_of_rows
+
+with extra("data"):
+    from sklearn.base import BaseEstimator, DensityMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+# Rows whose scores are computed at a time, always as many, so that a score does not depend on what is beside a row.
+_ROWS = 1024
+_FLOWS = {
+    factory.__name__.removesuffix("_flow"): factory
+    for factory in (
+        flows.coupling_flow,
+        flows.autoregressive_flow,
+        flows.real_nvp,
+        flows.glow,
+        flows.nice,
+        flows.nsf,
+        flows.flowpp,
+        flows.maf,
+        flows.iaf,
+        flows.naf,
+        flows.planar,
+        flows.radial,
+    )
+}
+
+
+class FlowEstimator(DensityMixin, BaseEstimator):
+    """The density of a table's rows by a normalizing flow, as a scikit-learn estimator.
+
+        log p(row) >= E[log p(v) - log q(v | row)]
+
+    A layer over `FlowModel` and `tfp_realnvp.columns.Columns`. Arrays and frames of numbers have real columns; a frame
+    with text or a `columns` specification has columns of its types. `score_samples` is the log-density in nats, in the
+    units of the table: exact if all columns are real or bounded, and otherwise the lower bound with one draw of noise,
+    which is a function of the row.
+
+    Args:
+      flow: name of a flow, such as "coupling", "autoregressive" or "nsf".
+      flow_options: keyword arguments of the flow's factory, such as `{"couplings": 4, "hidden_units": (64, 64)}`.
+      columns: types of columns of a frame, such as "a:bounded(0,1),b:circular(360)"; "infer" infers all of them. By
+        default, types are inferred only if a column is not a number.
+      max_steps: number of training steps.
+      batch_size: rows in a batch; at most the number of training rows.
+      learning_rate: initial learning rate of Adam, which decreases to 0 as a cosine.
+      clip_norm: largest global norm of the gradient.
+      average_decay: decay of the moving average of the weights; None uses the last weights.
+      random_state: seed of the weights, the order of rows and the noise.
+      verbose: 1 prints a line for each tenth of the training.
+
+    Attributes:
+      columns_: the fitted `Columns`.
+      distribution_: the fitted flow, over `columns_.dequantize(rows)`.
+      n_features_in_: number of columns.
+      feature_names_in_: their names, if the table has names.
+
+    Raises:
+      ValueError: from `fit`, if there are fewer than 2 columns or rows, or a value is missing.
+
+    ```python
+    from sklearn.datasets import load_iris
+    iris = load_iris().data
+    estimator = nvp.FlowEstimator(max_steps=200).fit(iris)
+    estimator.score_samples(iris)  # [150], nats
+    estimator.sample(3)            # [3, 4]
+    ```
+    """
+
+    def __init__(
+        self,
+        flow: str = "coupling",
+        *,
+        flow_options: Mapping[str, Any] | None = None,
+        columns: str | None = None,
+        max_steps: int = 2_000,
+        batch_size: int = 256,
+        learning_rate: float = 2e-3,
+        clip_norm: float = 10.0,
+        average_decay: float | None = 0.99,
+        random_state: Any = 0,
+        verbose: int = 0,
+    ):
+        self.flow = flow
+        self.flow_options = flow_options
+        self.columns = columns
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.clip_norm = clip_norm
+        self.average_decay = average_decay
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> FlowEstimator:
+        """Trains the flow.
+
+        Args:
+          X: rows: an array `[rows, columns]` of numbers, or a frame of pandas or polars.
+          y: not used.
+          sample_weight: weight of each row, `[rows]`.
+        """
+        if self.flow not in _FLOWS:
+            raise ValueError(f"expected flow to be one of {', '.join(_FLOWS)}, got {self.flow!r}")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        table = self._table(X, is_first=True)
+        if len(table) < 2:
+            raise ValueError(f"expected at least 2 features, got {len(table)} feature(s)")
+        if (count := len(next(iter(table.values())))) < 2:
+            raise ValueError(f"expected at least 2 rows, got n_samples = {count}")
+        self.columns_ = self._fitted_columns(table)
+        rows = self.columns_.encode(table)
+        if np.any(np.isnan(rows)):
+            raise ValueError("expected a value in each row and column, got missing values (NaN)")
+        weight = None
+        if sample_weight is not None:
+            weight = np.asarray(_check_sample_weight(sample_weight, rows, ensure_non_negative=True), np.float32)
+            weight /= np.mean(weight)
+        keras.utils.set_random_seed(seed)
+        self._build()
+        self._train(rows, weight, seed)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """The log-density of each row in nats, `[rows]`."""
+        check_is_fitted(self)
+        rows = self.columns_.encode(self._table(X, is_first=False))
+        if np.any(np.isnan(rows)):
+            raise ValueError("expected a value in each row and column, got missing values (NaN)")
+        padded = np.resize(rows, [-(-len(rows) // _ROWS) * _ROWS, rows.shape[1]])
+        scores = [self._log_prob(tf.constant(padded[start : start + _ROWS])) for start in range(0, len(padded), _ROWS)]
+        return np.concatenate([part.numpy() for part in scores])[: len(rows)].astype(np.float64)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean log-density of the rows, in nats."""
+        return float(np.mean(self.score_samples(X)))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+        """Draws rows: an array `[n_samples, columns]`, or a pandas frame if the estimator was fitted to a frame.
+
+        Args:
+          n_samples: number of rows.
+          random_state: seed; by default that of the estimator.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"expected n_samples of at least 1, got {n_samples}")
+        state = check_random_state(self.random_state if random_state is None else random_state)
+        seed = state.randint(2**31 - 1, size=2).astype(np.int32)
+        table = self.columns_.decode(self.columns_.quantize(self.distribution_.sample(n_samples, seed=seed)).numpy())
+        if not hasattr(self, "feature_names_in_"):
+            return np.stack(list(table.values()), -1)
+        with extra("data"):
+            import pandas as pd
+        return pd.DataFrame(table)
+
+    def _table(self, X: Any, *, is_first: bool) -> dict[str, np.ndarray]:
+        """The columns of `X` by name."""
+        if not hasattr(X, "columns"):
+            array = validate_data(self, X, dtype=np.float64, reset=is_first)
+            return {f"column_{place}": array[:, place] for place in range(array.shape[1])}
+        validate_data(self, X, reset=is_first, skip_check_array=True)
+        try:
+            table = read_columns(X).columns
+        except BadTableError as error:
+            raise ValueError(str(error)) from error
+        return {str(name): values for name, values in table.items()}
+
+    def _fitted_columns(self, table: Mapping[str, np.ndarray]) -> Columns:
+        is_text = any(values.dtype == object for values in table.values())
+        if self.columns is not None or is_text:
+            text = "" if self.columns is None or self.columns == "infer" else self.columns
+            found = infer_with_notes(table, text)
+            dropped = Spec.of_text(text).dropped
+            if lost := [name for name in table if name not in (*found.columns.names, *dropped)]:
+                note = next(note for note in found.notes if note.startswith(f"{lost[0]}  "))
+                raise ValueError(f"expected columns of known types and no missing values, got {note}; drop it")
+            return found.columns
+        return Columns(tuple(Real.fit(name, values) for name, values in table.items()))
+
+    def _build(self) -> None:
+        """Makes the flow, untrained."""
+        factory = _FLOWS[self.flow]
+        given = {"flow_name": self.flow} if "flow_name" in inspect.signature(factory).parameters else {}
+        self.distribution_ = factory(event_shape=(self.columns_.entries,), **given, **(self.flow_options or {}))
+        rows = tf.TensorSpec([_ROWS, self.columns_.size], tf.float32)
+        self._log_prob = tf.function(self._log_prob_of_rows, autograph=False).get_concrete_function(rows)
+
+    def _log_prob_of_rows(self, rows: tf.Tensor) -> tf.Tensor:
+        return self.columns_.log_prob(self.distribution_, rows, noise_of_rows(rows, self.columns_.noises, 0))
+
+    def _train(self, rows: np.ndarray, weight: np.ndarray | None, seed: int) -> None:
+        model = training.FlowModel(
+            self.distribution_,
+            columns=self.columns_,
+            l2=0.0,
+            clip_norm=self.clip_norm,
+            average_decay=self.average_decay,
+            seed=seed % 2**31,
+        )
+        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, self.max_steps)
+        model.compile(training.Adam(rate))
+        size = min(self.batch_size, len(rows))
+        events = (rows,) if weight is None else (rows, None, weight)
+        places = (
+            tf.data.Dataset.range(len(rows)).shuffle(len(rows), seed=seed).repeat().batch(size, drop_remainder=True)
+        )
+        batches = places.map(lambda place: _batch(events, place)).take(self.max_steps).prefetch(2)
+        epochs = 10 if self.max_steps >= 10 else 1
+        model.fit(
+            batches,
+            shuffle=False,  # They are.
+            epochs=epochs,
+            steps_per_epoch=max(self.max_steps // epochs, 1),
+            verbose=2 if self.verbose else 0,
+        )
+        if model.average is not None:
+            model.average.copy_to_variables()
+        self.n_iter_ = self.max_steps
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "distribution_" in state:
+            del state["_log_prob"]
+            state["distribution_"] = [variable.numpy() for variable in state["distribution_"].variables]
+            state["columns_"] = self.columns_.to_json()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weights = state.pop("distribution_", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.columns_ = Columns.of_json(self.columns_)
+            self._build()
+            for variable, value in zip(self.distribution_.variables, weights, strict=True):
+                variable.assign(value)
+
+
+def _batch(events: Sequence[np.ndarray | None], place: tf.Tensor) -> Any:
+    rows, *rest = events
+    if not rest:
+        return tf.gather(rows, place)
+    weight = tf.gather(rest[1], place)
+    # A context of no entries, which the model removes: Keras drops weights without targets.
+    return tf.gather(rows, place), tf.zeros([tf.shape(place)[0], 0]), weight
