@@ -9,7 +9,7 @@ import sys
 import textwrap
 
 import launch
-from launch import signals
+from launch import start_up
 
 _FOLDER = pathlib.Path(__file__).parent
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     if program not in programs:
         print(f"error: expected PROGRAM to be one of {', '.join(programs)}, got {program}", file=sys.stderr)
         return 2
-    signals.heed()
+    start_up.begin()
     sys.argv[1:] = rest
     runpy.run_module(f"launch.{program}", run_name="__main__", alter_sys=True)
     return 0

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
@@ -78,7 +79,7 @@ def parse(argv: Sequence[str]) -> list[str]:
             for flag in defined:  # What --help lists: the flags of this package, not of others.
                 flags.FLAGS.register_key_flag_for_module(argv[0], flag)
     main = sys.modules["__main__"]
-    main.__doc__ = (main.__doc__ or "").replace("python -m launch.", launch.call)  # What --help begins with.
+    main.__doc__ = _help(main.__doc__ or "")
     try:
         left = flags.FLAGS(with_flagfiles(argv))
         _GIVEN[:] = left[1:]
@@ -97,6 +98,12 @@ def parse(argv: Sequence[str]) -> list[str]:
 def typed(argv: Sequence[str]) -> str:
     """A program's call as it was typed."""
     return launch.call + shlex.join([pathlib.Path(argv[0]).stem, *argv[1:]])
+
+
+def _help(docstring: str) -> str:
+    """What --help begins with: a program's docstring in lines of a terminal, its examples as they are called here."""
+    paragraphs = docstring.replace("python -m launch.", launch.call).strip().split("\n\n")
+    return "\n\n".join(text if text.startswith(" ") else textwrap.fill(text, 80) for text in paragraphs) + "\n"
 
 
 def with_flagfiles(argv: Sequence[str]) -> list[str]:

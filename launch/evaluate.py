@@ -11,10 +11,9 @@ is that of the run's best checkpoint, or of an exported model.
 
 from __future__ import annotations
 
-import keras
 from absl import flags
 
-from launch import run, source
+from launch import run, source, terminal
 from tfp_realnvp import data, evaluation, presets
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
@@ -40,9 +39,7 @@ def main() -> None:
     events, distribution, dequantizer = _of_run() if is_run else _of_export()
     if events.levels is None and (events.types is None or events.types.is_exact) and _IMPORTANCE_SAMPLES.value > 1:
         raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
-    bar = keras.utils.Progbar(
-        events.num_examples(_SPLIT.value), unit_name="event", stateful_metrics=["bits/dim", "nats"]
-    )
+    bar = terminal.bar(events.num_examples(_SPLIT.value), "event")
     score = evaluation.evaluate(
         distribution,
         events.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value),

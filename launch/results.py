@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from launch import run
+from launch import arguments, run
 from tfp_realnvp import data, evaluation, presets, serving, storage
 from tfp_realnvp.flows import Dequantizer
 
@@ -22,7 +22,7 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     """Evaluates the best checkpoint beside the baselines; writes samples, figures and the SavedModel.
 
     Returns:
-      By how much it beats the best baseline, None where there is none, and in what unit.
+      By how much it beats the best baseline, negative where it is worse and None where there is none, and in what unit.
     """
     dequantizer = preset.build_dequantizer()
     distribution = run.trained_distribution(preset, dequantizer)
@@ -51,6 +51,9 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
         print(f"{name:42}{score.mean:10.4f}{score.standard_error:10.4f}")
     for name, figure in published(preset, presets.get(run.PRESET.value)).items():
         print(f"{name:42}{figure:10.2f}")
+    margin = min((first.lead_over(baseline) for baseline in baselines.values()), default=None)
+    if margin is not None:
+        print(f"\n{abs(margin):.3f} {first.unit} {'better' if margin > 0 else 'worse'} than the best baseline")
     samples = _write_samples(preset, given, distribution, folder)
     scores = {name: score.to_json() for name, score in (ours | baselines).items()}
     storage.write(folder / _FILE, storage.to_json(scores, indent=2) + "\n")
@@ -61,8 +64,23 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     print("\nWrote:")
     for name in (samples, _FILE, "config.json", "metrics.jsonl", "checkpoints", "tensorboard", "saved_model"):
         print(f"  {folder / name}")
-    leads = [first.lead_over(baseline) for baseline in baselines.values()]
-    return min(leads, default=None), f"{first.unit} better than the best baseline"
+    _print_next(folder)
+    return margin, first.unit
+
+
+def _print_next(folder: pathlib.Path) -> None:
+    """Three commands that go on from here, with the paths of this run."""
+    given = [f"--output_dir={folder}"]
+    with_data = given + [
+        f"--{flag.name}={flag.value}" for flag in (run.DATA_DIR, run.HEADER) if flag.present and flag.value is not None
+    ]
+    print("\nNext:")
+    for program, flags in (
+        ("report", with_data),
+        ("sample", [*given, "--count=100", "--seed=1"]),
+        ("export", [*given, f"--export_dir=served/{folder.absolute().name}"]),
+    ):
+        print(f"  {arguments.typed([program, *flags])}")
 
 
 def read(folder: pathlib.Path) -> dict[str, evaluation.Score]:

@@ -16,8 +16,8 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import tfp_realnvp as nvp
-from launch import arguments, signals
-from tfp_realnvp import data, paths, presets, storage, training
+from launch import arguments, signals, terminal
+from tfp_realnvp import data, extras, paths, presets, storage, training
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
 PRESET = flags.DEFINE_enum(
@@ -68,7 +68,11 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be had, as a sentence for the one who asked."""
+    """What was asked for cannot be had, as a sentence for the one who asked. The exit status is 2."""
+
+
+class FailedError(RuntimeError):
+    """What was asked for did not come about, as a sentence for the one who asked. The exit status is 1."""
 
 
 def output_dir() -> pathlib.Path:
@@ -124,7 +128,7 @@ def open_data(
         events = data.load(name, DATA_DIR.value, labels=labels, header=HEADER.value, columns=columns, typing=typing)
     except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from error
-    print(events.describe(), flush=True)
+    terminal.show(events.describe())
     return events
 
 
@@ -237,7 +241,11 @@ def start(main: Callable[[], None]) -> None:
             with contextlib.suppress(OSError):  # The terminal may be closed.
                 print(f"{interruption}; to go on: {arguments.typed(sys.argv)}", file=sys.stderr)
             sys.exit(128 + interruption.signal)
-        except (UsageError, training.CheckpointError, data.DataNotFoundError, training.NonFiniteError) as error:
+        except (UsageError, data.DataNotFoundError) as error:
+            logging.debug("The error's origin:", exc_info=True)
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except (FailedError, training.CheckpointError, training.NonFiniteError, extras.MissingExtraError) as error:
             logging.debug("The error's origin:", exc_info=True)
             sys.exit(f"error: {error}")
         except (OSError, tf.errors.OpError) as error:

@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import arguments, run
+from launch import arguments, run, terminal
 from tfp_realnvp import data, evaluation, serving
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
@@ -224,11 +223,11 @@ def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
 def progress(total: int, unit: str = "event") -> Callable[[int], None]:
     """A function that is told how many are done, and shows a bar once that has taken over two seconds."""
     started = time.monotonic()
-    bars: list[keras.utils.Progbar] = []
+    bars: list[Any] = []
 
     def update(done: int) -> None:
         if not bars and time.monotonic() - started > 2 and done < total:
-            bars.append(keras.utils.Progbar(total, unit_name=unit))
+            bars.append(terminal.bar(total, unit))
         if bars:
             bars[0].update(done)
 

@@ -45,7 +45,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import init_from, machine, results, run, settings, workers
+from launch import init_from, machine, results, run, settings, terminal, workers
 from tfp_realnvp import data, evaluation, presets, training
 
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and leave.")
@@ -79,7 +79,9 @@ _REQUIRE_MARGIN = flags.DEFINE_float(
     None,
     "Fail unless the test bits/dim is this much under both baselines, or the nats of vectors over the Gaussian's.",
 )
-_VERBOSE = flags.DEFINE_integer("verbose", 1, "0: silent, 1: a progress bar, 2: a line for each epoch.", 0, 2)
+_VERBOSE = flags.DEFINE_integer(
+    "verbose", 1, "0: silent, 1: a progress bar on a terminal and a line for each epoch elsewhere, 2: lines.", 0, 2
+)
 # What a run may change when it resumes, and all its workers must share.
 _SHARED = (run.JIT_COMPILE, _DETERMINISTIC, _MAX_SKIPPED_STEPS, _LOG_EVERY, _CHECKPOINT_EVERY, _PATIENCE)
 
@@ -110,9 +112,9 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
         model, callbacks = _model(preset, events, distribution)
     folder, is_chief = run.output_dir(), training.is_chief(strategy)
     if is_chief:
-        print(nvp.summary(distribution), flush=True)
+        print(nvp.summary(distribution, terminal.COLUMNS), flush=True)
         if model.dequantizer is not None:
-            print(f"\nDequantisation:\n{nvp.summary(model.dequantizer)}", flush=True)
+            print(f"\nDequantisation:\n{nvp.summary(model.dequantizer, terminal.COLUMNS)}", flush=True)
     with contextlib.ExitStack() as stack:
         with workers.ending_together(strategy):
             if is_chief:
@@ -130,18 +132,16 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
 
 
 def _evaluate(preset: presets.Preset, events: data.Events, folder: pathlib.Path) -> None:
-    margin, what = results.write(preset, events, folder)
-    if margin is not None:
-        print(f"{margin:.3f} {what}")
+    margin, unit = results.write(preset, events, folder)
     if _REQUIRE_MARGIN.value is not None and not (margin is not None and margin >= _REQUIRE_MARGIN.value):
         got = "no baseline to compare with" if margin is None else f"{margin:.3f}"
-        raise run.UsageError(f"expected a margin of {_REQUIRE_MARGIN.value} {what.split()[0]}, got {got}")
+        raise run.FailedError(f"expected a margin of {_REQUIRE_MARGIN.value} {unit}, got {got}")
 
 
 def _describe(preset: presets.Preset) -> None:
-    print(nvp.summary(run.build(preset)))
+    print(nvp.summary(run.build(preset), terminal.COLUMNS))
     if (dequantizer := run.built(preset.build_dequantizer)) is not None:
-        print(f"\nDequantisation:\n{nvp.summary(dequantizer)}")
+        print(f"\nDequantisation:\n{nvp.summary(dequantizer, terminal.COLUMNS)}")
 
 
 def _check_batch(preset: presets.Preset, events: data.Events, strategy: tf.distribute.Strategy) -> None:
@@ -213,6 +213,8 @@ def _train(
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
     if training.is_chief(model.distribute_strategy):
         callbacks += _writing_callbacks(preset, validation, folder)
+        if _VERBOSE.value:
+            callbacks.append(terminal.Epochs(lines=_VERBOSE.value == 2))
     training.train(
         model,
         lambda epoch, skip: _training_batches(preset, events, epoch, skip),
@@ -224,7 +226,7 @@ def _train(
         accumulation_steps=preset.recipe.accumulation_steps,
         max_skipped_steps=_MAX_SKIPPED_STEPS.value,
         callbacks=callbacks,
-        verbose=_VERBOSE.value,
+        verbose=0,
     )
 
 

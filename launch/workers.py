@@ -32,7 +32,7 @@ def connected(name: str) -> tf.distribute.Strategy:
 
 @contextlib.contextmanager
 def one_line_if_lost(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns what TensorFlow raises where another worker has died into a `UsageError`."""
+    """Turns what TensorFlow raises where another worker has died into a `FailedError`."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -42,7 +42,7 @@ def one_line_if_lost(strategy: tf.distribute.Strategy) -> Iterator[None]:
         named = dict.fromkeys(re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", error.message.partition(" by: ")[2]))
         named.pop((resolver.task_type, str(resolver.task_id)), None)
         lost = " or ".join(f"{job} {index}" for job, index in named) or "another worker"
-        raise run.UsageError(
+        raise run.FailedError(
             f"lost {lost}, whose own messages say why; start all workers again with the same flags, and they resume "
             "from the last checkpoint"
         ) from error
@@ -60,7 +60,7 @@ def ending_together(strategy: tf.distribute.Strategy) -> Iterator[None]:
         return
     try:
         yield
-    except (run.UsageError, training.CheckpointError, data.DataNotFoundError, OSError) as error:
+    except (run.UsageError, run.FailedError, training.CheckpointError, data.DataNotFoundError, OSError) as error:
         training.gather(strategy, str(error))
         training.leave_together(strategy)
         raise

@@ -120,14 +120,31 @@ class SignalsTest(parameterized.TestCase):
     def test_while_tensorflow_is_imported(self, number):
         for name in ("keras", "tensorflow"):
             (self.folder / f"{name}.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
-        found = subprocess.run(
-            [sys.executable, "-m", "launch.train"],
+        found = self._start()
+        self.assertEqual((found.returncode, found.stderr), (128 + number, f"stopped by {number.name}\n"))
+
+    def _start(self, *arguments, **environment):
+        environment = {
+            name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
+        } | environment
+        return subprocess.run(
+            [sys.executable, "-m", *(arguments or ("launch.train",))],
             cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": str(self.folder)},
+            env={**environment, "PYTHONPATH": str(self.folder)},
             capture_output=True,
             text=True,
         )
-        self.assertEqual((found.returncode, found.stderr), (128 + number, f"stopped by {number.name}\n"))
+
+    def test_what_tensorflow_logs_while_it_is_imported_is_left_out(self):
+        before, kept = "WARNING: All log messages before absl::InitializeLog() is called ...", "F0000 port.cc:1] fatal"
+        logged = f"{before}\nI0000 00:00:1795982956.088513    7854 port.cc:153] oneDNN is on\n"
+        logged += "E0000 00:00:1795982956.088513    7854 compiler/cuda.cc:1] no cuDNN\n"
+        code = f"import os, sys\nos.write(2, {(logged + kept)!r}.encode())\nsys.exit(3)\n"
+        (self.folder / "tensorflow.py").write_text(code)
+        for call in (("launch.train",), ("launch", "train")):
+            found = self._start(*call)
+            self.assertEqual((found.returncode, found.stderr), (3, kept))
+        self.assertEqual(self._start(TF_CPP_MIN_LOG_LEVEL="0").stderr, logged + kept)
 
 
 class NotedTest(absltest.TestCase):

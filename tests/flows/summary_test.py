@@ -50,6 +50,16 @@ class SummaryTest(absltest.TestCase):
             ],
         )
 
+    def test_within_a_line_length(self):
+        distribution = nvp.real_nvp(event_shape=(4, 4, 1), scales=2, width=2, blocks=1)
+        lines = nvp.summary(distribution, 80).splitlines()
+        self.assertLessEqual(max(map(len, lines)), 80)
+        first = lines.index("Coupling channels, first half kept: affine,           2x2x4                  531")
+        self.assertEqual(lines[first + 1], "  ResidualNetwork 1 blocks x 4")
+        self.assertIn("    ResidualNetwork 1 blocks x 4", lines)  # Within a split.
+        words = " ".join(nvp.summary(distribution).split())
+        self.assertCountEqual(" ".join(lines[2:]).split(), words.partition("- ")[2].split())
+
     def test_the_parameters_add_up(self):
         distribution = nvp.real_nvp(event_shape=(4, 4, 1), scales=2, width=2, blocks=1)
         rows = [row.split() for row in _rows(distribution)]

@@ -2,16 +2,18 @@
 
 import contextlib
 import io
+import re
 from unittest import mock
 
 from absl.testing import absltest
 
-from launch import source
+from launch import source, terminal
 
 
 class ProgressTest(absltest.TestCase):
-    def _shown(self, times):
+    def _shown(self, times, is_terminal=True):
         output = io.StringIO()
+        output.isatty = lambda: is_terminal
         with contextlib.redirect_stdout(output), mock.patch.object(source.time, "monotonic", side_effect=times):
             update = source.progress(100)
             for done in (25, 50, 100):
@@ -26,6 +28,35 @@ class ProgressTest(absltest.TestCase):
         shown = self._shown([0, 1, 2.5])
         self.assertIn("50/100", shown)
         self.assertIn("100/100", shown)
+        self.assertEqual(self._shown([0, 1, 2.5], is_terminal=False), "")
+
+
+class EpochsTest(absltest.TestCase):
+    def _shown(self, is_terminal, lines=False):
+        output = io.StringIO()
+        output.isatty = lambda: is_terminal
+        with contextlib.redirect_stdout(output):
+            callback = terminal.Epochs(lines)
+            callback.set_params({"epochs": 2, "steps": 1250})
+            callback.on_epoch_begin(0)
+            for batch in range(3):
+                callback.on_train_batch_end(batch, {"loss": 9.0, "bits_per_dim": 3.5, "skipped_steps": 0.0})
+            callback.on_epoch_end(
+                0, {"loss": 9.0, "bits_per_dim": 3.25, "val_bits_per_dim": 3.125, "skipped_steps": 2.0}
+            )
+        return output.getvalue()
+
+    def test_lines_where_the_output_is_no_terminal(self):
+        line = "Epoch 1/2: 3 steps in 0 s, bits/dim 3.2500, validation 3.1250, 2 skipped\n"
+        self.assertEqual(self._shown(False), line)
+        self.assertEqual(self._shown(True, lines=True), line)
+
+    def test_a_bar_that_fits_a_terminal(self):
+        shown = self._shown(True)
+        self.assertStartsWith(shown, "Epoch 1/2\n")
+        visible = re.sub("\x1b.*?m", "", shown).replace("\b", "").replace("\r", "\n")
+        self.assertRegex(visible, r"1250/1250 .* - bits/dim: 3.2500 - validation: 3.1250\n$")
+        self.assertLessEqual(max(map(len, visible.splitlines())), 80)
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ def _table(output):
 
 def _epochs(output):
     """The numbers of the epochs that were trained, of how many, and the steps of each."""
-    epochs = re.findall(r"^Epoch (\d+)/(\d+)$", output, re.MULTILINE)
-    steps = re.findall(r"^(\d+)/\d+ - .*\bbits_per_dim: .*\bval_bits_per_dim: ", output, re.MULTILINE)
-    return [(int(epoch), int(of)) for epoch, of in epochs], [int(step) for step in steps]
+    line = r"^Epoch (\d+)/(\d+): (\d+) steps in \d+ s, bits/dim \d+\.\d{4}, validation \d+\.\d{4}$"
+    found = [tuple(map(int, match)) for match in re.findall(line, output, re.MULTILINE)]
+    return [(epoch, of) for epoch, of, _ in found], [steps for _, _, steps in found]
 
 
 class _Test(parameterized.TestCase):
@@ -84,7 +84,24 @@ class TrainTest(_Test):
             self.assertAlmostEqual(results[name]["standard_error"], error, 4)
             self.assertEqual(results[name]["count"], 300)
         margin = min(results[name]["bits_per_dim"] for name in _NAMES[1:]) - results["Real NVP"]["bits_per_dim"]
-        self.assertIn(f"\n{margin:.3f} bits/dim better than the best baseline\n", self.result.output)
+        self.assertLess(margin, 0)  # After three steps.
+        self.assertIn(f"\n{-margin:.3f} bits/dim worse than the best baseline\n", self.result.output)
+
+    def test_the_end_says_what_to_do_next(self):
+        given = f"--output_dir={self.trained}"
+        expected = [
+            "Next:",
+            f"  python -m launch.report {given} --data_dir=DIR",
+            f"  python -m launch.sample {given} --count=100 --seed=1",
+            f"  python -m launch.export {given} --export_dir=served/{self.trained.name}",
+        ]
+        output = re.sub(r"--data_dir=\S+", "--data_dir=DIR", self.result.output)
+        self.assertEqual(output.splitlines()[-4:], expected)
+
+    def test_the_output_is_lines_of_a_terminal(self):
+        self.assertNotRegex(self.result.output, r"[\x1b\r\b]")
+        long = [line for line in self.result.output.splitlines() if len(line) > 80 and str(self.trained) not in line]
+        self.assertEmpty(long)
 
     def test_the_figure_is_that_of_the_best_checkpoint(self):
         flow = _tiny_flow()
@@ -297,7 +314,7 @@ class FlagsTest(_Test):
         flags = ("--scales=1", "--width=3", "--blocks=0", "--rho=0.5")
         result = programs.run("train", "--preset=cifar10", *flags, "--describe")
         self.assertEqual(result.status, 0, result.errors)
-        self.assertIn("Coupling checkerboard 1: affine, ResidualNetwork 0 blocks x 3", result.output)
+        self.assertIn("Coupling checkerboard 1: affine, ResidualNetwork 0", result.output)
         self.assertIn("BatchNorm rho=0.5", result.output)
         self.assertNotIn("Squeeze", result.output)
 

@@ -1,0 +1,45 @@
+"""What a program does before anything else: it heeds signals, and imports TensorFlow without its start-up lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+
+from launch import signals
+
+# As absl's C++ logging writes them: severity and date, time, thread, file. Fatal ones, F, are not among them.
+_LOG = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} [\d:.]+ +\d+ [\w/]+\.cc:\d+\]")
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def begin() -> None:
+    """Heeds signals, and imports TensorFlow, which takes seconds.
+
+    TensorFlow reads `TF_CPP_MIN_LOG_LEVEL` too late for what its libraries log while they are loaded. Unless the user
+    has set it, those lines are left out, and it is set for the rest of the process.
+    """
+    signals.heed()
+    quiet = contextlib.nullcontext() if _LEVEL in os.environ else _without_logs()
+    os.environ.setdefault(_LEVEL, "3")
+    with quiet:
+        import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _without_logs() -> Iterator[None]:
+    """A context in which what is written to the process's stderr is held, and written without logs at its end."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            others = b"".join(line for line in held if not _LOG.match(line))
+            with contextlib.suppress(OSError):  # The terminal may be closed.
+                os.write(2, others)
