@@ -8,7 +8,7 @@ STAMP   := .venv/made
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help env demo test lint docs bazel-test lock clean
+.PHONY: help env demo test lint docs wheel wheel-test bazel-test lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -49,6 +49,12 @@ lint: env ## Run ruff, its checks and its layout, and mypy
 # The variable silences an advertisement of mkdocs-material's.
 docs: env ## Build the pages of docs/ into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+wheel: env ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+wheel-test: ## Install the wheel into a new environment for each Python, and try it there
+	tools/wheel_test.sh
 
 bazel-test: env ## Run the tests through the BUILD files, without network
 	tools/bazel_test.sh

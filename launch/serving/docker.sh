@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Serves saved_models/ with TensorFlow Serving in Docker: REST on port 8501, gRPC on 8500, for this machine alone. The server
+# Serves the released models with TensorFlow Serving in Docker: REST on port 8501, gRPC on 8500, for this machine alone. The server
 # has neither passwords nor encryption: put a proxy that has both before it, rather than publish its ports to a network.
 #
 #   launch/serving/docker.sh                                                  without batching: all signatures
@@ -8,7 +8,9 @@
 # MODELS names another folder, whose models are those of models.config; IMAGE another image; MEMORY another limit.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/../..")
-models=$(realpath "${MODELS:-$root/saved_models}")
+models=$root/saved_models
+[[ -d $models ]] || models=$root/tfp_realnvp/saved_models # Where the package is installed.
+models=$(realpath "${MODELS:-$models}")
 
 exec docker run --rm --publish 127.0.0.1:8500:8500 --publish 127.0.0.1:8501:8501 \
   --memory "${MEMORY:-4g}" --user 65534:65534 --cap-drop ALL --security-opt no-new-privileges --read-only \
