@@ -8,7 +8,7 @@ STAMP   := .venv/made
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help env demo test lint docs wheel wheel-test bazel-test lock clean
+.PHONY: help env demo test test-all lint docs wheel wheel-test bazel-test lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,8 +38,11 @@ demo: env ## Train a small Glow on digits and ask that it beats both baselines b
 	  --output_dir=runs/demo-$$(date +%Y%m%d-%H%M%S) --require_margin=0.25
 
 # By class, so that what a class sets up is made once.
-test: lint ## Check layout and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadscope --durations=10 tests
+test: lint ## Check layout and types, and run the tests but for those of tests/slow.txt
+	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadscope --durations=25 --without_slow tests
+
+test-all: lint ## The same, with all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadscope --durations=25 tests
 
 lint: env ## Run ruff, its checks and its layout, and mypy
 	$(BIN)/ruff check .
