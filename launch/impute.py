@@ -27,7 +27,7 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 1000, "Rows at a time.", lower_
 def main() -> None:
     (file,) = arguments.positional()
     model = source.open_model()
-    if model.types is None or not model.types.is_partial:
+    if not isinstance(model, source.TableModel) or not model.types.is_partial:
         raise run.UsageError("expected a model of a table that was trained with --missing=keep, got another")
     rows = np.repeat(tables.given_rows(model, file), _COUNT.value, axis=0)
     gaps = int(np.sum(np.isnan(rows[:, : len(model.types.columns)])))

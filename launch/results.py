@@ -104,7 +104,7 @@ def images_alone(preset: presets.Preset, batches: tf.data.Dataset) -> tf.data.Da
 
 def _baselines(preset: presets.Preset, given: data.Events) -> dict[str, evaluation.Score]:
     train, test = (images_alone(preset, given.evaluation_batches(split, BATCH_SIZE)) for split in ("train", "test"))
-    scores = {}
+    scores: dict[str, evaluation.Score] = {}
     try:
         if given.types is not None:
             scores |= evaluation.column_log_likelihoods(given.types, train, test, seed=run.SEED.value)
@@ -124,8 +124,7 @@ def _write_samples(
     preset: presets.Preset, given: data.Events, distribution: nvp.FlowDistribution, folder: pathlib.Path
 ) -> str:
     """Writes 64 images into a picture, or 1,000 vectors into a CSV file; returns its name."""
-    is_table = given.levels is None
-    count, context = 1000 if is_table else 64, {} if is_table else run.contexts(preset, 64)
+    count, context = (1000, {}) if given.levels is None else (64, run.contexts(preset, 64))
     columns, rows = given.types, None
     if columns is not None and columns.context_size is not None:
         # The context of test rows, in turn.
@@ -139,7 +138,7 @@ def _write_samples(
         drawn = drawn if rows is None else np.concatenate([drawn, rows], axis=1)
         data.write_columns(folder / "samples.csv", columns.decode(drawn))
         return "samples.csv"
-    if is_table:
+    if given.levels is None:
         data.write_csv(folder / "samples.csv", samples, given.columns)
         return "samples.csv"
     with storage.replacing(folder / "samples.png") as path:

@@ -50,7 +50,7 @@ _LATENTS = arguments.DEFINE_path("latents", None, "An .npz or .npy file of laten
 def main() -> None:
     temperatures = _temperatures()
     model = source.open_model()
-    if model.types is not None:
+    if isinstance(model, source.TableModel):
         _sample_table(model, temperatures)
         return
     if _GIVEN.value is not None:
@@ -91,7 +91,7 @@ def main() -> None:
     source.wrote(path)
 
 
-def _sample_table(model: source.Source, temperatures: list[float]) -> None:
+def _sample_table(model: source.TableModel, temperatures: list[float]) -> None:
     """Draws rows of columns of several types."""
     if len(temperatures) > 1 or _NEIGHBOURS.value or _LATENTS.value is not None:
         raise run.UsageError("expected one temperature, no --neighbours and no --latents for a table's samples")

@@ -68,8 +68,14 @@ class ImageModel(Source):
     levels: int
 
 
+class TableModel(Source):
+    """A trained model of a table whose columns are not all real numbers."""
+
+    types: Columns
+
+
 def open_model() -> Source:
-    """The model that `--saved_model` or `--output_dir` names; an `ImageModel` if it is one of images."""
+    """The model that `--saved_model` or `--output_dir` names, an `ImageModel` or a `TableModel` if it is one."""
     if SAVED_MODEL.value is None:
         preset = run.trained_preset()
         distribution = run.trained_distribution(preset)
@@ -90,10 +96,11 @@ def open_model() -> Source:
 
 
 def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pathlib.Path) -> Source:
-    kind = ImageModel if distribution.event_shape.rank == 3 else Source
     given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns")}
-    types = about.get("column_types")
-    return kind(distribution, **given, types=None if types is None else Columns.of_json(types), folder=folder)
+    if (types := about.get("column_types")) is not None:
+        return TableModel(distribution, **given, types=Columns.of_json(types), folder=folder)
+    kind = ImageModel if distribution.event_shape.rank == 3 else Source
+    return kind(distribution, **given, types=None, folder=folder)
 
 
 def open_image_model() -> ImageModel:

@@ -12,7 +12,7 @@ from tfp_realnvp import data, evaluation
 from tfp_realnvp.columns import ColumnError
 
 
-def given_rows(model: source.Source, path: str) -> np.ndarray:
+def given_rows(model: source.TableModel, path: str) -> np.ndarray:
     """Rows of a file as the model's columns encode them; NaN in columns that the file lacks.
 
     Of a model of whole rows, the file must have its context's columns, and others do not matter.
@@ -50,7 +50,7 @@ def table_name(path: str) -> str:
     return f"{kind or 'csv'}:{path}"
 
 
-def completed(model: source.Source, rows: np.ndarray, z: np.ndarray, batch_size: int) -> np.ndarray:
+def completed(model: source.TableModel, rows: np.ndarray, z: np.ndarray, batch_size: int) -> np.ndarray:
     """Rows with a draw, made of latents `z`, where they have NaN."""
     columns = model.types
     own = rows[:, : len(columns.columns)]

@@ -21,11 +21,13 @@ def wrong_arguments_are_errors() -> None:
     nvp.real_nvp(event_shape="8x8")  # type: ignore[arg-type]
     nvp.real_nvp((8, 8, 3))  # type: ignore[call-arg]
     nvp.bijectors.Squeeze(order=2)  # type: ignore[arg-type]
+    nvp.real_nvpp(event_shape=6)  # type: ignore[attr-defined]
     nvp.FlowModel(nvp.data.load("digits"))  # type: ignore[arg-type]
 
 
 def others() -> None:
     assert_type(nvp.summary(nvp.naf(event_shape=3)), str)
+    assert_type(nvp.FlowEstimator(max_steps=10), nvp.FlowEstimator)
     assert_type(nvp.data.load("digits"), nvp.data.Events)
     assert_type(nvp.evaluate(nvp.nice(event_shape=2), [np.zeros([3, 2])]), nvp.evaluation.Score)
     assert_type(nvp.columns.infer({"height": np.array([1.7, 1.6])}), nvp.columns.Columns)

@@ -1,5 +1,7 @@
 """Exact-likelihood normalizing flows for images and vectors, on TensorFlow Probability and Keras 3."""
 
+from typing import TYPE_CHECKING
+
 from tfp_realnvp import (  # noqa: F401  `backend` first
     backend,
     bijectors,
@@ -81,9 +83,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "FlowEstimator":  # Imports scikit-learn.
-        from tfp_realnvp.estimator import FlowEstimator
+if TYPE_CHECKING:  # A type checker takes any name for one of a module with a `__getattr__`.
+    from tfp_realnvp.estimator import FlowEstimator as FlowEstimator
+else:
 
-        return FlowEstimator
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name == "FlowEstimator":  # Imports scikit-learn.
+            from tfp_realnvp.estimator import FlowEstimator
+
+            return FlowEstimator
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,8 @@ from tfp_realnvp import flows, training
 from tfp_realnvp.columns import Columns, Real, Spec, infer_with_notes
 from tfp_realnvp.data import BadTableError, read_columns
 from tfp_realnvp.extras import extra
-from tfp_realnvp.serving.tables import noise_of_rows
+from tfp_realnvp.flows.compositions import Factory
+from tfp_realnvp.serving.row_noise import noise_of_rows
 
 with extra("data"):
     from sklearn.base import BaseEstimator, DensityMixin
@@ -23,7 +24,7 @@ with extra("data"):
 
 # Rows whose scores are computed at a time, always as many, so that a score does not depend on what is beside a row.
 _ROWS = 1024
-_FLOWS = {
+_FLOWS: dict[str, Factory] = {
     factory.__name__.removesuffix("_flow"): factory
     for factory in (
         flows.coupling_flow,
@@ -244,9 +245,10 @@ class FlowEstimator(DensityMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         weights = state.pop("distribution_", None)
+        if weights is not None:
+            state["columns_"] = Columns.of_json(state["columns_"])
         super().__setstate__(state)
         if weights is not None:
-            self.columns_ = Columns.of_json(self.columns_)
             self._build()
             for variable, value in zip(self.distribution_.variables, weights, strict=True):
                 variable.assign(value)

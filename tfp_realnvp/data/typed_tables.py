@@ -128,6 +128,7 @@ def _order(is_whole: np.ndarray) -> np.ndarray:
 def is_plain(events: Events, table: ColumnTable) -> bool:
     """Whether a whole table is one of real numbers, which a flow takes as they are."""
     columns, rows = events.types, sum(events.num_examples(split) for split in sets.SPLITS)
-    is_real = columns is not None and all(isinstance(column, Real) for column in columns.columns)
-    is_whole = is_real and len(columns.columns) == len(table.columns) and rows == len(table)
-    return is_whole and not columns.is_partial and not table.notes
+    if columns is None or columns.is_partial or table.notes:
+        return False
+    is_real = all(isinstance(column, Real) for column in columns.columns)
+    return is_real and len(columns.columns) == len(table.columns) and rows == len(table)

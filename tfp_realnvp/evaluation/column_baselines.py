@@ -4,13 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.evaluation.baselines import NoBaselineError
 from tfp_realnvp.evaluation.score import NATS, Score, bound_of
-
-tfd = tfp.distributions
 
 
 def column_log_likelihoods(
@@ -37,9 +35,9 @@ def column_log_likelihoods(
     column_log_likelihoods(columns, [rows[:80]], [rows[80:]])["independent columns"]
     ```
     """
-    train, test = (tf.constant(np.concatenate([np.asarray(batch) for batch in part])) for part in (train, test))
-    v, _, log_q = columns.dequantize(test, columns.noise(test, seed=(seed, 0)))
-    weights = columns.weights_of(test)
+    fitted_to, rows = (tf.constant(np.concatenate([np.asarray(batch) for batch in part])) for part in (train, test))
+    v, _, log_q = columns.dequantize(rows, columns.noise(rows, seed=(seed, 0)))
+    weights = columns.weights_of(rows)
     weights = 1.0 if weights is None else weights.numpy() / np.mean(weights)
     bound = None if columns.is_exact else bound_of("uniform", 1)
 
@@ -51,9 +49,9 @@ def column_log_likelihoods(
     scores = {"independent columns": score(tfd.MultivariateNormalDiag(tf.zeros([size], tf.float64)))}
     if columns.is_partial:
         return scores
-    if len(train) <= size:
-        raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} entries, got {len(train):,}")
-    fitted = columns.dequantize(train, columns.noise(train, seed=(seed, 1)))[0].numpy().astype(np.float64)
+    if len(fitted_to) <= size:
+        raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} entries, got {len(fitted_to):,}")
+    fitted = columns.dequantize(fitted_to, columns.noise(fitted_to, seed=(seed, 1)))[0].numpy().astype(np.float64)
     covariance = np.cov(fitted.T) + 1e-6 * np.eye(size)
     factor = np.linalg.cholesky(covariance)
     scores["Gaussian copula"] = score(tfd.MultivariateNormalTriL(fitted.mean(0), factor))

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors import dequantize
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.serving.row_noise import dequantize_rows
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.structure import least_side, levels_of
 
@@ -259,18 +259,6 @@ class Served:
         row = events[position : position + 1]
         values = "values from", tf.reduce_min(row), "to", tf.reduce_max(row)
         _assert(tf.reduce_all(is_valid), f"expected {expected}, got in row", position, *values)
-
-
-def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
-    """`dequantize` with noise that depends only on the seed and an image's own pixels."""
-    # A 64-bit hash of each row, as two integers.
-    hashes = tf.bitcast(tf.reshape(tf.fingerprint(images), [-1, 2, 4]), tf.int32)
-    seeds = tf.bitwise.bitwise_xor(hashes, tf.constant([seed, 0], tf.int32))
-    return tf.map_fn(
-        lambda row: dequantize(row[0], seed=row[1], levels=levels),
-        (images, seeds),
-        fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
-    )
 
 
 def _of_rows(

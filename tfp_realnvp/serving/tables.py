@@ -1,13 +1,15 @@
 """What an exported flow of a table answers."""
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.serving.row_noise import noise_of_rows
 from tfp_realnvp.serving.settings import Settings
-from tfp_realnvp.serving.signatures import Served
+from tfp_realnvp.serving.signatures import Function, Served
 
 
 class ServedTable(Served):
@@ -25,7 +27,7 @@ class ServedTable(Served):
         self._columns = columns
         super().__init__(distribution, settings)
 
-    def _named_signatures(self):
+    def _named_signatures(self) -> dict[str, Function]:
         rows = tf.TensorSpec([None, self._columns.size], tf.float32, name="rows")
         log_prob = tf.function(self._log_prob_of_rows, input_signature=[rows], autograph=False)
         has_context = len(self._columns.context) > 0
@@ -47,7 +49,7 @@ class ServedTable(Served):
             self._refuse_unless(is_valid, rows)
         return {"log_prob": tf.where(is_valid, nats, -math.inf)}
 
-    def _events(self, z, condition):
+    def _events(self, z: tf.Tensor, condition: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         (given,) = condition or [tf.zeros([tf.shape(z)[0], 0])]
         context = self._columns.context_of(given)
         is_finite = True if context is None else tf.reduce_all(tf.math.is_finite(context))
@@ -55,25 +57,5 @@ class ServedTable(Served):
         v = self._inverse(z, *([] if context is None else [tf.cast(context, z.dtype)]))[0]
         return {"rows": self._columns.quantize(tf.cast(v, tf.float32))}
 
-    def _drawn_shape(self):
+    def _drawn_shape(self) -> list[int | None]:
         return [None, len(self._columns.columns)]
-
-
-def noise_of_rows(rows: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Uniform noise `[n, count]` that depends on the seed and a row's own numbers, and on none beside it."""
-    if count == 0:
-        return tf.zeros([tf.shape(rows)[0], 0])
-    # Each number of the noise is a hash of the row, the seed and its place.
-    size = rows.shape[-1]
-    places = tf.stack([tf.range(count), tf.fill([count], seed)], -1)
-    both = tf.concat(
-        [
-            tf.repeat(tf.bitcast(rows, tf.int32)[:, tf.newaxis], count, axis=1),
-            tf.repeat(places[tf.newaxis], tf.shape(rows)[0], axis=0),
-        ],
-        -1,
-    )
-    hashes = tf.fingerprint(tf.reshape(both, [-1, size + 2]))
-    numbers = tf.cast(tf.bitcast(hashes[:, :4], tf.int32), tf.float32)
-    uniform = tf.clip_by_value(numbers * 2.0**-32 + 0.5, 2.0**-24, 1 - 2.0**-24)
-    return tf.reshape(uniform, [-1, count])

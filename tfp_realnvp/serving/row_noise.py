@@ -1,0 +1,37 @@
+"""The noise of a request's rows, a function of a seed and of each row alone."""
+
+import tensorflow as tf
+
+from tfp_realnvp.bijectors import dequantize
+
+
+def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
+    """`dequantize` with noise that depends only on the seed and an image's own pixels."""
+    # A 64-bit hash of each row, as two integers.
+    hashes = tf.bitcast(tf.reshape(tf.fingerprint(images), [-1, 2, 4]), tf.int32)
+    seeds = tf.bitwise.bitwise_xor(hashes, tf.constant([seed, 0], tf.int32))
+    return tf.map_fn(
+        lambda row: dequantize(row[0], seed=row[1], levels=levels),
+        (images, seeds),
+        fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
+    )
+
+
+def noise_of_rows(rows: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """Uniform noise `[n, count]` that depends on the seed and a row's own numbers, and on none beside it."""
+    if count == 0:
+        return tf.zeros([tf.shape(rows)[0], 0])
+    # Each number of the noise is a hash of the row, the seed and its place.
+    size = rows.shape[-1]
+    places = tf.stack([tf.range(count), tf.fill([count], seed)], -1)
+    both = tf.concat(
+        [
+            tf.repeat(tf.bitcast(rows, tf.int32)[:, tf.newaxis], count, axis=1),
+            tf.repeat(places[tf.newaxis], tf.shape(rows)[0], axis=0),
+        ],
+        -1,
+    )
+    hashes = tf.fingerprint(tf.reshape(both, [-1, size + 2]))
+    numbers = tf.cast(tf.bitcast(hashes[:, :4], tf.int32), tf.float32)
+    uniform = tf.clip_by_value(numbers * 2.0**-32 + 0.5, 2.0**-24, 1 - 2.0**-24)
+    return tf.reshape(uniform, [-1, count])
