@@ -11,13 +11,18 @@ is that of the run's best checkpoint, or of an exported model.
 
 from __future__ import annotations
 
+import itertools
+
 from absl import flags
 
 from launch import run, source, terminal
 from tfp_realnvp import data, evaluation, presets
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The events to evaluate on.")
+_SPLITS = ("train", "validation", "test")
+_SPLIT = flags.DEFINE_enum(
+    "split", "test", [*_SPLITS, "all"], "The events to evaluate on; all: those of training, validation and test."
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Events in a batch.", lower_bound=1)
 _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
     "importance_samples", 1, "Noise samples for each image, k of the importance bound.", lower_bound=1
@@ -39,10 +44,11 @@ def main() -> None:
     events, distribution, dequantizer = _of_run() if is_run else _of_export()
     if events.levels is None and (events.types is None or events.types.is_exact) and _IMPORTANCE_SAMPLES.value > 1:
         raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
-    bar = terminal.bar(events.num_examples(_SPLIT.value), "event")
+    splits = _SPLITS if _SPLIT.value == "all" else [_SPLIT.value]
+    bar = terminal.bar(sum(map(events.num_examples, splits)), "event")
     score = evaluation.evaluate(
         distribution,
-        events.evaluation_batches(_SPLIT.value, _BATCH_SIZE.value),
+        itertools.chain.from_iterable(events.evaluation_batches(split, _BATCH_SIZE.value) for split in splits),
         levels=events.levels,
         classes=events.classes,
         dequantizer=dequantizer,
@@ -52,7 +58,8 @@ def main() -> None:
         jit_compile=run.jit_compile(),
         progress=lambda so_far: bar.update(so_far.count, [(so_far.unit, so_far.mean)]),
     )
-    print(f"{events.name} {_SPLIT.value}: {score}")
+    low, high = score.interval()
+    print(f"{events.name} {_SPLIT.value}: {score}, 95 % interval {low:.4f} ... {high:.4f}")
 
 
 def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:

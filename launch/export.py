@@ -42,7 +42,9 @@ _INVALID_ROWS = flags.DEFINE_enum(
     "server that puts requests of strangers into one batch.",
 )
 _CARD = flags.DEFINE_bool(
-    "card", False, "Whether to write the model's card, README.md and samples.png, into the folder of the model, too."
+    "card",
+    False,
+    "Whether to write the model's card, README.md and, of images, samples.png, into the folder of the model, too.",
 )
 _LITERT = arguments.DEFINE_path(
     "litert", None, "A file to write the model to for LiteRT as well, with log_prob and decode of a single image."
@@ -85,7 +87,9 @@ def main() -> None:
 
 
 def _check_card() -> None:
-    missing = [name for name in card.SOURCES if not (run.output_dir() / name).is_file()]
+    has_picture = len(run.trained_preset().event_shape) == 3
+    sources = [name for name in card.SOURCES if has_picture or name != "samples.png"]
+    missing = [name for name in sources if not (run.output_dir() / name).is_file()]
     if missing:
         raise run.UsageError(f"expected a run that is finished for a card, found no {missing[0]} in {run.output_dir()}")
     folder = pathlib.Path(_EXPORT_DIR.value)

@@ -19,8 +19,15 @@ def is_live() -> bool:
 
 
 def show(sentence: str) -> None:
-    """Prints a sentence, which continues in further lines where it is long."""
-    lines = textwrap.wrap(sentence, COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    """Prints a sentence, or several lines, each of which continues in further lines where it is long."""
+    lines = []
+    for line in sentence.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        options = dict(initial_indent=indent, subsequent_indent=indent + "  ")
+        if len(line) <= COLUMNS:
+            lines.append(line)  # With its spaces as they are.
+        else:
+            lines += textwrap.wrap(line.strip(), COLUMNS, break_long_words=False, break_on_hyphens=False, **options)
     print("\n".join(lines), flush=True)
 
 

@@ -108,7 +108,7 @@ class RefusalsTest(absltest.TestCase):
 
     def test_an_unknown_split(self):
         error = _evaluate(self.folder, "--split=tests").error
-        self.assertStartsWith(error, "flag --split=tests: value should be one of <train|validation|test>")
+        self.assertStartsWith(error, "flag --split=tests: value should be one of <train|validation|test|all>")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,24 @@ class MixedTablesTest(absltest.TestCase):
         tighter = programs.run("evaluate", f"--output_dir={self.given}", "--importance_samples=3")
         self.assertIn("3 samples", tighter.output)
 
+    def test_all_splits_and_the_interval(self):
+        evaluated = programs.run("evaluate", f"--output_dir={self.gaps}", "--split=all")
+        count = sum(row["kind"] in "abc" for row in _read(self.csv))
+        self.assertRegex(evaluated.output, rf"table.csv all: .* {count} events\), 95 % interval -\d+\.\d+ \.\.\. -")
+
+    def test_the_card(self):
+        folder = self.folder / "served"
+        done = programs.run("export", f"--output_dir={self.given}", f"--export_dir={folder}", "--card")
+        self.assertEqual(done.status, 0, done.errors)
+        card = (folder / "README.md").read_text()
+        for line in (
+            "| hour | circular(24) |  |",
+            "| kind | categorical(3) | given |",
+            "| Gaussian copula | ",
+            "## Test nats",
+        ):
+            self.assertIn(line, card)
+
     def test_samples_given_columns(self):
         file = self.folder / "wanted.csv"
         file.write_text("owner,kind\nyes,b\nno,a\n")

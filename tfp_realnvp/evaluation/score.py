@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,11 @@ class Score:
     def lead_over(self, other: Score) -> float:
         """The improvement of this score over another one in the same unit."""
         return self.mean - other.mean if self.unit == NATS else other.mean - self.mean
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The confidence interval of the mean over the population of events, by the normal approximation."""
+        width = statistics.NormalDist().inv_cdf((1 + level) / 2) * self.standard_error
+        return self.mean - width, self.mean + width
 
     def __str__(self) -> str:
         events = f"{self.count:,} event{'s' * (self.count != 1)}"

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_realnvp import paths, storage
+from tfp_realnvp.columns import Columns
 from tfp_realnvp.serving.description import describe
 
 # One sentence about a data set, by its TFDS name. Add others to the card by hand.
@@ -29,7 +30,7 @@ FILES = ("README.md", "samples.png")
 def write(
     folder: pathlib.Path, version: pathlib.Path, run: pathlib.Path, scores: Mapping[str, Any]
 ) -> list[pathlib.Path]:
-    """Writes `README.md` and `samples.png` into a model's folder; returns their paths.
+    """Writes `README.md`, and `samples.png` of images, into a model's folder; returns their paths.
 
     Args:
       folder: the model's folder, `NAME`.
@@ -38,8 +39,11 @@ def write(
       scores: the `Score`s in its results.json, the model's first.
     """
     card, picture = (folder / name for name in FILES)
-    storage.write(picture, (run / "samples.png").read_bytes())
     config = json.loads((run / SOURCES[0]).read_text())
+    if len(describe(version)["event_shape"]) == 1:
+        storage.write(card, _text_of_table(folder.name, version, config, scores))
+        return [card]
+    storage.write(picture, (run / "samples.png").read_bytes())
     storage.write(card, _text(folder.name, version, config, scores))
     return [card, picture]
 
@@ -52,23 +56,70 @@ def _data(name: str) -> str:
 
 def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapping[str, Any]) -> str:
     about, model = describe(version), config["model"]
+    height, width, channels = about["event_shape"]
+    what = f"{height}x{width}x{channels} images of {about['levels']} levels"
+    settings = f"{model['scales']} scales, width {model['width']}, {model['blocks']} residual blocks"
+    limits = (
+        "This model demonstrates the package and is not state of the art. A high density does not mean that an image "
+        "looks right, and images of another kind may have a higher density (docs/serving.md): do not rely on it alone "
+        "to detect out-of-distribution images. Samples reproduce the data, including its flaws."
+    )
+    bound = "uniform dequantisation, one noise sample"
+    intro = ["![Samples](samples.png)", "", "## Data", "", _data(about["dataset"])]
+    return _card(name, version, config, scores, what=what, intro=intro, settings=settings, bound=bound, limits=limits)
+
+
+def _text_of_table(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapping[str, Any]) -> str:
+    about = describe(version)
+    types = about.get("column_types")
+    if types is None:
+        columns = [[column, "real", ""] for column in about.get("columns") or ()]
+    else:
+        parts = {"": Columns.of_json(types).columns, "given": Columns.of_json(types).context}
+        columns = [[column.name, column.describe(), role] for role, part in parts.items() for column in part]
+    intro = ["## Columns", "", "| column | type | |", "|---|---|---|"]
+    intro += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in columns]
+    ours = next(iter(scores.values()))
+    limits = (
+        "The density is that of the table that the model was trained on: rows of another origin may have a higher one. "
+        "Do not rely on it alone to detect unusual rows. Samples reproduce the data, including its flaws, and may "
+        "come close to single training rows: they are not anonymous."
+    )
+    settings = ", ".join(
+        f"{option.replace('_', ' ')} {config['model'][option]}"
+        for option in ("transformer", "couplings", "layers", "hidden_units")
+        if config["model"].get(option) is not None
+    )
+    bound = ours.bound or "exact"
+    what = f"rows of {len(columns) or about['event_shape'][0]} columns"
+    return _card(name, version, config, scores, what=what, intro=intro, settings=settings, bound=bound, limits=limits)
+
+
+def _card(
+    name: str,
+    version: pathlib.Path,
+    config: dict[str, Any],
+    scores: Mapping[str, Any],
+    *,
+    what: str,
+    intro: list[str],
+    settings: str,
+    bound: str,
+    limits: str,
+) -> str:
+    about, model = describe(version), config["model"]
     title, ours = next(iter(scores.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     rows = [f"| {what} | {_number(score.mean)} +- {_number(score.standard_error)} |" for what, score in scores.items()]
-    height, width, channels = about["event_shape"]
     changes = ", with uncommitted changes" if config.get("uncommitted_changes") else ""
+    events = "images" if len(about["event_shape"]) == 3 else "rows"
     return "\n".join(
         [
             f"# {name}",
             "",
-            f"A {title} on {about['dataset']}: the density of {height}x{width}x{channels} images of {about['levels']} "
-            "levels. It loads with TensorFlow alone.",
+            f"A {title} on {about['dataset']}: the density of {what}. It loads with TensorFlow alone.",
             "",
-            "![Samples](samples.png)",
-            "",
-            "## Data",
-            "",
-            _data(about["dataset"]),
+            *intro,
             "",
             "## Recipe",
             "",
@@ -76,16 +127,16 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
             about["command"],
             "```",
             "",
-            f"Commit {config['commit']}{changes}; {versions}. {model['scales']} scales, width {model['width']}, "
-            f"{model['blocks']} residual blocks, batches of {model['batch_size']}, seed {model['seed']}.",
+            f"Commit {config['commit']}{changes}; {versions}. {settings}, batches of {model['batch_size']}, seed "
+            f"{model['seed']}.",
             "",
-            "## Test bits/dim",
+            f"## Test {ours.unit}",
             "",
-            "| | uniform dequantisation, one noise sample |",
+            f"| | {bound} |",
             "|---|---|",
             *rows,
             "",
-            f"On {ours.count:,} images, with the standard error of the mean over images, which does not cover "
+            f"On {ours.count:,} {events}, with the standard error of the mean over {events}, which does not cover "
             "variation between training runs. To reproduce it:",
             "",
             "```sh",
@@ -98,9 +149,7 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
             "",
             "## Limits",
             "",
-            "This model demonstrates the package and is not state of the art. A high density does not mean that an "
-            "image looks right, and images of another kind may have a higher density (docs/serving.md): do not rely on "
-            "it alone to detect out-of-distribution images. Samples reproduce the data, including its flaws.",
+            limits,
             "",
         ]
     )
