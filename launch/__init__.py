@@ -4,7 +4,7 @@ import sys
 
 from launch import start_up
 
-# What precedes a program's name in a call; the console command changes it.
+# The prefix of a program's name in a call; the console command changes it.
 call = "python -m launch."
 
 # Python has this name while it looks for the program of `python -m launch.PROGRAM`. `python -m launch` begins later.

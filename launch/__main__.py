@@ -15,13 +15,13 @@ _FOLDER = pathlib.Path(__file__).parent
 
 
 def console() -> int:
-    """What `tfp-realnvp` calls."""
+    """The entry point of `tfp-realnvp`."""
     launch.call = "tfp-realnvp "
     return main(sys.argv[1:])
 
 
 def main(argv: list[str]) -> int:
-    """Runs the program that the first argument names, with the others; returns the exit status.
+    """Runs the program named by the first argument with the remaining arguments; returns the exit status.
 
     Without arguments it lists the programs, and with `--version` it prints the version.
     """
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
 
 def _programs() -> dict[str, str]:
     """The summary of each program by its name, in order."""
-    # Read and not imported, which would take seconds each.
+    # Parsed, since importing would take seconds each.
     texts = {file.stem: ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for file in _FOLDER.glob("*.py")}
     return {
         name: text.splitlines()[0]

@@ -19,7 +19,7 @@ from tfp_realnvp import paths
 
 _FLAGFILES = pathlib.Path(__file__).parent / "flagfiles"
 
-flags.disclaim_key_flags()  # Those that are defined here are of the modules that call.
+flags.disclaim_key_flags()  # Flags defined here belong to the calling modules.
 
 
 class _PathParser(flags.ArgumentParser[str]):
@@ -44,39 +44,39 @@ def DEFINE_path(
 def DEFINE_path(
     name: str, default: str | None, help: str, local: Callable[[str], Any] = paths.local, **kwargs: Any
 ) -> flags.FlagHolder[Any]:
-    """Defines a flag that names a file or folder, as `paths.local` takes it."""
+    """Defines a flag for a file or folder, parsed by `paths.local`."""
     return flags.DEFINE(_PathParser(local), name, default, help, serializer=flags.ArgumentSerializer(), **kwargs)
 
 
-# The arguments of a program that are no flags: what it takes, and what was given.
+# A program's positional arguments: the ones it takes, and the ones given.
 _TAKEN: list[str] = []
 _GIVEN: list[str] = []
 
 
 def DEFINE_positional(name: str) -> None:
-    """Lets a program take an argument that is no flag; `name` stands for it in messages."""
+    """Adds a positional argument; `name` stands for it in messages."""
     _TAKEN.append(name)
 
 
 def positional() -> list[str]:
-    """The arguments that are no flags, as many as were defined."""
+    """The positional arguments, as many as were defined."""
     return list(_GIVEN)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parses flags, for `absl.app.run`; an error is one line and status 2, help ends with status 0.
+    """Parses flags for `absl.app.run`. Errors print one line and exit with status 2, help exits with status 0.
 
-    `--flagfile=NAME` is a path, or else the name of a file that comes with the package, such as `cifar10`.
+    `--flagfile=NAME` is a path, or the name of a file that comes with the package, for example `cifar10`.
 
     Returns:
-      What is left, the program's name alone.
+      The remaining arguments: the program's name alone.
     """
-    if list(argv[1:]) == ["--version"]:  # By itself, for `launch.export` has a flag of this name.
+    if list(argv[1:]) == ["--version"]:  # Only by itself, since `launch.export` has a flag of this name.
         print(f"tfp_realnvp {nvp.__version__}")
         sys.exit(0)
     for module, defined in list(flags.FLAGS.flags_by_module_dict().items()):
         if module.startswith("launch."):
-            for flag in defined:  # What --help lists: the flags of this package, not of others.
+            for flag in defined:  # The flags that --help lists: this package's only.
                 flags.FLAGS.register_key_flag_for_module(argv[0], flag)
     main = sys.modules["__main__"]
     main.__doc__ = _help(main.__doc__ or "")
@@ -91,27 +91,27 @@ def parse(argv: Sequence[str]) -> list[str]:
         reason = " ".join(str(error).removeprefix("ERROR:: ").split())
         print(f"error: {reason}; --help lists the flags", file=sys.stderr)
         sys.exit(2)
-    except SystemExit:  # Only help ends here; absl's status for it is 1.
+    except SystemExit:  # Only help exits here, with absl's status 1.
         sys.exit(0)
 
 
 def typed(argv: Sequence[str]) -> str:
-    """A program's call as it was typed."""
+    """A program's call as the user typed it."""
     return launch.call + shlex.join([pathlib.Path(argv[0]).stem, *argv[1:]])
 
 
 def _help(docstring: str) -> str:
-    """What --help begins with: a program's docstring in lines of a terminal, its examples as they are called here."""
+    """The start of --help: a program's docstring wrapped for a terminal, with examples as they are called here."""
     paragraphs = docstring.replace("python -m launch.", launch.call).strip().split("\n\n")
     return "\n\n".join(text if text.startswith(" ") else textwrap.fill(text, 80) for text in paragraphs) + "\n"
 
 
 def with_flagfiles(argv: Sequence[str]) -> list[str]:
-    """The arguments with the path of a packaged flagfile in place of its name."""
+    """The arguments with names of packaged flagfiles replaced by their paths."""
 
     def found(match: re.Match[str]) -> str:
         file = _FLAGFILES / f"{match[2]}.flags"
         return match[0] if os.path.exists(match[2]) or not file.is_file() else match[1] + str(file)
 
-    # As `--flagfile=NAME` and as `--flagfile NAME`.
+    # Both `--flagfile=NAME` and `--flagfile NAME`.
     return re.sub(r"(?<![^\0])(--?flagfile[=\0])([^\0]+)", found, "\0".join(argv)).split("\0")

@@ -1,10 +1,10 @@
-"""Draw what a model makes of images from their coarser latents alone: conceptual compression.
+"""Reconstruct images from their coarser latents alone: conceptual compression.
 
     python -m launch.compress --output_dir=runs/mnist --data_dir=DIR
     python -m launch.compress --saved_model=mnist --data_dir=DIR --fill=zeros --output_file=zeros.png
 
-One row a scale: the latents that are final at that scale and at coarser ones are kept, the rest is noise or zeros.
-Writes compression.png into --pictures_dir. The images are of --split, drawn with --seed.
+Each row keeps the latents that are final at one scale or a coarser one, and replaces all others by noise or zeros.
+Writes compression.png into --pictures_dir. The images are drawn from --split with --seed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from absl import flags
 from launch import compression_rows, pictures, run, source
 from tfp_realnvp import evaluation, flows
 
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the images are from.")
-_COUNT = flags.DEFINE_integer("count", 10, "Number of images, a column each.", lower_bound=1)
-_FILL = flags.DEFINE_enum("fill", "noise", evaluation.FILLS, "What stands in the place of the latents not kept.")
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split from which the images are drawn.")
+_COUNT = flags.DEFINE_integer("count", 10, "Number of images, one per column.", lower_bound=1)
+_FILL = flags.DEFINE_enum("fill", "noise", evaluation.FILLS, "Replacement for the latents that are not kept.")
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     except ValueError as error:
         raise run.UsageError(str(error)) from error
     if not orders:
-        raise run.UsageError("expected a model of several scales, got one whose latents are all of one scale")
+        raise run.UsageError("expected a model with several scales, got one with a single scale")
     pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value)
     progress = source.progress((len(orders) + 1) * _COUNT.value)
     rows, names = compression_rows.draw(model, orders, pixels, labels, fill=_FILL.value, progress=progress)

@@ -1,4 +1,4 @@
-"""Conceptual compression as rows of a picture, which two programs draw."""
+"""Rows of a picture of conceptual compression, shared by two programs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def draw(
     fill: str = "noise",
     progress: Callable[[int], None] | None = None,
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Images, and what the model makes of their coarser latents: a row a scale, with its name.
+    """Images and their reconstructions from coarser latents: one named row per scale.
 
     Args:
       model: the model.
       orders: `flows.split_orders` of its flow.
       pixels: uint8 images.
       labels: their classes.
-      fill: of `evaluation.keep_coarse`.
-      progress: called with the number of images that are decoded.
+      fill: `fill` of `evaluation.keep_coarse`.
+      progress: called with the number of decoded images.
     """
     scales, z = flows.scale_of_latents(model.shape, orders), source.encode(model, pixels, labels)
     ks = range(len(orders) + 1)

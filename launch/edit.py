@@ -1,10 +1,10 @@
-"""Change the label of images, of a model trained with --conditional.
+"""Change the labels of images with a model trained with --conditional.
 
     python -m launch.edit --output_dir=runs/mnist_labels --data_dir=DIR
 
-Each image is encoded with its own label and decoded with every one: a row an image, a column a label. What the latent
-holds stays, such as the slant and stroke of digits. Writes edit.png into --pictures_dir. The images are of --split,
-drawn with --seed.
+Each image is encoded with its own label and decoded with every label: one row per image, one column per label.
+Properties stored in the latent are kept, such as the slant and stroke width of digits. Writes edit.png into
+--pictures_dir. The images are drawn from --split with --seed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from absl import flags
 from launch import pictures, run, source
 from tfp_realnvp import evaluation
 
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the images are from.")
-_COUNT = flags.DEFINE_integer("count", 8, "Number of images, a row each.", lower_bound=1)
-_LABEL = flags.DEFINE_integer("label", None, "Class of the images; by default any.", lower_bound=0)
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split from which the images are drawn.")
+_COUNT = flags.DEFINE_integer("count", 8, "Number of images, one per row.", lower_bound=1)
+_LABEL = flags.DEFINE_integer("label", None, "Class of the images; any by default.", lower_bound=0)
 
 
 def main() -> None:
     model = source.open_image_model()
     if model.classes is None:
         raise run.UsageError(
-            "expected a model that is told labels, got an unconditional one: train one with launch.train --conditional"
+            "expected a conditional model, got an unconditional one: train one with launch.train --conditional"
         )
     pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value, _LABEL.value)
     edited = evaluation.change_labels(

@@ -4,10 +4,10 @@
     python -m launch.encode --saved_model=mnist --data_dir=DIR --count=1000 --latents=latents.npz
     python -m launch.sample --saved_model=mnist --latents=latents.npz
 
-Writes latents-SPLIT.npz into the run's folder, or into the working directory for an exported model, in whose name are
-the model and the flags that are not as by default. It holds `latents`, float32
-of the events' shape, `images` or `vectors` as they came, and `labels` of a conditional model. They are the first of
---split, in its order; images have the dequantisation noise of --seed. `launch.sample --latents` decodes them.
+Writes latents-SPLIT.npz into the run's folder. For an exported model it writes into the working directory, and the name
+includes the model and all flags with non-default values. The file contains `latents`, float32 in the shape of events,
+the original `images` or `vectors`, and for a conditional model `labels`. They are the first events of --split, in
+order; images get dequantisation noise from --seed. `launch.sample --latents` decodes them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from absl import flags
 from launch import arguments, run, source
 from tfp_realnvp import evaluation, storage
 
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to encode.")
-_COUNT = flags.DEFINE_integer("count", None, "How many; by default all of the split.", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Events encoded at a time.", lower_bound=1)
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split to encode.")
+_COUNT = flags.DEFINE_integer("count", None, "Number of events; by default the whole split.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Number of events per batch.", lower_bound=1)
 _LATENTS = arguments.DEFINE_path("latents", None, "File to write; by default latents-SPLIT.npz.")
 
 
@@ -47,13 +47,13 @@ def main() -> None:
     arrays = {"latents": z, "vectors" if model.levels is None else "images": events}
     if model.classes is not None:
         arrays["labels"] = labels
-    with storage.replacing(path) as part, part.open("wb") as file:  # NumPy would add a suffix to a name without one.
+    with storage.replacing(path) as part, part.open("wb") as file:  # NumPy would append a suffix to a bare name.
         np.savez_compressed(file, allow_pickle=False, **arrays)
     source.wrote(path)
 
 
 def _events(model: source.Source) -> tuple[np.ndarray, np.ndarray]:
-    """The first of the split, and their classes: -1 of a model that is not told them."""
+    """The first events of the split, and their classes (-1 for an unconditional model)."""
     given = source.open_data(model)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     left = _COUNT.value or given.num_examples(_SPLIT.value)
@@ -65,7 +65,7 @@ def _events(model: source.Source) -> tuple[np.ndarray, np.ndarray]:
             break
     events, labels = map(np.concatenate, zip(*parts, strict=True))
     if model.classes is not None and labels.min() < 0:
-        raise run.UsageError(f"expected images whose class is known, got one without in {_SPLIT.value}")
+        raise run.UsageError(f"expected images with known classes, got one without a class in {_SPLIT.value}")
     return events, labels
 
 

@@ -4,9 +4,8 @@
     python -m launch.evaluate --output_dir=runs/digits --split=validation --importance_samples=20
     python -m launch.evaluate --saved_model=digits
 
-One sample of dequantisation noise for an image bounds its probability from below; more of them, by
---importance_samples, bound it tighter. What is printed says whether the noise was uniform or variational. The figure
-is that of the run's best checkpoint, or of an exported model.
+With one sample of dequantisation noise per image the figure is a bound; more samples, by --importance_samples, tighten
+it. The output names the noise, uniform or variational. Evaluates the run's best checkpoint, or an exported model.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ _SPLITS = ("train", "validation", "test")
 _SPLIT = flags.DEFINE_enum(
     "split", "test", [*_SPLITS, "all"], "The events to evaluate on; all: those of training, validation and test."
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Events in a batch.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Number of events per batch.", lower_bound=1)
 _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
-    "importance_samples", 1, "Noise samples for each image, k of the importance bound.", lower_bound=1
+    "importance_samples", 1, "Number of noise samples per image, K of the importance-weighted bound.", lower_bound=1
 )
 _DEQUANTIZATION = flags.DEFINE_enum(
     "dequantization",
     None,
     presets.DEQUANTIZATIONS,
-    "The noise of the bound; by default what the run was trained with. Exported models have uniform noise.",
+    "Noise of the bound; by default as in training. Exported models use uniform noise.",
 )
 
 

@@ -1,9 +1,9 @@
-"""Write a trained model as a SavedModel, which needs TensorFlow alone to load.
+"""Export a trained model as a SavedModel, which loads with TensorFlow alone.
 
     python -m launch.export --output_dir=runs/digits --export_dir=served/digits
 
-Writes the next version, `served/digits/1` at first, as TensorFlow Serving reads them: aside, and in its place once it
-is whole. Its signatures are listed in docs/serving.md, and by `saved_model_cli show --dir=served/digits/1 --all`.
+Writes the next version, at first `served/digits/1`, for TensorFlow Serving; a version appears only when it is complete.
+docs/serving.md lists its signatures, and so does `saved_model_cli show --dir=served/digits/1 --all`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from launch import arguments, results, run
 from tfp_realnvp import serving
 from tfp_realnvp.serving import card
 
-_EXPORT_DIR = arguments.DEFINE_path(
-    "export_dir", None, "Folder of the model; a version is written into it.", required=True
-)
+_EXPORT_DIR = arguments.DEFINE_path("export_dir", None, "Folder of the model, which gets a new version.", required=True)
 _VERSION = flags.DEFINE_integer(
-    "version", None, "Number of the version; by default one more than the highest that is there.", lower_bound=1
+    "version", None, "Version number; by default the highest existing number plus 1.", lower_bound=1
 )
 _WEIGHTS_DTYPE = flags.DEFINE_enum(
-    "weights_dtype", "float32", serving.WEIGHTS_DTYPES, "Of kernels in the file: bfloat16 halves it and costs accuracy."
+    "weights_dtype",
+    "float32",
+    serving.WEIGHTS_DTYPES,
+    "Dtype of kernels in the file: bfloat16 halves its size and costs accuracy.",
 )
-_MAX_SAMPLES = flags.DEFINE_integer("max_samples", 1024, "The most images that a request may draw.", lower_bound=1)
-_MAX_ROWS = flags.DEFINE_integer("max_rows", 1024, "The most images or latents that a request may hold.", lower_bound=1)
+_MAX_SAMPLES = flags.DEFINE_integer(
+    "max_samples", 1024, "Maximum number of images that a request may draw.", lower_bound=1
+)
+_MAX_ROWS = flags.DEFINE_integer("max_rows", 1024, "Maximum number of images or latents per request.", lower_bound=1)
 _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels",
     None,
-    "The most pixels that a request may decode, rows x height x width; by default those of --max_rows images of the "
+    "Maximum number of pixels that a request may decode, rows x height x width; by default --max_rows images of the "
     "model's size.",
     lower_bound=1,
 )
@@ -38,8 +41,8 @@ _INVALID_ROWS = flags.DEFINE_enum(
     "invalid_rows",
     "refuse",
     serving.INVALID_ROWS,
-    "What log_prob does with pixels outside the support: refuse the request, or give that row minus infinity, for a "
-    "server that puts requests of strangers into one batch.",
+    "Answer of log_prob for pixels outside the support: refuse the request, or return minus infinity for that row, for "
+    "servers that batch requests of independent clients.",
 )
 _CARD = flags.DEFINE_bool(
     "card",
@@ -47,7 +50,7 @@ _CARD = flags.DEFINE_bool(
     "Whether to write the model's card, README.md and, of images, samples.png, into the folder of the model, too.",
 )
 _LITERT = arguments.DEFINE_path(
-    "litert", None, "A file to write the model to for LiteRT as well, with log_prob and decode of a single image."
+    "litert", None, "Also write the model to this file for LiteRT, with log_prob and decode of a single image."
 )
 
 
@@ -91,11 +94,13 @@ def _check_card() -> None:
     sources = [name for name in card.SOURCES if has_picture or name != "samples.png"]
     missing = [name for name in sources if not (run.output_dir() / name).is_file()]
     if missing:
-        raise run.UsageError(f"expected a run that is finished for a card, found no {missing[0]} in {run.output_dir()}")
+        raise run.UsageError(f"expected a finished run for a card, found no {missing[0]} in {run.output_dir()}")
     folder = pathlib.Path(_EXPORT_DIR.value)
     found = [name for name in card.FILES if (folder / name).exists()]
     if found and not serving.versions(folder):
-        raise run.UsageError(f"expected a model's folder or a new one for a card, got {folder} with another {found[0]}")
+        raise run.UsageError(
+            f"expected a model's folder or a new folder for a card, got {folder} with another {found[0]}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Draw samples that are larger than the images of training.
+"""Draw samples that are larger than the training images.
 
     python -m launch.extrapolate --output_dir=runs/cifar10
     python -m launch.extrapolate --saved_model=mnist --factors=2,4,10 --output_file=larger.png
 
-Masks and networks depend on no fixed size: the base is drawn at the larger latent shape and inverted. One row a factor
-below one of the size of training, each pixel as large. Writes extrapolation-SEED.png into --pictures_dir.
+Masks and networks do not depend on the image size, so latents of a larger shape decode to larger images. The first row
+shows images of the training size, the next rows one factor each, at the same magnification. Writes
+extrapolation-SEED.png into --pictures_dir.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from absl import flags
 from launch import pictures, run, source
 from tfp_realnvp import evaluation
 
-_FACTORS = flags.DEFINE_list("factors", ["2", "10"], "How many times higher and wider than in training.")
+_FACTORS = flags.DEFINE_list("factors", ["2", "10"], "Factors by which height and width exceed the training size.")
 _TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "Scale of the latents.", lower_bound=0)
 _LABEL = flags.DEFINE_integer(
-    "label", None, "Class of the images, of a conditional model; by default all in turn.", lower_bound=0
+    "label", None, "Class of the images for a conditional model; by default all classes in turn.", lower_bound=0
 )
-_MAGNIFY = flags.DEFINE_integer("magnify", 2, "Side of the square that a pixel is drawn as.", lower_bound=1)
+_MAGNIFY = flags.DEFINE_integer("magnify", 2, "Integer magnification of pixels.", lower_bound=1)
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     if not _TEMPERATURE.value < np.inf:  # False for NaN, too.
         raise run.UsageError(f"expected --temperature to be a number, got {_TEMPERATURE.value}")
     model = source.open_image_model()
-    # Rows of about the same width.
+    # Rows have about the same width.
     counts = [max(factors) // factor for factor in factors]
     rows, names = [], []
     progress, drawn = source.progress(sum(counts)), 0
@@ -36,7 +37,7 @@ def main() -> None:
         seed = (run.SEED.value, factor)
         z = evaluation.draw_latents(model.distribution, count, seed=seed, factor=factor, temperature=_TEMPERATURE.value)
         labels = source.labels_in_turn(model, count, _LABEL.value)
-        # In batches of about a hundred images of the size of training, in memory.
+        # A batch takes about as much memory as a hundred images of the training size.
         size = max(100 // factor**2, 1)
         shown = lambda done, before=drawn: progress(before + done)  # noqa: E731
         rows.append(source.decode(model, z, labels, batch_size=size, progress=shown))
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def _factors() -> list[int]:
-    """The size of training and those that were asked for."""
+    """The factors, starting with 1 for the training size."""
     try:
         factors = [int(factor) for factor in _FACTORS.value]
     except ValueError:

@@ -1,4 +1,4 @@
-"""The run that another begins with."""
+"""Starts a run from the weights of another run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tfp_realnvp import data, paths, training
 FOLDER = arguments.DEFINE_path(
     "init_from",
     None,
-    "Folder of another run of this architecture, whose best weights this one begins with, averaged where that has an "
-    "average; the optimizer begins anew. A run that goes on does not read it again.",
+    "Folder of another run of this architecture, from whose best weights this run starts (averaged weights if that run "
+    "has an average) with a new optimizer. A resumed run does not read it again.",
 )
 
 
 def settings() -> dict[str, str]:
-    """What two runs must share to be one."""
+    """The settings that identify a run."""
     return {} if FOLDER.value is None else {"init_from": pathlib.Path(FOLDER.value).absolute().name}
 
 
 def before() -> dict[str, Any]:
-    """The settings of the run that this one resumes, or else starts from; none of a new run."""
+    """The settings of the run that this run resumes or starts from; None for a new run."""
     for folder in (run.output_dir(), FOLDER.value):
         if folder is not None and (pathlib.Path(folder) / "config.json").exists():
             return training.read_config(folder)["model"]
@@ -33,14 +33,14 @@ def before() -> dict[str, Any]:
 
 
 def origin() -> dict[str, Any]:
-    """What the config of a run that begins says of where its weights come from, and of the images they have seen."""
+    """The config entries of a new run about the origin of its weights and the number of images they have seen."""
     if FOLDER.value is None or (run.output_dir() / "config.json").exists():
         return {}
     config, path = training.read_config(FOLDER.value), training.best_checkpoint(FOLDER.value)
     with paths.plain(path) as plain:
         reader = tf.train.load_checkpoint(plain)
         counted = [name for name in reader.get_variable_to_shape_map() if name.startswith("optimizer/_iterations/")]
-        # The best checkpoint has no optimizer, and the step in its name.
+        # The best checkpoint has no optimizer; its name contains the step.
         step = int(reader.get_tensor(counted[0])) if counted else int(path.rpartition("-")[2])
     before = config.get("init_from", {})
     kept = {name: config.get(name) for name in ("command", "commit", "uncommitted_changes", "machine")}
@@ -49,19 +49,19 @@ def origin() -> dict[str, Any]:
 
 
 def read_weights(given: data.Events, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None) -> None:
-    """Gives a run that begins the other's weights; one that goes on has its own.
+    """Assigns the other run's weights if this run is new; a resumed run has its own.
 
     Args:
-      given: what is trained on.
-      distribution: whose weights are wanted.
-      dequantizer: the learned noise; where the other has none, it begins untrained.
+      given: the training data.
+      distribution: the distribution to initialise.
+      dequantizer: the learned noise; it starts untrained if the other run has none.
     """
     if FOLDER.value is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
         return
     config, path = training.read_config(FOLDER.value), training.best_checkpoint(FOLDER.value)
     preset = run.preset_of(config, FOLDER.value)
     training.restore(distribution, path, None if preset.recipe.dequantization == "uniform" else dequantizer)
-    print(f"Begins with {path}")
+    print(f"Starting from {path}")
     if given.mean is not None:
-        print("Vectors are standardised as they were there")
+        print("Vectors are standardised as in that run")
     run.warn_of_other_files(given, preset.dataset, config["model"].get("files"))

@@ -1,4 +1,4 @@
-"""Draw the ways between encoded images: the surface of four, and the straight and the round way between two.
+"""Draw interpolations between encoded images: a surface through four, and linear and spherical paths between two.
 
     python -m launch.interpolate --output_dir=runs/mnist --data_dir=DIR
     python -m launch.interpolate --saved_model=mnist --data_dir=DIR --pictures_dir=pictures
@@ -6,10 +6,10 @@
 Writes into --pictures_dir:
 
     manifold.png       cos(phi) (cos(phi') z1 + sin(phi') z2) + sin(phi) (cos(phi') z3 + sin(phi') z4), decoded
-    interpolation.png  the linear and the spherical way from the first image to the second
-    interpolation.gif  the spherical way past all four and back, in motion
+    interpolation.png  linear and spherical interpolation from the first image to the second
+    interpolation.gif  an animation of the spherical path through all four and back
 
-The images are of --split, drawn with --seed; those of a conditional model are of one class, --label.
+The images are drawn from --split with --seed; for a conditional model they have one class, --label.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from absl import flags
 from launch import pictures, run, source
 from tfp_realnvp import evaluation
 
-_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Where the four images are from.")
-_LABEL = flags.DEFINE_integer("label", None, "Class of the images of a conditional model, by default 0.", lower_bound=0)
-_ANGLES = flags.DEFINE_integer("angles", 8, "Angles from 0 to 2 pi on each side of the surface.", lower_bound=2)
-_POINTS = flags.DEFINE_integer("points", 11, "Images from the first to the second, with both.", lower_bound=2)
-_FRAMES = flags.DEFINE_integer("frames", 12, "Frames from one image to the next in motion.", lower_bound=1)
+_SPLIT = flags.DEFINE_enum(
+    "split", "test", ["train", "validation", "test"], "Split from which the four images are drawn."
+)
+_LABEL = flags.DEFINE_integer(
+    "label", None, "Class of the images for a conditional model; 0 by default.", lower_bound=0
+)
+_ANGLES = flags.DEFINE_integer(
+    "angles", 8, "Number of angles from 0 to 2 pi on each side of the surface.", lower_bound=2
+)
+_POINTS = flags.DEFINE_integer("points", 11, "Number of images from the first to the second, inclusive.", lower_bound=2)
+_FRAMES = flags.DEFINE_integer(
+    "frames", 12, "Number of frames from one image to the next in the animation.", lower_bound=1
+)
 
 
 def main() -> None:

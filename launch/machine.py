@@ -1,4 +1,4 @@
-"""What a run was made on."""
+"""A record of the machine, versions and code of a run."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(*command: str) -> str | None:
-    """The output of a git command in the checkout of this program; None without git, or where it is installed."""
+    """The output of a git command in this program's checkout; None without git or in an installed package."""
     try:
-        # The path of this file, from the root of the repository that tracks it. An environment may be in another's.
+        # The path of this file in the repository that tracks it. An environment may lie in another repository.
         tracked = _output("git", "ls-files", "--full-name", _FILE.name)
         return _output("git", *command) or None if tracked == "launch/machine.py" else None
     except OSError:
@@ -51,7 +51,7 @@ def _output(*command: str) -> str:
 
 
 def processor() -> str:
-    """The number of cores, the processor and its units for matrices."""
+    """The number of cores, the processor and its matrix units."""
     cpu: dict[str, str] = {}
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as cpuinfo:
         for line in cpuinfo:

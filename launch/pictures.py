@@ -1,4 +1,4 @@
-"""Where the programs that draw put their pictures."""
+"""The output files of programs that draw pictures."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from launch import arguments, source
 PICTURES_DIR = arguments.DEFINE_path(
     "pictures_dir",
     None,
-    "Folder of the pictures. By default the run's, or the working directory for an export. Their names carry the "
-    "export, and flags that are not as by default.",
+    "Folder for pictures. By default the run's folder, or the working directory for an export. File names include the "
+    "export and flags with non-default values.",
 )
-OUTPUT_FILE = arguments.DEFINE_path("output_file", None, "File of the picture, instead of one in --pictures_dir.")
+OUTPUT_FILE = arguments.DEFINE_path("output_file", None, "File for the picture, instead of one in --pictures_dir.")
 
 
 def path(model: source.Source, stem: str, suffix: str, *named: str) -> pathlib.Path:
-    """The file that was asked for, or one in `--pictures_dir` whose name carries what was drawn.
+    """The requested file, or one in `--pictures_dir` whose name describes the picture.
 
     Args:
       model: the model that draws.
-      stem: of `source.variant`, as are the rest.
-      suffix: the kind of file.
+      stem: as in `source.variant`, like the other arguments.
+      suffix: the file's suffix.
       *named: flags.
     """
     if OUTPUT_FILE.value is not None:

@@ -1,4 +1,4 @@
-"""What a run of `launch.train` leaves when it is done: figures beside baselines, samples, the SavedModel."""
+"""The results of a finished run of `launch.train`: scores with baselines, samples, the SavedModel."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FILE = "results.json"
 
 
 def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> tuple[float | None, str]:
-    """Evaluates the best checkpoint beside the baselines; writes samples, figures and the SavedModel.
+    """Evaluates the best checkpoint and the baselines; writes samples, scores and the SavedModel.
 
     Returns:
-      By how much it beats the best baseline, negative where it is worse and None where there is none, and in what unit.
+      The margin over the best baseline, negative if it is worse and None without a baseline, and its unit.
     """
     dequantizer = preset.build_dequantizer()
     distribution = run.trained_distribution(preset, dequantizer)
@@ -69,7 +69,7 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
 
 
 def _print_next(folder: pathlib.Path) -> None:
-    """Three commands that go on from here, with the paths of this run."""
+    """Three commands to continue with, with this run's paths."""
     given = [f"--output_dir={folder}"]
     with_data = given + [
         f"--{flag.name}={flag.value}" for flag in (run.DATA_DIR, run.HEADER) if flag.present and flag.value is not None
@@ -84,21 +84,21 @@ def _print_next(folder: pathlib.Path) -> None:
 
 
 def read(folder: pathlib.Path) -> dict[str, evaluation.Score]:
-    """The scores that a finished run wrote, its own first."""
+    """The scores written by a finished run, its own first."""
     path = folder / _FILE
     if not path.is_file():
-        raise run.UsageError(f"expected a run that is finished, found no {_FILE} in {folder}")
+        raise run.UsageError(f"expected a finished run, found no {_FILE} in {folder}")
     try:
         scores = {name: evaluation.Score.from_json(row) for name, row in json.loads(path.read_text()).items()}
-    except (ValueError, AttributeError, KeyError, TypeError):  # As of a file cut short, or of other JSON.
+    except (ValueError, AttributeError, KeyError, TypeError):  # For a truncated file, or other JSON.
         scores = {}
     if not scores:
-        raise run.UsageError(f"expected figures of a run in {path}, got something else: evaluate the run again")
+        raise run.UsageError(f"expected the scores of a run in {path}, got something else: evaluate the run again")
     return scores
 
 
 def images_alone(preset: presets.Preset, batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Batches of images, of what may have labels beside them."""
+    """Batches of images without labels."""
     return batches if preset.classes is None else batches.map(lambda images, labels: images)
 
 
@@ -123,7 +123,7 @@ def _baselines(preset: presets.Preset, given: data.Events) -> dict[str, evaluati
 def _write_samples(
     preset: presets.Preset, given: data.Events, distribution: nvp.FlowDistribution, folder: pathlib.Path
 ) -> str:
-    """Writes 64 images into a picture, or 1,000 vectors into a CSV file; returns its name."""
+    """Writes 64 images to a picture, or 1,000 vectors to a CSV file; returns its name."""
     count, context = (1000, {}) if given.levels is None else (64, run.contexts(preset, 64))
     columns, rows = given.types, None
     if columns is not None and columns.context_size is not None:
@@ -147,7 +147,7 @@ def _write_samples(
 
 
 def published(ours: presets.Preset, papers: presets.Preset) -> dict[str, float]:
-    """The paper's figure by the name of its row, where a model has the paper's data and flow."""
+    """The paper's result by the name of its row, if the model has the paper's data and flow."""
     if (ours.dataset, ours.flow) != (papers.dataset, papers.flow):
         return {}
     return {} if papers.published is None else {f"{papers.title} as published": papers.published}

@@ -1,4 +1,4 @@
-"""What the programs share: the flags that name a model, its data and its folder."""
+"""Flags and functions that the programs share: model, data and folder."""
 
 from __future__ import annotations
 
@@ -26,30 +26,32 @@ PRESET = flags.DEFINE_enum(
 DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by its name; "
+    f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by name; "
     "folder:PATH, a folder of PNG files; or "
     f"vectors: csv:FILE, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
 )
 DATA_DIR = arguments.DEFINE_path(
     "data_dir",
     None,
-    "Folder of prepared TFDS sets. By default TFDS's own; digits needs none.",
+    "Folder of prepared TFDS sets; by default TFDS's own. digits needs none.",
     paths.local_or_remote,
 )
 HEADER = flags.DEFINE_enum(
     "header",
     "auto",
     data.HEADERS,
-    "Whether the first line of a csv: file names the columns. auto: if it has anything but numbers.",
+    "Whether the first line of a csv: file is a header. auto: if it contains anything but numbers.",
 )
 OUTPUT_DIR = arguments.DEFINE_path(
-    "output_dir", None, "The run's folder: settings, checkpoints, logs and pictures. By default runs/PRESET."
+    "output_dir", None, "Folder of the run, for settings, checkpoints, logs and pictures. By default runs/PRESET."
 )
 SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of every random draw: weights, order of the data, noise, samples.", lower_bound=0
+    "seed", 0, "Seed of all random draws: weights, order of the data, noise, samples.", lower_bound=0
 )
 JIT_COMPILE = flags.DEFINE_bool(
-    "jit_compile", None, "Whether to compile with XLA. By default on accelerators only: on a CPU a graph is faster."
+    "jit_compile",
+    None,
+    "Whether to compile with XLA. By default only on accelerators, since a graph is faster on a CPU.",
 )
 
 
@@ -58,7 +60,7 @@ def jit_compile() -> bool:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """A program's call as another would type it, without the folders of this machine."""
+    """A program's call for another user, without this machine's folders."""
     with_values = re.compile(r"(?<![^\0])(--?(?:output_dir|data_dir|init_from|dataset))\0")  # --flag VALUE
     argv = with_values.sub(r"\1=", "\0".join(argv)).split("\0")
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
@@ -68,7 +70,7 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be had, as a sentence for the one who asked. The exit status is 2."""
+    """A user's error, as one sentence. The exit status is 2."""
 
 
 class FailedError(RuntimeError):
@@ -80,7 +82,7 @@ def output_dir() -> pathlib.Path:
 
 
 def trained_config() -> dict[str, Any]:
-    """What the run in `--output_dir` wrote of itself."""
+    """The config of the run in `--output_dir`."""
     return training.read_config(output_dir())
 
 
@@ -98,15 +100,15 @@ def preset_of(config: Mapping[str, Any], folder: str | pathlib.Path) -> presets.
         presets.get(config["preset"])
         return presets.of_settings(config["model"])
     except ValueError as error:
-        raise UsageError(f"expected a run's config.json in {folder}, got another: {error}") from error
+        raise UsageError(f"expected a run's config.json in {folder}, got another file: {error}") from error
 
 
 def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None = None) -> FlowDistribution:
-    """The distribution of the run in `--output_dir`, with the weights of its best checkpoint.
+    """The distribution of the run in `--output_dir` with the weights of its best checkpoint.
 
     Args:
       preset: the settings of the run.
-      dequantizer: of `preset.build_dequantizer()`, which gets its weights, too.
+      dequantizer: the result of `preset.build_dequantizer()`, which also gets its weights.
     """
     path = training.best_checkpoint(output_dir())
     distribution = build(preset)
@@ -115,15 +117,15 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
     return distribution
 
 
-@functools.cache  # A folder or a file is read once, though several parts of a program want it.
+@functools.cache  # Reads a folder or a file only once per program.
 def open_data(
     name: str, labels: bool = False, columns: tuple[str, ...] | None = None, typing: data.Typing | None = None
 ) -> data.Events:
-    """The data of that name, in `--data_dir`: images, with labels or without; vectors, with columns in that order."""
+    """The data of that name, from `--data_dir`: images, with or without labels; vectors, with columns in that order."""
     if HEADER.present and not name.startswith("csv:"):
         raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
     if name.startswith("folder:"):
-        print(f"Looking at every image of {name}", flush=True)
+        print(f"Reading every image of {name}", flush=True)
     try:
         events = data.load(name, DATA_DIR.value, labels=labels, header=HEADER.value, columns=columns, typing=typing)
     except (ValueError, ModuleNotFoundError) as error:
@@ -133,7 +135,7 @@ def open_data(
 
 
 def identity(given: data.Events) -> dict[str, Any]:
-    """What a config and an export keep of a folder or a table, whose name does not identify its content."""
+    """The identification of a folder's or table's contents in a config or export."""
     return {} if given.files is None else {"files": given.files, "columns": given.columns}
 
 
@@ -147,12 +149,12 @@ def build(preset: presets.Preset, given: data.Events | None = None, **kwargs: An
 
     Args:
       preset: the settings.
-      given: what it is to be trained on; vectors say how they are standardised.
-      **kwargs: of the factory.
+      given: the training data, which determine the standardisation of vectors.
+      **kwargs: passed to the factory.
     """
     distribution = built(lambda: preset.build(**kwargs), f"{preset.flow}: ")
     if len(preset.event_shape) == 1 and preset.column_types is None:
-        # Where a checkpoint is read next, it brings its own.
+        # A checkpoint that is read next has its own standardisation.
         size = preset.event_shape[0]
         mean, std = np.zeros(size), np.ones(size)
         if given is not None and given.mean is not None and given.std is not None:
@@ -162,7 +164,7 @@ def build(preset: presets.Preset, given: data.Events | None = None, **kwargs: An
 
 
 def built(build: Callable[[], Any], prefix: str = "") -> Any:
-    """What a function builds of settings; what it refuses is a user's error."""
+    """Calls a function that builds from settings; its `ValueError` becomes a user's error."""
     try:
         return build()
     except ValueError as error:
@@ -170,7 +172,7 @@ def built(build: Callable[[], Any], prefix: str = "") -> Any:
 
 
 def levels_of(preset: presets.Preset) -> int | None:
-    """The levels of a preset's pixels; None of vectors."""
+    """The levels of a preset's pixels; None for vectors."""
     return preset.levels if len(preset.event_shape) == 3 else None
 
 
@@ -182,14 +184,14 @@ def load_data(
     columns: Sequence[str] | None = None,
     typing: data.Typing | None = None,
 ) -> data.Events:
-    """The data of that name, or those of `--dataset`, which must be as the model takes them.
+    """The data of that name, or of `--dataset`, checked to fit the model.
 
     Args:
-      name: of the model's own data.
-      shape: of an event.
-      levels: of a pixel; None for vectors.
+      name: name of the model's own data.
+      shape: event shape.
+      levels: number of levels of a pixel; None for vectors.
       classes: the number of classes, for events with labels; None without.
-      columns: names of the columns of vectors, in order, where the model knows them.
+      columns: names of the columns of vectors, in order, if the model has them.
       typing: what the columns are, where the model knows it.
     """
     events = open_data(DATASET.value or name, classes is not None, columns and tuple(columns), typing)
@@ -206,24 +208,24 @@ def _kind(shape: tuple[int, ...], levels: int | None) -> str:
 
 
 def contexts(preset: presets.Preset, count: int) -> dict[str, tf.Tensor]:
-    """What `sample` is given of a conditional flow: all classes in turn."""
+    """The arguments to `sample` from a conditional flow: all classes in turn."""
     if preset.classes is None:
         return {}
     return {"context": tf.one_hot(tf.range(count) % preset.classes, preset.classes)}
 
 
 def warn_of_other_files(given: data.Events, name: str | None, files: str | None) -> None:
-    """Warns where a folder or a table has changed since training.
+    """Warns if a folder or a table has changed since training.
 
     Args:
       given: the data.
-      name: of the data in training; of another set there is nothing to say.
-      files: what the data were in training; None of a run that did not keep it.
+      name: name of the training data; other data are not compared.
+      files: identification of the data in training; None for a run that did not store it.
     """
     if given.name == name and files is not None and given.files != files:
         print(
-            f"Warning: {name} has changed since training, from {files} to {given.files}: what the model was trained on "
-            "may be in its test split",
+            f"Warning: {name} has changed since training, from {files} to {given.files}: training data "
+            "may be in the test split",
             file=sys.stderr,
         )
 
@@ -233,13 +235,13 @@ def start(main: Callable[[], None]) -> None:
 
     def checked(argv: Sequence[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)  # TensorFlow tells of every file it writes.
+            logging.set_verbosity(logging.WARNING)  # TensorFlow logs every file it writes.
         keras.utils.set_random_seed(SEED.value)
         try:
             main()
         except training.InterruptedTraining as interruption:
             with contextlib.suppress(OSError):  # The terminal may be closed.
-                print(f"{interruption}; to go on: {arguments.typed(sys.argv)}", file=sys.stderr)
+                print(f"{interruption}; to resume: {arguments.typed(sys.argv)}", file=sys.stderr)
             sys.exit(128 + interruption.signal)
         except (UsageError, data.DataNotFoundError) as error:
             logging.debug("The error's origin:", exc_info=True)

@@ -5,13 +5,12 @@
     python -m launch.sample --saved_model=mnist --neighbours=3 --data_dir=DIR
     python -m launch.sample --saved_model=mnist --latents=FILE.npz
 
-Writes samples-SEED.png, or .csv of vectors, into the run's folder. Its name also carries an exported model and the
-flags that are not as by default, such as samples-0-mnist-1-label-3.png. The same seed and batch size draw the same
-images.
+Writes samples-SEED.png, or .csv for vectors, into the run's folder. The name also includes an exported model and all
+flags with non-default values, as in samples-0-mnist-1-label-3.png. The same seed and batch size draw the same images.
 
-With several temperatures, the same draws at each, scaled: one row each. With --neighbours, below each sample the
-training images that are nearest to it, so that what was learned by heart is seen. --latents has an array `latents`
-[n, height, width, channels] to decode instead of draws, such as `launch.encode` writes.
+With several temperatures, each row shows the same draws scaled by one temperature. With --neighbours, the nearest
+training images are shown below each sample, to reveal memorised images. --latents is a file with an array `latents` [n,
+height, width, channels] to decode instead of draws, as written by `launch.encode`.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from launch import arguments, pictures, run, source, tables
 from tfp_realnvp import data, evaluation
 
 _COUNT = flags.DEFINE_integer(
-    "count", None, "Number of images; by default 100, or 10 in a row with several temperatures or neighbours.", 1
+    "count", None, "Number of images; by default 100, or 10 per row with several temperatures or neighbours.", 1
 )
 _COLUMNS = flags.DEFINE_integer(
-    "columns", None, "Images in a row; by default the picture is about square.", lower_bound=1
+    "columns", None, "Number of images per row; by default the picture is about square.", lower_bound=1
 )
 _LABEL = flags.DEFINE_integer(
-    "label", None, "Class of the images, of a model trained with --conditional; by default all in turn.", lower_bound=0
+    "label", None, "Class of the images for a conditional model; by default all classes in turn.", lower_bound=0
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images drawn at a time.", lower_bound=1)
-_TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, such as 0.5,0.7,1: a row each.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Number of images per batch.", lower_bound=1)
+_TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, such as 0.5,0.7,1: one row each.")
 _NEIGHBOURS = flags.DEFINE_integer(
-    "neighbours", 0, "Training images below each sample, the nearest in pixels first.", lower_bound=0
+    "neighbours", 0, "Number of training images below each sample, the nearest in pixels first.", lower_bound=0
 )
 _GIVEN = arguments.DEFINE_path(
     "given",
@@ -57,11 +56,11 @@ def main() -> None:
         raise run.UsageError("expected a model of a table with a context or --missing=keep for --given, got another")
     in_rows, is_table = len(temperatures) > 1 or _NEIGHBOURS.value > 0, model.levels is None
     if in_rows and is_table:
-        raise run.UsageError(f"expected a model of images for rows, got one of vectors of shape {model.shape}")
+        raise run.UsageError(f"expected a model of images for rows, got a model of vectors of shape {model.shape}")
     if len(temperatures) > 1 and _NEIGHBOURS.value:
         raise run.UsageError("expected several temperatures or --neighbours, got both")
     if _COLUMNS.value is not None and (in_rows or is_table):
-        raise run.UsageError("expected images of one temperature without neighbours for --columns")
+        raise run.UsageError("expected one temperature and no neighbours for --columns")
     training = _training_images(model) if _NEIGHBOURS.value else None
     count, file = _COUNT.value or (10 if in_rows else 100), _LATENTS.value
     z = _draws(model, count) if file is None else _given(model, pathlib.Path(file))
@@ -123,7 +122,7 @@ def _temperatures() -> list[float]:
 
 
 def _draws(model: source.Source, count: int) -> np.ndarray:
-    """Latents in batches, each of a seed of its own."""
+    """Latents in batches, each with its own seed."""
     size = _BATCH_SIZE.value
     batches = -(-count // size)
     parts = [
@@ -133,7 +132,7 @@ def _draws(model: source.Source, count: int) -> np.ndarray:
 
 
 def _given(model: source.Source, path: pathlib.Path) -> np.ndarray:
-    """The latents of `--latents`, of the model's shape or of another height and width."""
+    """The latents in `--latents`, of the model's shape or with another height and width."""
     try:
         (latents,) = data.read_arrays(path, "latents").values()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The settings of a run: the flags of its recipe and of every flow's options, over those of a preset.
+"""The settings of a run: flags of its recipe and of every flow's options, which override a preset.
 
-A flag is made of each field of `Recipe` and of each option of a flow's factory: its type and default come from the
-annotation, its help from the docstring.
+Each field of `Recipe` and each option of a flow's factory becomes a flag: type and default come from the annotation,
+help from the docstring.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tfp_realnvp import data, presets
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows.compositions import arguments_in, help_of, options_of, takes_images
 
-# Settings of training that do nothing for vectors.
+# Training settings that have no effect for vectors.
 _FOR_IMAGES = ("flip", "l2", "sample_every")
 _OF_IMAGES = [flow for flow, factory in presets.FLOWS.items() if takes_images(factory)]
 
 
 class _Parser(flags.ArgumentParser[Any]):
-    """Of the values of an annotated type."""
+    """Parses values of an annotated type."""
 
     def __init__(self, hint: Any):
         self._hint = hint
@@ -56,9 +56,9 @@ def _of_recipe() -> Iterator[flags.FlagHolder[Any]]:
 
 
 def _of_flows() -> Iterator[flags.FlagHolder[Any]]:
-    """A flag for each option of any flow, whose help says what it is, its defaults, and the flows that take it."""
+    """A flag for each option of any flow; its help has the description, the defaults, and the flows that take it."""
     hints: dict[str, list[Any]] = {}
-    # For each option and each text on it, the flows with a default, and for which events.
+    # For each option and each description of it, the flows by default, and for which events.
     takers: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {}
     for flow, factory in presets.FLOWS.items():
         for ndims, kind in ((3, "images"), (1, "vectors")) if flow in _OF_IMAGES else ((1, ""),):
@@ -76,7 +76,7 @@ def _of_flows() -> Iterator[flags.FlagHolder[Any]]:
 
 
 def _listed(kinds_of_flows: dict[str, list[str]]) -> str:
-    """Flows by name, with the kind of events where a flow over others has no such option or default."""
+    """Flows by name, with the kind of events if the flow over other events has no such option or default."""
     by_kind: dict[str, list[str]] = {}
     for flow, kinds in kinds_of_flows.items():
         by_kind.setdefault(f" of {kinds[0]}" if kinds in (["images"], ["vectors"]) else "", []).append(flow)
@@ -113,7 +113,7 @@ _MISSING = flags.DEFINE_enum(
 
 
 def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
-    """The preset with what the flags override; another data set brings its own shape and levels."""
+    """The preset with the flags' overrides; another data set determines shape and levels."""
     given = {flag.name: flag.value for flag in (_FLOW, *_RECIPE, *_OPTIONS) if flag.present}
     preset, name = presets.get(run.PRESET.value), run.DATASET.value
     is_other = name not in (None, preset.dataset)
@@ -131,7 +131,7 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
         of_data["levels"] = events.levels or preset.levels
         of_data["column_types"] = None if events.types is None else events.types.to_json()
         if events.name != preset.dataset:
-            of_data["flip"] = False  # Another set's mirror images may be none of it.
+            of_data["flip"] = False  # Mirror images may not belong to another set.
     _check_flow_takes(given.get("flow", preset.flow), of_data.get("event_shape", preset.event_shape))
     try:
         return preset.replace(**{**of_data, **given}), events
@@ -156,13 +156,13 @@ def _open(name: str) -> data.Events:
     except run.UsageError:
         if not columns or not (run.output_dir() / "config.json").exists():
             raise
-        return run.open_data(name)  # `open_run` refuses other columns, and says what to do.
+        return run.open_data(name)  # `open_run` refuses other columns with advice.
 
 
 def _check_flow_takes(flow: str, shape: tuple[int, ...]) -> None:
-    """Refuses a flag that this flow, or a flow over this kind of events, would not use."""
+    """Raises a `UsageError` for a flag that this flow does not use for this kind of events."""
     of_flows = {name for factory in presets.FLOWS.values() for name in inspect.signature(factory).parameters}
-    of_flows.remove("seed")  # A program draws more than weights with it.
+    of_flows.remove("seed")  # Programs use the seed for more than weights.
     takes = options_of(presets.FLOWS[flow], len(shape))
     kind = "vectors" if len(shape) == 1 else "images"
     for name in sorted(flags.FLAGS):

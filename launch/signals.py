@@ -1,4 +1,4 @@
-"""How a program ends when it is asked to stop: in one line, without a traceback, with the signal's status."""
+"""Ends a program at a signal with one line, without a traceback, and with the signal's exit status."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGINT"
 
 
 def heed() -> None:
-    """From here on SIGINT, SIGTERM and SIGHUP raise `SystemExit`; one that is ignored stays so, as under `nohup`."""
+    """Makes SIGINT, SIGTERM and SIGHUP raise `SystemExit`; ignored signals stay ignored, as under `nohup`."""
     _handle(_leave)
 
 
 def leave_to_system() -> None:
-    """What is left is Python's own end, which a signal may cut short without a traceback."""
+    """During Python's shutdown a signal may end the process without a traceback."""
     _handle(signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def left_to_system() -> Iterator[None]:
-    """A context in which a signal ends the process although no Python runs, since TensorFlow waits for something."""
+    """A context in which signals end the process although no Python code runs while TensorFlow waits."""
     leave_to_system()
     try:
         yield
@@ -40,6 +40,6 @@ def _handle(handler: Callable[[int, types.FrameType | None], NoReturn] | signal.
 
 
 def _leave(number: int, _: types.FrameType | None) -> NoReturn:
-    with contextlib.suppress(OSError):  # The terminal may be closed. Unlike print, this may be called in a handler.
+    with contextlib.suppress(OSError):  # The terminal may be closed. Unlike print, this is safe in a handler.
         os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
     raise SystemExit(128 + number)

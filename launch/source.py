@@ -1,4 +1,4 @@
-"""A trained model for a program that reads one: a run's best checkpoint, or an exported model."""
+"""Opens a trained model: a run's best checkpoint, or an exported model."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from tfp_realnvp.flows import FlowDistribution
 SAVED_MODEL = arguments.DEFINE_path(
     "saved_model",
     None,
-    "An exported model, NAME/VERSION or NAME for its highest version, instead of a run's folder; or a released model: "
+    "An exported model, NAME/VERSION, or NAME for its highest version, instead of a run's folder; or a released model: "
     f"{', '.join(serving.released())}.",
 )
 
-# Enough to choose examples from, of a set that may have a million.
+# Number of images to choose examples from, since a set may have a million.
 _EXAMPLES = 10_000
-# Decoded at a time: so few that a progress bar moves.
+# Number of images decoded at a time, small enough for a moving progress bar.
 DECODED = 25
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A trained model and what it is a model of.
+    """A trained model and its data.
 
     Attributes:
       distribution: the flow, with its weights.
-      dataset: the name of the data, as of `--dataset`, or None where an export does not say.
-      levels: number of levels of a pixel, or None of vectors.
+      dataset: the name of the data, as in `--dataset`, or None if an export does not record it.
+      levels: number of levels of a pixel, or None for vectors.
       classes: number of classes of a conditional model, or None.
-      files: what a folder of images or a table was in training; None of other data.
-      columns: names of the columns of vectors, in order, or None where the table had none.
+      files: identification of a folder of images or a table in training; None for other data.
+      columns: names of the columns of vectors, in order, or None if the table had none.
       types: what the columns of a table are, where they are not all real numbers.
-      folder: where its pictures go: `--output_dir`, the run's folder, or the working directory for an exported model.
+      folder: folder for its pictures: `--output_dir`, the run's folder, or the working directory for an exported model.
     """
 
     distribution: FlowDistribution
@@ -82,7 +82,7 @@ def open_model() -> Source:
         decided = dict(dataset=preset.dataset, levels=run.levels_of(preset), classes=preset.classes)
         return _model({**run.trained_config()["model"], **decided}, distribution, run.output_dir())
     if run.PRESET.present:
-        raise run.UsageError("expected --preset for a run's --output_dir, got one beside --saved_model")
+        raise run.UsageError("expected --preset with a run's --output_dir, got it with --saved_model")
     try:
         version = serving.version_path(SAVED_MODEL.value)
         about = serving.describe(version)
@@ -91,7 +91,7 @@ def open_model() -> Source:
     except (FileNotFoundError, serving.ExportError) as error:
         raise run.UsageError(str(error)) from error
     if distribution.event_shape.rank == 3 and about["levels"] is None:
-        raise run.UsageError(f"expected a model of pixels with levels, got one of real-valued images in {version}")
+        raise run.UsageError(f"expected a model of pixels with levels, got a model of real-valued images in {version}")
     return _model(about, distribution, pathlib.Path(run.OUTPUT_DIR.value or "."))
 
 
@@ -104,23 +104,23 @@ def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pat
 
 
 def open_image_model() -> ImageModel:
-    """The same, which must be one of images."""
+    """The same, which must be a model of images."""
     model = open_model()
     if not isinstance(model, ImageModel):
-        raise run.UsageError(f"expected a model of images, got one of vectors of shape {model.shape}")
+        raise run.UsageError(f"expected a model of images, got a model of vectors of shape {model.shape}")
     return model
 
 
 def open_data(source: Source, labels: bool | None = None) -> data.Events:
-    """What the model saw, or `--dataset`, of the shape that it takes.
+    """The model's own data, or `--dataset`, checked to fit its event shape.
 
     Args:
       source: the model.
-      labels: whether each event comes with its label; by default those of a conditional model do.
+      labels: whether to return events with labels; by default for conditional models only.
     """
     name = run.DATASET.value or source.dataset
     if name is None:
-        raise run.UsageError(f"expected a --dataset, for {SAVED_MODEL.value} does not name the data it saw")
+        raise run.UsageError(f"expected a --dataset, since {SAVED_MODEL.value} does not name its training data")
     classes = source.classes if labels is None or labels else None
     typing = None if source.types is None else data.Typing(columns=source.types)
     shape = source.shape if source.types is None else (source.types.size,)
@@ -135,11 +135,11 @@ def some_examples(
     """Images of a split, drawn with `--seed`, and their classes.
 
     Args:
-      source: the model; of one that is not told labels, the classes are all -1.
+      source: the model; without a conditional model all classes are -1.
       split: "train", "validation" or "test".
-      count: how many.
-      label: the class that all are to have, of a conditional model.
-      at_most: whether fewer will do, where there are fewer.
+      count: number of images.
+      label: the class of all images, for a conditional model.
+      at_most: whether to accept fewer images if the split has fewer.
 
     Returns:
       uint8 `[count, height, width, channels]` and integers `[count]`.
@@ -150,7 +150,7 @@ def some_examples(
     seen = 0
     for batch in images.evaluation_batches(split, 1000):
         part, classes = map(np.asarray, batch if source.classes is not None else (batch, np.full(len(batch), -1)))
-        # Of a set with images whose class is not known, a conditional model can take those alone that have one.
+        # A conditional model can only take images whose class is known.
         fit = classes == label if label is not None else (classes >= 0) | (source.classes is None)
         parts.append((part[fit], classes[fit]))
         seen += len(part)
@@ -165,7 +165,7 @@ def some_examples(
 
 
 def encode(source: Source, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The latents of integer images, with the noise of `--seed`."""
+    """The latents of integer images, with dequantisation noise from `--seed`."""
     return evaluation.encode(
         source.distribution, dequantized(source, pixels), one_hot(source, labels), jit_compile=run.jit_compile()
     )
@@ -179,7 +179,7 @@ def decode(
     batch_size: int = DECODED,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """The events of latents; of a model that is not told labels, they do not matter."""
+    """The events of latents; an unconditional model ignores the labels."""
     try:
         return evaluation.decode(
             source.distribution,
@@ -194,7 +194,7 @@ def decode(
             raise
         height, width = z.shape[1:3]
         raise run.UsageError(
-            f"expected latents of a height and width that the flow can halve at each scale, got {height}x{width}"
+            f"expected latents whose height and width the flow can halve at each scale, got {height}x{width}"
         ) from error
 
 
@@ -202,13 +202,13 @@ def check_label(source: Source, label: int | None) -> None:
     if label is None:
         return
     if source.classes is None:
-        raise run.UsageError("expected a model that is told labels, for --label")
+        raise run.UsageError("expected a conditional model for --label")
     if label >= source.classes:
         raise run.UsageError(f"expected a label in 0 ... {source.classes - 1}, got {label}")
 
 
 def labels_in_turn(source: Source, count: int, label: int | None, period: int | None = None) -> np.ndarray:
-    """The class that was asked for, or all in turn, anew after each `period`."""
+    """The requested class, or all classes in turn, restarting after each `period`."""
     check_label(source, label)
     if label is not None:
         return np.full(count, label)
@@ -216,19 +216,19 @@ def labels_in_turn(source: Source, count: int, label: int | None, period: int | 
 
 
 def dequantized(source: Source, events: np.ndarray) -> np.ndarray:
-    """Events as the flow takes them: integer images with the noise of `--seed`, vectors as they are."""
+    """Events for the flow: integer images with dequantisation noise from `--seed`, vectors unchanged."""
     if source.levels is None:
         return events
     return nvp.dequantize(events, seed=(run.SEED.value, 0), levels=source.levels).numpy()
 
 
 def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
-    """The context of these classes, None for a model that is not told them."""
+    """The context of these classes; None for an unconditional model."""
     return None if source.classes is None else np.eye(source.classes, dtype=np.float32)[labels]
 
 
 def progress(total: int, unit: str = "event") -> Callable[[int], None]:
-    """A function that is told how many are done, and shows a bar once that has taken over two seconds."""
+    """A function to call with the number of finished events; it shows a bar after two seconds."""
     started = time.monotonic()
     bars: list[Any] = []
 
@@ -242,12 +242,12 @@ def progress(total: int, unit: str = "event") -> Callable[[int], None]:
 
 
 def variant(stem: str, suffix: str, *named: str) -> str:
-    """A file's name that carries the exported model, and the program's own flags that are not as by default.
+    """A file name that includes the exported model and the program's own flags with non-default values.
 
     Args:
-      stem: what the name begins with.
-      suffix: what it ends with.
-      *named: the flags that the stem already has.
+      stem: the start of the name.
+      suffix: the end of the name.
+      *named: flags that the stem already includes.
     """
     parts = [stem]
     if SAVED_MODEL.value is not None:

@@ -1,4 +1,4 @@
-"""What a program does before anything else: it heeds signals, and imports TensorFlow without its start-up lines."""
+"""A program's first steps: installs signal handlers, and imports TensorFlow without its start-up lines."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Iterator
 
 from launch import signals
 
-# As absl's C++ logging writes them: severity and date, time, thread, file. Fatal ones, F, are not among them.
+# Lines of absl's C++ logging: severity and date, time, thread, file. Fatal ones, F, are not included.
 _LOG = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} [\d:.]+ +\d+ [\w/]+\.cc:\d+\]")
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def begin() -> None:
-    """Heeds signals, and imports TensorFlow, which takes seconds.
+    """Installs signal handlers and imports TensorFlow, which takes seconds.
 
-    TensorFlow reads `TF_CPP_MIN_LOG_LEVEL` too late for what its libraries log while they are loaded. Unless the user
-    has set it, those lines are left out, and it is set for the rest of the process.
+    TensorFlow reads `TF_CPP_MIN_LOG_LEVEL` too late for lines that its libraries log while loading. Unless the user has
+    set it, those lines are dropped, and the variable is set for the rest of the process.
     """
     signals.heed()
     quiet = contextlib.nullcontext() if _LEVEL in os.environ else _without_logs()
@@ -30,7 +30,7 @@ def begin() -> None:
 
 @contextlib.contextmanager
 def _without_logs() -> Iterator[None]:
-    """A context in which what is written to the process's stderr is held, and written without logs at its end."""
+    """A context that holds the process's stderr back, and writes it without log lines at the end."""
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

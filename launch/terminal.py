@@ -1,4 +1,4 @@
-"""What a user sees of work that takes long: a bar on a terminal; elsewhere whole lines, or nothing."""
+"""Progress of long work: a bar on a terminal; elsewhere whole lines, or nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH = 10  # of a bar, whose line has figures, too
 
 
 def is_live() -> bool:
-    """Whether the output is a terminal: in a file, a bar would be many lines and escape codes."""
+    """Whether the output is a terminal; in a file, a bar would become many lines and escape codes."""
     return sys.stdout.isatty()
 
 
@@ -32,15 +32,15 @@ def show(sentence: str) -> None:
 
 
 def bar(total: int, unit: str) -> keras.utils.Progbar:
-    """A bar of Keras, whose figures are shown as they come; silent where the output is no terminal."""
+    """A Keras progress bar that shows figures without averaging; silent if the output is not a terminal."""
     return keras.utils.Progbar(total, _WIDTH, verbose=int(is_live()), stateless_metrics=(), unit_name=unit)
 
 
 class Epochs(keras.callbacks.Callback):
-    """A Keras callback: a bar for each epoch, or else a line at its end.
+    """A Keras callback: a bar per epoch, or one line at its end.
 
     Args:
-      lines: whether to print lines on a terminal, too.
+      lines: whether to print lines even on a terminal.
     """
 
     def __init__(self, lines: bool):

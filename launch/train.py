@@ -1,36 +1,36 @@
-"""Train a flow on images or vectors and report its bits/dim or its log-likelihood.
+"""Train a flow on images or vectors and report its bits/dim or log-likelihood.
 
-With no flags, trains on the digits that come with the package:
+Without flags it trains on the digits that come with the package:
 
     python -m launch.train
 
-Any setting of a preset may be overridden, on the command line or in a file:
+Any setting of a preset can be overridden, on the command line or in a file:
 
     python -m launch.train --flagfile=cifar10 --data_dir=DIR --output_dir=OUT
     python -m launch.train --preset=mnist --width=8 --epochs=3 --data_dir=DIR
     python -m launch.train --preset=imagenet64 --describe
 
-Images of your own, in a folder of PNG files (docs/own_images.md):
+Your own images, in a folder of PNG files (docs/own_images.md):
 
     python -m launch.train --dataset=folder:PATH --output_dir=OUT
 
-Other flows, and vectors (docs/vectors.md), whose standardisation is kept with the model:
+Other flows, and vectors (docs/vectors.md), whose standardisation is saved with the model:
 
     python -m launch.train --flow=glow --preset=mnist --data_dir=DIR
     python -m launch.train --flow=maf --dataset=csv:FILE --output_dir=OUT
 
-Larger models, on more devices, in less memory (docs/training.md, docs/distributed.md):
+Larger models, more devices, less memory (docs/training.md, docs/distributed.md):
 
     python -m launch.train --preset=cifar10 --dtype_policy=mixed_bfloat16 --backprop=remat --strategy=mirrored
 
-Begin with the weights of another run, to train it further on other data or by another recipe:
+Start from the weights of another run, to train it further on other data or with another recipe:
 
     python -m launch.train --preset=cifar10_cpu --dataset=folder:PATH --init_from=runs/cifar10_cpu --output_dir=OUT
 
-A run that was interrupted goes on where it stopped when started again with the same flags: Ctrl-C, SIGTERM and SIGHUP
-save first, and after SIGKILL at most --checkpoint_every steps are made again. OUT must be new, empty or this run's, and
-one process at a time trains in it. It holds config.json, metrics.jsonl, checkpoints/, tensorboard/, and at the end
-samples.png, results.json and saved_model/.
+An interrupted run resumes when started again with the same flags. Ctrl-C, SIGTERM and SIGHUP save first; after SIGKILL
+at most --checkpoint_every steps are repeated. OUT must be new, empty or this run's folder, and only one process at a
+time may train in it. It contains config.json, metrics.jsonl, checkpoints/, tensorboard/, and at the end samples.png,
+results.json and saved_model/.
 """
 
 from __future__ import annotations
@@ -48,27 +48,30 @@ import tfp_realnvp as nvp
 from launch import init_from, machine, results, run, settings, terminal, workers
 from tfp_realnvp import data, evaluation, presets, training
 
-_DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and leave.")
+_DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and exit.")
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", "auto", training.STRATEGIES, "Which devices share the work, see docs/distributed.md."
+    "strategy", "auto", training.STRATEGIES, "Devices that share the work, see docs/distributed.md."
 )
 _BACKPROP = flags.DEFINE_enum(
     "backprop",
     "store",
     ["store", "remat", "invert"],
-    "What the backward pass has of the forward pass: store keeps everything, remat keeps each layer's input, invert "
-    "keeps the latent and computes back from it, so that memory does not grow with depth. The gradients are the same.",
+    "What training stores for the backward pass: store keeps all activations, remat keeps each layer's input, invert "
+    "keeps only the latent and recomputes from it, so that memory does not grow with depth. Gradients are the same.",
 )
 _MAX_SKIPPED_STEPS = flags.DEFINE_integer(
-    "max_skipped_steps", 0, "Steps with a loss or gradient that is not finite to skip before giving up.", lower_bound=0
+    "max_skipped_steps",
+    0,
+    "Number of steps with a non-finite loss or gradient to skip before giving up.",
+    lower_bound=0,
 )
 _LOG_EVERY = flags.DEFINE_integer("log_every", 50, "Steps between two lines in metrics.jsonl.", lower_bound=1)
 _DETERMINISTIC = flags.DEFINE_bool(
     "deterministic",
     False,
-    "TensorFlow's op determinism: a run, interrupted or not, ends bit for bit as another on the same machine.",
+    "Enable TensorFlow's op determinism: equal runs on the same machine, interrupted or not, end bit for bit equal.",
 )
-_PROFILE = flags.DEFINE_bool("profile", False, "Run TensorFlow's profiler over steps 10 to 20, into tensorboard/.")
+_PROFILE = flags.DEFINE_bool("profile", False, "Run TensorFlow's profiler in steps 10 to 20 and write to tensorboard/.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 500, "Steps between two checkpoints.", lower_bound=1)
 _SAMPLE_EVERY = flags.DEFINE_integer("sample_every", 1, "Epochs between two pictures in TensorBoard.", lower_bound=1)
 _PATIENCE = flags.DEFINE_integer(
@@ -77,12 +80,12 @@ _PATIENCE = flags.DEFINE_integer(
 _REQUIRE_MARGIN = flags.DEFINE_float(
     "require_margin",
     None,
-    "Fail unless the test bits/dim is this much under both baselines, or the nats of vectors over the Gaussian's.",
+    "Fail unless the test bits/dim are this far below both baselines, or the nats of vectors above the Gaussian's.",
 )
 _VERBOSE = flags.DEFINE_integer(
-    "verbose", 1, "0: silent, 1: a progress bar on a terminal and a line for each epoch elsewhere, 2: lines.", 0, 2
+    "verbose", 1, "0: silent, 1: a progress bar on a terminal and one line per epoch elsewhere, 2: lines.", 0, 2
 )
-# What a run may change when it resumes, and all its workers must share.
+# Settings that may change when a run resumes, but that all its workers must share.
 _SHARED = (run.JIT_COMPILE, _DETERMINISTIC, _MAX_SKIPPED_STEPS, _LOG_EVERY, _CHECKPOINT_EVERY, _PATIENCE)
 
 
@@ -92,7 +95,7 @@ def main() -> None:
         return
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
-    # First, since workers can only be connected before TensorFlow runs anything, and data are read with TensorFlow.
+    # First, since workers must be connected before TensorFlow runs any operation, and reading data runs some.
     strategy = workers.connected(_STRATEGY.value)
     with workers.one_line_if_lost(strategy):
         _train_and_evaluate(strategy)
@@ -106,7 +109,7 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     config = _config(preset, events)
     workers.check_same(strategy, config, {flag.name: flag.value for flag in _SHARED})
     with strategy.scope():
-        # What all flows do, and not all have as an option.
+        # Supported by all flows, though not an option of each.
         given = {} if _BACKPROP.value == "store" else {"backprop": _BACKPROP.value}
         distribution = run.build(preset, events, **given)
         model, callbacks = _model(preset, events, distribution)
@@ -118,13 +121,13 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     with contextlib.ExitStack() as stack:
         with workers.ending_together(strategy):
             if is_chief:
-                # A run that did not keep what its data were is taken at its word.
+                # A run that did not record its data's contents is not checked.
                 own = training.open_run(folder, config, lambda model: run.identity(events) | presets.comparable(model))
                 stack.enter_context(own)
         started = time.monotonic()
         _train(preset, model, events, folder, callbacks)
         print(f"Trained for {time.monotonic() - started:.0f} s")
-        # The others wait, since workers that were done would not come back if the chief had to begin again.
+        # The others wait, since finished workers would not return if the chief had to restart.
         with workers.ending_together(strategy):
             if is_chief:
                 _evaluate(preset, events, folder)
@@ -158,7 +161,7 @@ def _check_batch(preset: presets.Preset, events: data.Events, strategy: tf.distr
 
 
 def _config(preset: presets.Preset, given: data.Events) -> dict[str, Any]:
-    """What makes a run: what it shares with its continuation, and where it came from."""
+    """The config of a run: the settings that identify it, and its origin."""
     identity = run.identity(given) | init_from.settings()
     return {
         "preset": run.PRESET.value,
@@ -174,10 +177,10 @@ def _config(preset: presets.Preset, given: data.Events) -> dict[str, Any]:
 def _model(
     preset: presets.Preset, events: data.Events, distribution: nvp.FlowDistribution
 ) -> tuple[training.FlowModel, list[keras.callbacks.Callback]]:
-    """The model, compiled, and the callbacks of its schedule."""
+    """The compiled model and the callbacks of its schedule."""
     recipe = preset.recipe
     dequantizer = run.built(preset.build_dequantizer)
-    init_from.read_weights(events, distribution, dequantizer)  # Before the model takes its first average.
+    init_from.read_weights(events, distribution, dequantizer)  # Before the model initialises its average.
     model = training.FlowModel(
         distribution,
         levels=preset.levels,
@@ -255,7 +258,7 @@ def _writing_callbacks(
 
 
 def _training_batches(preset: presets.Preset, events: data.Events, epoch: int, skip: int) -> tf.data.Dataset:
-    """The batches, or the parts of batches, of an epoch."""
+    """The batches, or parts of batches, of an epoch."""
     recipe = preset.recipe
     size = recipe.batch_size // recipe.accumulation_steps
     return events.training_batches(size, seed=run.SEED.value, epoch=epoch, flip=recipe.flip, skip=skip)

@@ -1,4 +1,4 @@
-"""Several workers of one run: the same settings on all, and one end for all."""
+"""Coordinates the workers of a run: equal settings, and a common end."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from absl import flags
 from launch import run, signals
 from tfp_realnvp import data, training
 
-# What workers may differ in; `model` and `versions` are compared by their entries.
+# Settings in which workers may differ; `model` and `versions` are compared entry by entry.
 _OTHERWISE = ("command", "machine", "strategy", "model", "versions")
 
 
 def connected(name: str) -> tf.distribute.Strategy:
-    """The strategy of that name; of several workers, once all of them are there.
+    """The strategy of that name; with several workers, waits until all are connected.
 
     Raises:
       UsageError: if there is no such strategy here, or TF_CONFIG is wrong.
     """
     try:
-        with signals.left_to_system():  # It waits for the other workers.
+        with signals.left_to_system():  # While it waits for the other workers.
             return training.strategy(name)
     except ValueError as error:
         raise run.UsageError(str(error)) from error
@@ -32,7 +32,7 @@ def connected(name: str) -> tf.distribute.Strategy:
 
 @contextlib.contextmanager
 def one_line_if_lost(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns what TensorFlow raises where another worker has died into a `FailedError`."""
+    """Turns TensorFlow's error about a dead worker into a `FailedError`."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -43,17 +43,17 @@ def one_line_if_lost(strategy: tf.distribute.Strategy) -> Iterator[None]:
         named.pop((resolver.task_type, str(resolver.task_id)), None)
         lost = " or ".join(f"{job} {index}" for job, index in named) or "another worker"
         raise run.FailedError(
-            f"lost {lost}, whose own messages say why; start all workers again with the same flags, and they resume "
+            f"lost {lost}, whose own messages state the reason; start all workers again with the same flags to resume "
             "from the last checkpoint"
         ) from error
 
 
 @contextlib.contextmanager
 def ending_together(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Ends all workers with an error where one of them has one, so that none waits for it.
+    """Ends all workers with an error if one of them has an error, so that none waits forever.
 
     Raises:
-      UsageError: on the workers that have no error of their own, with the error of the others.
+      UsageError: on the workers without their own error, with the error of the others.
     """
     if training.number_of_workers(strategy) == 1:
         yield
@@ -73,12 +73,12 @@ def check_same(strategy: tf.distribute.Strategy, config: Mapping[str, Any], othe
     """Compares the settings of all workers.
 
     Args:
-      strategy: whose workers are compared.
-      config: of this run, with a digest of its data.
-      others: settings that are not part of it.
+      strategy: the strategy whose workers are compared.
+      config: config of this run, with a digest of its data.
+      others: settings that are not part of the config.
 
     Raises:
-      UsageError: on every worker, if a setting differs, with each value and the workers that have it.
+      UsageError: on every worker, if a setting differs; lists each value with its workers.
     """
     if training.number_of_workers(strategy) == 1:
         return
@@ -95,7 +95,7 @@ def check_same(strategy: tf.distribute.Strategy, config: Mapping[str, Any], othe
 
 
 def _values(name: str, by_worker: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The values of a setting and who has them; None where all have the same."""
+    """The values of a setting and the workers that have them; None if all are equal."""
     workers: dict[str, list[str]] = {}
     for worker, settings in by_worker.items():
         workers.setdefault(str(settings.get(name)), []).append(worker)

@@ -93,7 +93,7 @@ class SignalsTest(parameterized.TestCase):
             result,
             numbers[0],
             f"^{name}: training stops after this step or validation pass, and saves$",
-            f"^stopped by {name} {where}; the last good checkpoint is .*; to go on: "
+            f"^stopped by {name} {where}; the last good checkpoint is .*; to resume: "
             rf"python -m launch\.train .*--output_dir={re.escape(str(folder))} --epochs=2 --checkpoint_every=3 --v.*$",
         )
         self.assertTrue(training.best_checkpoint(folder))

@@ -46,7 +46,7 @@ class CompressTest(pictures.PicturesTest):
         folder, _ = programs.trained()
         self.assertEqual(
             programs.run("compress", f"--output_dir={folder}").error,
-            "expected a model of several scales, got one whose latents are all of one scale",
+            "expected a model with several scales, got one with a single scale",
         )
 
 

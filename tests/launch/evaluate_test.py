@@ -63,7 +63,7 @@ class SavedModelTest(parameterized.TestCase):
 
     @parameterized.parameters(
         ("--output_dir=run", "expected one model to evaluate, got --output_dir and --saved_model"),
-        ("--preset=mnist", "expected --preset for a run's --output_dir, got one beside --saved_model"),
+        ("--preset=mnist", "expected --preset with a run's --output_dir, got it with --saved_model"),
     )
     def test_a_flag_that_an_export_has_no_use_for(self, flag, message):
         self.assertEqual(programs.run("evaluate", f"--saved_model={programs.digits()}", flag).error, message)

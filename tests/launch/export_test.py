@@ -81,7 +81,7 @@ class ExportTest(absltest.TestCase):
             shutil.copy(self.trained / "config.json", unfinished)
             flags = (f"--output_dir={unfinished}", f"--export_dir={self.model}", "--card")
             error = programs.run("export", *flags).error
-            self.assertStartsWith(error, "expected a run that is finished for a card, found no results.json")
+            self.assertStartsWith(error, "expected a finished run for a card, found no results.json")
         self.assertFalse(self.model.exists())
 
     def test_a_card_is_written_over_nothing_but_a_card(self):
@@ -89,7 +89,7 @@ class ExportTest(absltest.TestCase):
         (self.model / "README.md").write_text("mine")
         error = self._export(f"--export_dir={self.model}", "--card").error
         self.assertEqual(
-            error, f"expected a model's folder or a new one for a card, got {self.model} with another README.md"
+            error, f"expected a model's folder or a new folder for a card, got {self.model} with another README.md"
         )
         self.assertEqual([path.name for path in self.model.iterdir()], ["README.md"])
 

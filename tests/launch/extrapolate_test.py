@@ -49,7 +49,7 @@ class ExtrapolateTest(pictures.PicturesTest):
             "expected --temperature to be a number, got nan",
         )
         self.assertEqual(
-            programs.run("extrapolate", model, "--label=1").error, "expected a model that is told labels, for --label"
+            programs.run("extrapolate", model, "--label=1").error, "expected a conditional model for --label"
         )
 
 

@@ -70,7 +70,7 @@ class InterpolateTest(pictures.PicturesTest):
         folder, _ = programs.trained()
         self.assertEqual(
             programs.run("interpolate", f"--output_dir={folder}", "--label=1").error,
-            "expected a model that is told labels, for --label",
+            "expected a conditional model for --label",
         )
         self.assertEqual(
             programs.run("interpolate", f"--output_dir={folder}", "--output_file=mine.png").error,
@@ -84,7 +84,7 @@ class InterpolateTest(pictures.PicturesTest):
         nvp.save(nvp.real_nvp(event_shape=(4, 4, 1), scales=1, width=2, blocks=0, levels=None), self.folder / "real")
         self.assertStartsWith(
             programs.run("interpolate", f"--saved_model={self.folder / 'real'}").error,
-            "expected a model of pixels with levels, got one of real-valued images in",
+            "expected a model of pixels with levels, got a model of real-valued images in",
         )
 
     def test_vectors_have_no_pictures(self):
@@ -92,7 +92,7 @@ class InterpolateTest(pictures.PicturesTest):
         for program in ("interpolate", "compress", "extrapolate", "edit"):
             self.assertEqual(
                 programs.run(program, f"--saved_model={self.folder / 'vectors'}").error,
-                "expected a model of images, got one of vectors of shape (4,)",
+                "expected a model of images, got a model of vectors of shape (4,)",
             )
 
     def test_the_library_draws_the_same(self):

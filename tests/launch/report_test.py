@@ -168,7 +168,7 @@ class OtherRunsTest(absltest.TestCase):
         (self.trained / "results.json").unlink()
         self.assertEqual(
             programs.run("report", *_flags(self.trained)).error,
-            f"expected a run that is finished, found no results.json in {self.trained}",
+            f"expected a finished run, found no results.json in {self.trained}",
         )
 
 

@@ -88,7 +88,7 @@ class SampleTest(absltest.TestCase):
         )
         self.assertEqual(
             programs.run("sample", model, "--temperature=1,2", "--columns=1").error,
-            "expected images of one temperature without neighbours for --columns",
+            "expected one temperature and no neighbours for --columns",
         )
         self.assertEqual(
             programs.run("sample", model, "--neighbours=1298", f"--data_dir={programs.scratch() / 'data'}").error,
@@ -150,7 +150,7 @@ class RowsTest(pictures.PicturesTest):
         for model in (self.model, f"--output_dir={programs.trained_with_labels()}"):
             self.assertEqual(
                 programs.run("sample", model, f"--latents={file}").error,
-                "expected latents of a height and width that the flow can halve at each scale, got 9x8",
+                "expected latents whose height and width the flow can halve at each scale, got 9x8",
             )
 
 

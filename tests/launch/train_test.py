@@ -210,7 +210,7 @@ class InitFromTest(_Test):
         # Nothing is learned at a rate of 0; the average of the weights begins with them, too.
         flags = (f"--init_from={source}", "--learning_rate=0", "--ema=0.5")
         result = programs.train(self.folder, *flags, "--epochs=1")
-        self.assertIn(f"Begins with {training.best_checkpoint(source)}\n", result.output, result.errors)
+        self.assertIn(f"Starting from {training.best_checkpoint(source)}\n", result.output, result.errors)
         self._assert_weights_are_the_sources()
         config = json.loads((self.folder / "config.json").read_text())
         self.assertEqual(config["model"]["init_from"], "source")
@@ -221,7 +221,7 @@ class InitFromTest(_Test):
         shutil.rmtree(source)
         result = programs.train(self.folder, *flags, "--epochs=2")
         self.assertEqual(_epochs(result.output)[0], [(2, 2)], result.errors)
-        self.assertNotIn("Begins with", result.output)
+        self.assertNotIn("Starting from", result.output)
         self._assert_weights_are_the_sources()
 
     def test_noise_may_be_learned_later(self):

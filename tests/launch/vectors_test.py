@@ -54,7 +54,7 @@ class VectorsTest(parameterized.TestCase):
         flags = (*self.flags, f"--dataset=csv:{other}", "--learning_rate=0", "--epochs=1", output)
         begun = programs.run("train", *flags, f"--init_from={self.trained}")
         self.assertEqual(begun.status, 0, begun.errors)
-        self.assertIn("Vectors are standardised as they were there\n", begun.output)
+        self.assertIn("Vectors are standardised as in that run\n", begun.output)
         model = json.loads((self.folder / "begun/config.json").read_text())["model"]
         self.assertEqual(model["columns"], ["length", "weight"])
         loaded, source = (nvp.load(self.folder / name / "saved_model") for name in ("begun", "run"))

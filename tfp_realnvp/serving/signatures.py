@@ -22,8 +22,8 @@ class Served:
 
     Attributes:
       functions: unchecked functions by name, for `load`: `forward`, from data `[n, *event_shape]` (and context) to
-        latents and `log|det|`; `inverse`, from latents (and context) to data and `log|det|`, for images of any height
-        and width that the flow takes; for a flow with a custom base, `base_log_prob` of latents and `base_sample`.
+        latents and `log|det|`; `inverse`, from latents (and context), of images of any size that the flow takes, to
+        data and `log|det|`; for a flow with a custom base, `base_log_prob` and `base_sample`.
       signatures: checked float32 functions by name, for servers.
     """
 
