@@ -3,13 +3,13 @@
     python -m examples.out_of_distribution --saved_model=saved_models/digits --corruption=rotate
     python -m examples.out_of_distribution --saved_model=saved_models/mnist --dataset=SET --data_dir=DIR
 
-The model's own validation images say what is usual: an image is out of distribution when its bits/dim is beyond the
-range of all but 1 % of them, on either side. Without --dataset the images are the model's own test images; with
---corruption, half of them are spoilt first, and the area under the ROC curve says how well bits/dim tells them from the
-others: 1 is always, .5 no better than a coin.
+The model's own validation images define the usual range: an image is out of distribution if its bits/dim lies outside
+the central 99 % of theirs. Without --dataset the images are the model's own test images. With --corruption, half of
+them are corrupted first, and the area under the ROC curve measures how well bits/dim separates them from the others: 1
+is perfect, .5 is chance.
 
-A density alone is no detector: a turned digit is far from usual, a blank image is not: --corruption=blank. Nalisnick
-et al. Do deep generative models know what they don't know? ICLR 2019. arXiv 1810.09136.
+A density alone is not a reliable detector: a rotated digit is far outside the usual range, a blank image is not
+(--corruption=blank). Nalisnick et al. Do deep generative models know what they don't know? ICLR 2019. arXiv 1810.09136.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _rotate(images: tf.Tensor) -> tf.Tensor:
 
 
 def _shuffle(images: tf.Tensor) -> tf.Tensor:
-    """The same pixels in another order, the same for all."""
+    """Permutes the pixels, in the same way for all images."""
     order = tf.random.experimental.stateless_shuffle(tf.range(images.shape[1] * images.shape[2]), (0, 0))
     rows = tf.reshape(images, [-1, images.shape[1] * images.shape[2], images.shape[3]])
     return tf.reshape(tf.gather(rows, order, axis=1), tf.shape(images))
@@ -45,11 +45,11 @@ _CORRUPTIONS = {"none": None, "rotate": _rotate, "shuffle": _shuffle, "fade": _f
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("saved_model", "saved_models/digits", "Folder of a model, or of a version of it.")
-    flags.DEFINE_string("dataset", None, "TFDS set to score; by default the one the model was trained on.")
+    flags.DEFINE_string("saved_model", "saved_models/digits", "Folder of a model or of one of its versions.")
+    flags.DEFINE_string("dataset", None, "TFDS set to score; by default the model's training set.")
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; digits needs none.")
-    flags.DEFINE_string("output", "least_likely.png", "Picture of the 100 images of the highest bits/dim.")
-    flags.DEFINE_enum("corruption", "none", list(_CORRUPTIONS), "What is done to every other image first.")
+    flags.DEFINE_string("output", "least_likely.png", "Picture of the 100 images with the highest bits/dim.")
+    flags.DEFINE_enum("corruption", "none", list(_CORRUPTIONS), "Corruption of half of the images.")
 
 
 def main(_: list[str]) -> None:
@@ -84,7 +84,7 @@ def main(_: list[str]) -> None:
     if spoil is not None:
         is_spoilt = np.concatenate([np.arange(len(b)) >= (len(b) + 1) // 2 for _, b in batches])
         spoilt, others = np.mean(bits[is_spoilt]), np.mean(bits[~is_spoilt])
-        print(f"spoilt images: {spoilt:.3f} bits/dim, the others: {others:.3f}")
+        print(f"corrupted images: {spoilt:.3f} bits/dim, the others: {others:.3f}")
         distance = np.abs(bits - np.mean(reference))
         print(
             f"area under the ROC curve: {_area(bits[is_spoilt], bits[~is_spoilt]):.3f} by bits/dim, "
@@ -96,7 +96,7 @@ def main(_: list[str]) -> None:
 
 
 def _area(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The chance that a positive scores higher than a negative: the rank-sum statistic."""
+    """The probability that a positive scores higher than a negative: the rank-sum statistic."""
     below = np.searchsorted(np.sort(negative), positive, side="left")
     ties = np.searchsorted(np.sort(negative), positive, side="right") - below
     return float(np.mean((below + ties / 2) / len(negative)))

@@ -1,22 +1,22 @@
-"""Flows as surrogate posteriors, on two models whose answer is known.
+"""Flows as surrogate posteriors, for two models with known posteriors.
 
     python -m examples.variational_inference
     python -m examples.variational_inference --model=funnel --steps=5000
 
-With a joint density p(z, y) of latents z and data y, a surrogate q(z) is trained to raise the evidence lower bound
+Given a joint density p(z, y) of latents z and data y, a surrogate q(z) is trained to maximise the evidence lower bound
 
     ELBO = E_q [log p(z, y) - log q(z)] = log p(y) - KL(q || p(. | y))
 
-so that, where the log evidence log p(y) is known, the gap is the divergence itself:
+so if the log evidence log p(y) is known, the gap is the divergence itself:
 
 * `funnel`: Neal's, v ~ N(0, 3), x_i ~ N(0, exp(v / 2)), i = 1 ... 9. There are no data: log p(y) = 0.
 * `eight_schools`: Rubin's, mu ~ N(0, 5), tau ~ half-Cauchy(5), theta_i ~ N(mu, tau), y_i ~ N(theta_i, sigma_i), i = 1
-  ... 8. Given tau all is Gaussian: a sum over a grid of log tau gives log p(y) and the posterior's moments.
+  ... 8. Given tau everything is Gaussian, so a sum over a grid of log tau gives log p(y) and the posterior moments.
 
-A flow is handed to `tfp.vi.fit_surrogate_posterior` as any other distribution is. That draws and scores with
-`experimental_sample_and_log_prob`: with `nvp.iaf` a step evaluates each network once.
+A flow is passed to `tfp.vi.fit_surrogate_posterior` like any other distribution. TFP then calls
+`experimental_sample_and_log_prob`, so that with `nvp.iaf` a step evaluates each network once.
 
-With the flags' defaults, within a minute on 2 cores:
+With default flags, within a minute on 2 cores:
 
     funnel      log evidence, ELBO  v: mean, sd  log|x_1|: mean, sd
     exact                    0.000   0.00, 3.00         -0.64, 1.87
@@ -32,8 +32,8 @@ With the flags' defaults, within a minute on 2 cores:
     real_nvp         -31.451 +- 0.003    4.35, 3.24     3.97, 3.10         6.40, 5.63
     iaf              -31.391 +- 0.002    4.41, 3.29     3.74, 3.16         6.22, 5.53
 
-A divergence of hundredths of a nat is still felt: what a surrogate leaves out lies in the tails, and even with `iaf` v
-varies less than it should.
+A divergence of hundredths of a nat still matters: surrogates miss the tails, and even with `iaf` the standard deviation
+of v is too small.
 
 Neal. Slice sampling. Annals of Statistics 31, 2003. Rubin. Estimation in parallel randomized experiments. Journal of
 Educational Statistics 6, 1981.
@@ -64,7 +64,7 @@ class Model:
 
     Attributes:
       log_joint: log p(z, y) of latents `[..., 10]`.
-      quantities: what is asked of the posterior: functions of latents, by name.
+      quantities: functions of latents to report, by name.
       log_evidence: log p(y).
       moments: the exact mean and standard deviation of each quantity.
     """
@@ -84,8 +84,8 @@ def funnel() -> Model:
             tfd.Normal(0.0, tf.exp(v / 2)).log_prob(x), -1
         )
 
-    # The moments of x_1 are those of its tail, which no sample of bearable size shows. log|x_1| is v / 2 + log|e|, e
-    # standard normal.
+    # The moments of x_1 are dominated by its tail, which no sample of feasible size shows. log|x_1| is v / 2 + log|e|,
+    # e standard normal.
     quantities = {"v": lambda z: z[..., 0], "log|x_1|": lambda z: tf.math.log(tf.abs(z[..., 1]))}
     moments = {
         "v": (0.0, 3.0),
@@ -114,7 +114,7 @@ def eight_schools() -> Model:
     log_tau = np.linspace(-20, 12, 3201)
     tau = np.exp(log_tau)
     prior = 2 / (np.pi * 5) / (1 + (tau / 5) ** 2) * tau * (log_tau[1] - log_tau[0])
-    # Given tau: the covariance of the effects, and those of mu and theta_1 with them.
+    # Given tau: the covariance of the effects, and their covariances with mu and theta_1.
     effects, ones, first = _EFFECTS.astype(np.float64), np.ones(8), np.eye(8)[0]
     square = tau[:, np.newaxis] ** 2
     covariance = np.diag(_ERRORS.astype(np.float64) ** 2) + square[..., np.newaxis] * np.eye(8) + 25
@@ -125,12 +125,12 @@ def eight_schools() -> Model:
     weights = prior * likelihood / evidence
 
     def moments(mean: np.ndarray, variance: np.ndarray) -> tuple[float, float]:
-        """Of what has that mean and variance given tau."""
+        """The moments of a variable with that mean and variance given tau."""
         total = np.sum(weights * mean)
         return total, np.sqrt(np.sum(weights * (variance + (mean - total) ** 2)))
 
     def gaussian(variance: np.ndarray, with_effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The mean and variance, given the effects, of what has a mean of 0 and that (co)variance."""
+        """The mean and variance, given the effects, of a variable with mean 0 and that (co)variance."""
         gain = np.einsum("ti,tij->tj", with_effects, inverse)
         return gain @ effects, variance - np.sum(gain * with_effects, -1)
 
@@ -144,7 +144,7 @@ def eight_schools() -> Model:
 
 
 def mean_field() -> tfd.Distribution:
-    """A Gaussian of independent entries, the surrogate that flows are to beat."""
+    """A Gaussian with independent entries, the baseline surrogate."""
     scale = tfp.util.TransformedVariable(tf.ones([_SIZE]), tfp.bijectors.Softplus())
     return tfd.MultivariateNormalDiag(tf.Variable(tf.zeros([_SIZE])), scale)
 
@@ -152,20 +152,20 @@ def mean_field() -> tfd.Distribution:
 MODELS = {"funnel": funnel, "eight_schools": eight_schools}
 SURROGATES = {
     "mean field": mean_field,
-    # `sampling`: the closed form goes from latents to samples, which is all that training asks for.
+    # `sampling`: the closed form maps latents to samples, the only direction that training needs.
     "planar": lambda: nvp.planar(event_shape=(_SIZE,), layers=16, sampling=True),
     "real_nvp": lambda: nvp.real_nvp(event_shape=(_SIZE,), couplings=6, hidden_units=(64, 64)),
     "iaf": lambda: nvp.iaf(event_shape=(_SIZE,), layers=3, hidden_units=(64, 64)),
 }
 
-_PER_STEP = 64  # Samples of a training step.
-_SAMPLES = 20_000  # Samples for the table.
+_PER_STEP = 64  # Number of samples per training step.
+_SAMPLES = 20_000  # Number of samples for the table.
 
 
 def define_flags() -> None:
-    flags.DEFINE_enum("model", "all", ["all", *MODELS], "The model whose posterior is sought.")
-    flags.DEFINE_integer("steps", 2_000, "Training steps of each surrogate.", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "Of first weights and of samples.", lower_bound=0)
+    flags.DEFINE_enum("model", "all", ["all", *MODELS], "Model whose posterior to approximate.")
+    flags.DEFINE_integer("steps", 2_000, "Number of training steps per surrogate.", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "Seed of initial weights and samples.", lower_bound=0)
 
 
 def main(_: list[str]) -> None:
@@ -175,7 +175,7 @@ def main(_: list[str]) -> None:
 
 
 def _rows(name: str, steps: int, seed: int) -> list[list[str]]:
-    """The exact answer, and what each surrogate says after training."""
+    """The exact results, and the results of each trained surrogate."""
     model = MODELS[name]()
     exact = [f"{mean:.2f}, {deviation:.2f}" for mean, deviation in model.moments.values()]
     rows = [["exact", f"{model.log_evidence:.3f}", *exact, ""]]
@@ -192,7 +192,7 @@ def _rows(name: str, steps: int, seed: int) -> list[list[str]]:
 
 
 def _table(name: str, rows: list[list[str]]) -> str:
-    """In columns; the ELBO stands under the log evidence, which it is to reach."""
+    """The rows as a table; the ELBO is listed below the log evidence, its maximum."""
     header = [name, "log evidence, ELBO", *(f"{quantity}: mean, sd" for quantity in MODELS[name]().moments), "seconds"]
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     lines = [
@@ -203,10 +203,10 @@ def _table(name: str, rows: list[list[str]]) -> str:
 
 
 def fit(posterior: tfd.Distribution, model: Model, steps: int, seed: int, progress: str | None = None) -> None:
-    """Raises the ELBO, and tells of it where `progress` names the bar."""
-    # Keras 3's optimizers fit TFP's loop, which was written for those of tf_keras.
+    """Maximises the ELBO; shows a bar if `progress` names one."""
+    # Keras 3 optimizers work in TFP's loop, which was written for tf_keras.
     rate = keras.optimizers.schedules.CosineDecay(5e-3, steps)
-    # In the funnel's neck a single sample may have a gradient of thousands.
+    # In the funnel's neck the gradient of a single sample may reach thousands.
     optimizer = nvp.training.Adam(rate, global_clipnorm=10.0)
     optimizer.build(posterior.trainable_variables)
     bar = None

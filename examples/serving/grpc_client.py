@@ -1,10 +1,10 @@
-"""Ask TensorFlow Serving over gRPC; needs `pip install tensorflow-serving-api`.
+"""Query TensorFlow Serving over gRPC; needs `pip install tensorflow-serving-api`.
 
     python examples/serving/grpc_client.py --model=digits --sample=4 --seed=1
     python examples/serving/grpc_client.py --model=digits --score=images.npy
 
---score takes an array [n, height, width, channels]: integers, to which the server adds the noise, or floats that
-have theirs. Images travel as bytes, ten times smaller than as JSON.
+--score takes an array [n, height, width, channels] of integers, to which the server adds noise, or of dequantised
+floats. Images are sent as bytes, ten times smaller than JSON.
 """
 
 import argparse
@@ -28,7 +28,7 @@ class Client:
         """The outputs of a signature by name.
 
         Raises:
-          grpc.RpcError: INVALID_ARGUMENT with the reason, for a request that has no answer.
+          grpc.RpcError: INVALID_ARGUMENT with the reason, for an invalid request.
         """
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._model
@@ -39,7 +39,7 @@ class Client:
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
     def score(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """log_prob and bits_per_dim of each image; the server adds noise to integers."""
+        """The log_prob and bits_per_dim of each image; the server adds noise to integers."""
         if np.issubdtype(images.dtype, np.integer):
             if images.size and not 0 <= images.min() <= images.max() <= 255:
                 sys.exit(f"error: expected integers in 0 ... 255, got {images.min()} ... {images.max()}")
@@ -61,7 +61,7 @@ def main() -> None:
     what.add_argument("--sample", metavar="COUNT", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--output", default="samples.npy", help="where --sample writes")
+    parser.add_argument("--output", default="samples.npy", help="output file of --sample")
     values = parser.parse_args()
     client = Client(values.server, values.model)
     try:

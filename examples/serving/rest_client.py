@@ -1,11 +1,11 @@
-"""Ask TensorFlow Serving over REST, with nothing but the standard library.
+"""Query TensorFlow Serving over REST with the standard library alone.
 
     python examples/serving/rest_client.py --model=digits --sample=4 --seed=1
     python examples/serving/rest_client.py --model=digits --score=images.npy
     python examples/serving/rest_client.py --model=digits
 
---score takes an array [n, height, width, channels]: integers, to which the server adds the noise, or floats that
-have theirs. Without either, says what the model offers.
+--score takes an array [n, height, width, channels] of integers, to which the server adds noise, or of dequantised
+floats. Without --score and --sample, prints the model's signatures.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def ask(url: str, body: dict | None = None) -> dict:
-    """The server's answer; what it refuses ends the program with its reason."""
+    """The server's answer; a refused request ends the program with the reason."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
@@ -31,15 +31,15 @@ def ask(url: str, body: dict | None = None) -> dict:
 
 
 def score(url: str, images: np.ndarray) -> dict:
-    """log_prob and bits_per_dim of each image."""
+    """The log_prob and bits_per_dim of each image."""
     images = integers_as_uint8(images)
     signature = "log_prob_uint8" if images.dtype == np.uint8 else "log_prob"
-    # "inputs", not "instances": each input once for all rows.
+    # "inputs" instead of "instances": each input appears once for all rows.
     return ask(f"{url}:predict", {"signature_name": signature, "inputs": {"images": images.tolist()}})["outputs"]
 
 
 def integers_as_uint8(images: np.ndarray) -> np.ndarray:
-    """Other integers would be sent as floats, and have no noise."""
+    """Other integers would be sent as floats, without noise."""
     if np.issubdtype(images.dtype, np.integer) and images.dtype != np.uint8:
         if images.size and not 0 <= images.min() <= images.max() <= 255:
             sys.exit(f"error: expected integers in 0 ... 255, got {images.min()} ... {images.max()}")
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--sample", metavar="COUNT", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--output", default="samples.npy", help="where --sample writes")
+    parser.add_argument("--output", default="samples.npy", help="output file of --sample")
     values = parser.parse_args()
     url = f"{values.server}/v1/models/{values.model}"
     if values.score:
