@@ -12,7 +12,7 @@ from tfp_realnvp.serving.row_noise import dequantize_rows
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.structure import least_side, levels_of
 
-# From a request's tensors to what it is answered, by name.
+# Maps a request's tensors to its answers by name.
 Answer = Callable[..., dict[str, tf.Tensor]]
 Function: TypeAlias = tf.types.experimental.PolymorphicFunction
 
@@ -21,9 +21,8 @@ class Served:
     """A flow as functions of tensors, ready to be saved.
 
     Attributes:
-      functions: unchecked functions by name, for `load`: `forward`, from data `[n, *event_shape]` (and context) to
-        latents and `log|det|`; `inverse`, from latents (and context), of images of any size that the flow takes, to
-        data and `log|det|`; for a flow with a custom base, `base_log_prob` and `base_sample`.
+      functions: unchecked, by name, for `load`: `forward` and `inverse` between data and latents, with `log|det|` and
+        context, for images of any size that the flow takes; for a custom base, `base_log_prob` and `base_sample`.
       signatures: checked float32 functions by name, for servers.
     """
 
@@ -107,8 +106,8 @@ class Served:
 
         return _function(sample, [*first, seed, temperature])
 
-    # The answers. An `Assert` in a `tf.function` always runs, and fails the call. "Finite" means finite in float32, the
-    # dtype of all answers.
+    # The answers. An `Assert` in a `tf.function` always runs. "Finite" means finite in float32, the dtype of all
+    # answers.
 
     def _log_prob(
         self, events: tf.Tensor, *condition: tf.Tensor, has_levels: tf.Tensor | None = None
@@ -279,8 +278,7 @@ def _of_rows(
 
 
 def _function(answer: Callable[..., Any], input_signature: Sequence[tf.TensorSpec]) -> Function:
-    # Without AutoGraph: no Python control flow depends on a tensor.
-    return tf.function(answer, input_signature=input_signature, autograph=False)
+    return tf.function(answer, input_signature=input_signature, autograph=False)  # No control flow depends on tensors.
 
 
 def _each_finite(x: tf.Tensor) -> tf.Tensor:
