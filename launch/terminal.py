@@ -23,11 +23,17 @@ def show(sentence: str) -> None:
     lines = []
     for line in sentence.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
-        options = dict(initial_indent=indent, subsequent_indent=indent + "  ")
         if len(line) <= COLUMNS:
             lines.append(line)  # With its spaces as they are.
         else:
-            lines += textwrap.wrap(line.strip(), COLUMNS, break_long_words=False, break_on_hyphens=False, **options)
+            lines += textwrap.wrap(
+                line.strip(),
+                COLUMNS,
+                initial_indent=indent,
+                subsequent_indent=indent + "  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
     print("\n".join(lines), flush=True)
 
 
