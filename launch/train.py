@@ -236,16 +236,17 @@ def _train(
 def _writing_callbacks(
     preset: presets.Preset, validation: tf.data.Dataset, folder: pathlib.Path
 ) -> list[keras.callbacks.Callback]:
-    seed = run.SEED.value
-    tensorboard = keras.callbacks.TensorBoard(
-        str(folder / "tensorboard"), write_graph=False, profile_batch=(10, 20) if _PROFILE.value else 0
-    )
+    """What goes to TensorBoard beside the curves of `training.train`."""
+    seed, callbacks = run.SEED.value, []
+    if _PROFILE.value:
+        profile = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False, profile_batch=(10, 20))
+        callbacks.append(profile)
     if len(preset.event_shape) == 1:
-        return [tensorboard]
+        return callbacks
     some = next(iter(results.images_alone(preset, validation)))[:16]
     some = nvp.dequantize(some, seed=(seed, 0), levels=preset.levels)
     return [
-        tensorboard,
+        *callbacks,
         evaluation.SampleGrid(
             folder / "tensorboard",
             some,

@@ -1,6 +1,5 @@
 """Pictures in TensorBoard."""
 
-import pathlib
 import tempfile
 from unittest import mock
 
@@ -9,17 +8,8 @@ import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
+from tests import summaries
 from tfp_realnvp import evaluation
-
-
-def _events(folder):
-    """What the files of a folder hold, in the order in which they were written: (step, tag) -> tensor."""
-    found = []
-    for path in sorted(pathlib.Path(folder).glob("*"), key=lambda path: path.stat().st_mtime_ns):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            found += [(event.step, value.tag, tf.make_ndarray(value.tensor)) for value in event.summary.value]
-    return found
 
 
 class SampleGridTest(absltest.TestCase):
@@ -30,16 +20,18 @@ class SampleGridTest(absltest.TestCase):
         callback = evaluation.SampleGrid(
             folder, tf.fill([5, 4, 4, 1], 8.0), levels=17, count=3, every=2, context=context
         )
-        callback.set_model(mock.Mock(distribution=distribution))
+        optimizer = mock.Mock(iterations=tf.Variable(0))
+        callback.set_model(mock.Mock(distribution=distribution, optimizer=optimizer))
         for epochs in (range(3), range(3, 5)):
             callback.on_train_begin()
             for epoch in epochs:
+                optimizer.iterations.assign_add(10)
                 callback.on_epoch_end(epoch)
             callback.on_train_end()
-        events = _events(folder)
+        events = summaries.read(folder)
         self.assertEqual(
             [(step, tag) for step, tag, _ in events],
-            [(1, "samples"), (1, "inversion_error"), (3, "samples"), (3, "inversion_error")],
+            [(20, "samples"), (20, "inversion_error"), (40, "samples"), (40, "inversion_error")],
         )
         width, height, png = events[0][2]
         samples = distribution.sample(3, seed=(0, 0), context=context).numpy()

@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
+from tests import summaries
 from tests.training import small
 from tfp_realnvp import training
 from tfp_realnvp.training import non_finite
@@ -412,6 +413,17 @@ class MetricsTest(parameterized.TestCase):
             # Eight vectors a step.
             self.assertAlmostEqual(line["examples_per_second"] / line["steps_per_second"], 8)
 
+    def test_lines_are_curves_in_tensorboard(self):
+        model = _model(small.vector_flow())
+        _train(model, small.vectors(32), small.vectors(8), epochs=2, output_dir=self.folder, log_every=2)
+        lines = self._lines()
+        train, validation = (summaries.read(self.folder / "tensorboard" / run) for run in ("train", "validation"))
+        for name in ("loss", "learning_rate", "gradient_norm", "steps_per_second"):
+            expected = {line["step"]: np.float32(line[name]) for line in lines}
+            self.assertEqual({step: value for step, tag, value in train if tag == name}, expected, name)
+        expected = [(line["step"], "loss", np.float32(line["val_loss"])) for line in lines if "val_loss" in line]
+        self.assertEqual(validation, expected)
+
     def test_a_run_that_goes_on_leaves_no_line_twice(self):
         class Interrupt(Exception):
             pass
@@ -509,6 +521,9 @@ class NonFiniteTest(parameterized.TestCase):
         self.assertEqual(_checkpoints(self.folder, "best"), [])
         line = json.loads(pathlib.Path(self.folder, "metrics.jsonl").read_text(), parse_constant=self.fail)
         self.assertEqual((line["loss"], line["gradient_norm"], line["skipped_steps"]), (None, None, 4))
+        curves = {name for _, name, _ in summaries.read(pathlib.Path(self.folder, "tensorboard", "train"))}
+        self.assertIn("skipped_steps", curves)
+        self.assertNoCommonElements(curves, {"loss", "gradient_norm"})
 
     def test_a_batch(self):
         events = small.vectors(32)

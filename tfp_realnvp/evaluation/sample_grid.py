@@ -12,7 +12,8 @@ from tfp_realnvp.evaluation.inversion import inversion_error
 class SampleGrid(keras.callbacks.Callback):
     """A Keras callback that writes a grid of samples and the inversion error every `every` epochs.
 
-    The model must have a `distribution`, as `FlowModel` does.
+    The model must have a `distribution` and an optimizer, as a compiled `FlowModel` does. Summaries are written at the
+    optimizer's step.
 
     Samples use the same seed each time, so that the pictures show how the decodings of fixed latents change.
 
@@ -55,7 +56,7 @@ class SampleGrid(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if (epoch + 1) % self.every:
             return
-        with self.writer.as_default(step=epoch):
+        with self.writer.as_default(step=int(self.model.optimizer.iterations.numpy())):
             tf.summary.image("samples", image_grid(self._sample().numpy(), levels=self.levels)[tf.newaxis])
             events, context = self.events, self.context
             if context is not None:

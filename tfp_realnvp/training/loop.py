@@ -15,6 +15,7 @@ from absl import logging
 from tfp_realnvp import paths
 from tfp_realnvp.training.batches import as_tuple
 from tfp_realnvp.training.checkpoint import CheckpointError
+from tfp_realnvp.training.curves import Curves
 from tfp_realnvp.training.folder import exclusive
 from tfp_realnvp.training.metrics_log import MetricsLog, Pace
 from tfp_realnvp.training.model import FlowModel
@@ -54,8 +55,8 @@ def train(
         `accumulation_steps`, these batches are the parts of a step.
       epochs: total number of epochs, including epochs before an interruption.
       validation_batches: batches to evaluate after each epoch.
-      output_dir: folder for checkpoints and metrics.jsonl, or None. All workers must see it. No other process may train
-        in it at the same time.
+      output_dir: folder for checkpoints, metrics.jsonl and its curves in tensorboard/, or None.
+        All workers must see it. No other process may train in it at the same time.
       checkpoint_every: steps between two checkpoints; each epoch also ends with one.
       log_every: steps between two lines in metrics.jsonl; each epoch also ends with one. A line contains the logs, the
         learning rate, the gradient norm, the number of skipped steps, and, since the start of the epoch, steps and
@@ -100,7 +101,7 @@ def train(
         state.resume()  # After `on_train_begin`, in which some callbacks reset their state.
         model.stop_training = _stopped_early(callbacks)
         _check_workers_agree(model)
-        log = MetricsLog(_metrics_file(output_dir, strategy), int(model.optimizer.iterations.numpy()))
+        write = _writing(model, output_dir)
         pace = Pace()
         for epoch in range(int(state.epoch), epochs):
             if model.stop_training:
@@ -119,7 +120,7 @@ def train(
                 state.batch.assign_add(1)
                 pace.count(step.examples(parts))
                 if number % log_every == 0:
-                    log.write(number, **_figures(model, epoch, logs | pace.figures()))
+                    write(number, **_figures(model, epoch, logs | pace.figures()))
                 callback_list.on_train_batch_end(batch, logs)
                 if mean_over_workers(strategy, float(bool(signals))) > 0:
                     state.save()
@@ -142,7 +143,7 @@ def train(
                         state.save_if_best(validation["val_loss"])
                 logs |= validation
             model.reset_metrics()
-            log.write(int(model.optimizer.iterations.numpy()), **(logs | figures))
+            write(int(model.optimizer.iterations.numpy()), **(logs | figures))
             callback_list.on_epoch_end(epoch, logs)
             state.save()  # Last, since a callback may have lowered the learning rate.
             if mean_over_workers(strategy, float(bool(signals))) > 0:
@@ -247,8 +248,19 @@ def _metrics(model: FlowModel) -> dict[str, float]:
     return {name: float(value) for name, value in model.get_metrics_result().items()}
 
 
-def _metrics_file(output_dir: str | pathlib.Path | None, strategy: tf.distribute.Strategy) -> pathlib.Path | None:
-    return paths.local(output_dir) / "metrics.jsonl" if output_dir is not None and is_chief(strategy) else None
+def _writing(model: FlowModel, output_dir: str | pathlib.Path | None) -> Callable[..., None]:
+    """A function that writes the figures of a step, on the chief; elsewhere it does nothing."""
+    if output_dir is None or not is_chief(model.distribute_strategy):
+        return lambda step, **figures: None
+    folder = paths.local(output_dir)
+    log = MetricsLog(folder / "metrics.jsonl", int(model.optimizer.iterations.numpy()))
+    curves = Curves(folder / "tensorboard")
+
+    def write(step: int, **figures: float) -> None:
+        log.write(step, **figures)
+        curves.write(step, **figures)
+
+    return write
 
 
 def _figures(model: FlowModel, epoch: int, logs: dict[str, float]) -> dict[str, float]:

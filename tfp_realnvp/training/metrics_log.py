@@ -36,17 +36,17 @@ class MetricsLog:
     A run resumed from a step repeats the following steps, so lines of later steps are dropped at the start.
 
     Args:
-      path: the file, or None to write nothing.
+      path: the file.
       step: the step from which the run resumes.
 
     Raises:
       CheckpointError: if it cannot be written, or contains lines that no run wrote.
     """
 
-    def __init__(self, path: pathlib.Path | None, step: int):
+    def __init__(self, path: pathlib.Path, step: int):
         self._path = path
         self._step, self._start = None, 0  # Step and start position of the last line.
-        if path is None or not path.exists():
+        if not path.exists():
             return
         if not all(map(_is_ours, _read(path))):
             raise CheckpointError(f"expected a run's metrics or no file at {path}, got another: choose another folder")
@@ -65,8 +65,6 @@ class MetricsLog:
         Raises:
           CheckpointError: if it cannot be written.
         """
-        if self._path is None:
-            return
         line = storage.to_json({"step": step, "time": round(time.time(), 3), **figures}) + "\n"
         with self._errors(), self._path.open("ab") as file:
             if step == self._step:
