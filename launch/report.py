@@ -1,43 +1,36 @@
-"""Write a run as one HTML page: settings, training curves, bits/dim beside baselines, pictures, errors, timing.
+"""Write a run as one HTML page: its result beside baselines, pictures, timing, and the settings that apply to it.
 
     python -m launch.report --output_dir=runs/mnist --data_dir=DIR
     python -m launch.report --output_dir=runs/mnist --data_dir=DIR --report=mnist.html
 
 Writes OUTPUT_DIR/report.html, which needs no other file and no network: pictures are within it. The run must be
-finished. Figures are those of its results.json; pictures and the inversion error are made anew of its best checkpoint.
+finished. The result is read from its results.json; pictures and the inversion error are computed from its best
+checkpoint.
 """
 
 from __future__ import annotations
 
-import base64
-import html
-import io
+import datetime
 import math
 import pathlib
 import statistics
 import time
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib.figure
 import numpy as np
 import tensorflow as tf
 
-from launch import arguments, compression_rows, results, run, source
-from tfp_realnvp import evaluation, flows, presets, storage, training
+import tfp_realnvp as nvp
+from launch import arguments, image_report, page, results, run, source, vector_report
+from tfp_realnvp import evaluation, presets, storage, training
 
 _REPORT = arguments.DEFINE_path("report", None, "File to write; by default OUTPUT_DIR/report.html.")
 
-_STYLE = """
-body { font: 15px/1.45 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: .5em 0; }
-th, td { text-align: left; padding: .15em 1.2em .15em 0; border-bottom: 1px solid #ddd; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
-img { max-width: 100%; image-rendering: pixelated; }
-code { overflow-wrap: anywhere; }
-"""
 # Enough for a mean and a maximum that mean something, and a second of work.
-_IMAGES = 64
+_EVENTS = 64
+# Settings that do nothing for vectors.
+_OF_IMAGES = {"levels", "classes", "flip", "l2", "dequantization"}
 
 
 def main() -> None:
@@ -47,22 +40,23 @@ def main() -> None:
     scores = results.read(run.output_dir())
     metrics = _read_metrics()
     model = source.open_model()
+    preset = presets.of_settings(config["model"])
     progress = source.progress(5, unit="part")
-    parts = [_settings(config), _scores(config, scores), _curves(metrics)]
+    parts = [_result(config, scores, metrics, model), _comparison(config, preset, scores)]
     progress(1)
+    events, labels = source.some_examples(model, "test", _EVENTS, at_most=True)
+    progress(2)
     if isinstance(model, source.ImageModel):
-        pixels, labels = source.some_examples(model, "test", _IMAGES, at_most=True)
-        progress(2)
-        parts.append(_samples(model))
-        progress(3)
-        parts += [*_manifold(model), *_compression(model, pixels[:10], labels[:10])]
-        progress(4)
-        parts.append(_inversion(model, pixels, labels))
-    parts.append(_timing(model, metrics))
+        parts += image_report.parts(model, events, labels)
+    else:
+        parts += vector_report.parts(model)
+    progress(3)
+    parts += [_curves(metrics), _reconstruction(model, events, labels)]
+    progress(4)
+    parts += [_timing(model, metrics), _settings(config, preset)]
     progress(5)
     path = pathlib.Path(_REPORT.value) if _REPORT.value else run.output_dir() / "report.html"
-    preset = presets.of_settings(config["model"])
-    storage.write(path, _page(f"{preset.flow} on {preset.dataset}", parts))
+    storage.write(path, page.page(f"{preset.title} on {run.without_folder(preset.dataset)}", parts))
     source.wrote(path)
 
 
@@ -74,30 +68,61 @@ def _read_metrics() -> list[dict[str, Any]]:
     return lines
 
 
-def _settings(config: dict[str, Any]) -> str:
-    given = {name: value for name, value in config["model"].items() if value is not None}
-    rows = [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)) for name, value in given.items()
+def _result(
+    config: dict[str, Any],
+    scores: dict[str, evaluation.Score],
+    metrics: list[dict[str, Any]],
+    model: source.Source,
+) -> str:
+    """The score of the model, and what it is a score of."""
+    score = next(iter(scores.values()))
+    kind = "images" if model.levels is not None else "vectors"
+    of = f"on {score.count:,} test {kind}" + (f", with {score.bound}" if score.bound else "")
+    finished = datetime.datetime.fromtimestamp(metrics[-1]["time"], datetime.UTC)
+    about = [
+        f"{nvp.trainable_parameters(model.distribution):,} trainable parameters",
+        f"trained on {config.get('machine', 'an unknown machine')}",
+        f"finished on {finished:%Y-%m-%d at %H:%M} UTC",
     ]
-    versions = ", ".join(f"{package} {number}" for package, number in config.get("versions", {}).items())
-    rows += [("preset", config["preset"]), ("epochs", str(config.get("epochs", "unknown"))), ("versions", versions)]
-    commit = str(config.get("commit") or "unknown")
-    rows.append(("commit", f"{commit}, and changes" if config.get("uncommitted_changes") else commit))
-    command = html.escape(run.command_line(config.get("command", ["launch/train.py"])))
-    return f"<h2>Settings</h2>\n<p><code>{command}</code></p>\n{_table(('setting', 'value'), rows)}"
-
-
-def _scores(config: dict[str, Any], scores: dict[str, evaluation.Score]) -> str:
-    """The table of what the run and its baselines got on the test set."""
-    first = next(iter(scores.values()))
-    rows = [(name, _number(score.mean), _number(score.standard_error)) for name, score in scores.items()]
-    published = results.published(presets.of_settings(config["model"]), presets.get(config["preset"]))
-    rows += [(name, f"{figure:.2f}", "") for name, figure in published.items()]
-    better, unit = "more is better" if first.unit == "nats" else "less is better", first.unit
-    return (
-        f"<h2>Test {unit}</h2>\n{_table(('model', unit, '+- standard error'), rows)}\n"
-        f"<p>On {first.count:,} examples; {better}. The error is that of the mean over them.</p>"
+    return "\n".join(
+        [
+            page.text(f"{_number(score.mean)} ± {_number(score.standard_error)} {score.unit}", "result"),
+            page.text(f"{of}; {_direction(score)}. The second number is the standard error of the mean over them."),
+            page.text("; ".join(about) + ".", "quiet"),
+        ]
     )
+
+
+def _direction(score: evaluation.Score) -> str:
+    return "more is better" if score.unit == "nats" else "less is better"
+
+
+def _comparison(config: dict[str, Any], preset: presets.Preset, scores: dict[str, evaluation.Score]) -> str:
+    """The table of what the model and its baselines got on the test set, and in words which is better."""
+    title, ours = next(iter(scores.items()))
+    rows = []
+    for name, score in scores.items():
+        is_ours = name.partition(", ")[0] == title.partition(", ")[0]  # With other noise, perhaps.
+        words = "" if is_ours else _compared(ours, score)
+        rows.append((name, _number(score.mean), _number(score.standard_error), words))
+    for name, figure in results.published(preset, presets.get(config["preset"])).items():
+        published = evaluation.Score(figure, math.nan, ours.count, ours.unit)
+        rows.append((name, f"{figure:.2f}", "", _compared(ours, published)))
+    return f"{page.heading('Against baselines')}\n{page.table(('model', ours.unit, '± error', 'this model is'), rows)}"
+
+
+def _compared(ours: evaluation.Score, other: evaluation.Score) -> str:
+    """Whether a score is better than another, and by how much where that can be said."""
+    lead = ours.lead_over(other)
+    if math.isnan(lead):
+        return "not comparable"
+    if lead == 0:
+        return "as good"
+    by = f" by {abs(lead):.4f}" if math.isfinite(lead) else ""
+    # Of independent errors; those of one test set tend to be less apart.
+    error = math.hypot(ours.standard_error, other.standard_error)
+    within = ", which is within the errors" if abs(lead) < error else ""
+    return f"{'better' if lead > 0 else 'worse'}{by}{within}"
 
 
 def _number(figure: float) -> str:
@@ -105,20 +130,20 @@ def _number(figure: float) -> str:
 
 
 def _curves(metrics: list[dict[str, Any]]) -> str:
-    """Training and validation against the step, and what steered the steps."""
-    figure = matplotlib.figure.Figure(figsize=(9, 3), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    """Training and validation against the step, and the learning rate."""
     of_images = any("bits_per_dim" in line for line in metrics)
-    names = ("bits_per_dim", "val_bits_per_dim") if of_images else ("loss", "val_loss")
-    for name, label in zip(names, ("training", "validation"), strict=True):
-        left.plot(*_series(metrics, name), label=label, marker="." if name.startswith("val") else None)
-    left.set(xlabel="step", ylabel="bits/dim" if of_images else "loss, nats")
-    left.legend()
-    right.plot(*_series(metrics, "learning_rate"), color="C2")
-    right.set(xlabel="step", ylabel="learning rate")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return f"<h2>Training</h2>\n{_image(buffer.getvalue(), 'Training curves')}"
+    name, label = ("bits_per_dim", "bits/dim") if of_images else ("loss", "loss, nats")
+    losses, rates = (matplotlib.figure.Figure(figsize=(5, 3.2), layout="constrained") for _ in range(2))
+    axes = losses.subplots()
+    axes.plot(*_series(metrics, name), label="training")
+    axes.plot(*_series(metrics, f"val_{name}"), label="validation", marker=".")
+    axes.set(xlabel="step", ylabel=label)
+    axes.legend()
+    axes = rates.subplots()
+    axes.plot(*_series(metrics, "learning_rate"), color="C2")
+    axes.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    pictures = (page.picture(page.drawn(losses), "Training curves"), page.picture(page.drawn(rates), "Learning rate"))
+    return f"{page.heading('Training')}\n{page.beside(*pictures)}"
 
 
 def _series(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
@@ -126,47 +151,15 @@ def _series(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[f
     return [line["step"] for line in lines], [line[name] for line in lines]
 
 
-def _samples(model: source.ImageModel) -> str:
-    temperatures = (0.7, 1.0)
-    z = evaluation.draw_latents(model.distribution, 10, seed=(run.SEED.value, 0))
-    labels = source.labels_in_turn(model, 10, None)
-    scaled = np.concatenate([temperature * z for temperature in temperatures])
-    rows = np.split(source.decode(model, scaled, np.tile(labels, len(temperatures))), len(temperatures))
-    names = [f"T = {temperature:g}" for temperature in temperatures]
-    return f"<h2>Samples</h2>\n{_picture(model, rows, names, 'Samples at two temperatures')}"
-
-
-def _manifold(model: source.ImageModel) -> list[str]:
-    """The surface between four images of the test set, of one class where there are classes; nothing of fewer."""
-    label = None if model.classes is None else 0
-    pixels, labels = source.some_examples(model, "test", 4, label, at_most=True)
-    if len(pixels) < 4:
-        return []
-    angles = np.arange(8) * np.pi / 4
-    z = evaluation.manifold(source.encode(model, pixels, labels), angles, angles)
-    decoded = source.decode(model, z.reshape(-1, *model.shape), source.labels_in_turn(model, 64, label))
-    degrees = [f"{angle:.0f}°" for angle in np.degrees(angles)]
-    rows = decoded.reshape(8, 8, *model.shape)
-    picture = _picture(model, rows, [f"phi {name}" for name in degrees], "Manifold", degrees)
-    return [f"<h2>Between four images</h2>\n{picture}"]
-
-
-def _compression(model: source.ImageModel, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
-    """Images from their coarser latents, of a flow of several scales."""
-    orders = flows.split_orders(model.distribution.flow)
-    if not orders:
-        return []
-    rows, names = compression_rows.draw(model, orders, pixels, labels)
-    return [f"<h2>From the coarser latents</h2>\n{_picture(model, rows, names, 'Compression')}"]
-
-
-def _inversion(model: source.Source, pixels: np.ndarray, labels: np.ndarray) -> str:
-    x = source.dequantized(model, pixels)
+def _reconstruction(model: source.Source, events: np.ndarray, labels: np.ndarray) -> str:
+    x = source.dequantized(model, events)
     error = evaluation.inversion_error(model.distribution, x, source.one_hot(model, labels))
-    return (
-        f"<h2>Reconstruction</h2>\n<p>{len(x)} test images, encoded and decoded, differ from themselves by "
-        f"{error.maximum:.2g} levels at most and by {error.mean:.2g} in the mean.</p>"
+    kind, unit = ("vectors", "") if model.levels is None else ("images", " levels")
+    words = (
+        f"{len(x)} test {kind}, encoded and decoded, differ from themselves by {error.maximum:.2g}{unit} at most and "
+        f"by {error.mean:.2g}{unit} in the mean."
     )
+    return f"{page.heading('Reconstruction')}\n{page.text(words)}"
 
 
 def _timing(model: source.Source, metrics: list[dict[str, Any]]) -> str:
@@ -177,9 +170,9 @@ def _timing(model: source.Source, metrics: list[dict[str, Any]]) -> str:
         rows.append(("from the first line of the log to the last", f"{seconds:,.0f} s"))
     for name, label in (("steps_per_second", "training, steps a second"), ("examples_per_second", "examples a second")):
         if found := [line[name] for line in metrics if name in line]:
-            rows.append((f"{label}, median", f"{statistics.median(found):.3g}"))
-    labels = source.labels_in_turn(model, _IMAGES, None)
-    z = evaluation.draw_latents(model.distribution, _IMAGES, seed=(run.SEED.value, 0))
+            rows.append((f"{label}, median", f"{statistics.median(found):,.1f}"))
+    labels = source.labels_in_turn(model, _EVENTS, None)
+    z = evaluation.draw_latents(model.distribution, _EVENTS, seed=(run.SEED.value, 0))
     flow = model.distribution.flow
     ways = {"sampling": flow.inverse_and_log_det, "encoding with its log-det": flow.forward_and_log_det}
     events, context = tf.constant(z), source.one_hot(model, labels)
@@ -193,45 +186,32 @@ def _timing(model: source.Source, metrics: list[dict[str, Any]]) -> str:
             started = time.perf_counter()
             timed(events, *given)[0].numpy()
             seconds.append(time.perf_counter() - started)
-        rows.append((f"{name}, an event in a batch of {_IMAGES}", f"{statistics.median(seconds) / _IMAGES:.2g} s"))
+        milliseconds = 1000 * statistics.median(seconds) / _EVENTS
+        rows.append((f"{name}, an event in a batch of {_EVENTS}", f"{milliseconds:.3f} ms"))
         events = found
     devices = ", ".join(sorted({device.device_type for device in tf.config.list_logical_devices()}))
-    return f"<h2>Timing</h2>\n{_table(('what', 'figure'), rows)}\n<p>The last two here and now, on {devices}.</p>"
+    here = page.text(f"The last two are of this machine, on {devices}, when the report was made.", "quiet")
+    return f"{page.heading('Timing')}\n{page.table(('what', 'figure'), rows)}\n{here}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first cell of a row is its heading."""
-
-    def row(tag: str, cells: Sequence[str]) -> str:
-        first, *others = (html.escape(cell) for cell in cells)
-        rest = "".join(f'<{tag} class="number">{cell}</{tag}>' for cell in others)
-        return f'<tr><th scope="{"row" if tag == "td" else "col"}">{first}</th>{rest}</tr>'
-
-    return "\n".join(["<table>", row("th", head), *(row("td", cells) for cells in rows), "</table>"])
-
-
-def _picture(
-    model: source.ImageModel,
-    rows: Sequence[np.ndarray] | np.ndarray,
-    names: Sequence[str],
-    alt: str,
-    columns: Sequence[str] | None = None,
-) -> str:
-    picture = evaluation.labelled_grid(rows, names, columns, model.levels)
-    return _image(tf.io.encode_png(picture).numpy(), alt)
-
-
-def _image(png: bytes, alt: str) -> str:
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-
-
-def _page(title: str, parts: Sequence[str]) -> str:
-    title = html.escape(title)
-    body = "\n".join(parts)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
-    )
+def _settings(config: dict[str, Any], preset: presets.Preset) -> str:
+    """The settings that this flow has over these events, without those that are none."""
+    commit = str(config.get("commit") or "unknown")
+    settings = {"preset": config["preset"]} | presets.comparable(config["model"])
+    settings |= {
+        "dataset": run.without_folder(preset.dataset),
+        "epochs": config.get("epochs", "unknown"),
+        "versions": [f"{package} {number}" for package, number in config.get("versions", {}).items()],
+        "commit": f"{commit}, and changes" if config.get("uncommitted_changes") else commit,
+    }
+    unused = _OF_IMAGES if len(preset.event_shape) == 1 else ()
+    rows = [
+        (name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+        for name, value in settings.items()
+        if value is not None and name not in unused
+    ]
+    command = page.code(run.command_line(config.get("command", ["launch/train.py"])))
+    return f"{page.heading('Settings')}\n{command}\n{page.table(('setting', 'value'), rows)}"
 
 
 if __name__ == "__main__":

@@ -65,8 +65,13 @@ def command_line(argv: Sequence[str]) -> str:
     argv = with_values.sub(r"\1=", "\0".join(argv)).split("\0")
     flags = [re.sub("^--?data_dir=.*", "--data_dir=DIR", flag) for flag in argv[1:] if "output_dir=" not in flag]
     flags = [re.sub("^(--?init_from=)(?:.*/)?(.+?)/?$", r"\1\2", flag) for flag in flags]
-    flags = [re.sub("^(--?dataset=(?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", flag) for flag in flags]
+    flags = [re.sub("^(--?dataset=)(.*)", lambda found: found[1] + without_folder(found[2]), flag) for flag in flags]
     return arguments.typed([argv[0], *flags])
+
+
+def without_folder(dataset: str) -> str:
+    """The name of a data set without the folder that its file or folder is in."""
+    return re.sub("^((?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", dataset)
 
 
 class UsageError(ValueError):

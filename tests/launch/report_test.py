@@ -1,62 +1,22 @@
 """`python -m launch.report`."""
 
-import base64
-import html.parser
+import datetime
 import json
+import math
 import pathlib
 import re
 import shutil
 import tempfile
 
 import numpy as np
-import tensorflow as tf
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
+from launch import report
 from tests import browser
-from tests.launch import programs
-from tfp_realnvp import presets
+from tests.launch import pages, programs
+from tfp_realnvp import evaluation, presets
 
-_VOID = {"meta", "img"}
-
-
-class _Page(html.parser.HTMLParser):
-    """The text of a page by its element, its tables and its pictures; an element that is not closed is an error."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.headings: list[str] = []
-        self.rows: list[list[str]] = []
-        self.pictures: dict[str, np.ndarray] = {}
-        self.references: list[str] = []
-        self.feed(text)
-        self.close()
-        if self.open:
-            raise AssertionError(f"expected every element to be closed, got {self.open}")
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.references += [attributes[name] for name in ("src", "href", "srcset", "data") if name in attributes]
-        if tag == "img":
-            kind, content = attributes["src"].split(",", 1)
-            assert kind == "data:image/png;base64"
-            self.pictures[attributes["alt"]] = tf.io.decode_png(base64.b64decode(content, validate=True)).numpy()
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if self.open.pop() != tag:
-            raise AssertionError(f"expected the end of another element than {tag}")
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] in ("h1", "h2"):
-            self.headings.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
+_NAME = '<b>A & "B"</b>'
 
 
 class ReportTest(absltest.TestCase):
@@ -72,27 +32,48 @@ class ReportTest(absltest.TestCase):
             raise AssertionError(cls.result.errors)
         cls.unchanged = programs.contents(cls.trained) == before
         cls.text = cls.path.read_text(encoding="utf-8")
-        cls.page = _Page(cls.text)
+        cls.page = pages.Page(cls.text)
 
     def test_says_where_it_is_and_changes_nothing_else(self):
         self.assertEqual(self.result.output.splitlines()[-1], f"Wrote {self.path}")
         self.assertTrue(self.unchanged)
 
     def test_has_every_part(self):
-        expected = ["real_nvp on digits", "Settings", "Test bits/dim", "Training", "Samples", "Between four images"]
-        expected += ["From the coarser latents", "Reconstruction", "Timing"]
+        expected = ["Real NVP on digits", "Against baselines", "Samples", "Between four images"]
+        expected += ["From the coarser latents", "Training", "Reconstruction", "Timing", "Settings"]
         self.assertEqual(self.page.headings, expected)
 
     def test_needs_no_other_file(self):
-        self.assertLen(self.page.references, 4)
+        self.assertLen(self.page.references, 5)
         for reference in self.page.references:
             self.assertStartsWith(reference, "data:")
         self.assertNotRegex(self.text, r"https?://|url\(|@import|<script|<link")
 
-    def test_figures_are_those_of_the_run(self):
+    def test_the_result_comes_first(self):
+        ours = json.loads((self.trained / "results.json").read_text())["Real NVP"]
+        config = json.loads((self.trained / "config.json").read_text())
+        result, of, about, *_ = self.page.words
+        self.assertEqual(result, f"{ours['bits_per_dim']:.4f} ± {ours['standard_error']:.4f} bits/dim")
+        self.assertStartsWith(of, "on 300 test images, with uniform dequantisation, 1 sample; less is better.")
+        last = json.loads((self.trained / "metrics.jsonl").read_text().splitlines()[-1])
+        day = datetime.datetime.fromtimestamp(last["time"], datetime.UTC).date()
+        parameters, machine, finished = about.split("; ")
+        self.assertRegex(parameters, r"^[\d,]{5,} trainable parameters$")
+        self.assertEqual(machine, f"trained on {config['machine']}")
+        self.assertStartsWith(finished, f"finished on {day} at ")
+
+    def test_every_baseline_is_better_or_worse(self):
         results = json.loads((self.trained / "results.json").read_text())
-        for name, row in results.items():
-            self.assertIn([name, f"{row['bits_per_dim']:.4f}", f"{row['standard_error']:.4f}"], self.page.rows)
+        ours, *baselines = results.values()
+        self.assertLen(baselines, 2)
+        leads = [row["bits_per_dim"] - ours["bits_per_dim"] for row in results.values()]
+        words = ["", *(f"{'better' if lead > 0 else 'worse'} by {abs(lead):.4f}" for lead in leads[1:])]
+        for (name, row), compared in zip(results.items(), words, strict=True):
+            self.assertIn(
+                [name, f"{row['bits_per_dim']:.4f}", f"{row['standard_error']:.4f}", compared], self.page.rows
+            )
+
+    def test_settings_are_those_of_the_run(self):
         config = json.loads((self.trained / "config.json").read_text())
         for name in ("scales", "width", "batch_size", "classes"):
             self.assertIn([name, str(config["model"][name])], self.page.rows)
@@ -100,7 +81,7 @@ class ReportTest(absltest.TestCase):
         self.assertNotIn(str(programs.scratch().parent), self.text)  # That of the run, and of its data.
 
     def test_pictures_show_something(self):
-        names = {"Training curves", "Samples at two temperatures", "Manifold", "Compression"}
+        names = {"Training curves", "Learning rate", "Samples at two temperatures", "Manifold", "Compression"}
         self.assertEqual(set(self.page.pictures), names)
         self.assertGreater(np.std(self.page.pictures["Training curves"]), 10)
         given, whole, half = _tiles(self.page.pictures["Compression"], 3, 10)
@@ -115,25 +96,44 @@ class ReportTest(absltest.TestCase):
         self.assertEqual(self.page.pictures["Manifold"].shape[0] - 8 * 66 + 2, 18)  # And a line of words.
 
     def test_the_reconstruction_is_good(self):
-        said = re.search(r"differ from themselves by (\S+) levels at most and by (\S+) in the mean", self.text)
+        said = re.search(r"differ from themselves by (\S+) levels at most and by (\S+) levels", self.text)
         self.assertBetween(float(said[2]), 0, float(said[1]))
         self.assertLess(float(said[1]), 0.1)
 
     def test_timing(self):
         found = {row[0]: row[1] for row in self.page.rows}
         for name in ("sampling", "encoding with its log-det"):
-            self.assertGreater(float(found[f"{name}, an event in a batch of 64"].removesuffix(" s")), 0)
+            self.assertGreater(float(found[f"{name}, an event in a batch of 64"].removesuffix(" ms")), 0)
 
     @browser.needed
-    def test_a_browser_draws_every_picture(self):
-        widths = browser.Page(self.path, 1200).evaluate("Array.from(document.images, image => image.naturalWidth)")
-        self.assertEqual(widths, [picture.shape[1] for picture in self.page.pictures.values()])
+    def test_a_browser_shows_it_at_any_width(self):
+        expected = [picture.shape[1] for picture in self.page.pictures.values()]
+        for width in (400, 1200):
+            page = browser.Page(self.path, width)
+            drawn = page.evaluate("Array.from(document.images, image => image.naturalWidth)")
+            self.assertEqual(drawn, expected)
+            self.assertFalse(page.scrolls_sideways(), width)
 
 
 def _tiles(picture, rows, columns):
     """The images of a labelled picture of digits, `[rows, columns, 8, 8]`, each pixel drawn as 8x8."""
     pixels = np.pad(picture[-(66 * rows - 2) :, -(66 * columns - 2) :, 0], [[0, 2], [0, 2]])
     return pixels.reshape(rows, 66, columns, 66).transpose(0, 2, 1, 3)[:, :, :64:8, :64:8]
+
+
+class ComparedTest(parameterized.TestCase):
+    @parameterized.parameters(
+        (2.0, 2.5, "bits/dim", "better by 0.5000"),
+        (2.0, 2.5, "nats", "worse by 0.5000"),
+        (2.5, 2.0, "bits/dim", "worse by 0.5000"),
+        (2.1, 2.0, "nats", "better by 0.1000, which is within the errors"),
+        (2.0, 2.0, "nats", "as good"),
+        (math.inf, 2.0, "bits/dim", "worse"),
+        (math.nan, 2.0, "bits/dim", "not comparable"),
+    )
+    def test_in_words(self, ours, other, unit, words):
+        scores = (evaluation.Score(mean, 0.1, 300, unit) for mean in (ours, other))
+        self.assertEqual(report._compared(*scores), words)
 
 
 class OtherRunsTest(absltest.TestCase):
@@ -148,12 +148,24 @@ class OtherRunsTest(absltest.TestCase):
         config = json.loads((self.trained / "config.json").read_text())
         config["preset"], config["model"]["dataset"] = "cifar10", "cifar10"
         del config["model"]["flow"]  # As in runs from before there were others.
+        config["model"]["hidden_units"] = [64]  # Of vectors.
+        config["machine"] = _NAME
+        config["command"] = ["launch/train.py", f"--flagfile={_NAME}"]
         (self.trained / "config.json").write_text(json.dumps(config))
         result = programs.run("report", *_flags(self.trained), "--dataset=digits")
         self.assertEqual(result.status, 0, result.errors)
-        page = _Page((self.trained / "report.html").read_text(encoding="utf-8"))
+        text = (self.trained / "report.html").read_text(encoding="utf-8")
+        self.assertNotIn("<b>", text)
+        page = pages.Page(text)
         self.assertNotIn("Compression", page.pictures)
-        self.assertIn(["Real NVP as published", f"{presets.get('cifar10').published:.2f}", ""], page.rows)
+        self.assertIn(f"; trained on {_NAME}; ", page.words[2])
+        self.assertEqual(page.words[-1], f"python -m launch.train '--flagfile={_NAME}'")
+        names = [name for name, *_ in page.rows]
+        self.assertIn("scales", names)
+        self.assertNotIn("hidden_units", names)
+        (row,) = (row for row in page.rows if row[0] == "Real NVP as published")
+        self.assertEqual(row[1:3], [f"{presets.get('cifar10').published:.2f}", ""])
+        self.assertRegex(row[3], r"^(better|worse) by \d\.\d{4}$")
 
     def test_refusals(self):
         self.assertEqual(

@@ -2,13 +2,15 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
-from tests.launch import programs
+from tests import browser
+from tests.launch import pages, programs
 
 
 def _table(rows=400):
@@ -31,6 +33,7 @@ class VectorsTest(parameterized.TestCase):
         flags = (*flow, "--hidden_units=16", "--learning_rate=0.01", "--epochs=8")
         cls.flags = (*flags, f"--dataset=csv:{cls.csv}", f"--output_dir={cls.trained}", "--verbose=0")
         cls.result = programs.run("train", *cls.flags)
+        cls.reported = programs.run("report", f"--output_dir={cls.trained}")
 
     def test_it_beats_a_gaussian(self):
         self.assertEqual(self.result.status, 0, self.result.errors)
@@ -93,12 +96,29 @@ class VectorsTest(parameterized.TestCase):
         self.assertIn("--dataset=csv:table.csv ", about["command"])
 
     def test_a_report_of_it(self):
-        result = programs.run("report", f"--output_dir={self.trained}")
-        self.assertEqual(result.status, 0, result.errors)
-        page = (self.trained / "report.html").read_text()
-        nats = json.loads((self.trained / "results.json").read_text())["autoregressive"]["nats"]
-        for part in ("Test nats", f"{nats:.4f}", "more is better", "Timing"):
-            self.assertIn(part, page)
+        self.assertEqual(self.reported.status, 0, self.reported.errors)
+        page = pages.Page((self.trained / "report.html").read_text())
+        expected = ["autoregressive on csv:table.csv", "Against baselines", "Data and samples"]
+        self.assertEqual(page.headings[:4], [*expected, "Latents and log-densities"])
+        results = json.loads((self.trained / "results.json").read_text())
+        ours, gaussian = (row["nats"] for row in results.values())
+        self.assertStartsWith(page.words[0], f"{ours:.4f} ± ")
+        self.assertStartsWith(page.words[1], "on 40 test vectors; more is better.")
+        (row,) = (row for row in page.rows if row[0] == "full-covariance Gaussian")
+        self.assertStartsWith(row[3], f"better by {ours - gaussian:.4f}")
+        names = ["Test data", "Samples", "Probability integral transform", "Log-densities of training and test data"]
+        self.assertEqual(list(page.pictures)[:4], names)
+        train, test = map(float, re.search(r"^Means: (\S+) on 324 .*, (\S+) on 40 ", page.words[6]).groups())
+        self.assertAlmostEqual(test, ours, 3)
+        self.assertGreater(train, gaussian)
+        settings = [name for name, *_ in page.rows]
+        self.assertContainsSubset(["transformer", "columns", "hidden_units"], settings)
+        self.assertNoCommonElements(["levels", "flip", "l2", "dequantization", "scales"], settings)
+
+    @browser.needed
+    def test_a_browser_shows_its_report_at_any_width(self):
+        for width in (400, 1200):
+            self.assertFalse(browser.Page(self.trained / "report.html", width).scrolls_sideways(), width)
 
     def test_samples_of_a_run(self):
         result = programs.run("sample", f"--output_dir={self.trained}", "--count=7", "--seed=3")
