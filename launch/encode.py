@@ -15,7 +15,6 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from launch import arguments, run, source
@@ -30,10 +29,7 @@ _LATENTS = arguments.DEFINE_path("latents", None, "File to write; by default lat
 def main() -> None:
     model = source.open_model()
     events, labels = _events(model)
-    x, context = source.dequantized(model, events), source.one_hot(model, labels)
-    if model.types is not None:
-        rows = tf.constant(events)
-        x, context, _ = model.types.dequantize(rows, model.types.noise(rows, seed=(run.SEED.value, 0)))
+    x, context = source.flow_events(model, events, labels)
     z = evaluation.encode(
         model.distribution,
         x,

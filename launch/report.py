@@ -53,7 +53,7 @@ def main() -> None:
     progress(3)
     parts += [_curves(metrics), _reconstruction(model, events, labels)]
     progress(4)
-    parts += [_timing(model, metrics), _settings(config, preset)]
+    parts += [_timing(model, metrics, events, labels), _settings(config, preset)]
     progress(5)
     path = pathlib.Path(_REPORT.value) if _REPORT.value else run.output_dir() / "report.html"
     storage.write(path, page.page(f"{preset.title} on {run.without_folder(preset.dataset)}", parts))
@@ -152,8 +152,8 @@ def _series(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[f
 
 
 def _reconstruction(model: source.Source, events: np.ndarray, labels: np.ndarray) -> str:
-    x = source.dequantized(model, events)
-    error = evaluation.inversion_error(model.distribution, x, source.one_hot(model, labels))
+    x, context = source.flow_events(model, events, labels)
+    error = evaluation.inversion_error(model.distribution, x, context)
     kind, unit = ("vectors", "") if model.levels is None else ("images", " levels")
     words = (
         f"{len(x)} test {kind}, encoded and decoded, differ from themselves by {error.maximum:.2g}{unit} at most and "
@@ -162,7 +162,7 @@ def _reconstruction(model: source.Source, events: np.ndarray, labels: np.ndarray
     return f"{page.heading('Reconstruction')}\n{page.text(words)}"
 
 
-def _timing(model: source.Source, metrics: list[dict[str, Any]]) -> str:
+def _timing(model: source.Source, metrics: list[dict[str, Any]], events: np.ndarray, labels: np.ndarray) -> str:
     rows = []
     # Of a run that was interrupted, the time it stood still counts.
     if len(metrics) > 1:
@@ -171,24 +171,23 @@ def _timing(model: source.Source, metrics: list[dict[str, Any]]) -> str:
     for name, label in (("steps_per_second", "training, steps a second"), ("examples_per_second", "examples a second")):
         if found := [line[name] for line in metrics if name in line]:
             rows.append((f"{label}, median", f"{statistics.median(found):,.1f}"))
-    labels = source.labels_in_turn(model, _EVENTS, None)
-    z = evaluation.draw_latents(model.distribution, _EVENTS, seed=(run.SEED.value, 0))
-    flow = model.distribution.flow
-    ways = {"sampling": flow.inverse_and_log_det, "encoding with its log-det": flow.forward_and_log_det}
-    events, context = tf.constant(z), source.one_hot(model, labels)
+    flow, count = model.distribution.flow, len(events)
+    z = tf.constant(evaluation.draw_latents(model.distribution, count, seed=(run.SEED.value, 0)))
+    _, context = source.flow_events(model, events, labels)
     given = () if context is None else (tf.constant(context),)
+    ways = {"sampling": flow.inverse_and_log_det, "encoding with its log-det": flow.forward_and_log_det}
     for name, way in ways.items():
         timed = tf.function(way, jit_compile=run.jit_compile(), autograph=False)
-        found, _ = timed(events, *given)
+        found, _ = timed(z, *given)
         found.numpy()  # Traced and done; what is timed comes next.
         seconds = []
         for _ in range(3):
             started = time.perf_counter()
-            timed(events, *given)[0].numpy()
+            timed(z, *given)[0].numpy()
             seconds.append(time.perf_counter() - started)
-        milliseconds = 1000 * statistics.median(seconds) / _EVENTS
-        rows.append((f"{name}, an event in a batch of {_EVENTS}", f"{milliseconds:.3f} ms"))
-        events = found
+        milliseconds = 1000 * statistics.median(seconds) / count
+        rows.append((f"{name}, an event in a batch of {count}", f"{milliseconds:.3f} ms"))
+        z = found
     devices = ", ".join(sorted({device.device_type for device in tf.config.list_logical_devices()}))
     here = page.text(f"The last two are of this machine, on {devices}, when the report was made.", "quiet")
     return f"{page.heading('Timing')}\n{page.table(('what', 'figure'), rows)}\n{here}"
@@ -200,6 +199,7 @@ def _settings(config: dict[str, Any], preset: presets.Preset) -> str:
     settings = {"preset": config["preset"]} | presets.comparable(config["model"])
     settings |= {
         "dataset": run.without_folder(preset.dataset),
+        "column_types": preset.columns and [f"{c.name} {c.describe()}" for c in preset.columns.columns],
         "epochs": config.get("epochs", "unknown"),
         "versions": [f"{package} {number}" for package, number in config.get("versions", {}).items()],
         "commit": f"{commit}, and changes" if config.get("uncommitted_changes") else commit,

@@ -222,6 +222,21 @@ def dequantized(source: Source, events: np.ndarray) -> np.ndarray:
     return nvp.dequantize(events, seed=(run.SEED.value, 0), levels=source.levels).numpy()
 
 
+def flow_events(source: Source, events: np.ndarray, labels: np.ndarray) -> tuple[Any, Any]:
+    """Events as the flow takes them, with the noise of `--seed`, and their context or None.
+
+    Args:
+      source: the model.
+      events: events of its data.
+      labels: their classes; not used by an unconditional model.
+    """
+    if source.types is None:
+        return dequantized(source, events), one_hot(source, labels)
+    rows = tf.constant(events)
+    x, context, _ = source.types.dequantize(rows, source.types.noise(rows, seed=(run.SEED.value, 0)))
+    return x, context
+
+
 def one_hot(source: Source, labels: np.ndarray) -> np.ndarray | None:
     """The context of these classes; None for an unconditional model."""
     return None if source.classes is None else np.eye(source.classes, dtype=np.float32)[labels]

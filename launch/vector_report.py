@@ -23,23 +23,34 @@ def parts(model: source.Source) -> list[str]:
 
 def _pairs(model: source.Source, test: np.ndarray) -> str:
     z = evaluation.draw_latents(model.distribution, len(test), seed=(run.SEED.value, 0))
-    samples = source.decode(model, z, source.labels_in_turn(model, len(z), None), batch_size=_BATCH)
+    types, context = model.types, None
+    size = model.shape[0] if types is None else len(types.columns)
+    if types is not None and types.context_size is not None:
+        context = types.context_of(tf.constant(test[:, size : size + len(types.context)]))
+    samples = evaluation.decode(model.distribution, z, context, batch_size=_BATCH, jit_compile=run.jit_compile())
+    if types is not None:
+        samples = types.quantize(tf.constant(samples)).numpy()
+    test = test[np.isfinite(test).all(1), :size]
     finite = np.isfinite(samples).all(1)
-    columns = model.columns or [f"x{i + 1}" for i in range(model.shape[0])]
-    names = ("Test data", "Samples")
+    names = model.columns if types is None else types.names
+    columns = [f"x{i + 1}" for i in range(size)] if names is None else names[:size]
     captions = [f"{len(test):,} vectors of the test data", f"{len(samples):,} samples, on the same scale"]
     if not finite.all():
         captions[1] += f"; {np.sum(~finite):,} overflow and are left out"
     if len(columns) > vector_plots.COLUMNS:
         captions[0] += f"; the first {vector_plots.COLUMNS} of {len(columns)} columns"
-    figures = vector_plots.pair_plots(test, samples[finite], columns) if finite.any() else []
-    pictures = [page.picture(page.drawn(f), *words) for f, *words in zip(figures, names, captions, strict=False)]
+    if not len(test) or not finite.any():
+        return page.text("Every row of the test data has gaps, or every sample overflows: there is nothing to compare.")
+    figures = vector_plots.pair_plots(test, samples[finite], columns)
+    written = zip(figures, ("Test data", "Samples"), captions, strict=True)
+    pictures = [page.picture(page.drawn(figure), name, caption) for figure, name, caption in written]
     return f"{page.heading('Data and samples')}\n{page.beside(*pictures)}"
 
 
 def _latents(model: source.Source, test: np.ndarray) -> str:
     """Under the model, the entries of latents are independent and standard normal, and these numbers uniform."""
-    z = source.encode(model, test, source.labels_in_turn(model, len(test), None))
+    x, context = source.flow_events(model, test, np.full(len(test), -1))
+    z = evaluation.encode(model.distribution, x, context, batch_size=_BATCH, jit_compile=run.jit_compile())
     u = tfp.distributions.Normal(0.0, 1.0).cdf(z[np.isfinite(z)]).numpy()
     caption = (
         "Phi(z), where z is an entry of the latent of a test vector and Phi the distribution function of the standard "
@@ -49,9 +60,15 @@ def _latents(model: source.Source, test: np.ndarray) -> str:
 
 
 def _log_probs(model: source.Source, train: np.ndarray, test: np.ndarray) -> str:
+    def of(rows: tf.Tensor) -> tf.Tensor:
+        if model.types is None:
+            return model.distribution.log_prob(rows)
+        return model.types.log_prob(model.distribution, rows, model.types.noise(rows, seed=(run.SEED.value, 0)))
+
+    size = model.shape[0] if model.types is None else model.types.size
     log_prob = tf.function(
-        model.distribution.log_prob,
-        input_signature=[tf.TensorSpec([None, *model.shape], model.distribution.dtype)],
+        of,
+        input_signature=[tf.TensorSpec([None, size], model.distribution.dtype)],
         jit_compile=run.jit_compile(),
         autograph=False,
     ).get_concrete_function()

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
-from tests.launch import programs
+from tests.launch import pages, programs
 
 _FLOW = ("--flow=coupling", "--couplings=2", "--hidden_units=8", "--batch_size=100", "--epochs=1", "--verbose=0")
 
@@ -43,6 +43,19 @@ class MixedTablesTest(absltest.TestCase):
         cls.given = cls.folder / "given"
         context = (types + ",-weight", "--context=kind,owner", f"--output_dir={cls.given}")
         cls.with_context = programs.run("train", *cls.flags, *context)
+
+    def test_reports(self):
+        for trained, columns in ((self.gaps, "income positive"), (self.given, "income positive")):
+            result = programs.run("report", f"--output_dir={trained}")
+            self.assertEqual(result.status, 0, result.errors)
+            page = pages.Page((trained / "report.html").read_text())
+            names = ["Test data", "Samples", "Probability integral transform"]
+            self.assertEqual(list(page.pictures)[:3], names)
+            (row,) = (row for row in page.rows if row[0] == "column_types")
+            self.assertStartsWith(row[1], columns)
+            for name in ("independent columns", "Gaussian copula"):
+                (row,) = (row for row in page.rows if row[0].startswith(name))
+                self.assertRegex(row[3], "^(better|worse) by ")
 
     def test_what_is_printed(self):
         for run in (self.with_gaps, self.with_context):
