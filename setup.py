@@ -11,7 +11,8 @@ TENSORFLOW = ">=2.21,<2.22"
 # What is imported by a single feature, and takes seconds to import or much space.
 SERVE = [f"tensorflow-serving-api{TENSORFLOW}"]  # The protocol buffers of warm-up requests and of gRPC clients
 PLOTS = ["matplotlib>=3.10,<4", "pillow>=11"]
-DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4"]  # The table `gas`; CSV files; the table `bsds300`
+# The table `gas`; CSV files; the table `bsds300`; the estimator
+DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4", "scikit-learn>=1.9,<2"]
 DOCS = ["mkdocs-material>=9.8,<10", "mkdocstrings-python>=2,<3", "latex2mathml>=3.81,<4"]  # `make docs`
 
 setup(
@@ -86,7 +87,6 @@ setup(
             "pytest-xdist>=3.8,<4",
             "pyyaml>=6,<7",
             "ruff>=0.17,<0.18",
-            "scikit-learn>=1.9,<2",
             *SERVE,
             *PLOTS,
             *DATA,

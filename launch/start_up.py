@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import tempfile
+import types
 from collections.abc import Iterator
 
 from launch import signals
@@ -13,6 +15,8 @@ from launch import signals
 # Lines of absl's C++ logging: severity and date, time, thread, file. Fatal ones, F, are not included.
 _LOG = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} [\d:.]+ +\d+ [\w/]+\.cc:\d+\]")
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# Packages that a program may import with its modules, and their extras.
+_EXTRAS = {"matplotlib": "plots"}
 
 
 def begin() -> None:
@@ -22,10 +26,20 @@ def begin() -> None:
     set it, those lines are dropped, and the variable is set for the rest of the process.
     """
     signals.heed()
+    sys.excepthook = _in_one_line
     quiet = contextlib.nullcontext() if _LEVEL in os.environ else _without_logs()
     os.environ.setdefault(_LEVEL, "3")
     with quiet:
         import tensorflow  # noqa: F401
+
+
+def _in_one_line(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
+    """Reports that a package is missing without a traceback; other errors as Python does."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package in _EXTRAS:
+        print(f"error: {package} is not installed: pip install 'tfp_realnvp[{_EXTRAS[package]}]'", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 @contextlib.contextmanager

@@ -77,15 +77,8 @@ class HelpTest(parameterized.TestCase):
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             pathlib.Path("mnist").write_text("--width=3\n")
             packaged = str(pathlib.Path(launch.__file__).parent / "flagfiles/cifar10.flags")
-            given = ["train", "--flagfile=mnist", "--flagfile", "cifar10", "--flagfile=x"]
-            expected = [
-                "train",
-                "--flagfile=mnist",
-                "--flagfile",
-                packaged,
-                f"-flagfile={packaged}",
-                "--flagfile=other",
-            ]
+            given = ["--flagfile=mnist", "--flagfile", "cifar10", "-flagfile=cifar10", "--flagfile=x"]
+            expected = ["--flagfile=mnist", "--flagfile", packaged, f"-flagfile={packaged}", "--flagfile=x"]
             self.assertEqual(arguments.with_flagfiles(given), expected)
 
     def test_version(self):

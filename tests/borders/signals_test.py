@@ -135,6 +135,12 @@ class SignalsTest(parameterized.TestCase):
             text=True,
         )
 
+    def test_a_missing_package_of_an_extra_is_one_line(self):
+        (self.folder / "tensorflow.py").write_text("raise ModuleNotFoundError('x', name='matplotlib.figure')\n")
+        found = self._start()
+        expected = "error: matplotlib is not installed: pip install 'tfp_realnvp[plots]'\n"
+        self.assertEqual((found.returncode, found.stderr), (1, expected))
+
     def test_what_tensorflow_logs_while_it_is_imported_is_left_out(self):
         before, kept = "WARNING: All log messages before absl::InitializeLog() is called ...", "F0000 port.cc:1] fatal"
         logged = f"{before}\nI0000 00:00:1795982956.088513    7854 port.cc:153] oneDNN is on\n"
