@@ -1,12 +1,12 @@
-"""What each part of the recipe is worth: small models of CIFAR-10, a few seeds, one change at a time.
+"""Ablations of the recipe: small models of CIFAR-10, a few seeds, one change at a time.
 
     python -m benchmarks.ablations --data_dir=DIR                              an hour on two cores
     python -m benchmarks.ablations --data_dir=DIR --questions=squeeze --seeds=0
     python -m benchmarks.ablations --norun                                     the table and picture of what was run
 
-Every run sees as many images, and a seed gives all variants the same batches. A run is a line of a JSONL file, and one
-that is there is not run again. What a change is worth is the difference of two means over seeds; its error is the
-deviation of the differences between seeds, by the root of their number: with three seeds a rough one.
+All runs see the same number of images, and a seed gives all variants the same batches. Each run is a line of a JSONL
+file and is not repeated. The effect of a change is the difference of two means over seeds; its error is the standard
+deviation of the differences divided by the square root of the number of seeds, which is rough for three seeds.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Variant:
 
     Attributes:
       title: in a few words.
-      settings: of the preset.
-      form: of the affine couplings.
+      settings: changed settings of the preset.
+      form: form of the affine couplings.
       squeeze: the order of all squeezes, or None for the flow's own.
       weight_norm: whether kernels are normalised; they start the same either way.
     """

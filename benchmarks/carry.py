@@ -1,13 +1,13 @@
-"""A run's weights and log in pieces that are small enough to be carried, and for another run to begin with.
+"""Splits a run's weights and log into pieces that are small enough to transfer, as a start for another run.
 
     python -m benchmarks.carry --output_dir=runs/cifar10 --pieces=carry    there: carry/cifar10.tar.xz.00 and so on
     cat carry/cifar10.tar.xz.* | tar -xJ -C runs                           here: a run's folder again
     python -m launch.train ... --init_from=runs/cifar10                    and another begins with it
 
-What is carried has the weights of the best checkpoint, averaged where the run averages, rounded to bfloat16: half the
-bytes of each number are zero then, and compress to nothing. It can be sampled, evaluated (results.json is of the
-weights before they were rounded), exported and begun with, but not gone on with: the optimizer stays behind, and the
-next run needs some --warmup_steps. For runs of images.
+The pieces contain the weights of the best checkpoint (averaged weights, if the run averages), rounded to bfloat16, so
+that half the bytes of each number are zero and compress well. The run can be sampled, evaluated (results.json refers to
+the weights before rounding), exported and used with --init_from, but not resumed: it lacks the optimizer, so the next
+run needs some --warmup_steps. For runs on images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tfp_realnvp import presets, training
 def define_flags() -> None:
     flags.DEFINE_string("output_dir", None, "The run's folder.", required=True)
     flags.DEFINE_string("pieces", None, "Folder to write the pieces to.", required=True)
-    flags.DEFINE_integer("bytes", 15_000_000, "The most bytes of a piece.", lower_bound=1)
+    flags.DEFINE_integer("bytes", 15_000_000, "Maximum size of a piece in bytes.", lower_bound=1)
 
 
 def main(_: list[str]) -> None:

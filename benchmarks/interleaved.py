@@ -1,8 +1,8 @@
-"""Candidates that take turns, each in a process of its own.
+"""Benchmarks candidates that take turns, each in its own process.
 
-The speed of a machine drifts, so that seconds from different minutes do not compare. Here every candidate lives in a
-process that waits, runs once when told and waits again: A B C A B C ... What is quoted is the median over rounds of
-one candidate's seconds over another's of the same round.
+A machine's speed drifts, so timings from different minutes are not comparable. Every candidate therefore runs in a
+process that waits, runs once on request and waits again: A B C A B C ... Results are medians over rounds of the ratio
+of two candidates' seconds in the same round.
 
 A candidate is a function, `module:function`, that prepares the work and returns it. Its process needs Python's
 standard library and what the function imports, so that TensorFlow and PyTorch may live in different environments:

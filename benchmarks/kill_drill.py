@@ -1,4 +1,4 @@
-"""Kills training at random moments and compares how it ends with a run that nothing happened to.
+"""Kills training at random moments and compares the result with an uninterrupted run.
 
     python -m benchmarks.kill_drill --kills=50
 

@@ -1,4 +1,4 @@
-"""Ours beside what else pip installs, at the same work.
+"""Compares our speed with PyTorch ports on the same work.
 
     python -m benchmarks.peers --torch_python=PYTHON
     python -m benchmarks.peers --torch_python=PYTHON --check          (that it is the same work, by the same weights)
@@ -44,7 +44,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("repeats", 5, "Rounds in which every candidate runs once.", lower_bound=1)
     flags.DEFINE_string("torch_python", sys.executable, "The interpreter that has PyTorch.")
     flags.DEFINE_bool("torch_compile", True, "Whether the tuned port is compiled; that takes minutes.")
-    flags.DEFINE_bool("check", False, "Whether to compare both with the same weights, and time nothing.")
+    flags.DEFINE_bool("check", False, "Compare both with the same weights instead of timing them.")
     flags.DEFINE_string("output", None, "File to write the tables to, too.")
 
 

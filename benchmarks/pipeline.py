@@ -1,4 +1,4 @@
-"""Images a second of the input pipeline, beside what a training step takes.
+"""Images per second of the input pipeline, compared with a training step's.
 
     python -m benchmarks.pipeline --data_dir=DIR
     python -m benchmarks.pipeline --data_dir=DIR --datasets=mnist --batches=20 --repeats=1 --nosteps    (seconds)

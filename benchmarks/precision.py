@@ -1,4 +1,4 @@
-"""What the networks' precision costs in bits/dim: the same training in float32 and in bfloat16.
+"""The cost of lower network precision in bits/dim: the same training in float32 and in bfloat16.
 
     python -m benchmarks.precision --data_dir=DIR
 

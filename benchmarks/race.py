@@ -1,4 +1,4 @@
-"""Bits/dim against time: ours and the PyTorch port in training on the same images, for as long, on the same machine.
+"""Bits/dim against time: ours and the PyTorch port, trained on the same images and machine for equal times.
 
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR                     5 minutes each
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seeds=1,2 --contestants='ours, float32'

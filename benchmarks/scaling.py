@@ -1,4 +1,4 @@
-"""How memory and time of a training step grow: with couplings, with replicas, with the batch.
+"""Growth of a training step's memory and time with couplings, replicas and batch size.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --couplings=2,4 --batch_size=4 --batch_sizes=2,4 --repeats=1    (to see that it runs)

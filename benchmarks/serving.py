@@ -1,4 +1,4 @@
-"""An export where there is only TensorFlow: its size, how long it takes to load, what each signature takes.
+"""An export with TensorFlow alone: its size, loading time, and the time of each signature.
 
     python -m benchmarks.serving                             (the cifar10 preset; makes a fresh virtual environment)
     python -m benchmarks.serving --preset=digits --python=PYTHON

@@ -1,4 +1,4 @@
-"""Every flow of the family on the usual densities of the plane, in one picture.
+"""All flows on standard two-dimensional densities, in one picture.
 
     python -m benchmarks.toy2d --output=benchmarks/results/toy2d.md
     python -m benchmarks.toy2d --flows=maf,iaf --targets=rings --steps=5000
