@@ -14,13 +14,15 @@ import tfp_realnvp
 _FILES = {"extras", "named", "paths", "version"}  # Files below all rooms that read or write, or take names for objects.
 _BELOW_ALL = {"moments", "private"}  # Moments over replicas, and the private names of other packages.
 _BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
-_MIDDLE = {"flows", "data"}
+_MIDDLE = {"flows", "columns", "data"}
 _BELOW = {
     "storage": set(),
     "conditioners": _BELOW_ALL,
     "transformers": _BELOW_ALL,
     "bijectors": {"transformers"} | _BELOW_ALL,
-    **{room: _BOTTOM | _FILES | _BELOW_ALL for room in _MIDDLE},
+    "flows": _BOTTOM | _FILES | _BELOW_ALL,
+    "columns": {"flows"} | _BOTTOM | _FILES | _BELOW_ALL,
+    "data": {"columns", "flows"} | _BOTTOM | _FILES | _BELOW_ALL,
     **{room: _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL for room in ("training", "evaluation", "serving", "presets")},
 }
 _PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent

@@ -78,7 +78,7 @@ class Column(abc.ABC):
         Raises:
           ValueError: for a value that the column cannot have, with the index of its row.
         """
-        return self._checked(np.asarray(values, np.float64))
+        return self.checked(np.asarray(values, np.float64))
 
     def decode(self, x: np.ndarray) -> np.ndarray:
         """Values `[n]` as the user's file had them."""
@@ -91,7 +91,8 @@ class Column(abc.ABC):
     def to_json(self) -> dict[str, Any]:
         return {"type": self.type} | dataclasses.asdict(self)
 
-    def _checked(self, x: np.ndarray) -> np.ndarray:
+    def checked(self, x: np.ndarray) -> np.ndarray:
+        """Numbers `[n]`, or a `ColumnError` for one that the column cannot have."""
         fault = self._outside(x) & ~np.isnan(x)
         if np.any(fault):
             index = int(np.argmax(fault))

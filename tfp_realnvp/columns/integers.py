@@ -92,7 +92,7 @@ class Integer(_Whole):
         counts, _ = np.histogram(x, np.asarray(edges) - 0.5)
         cumulative = np.concatenate([[0.0], np.cumsum(smoothed(counts))[:-1], [1.0]])
         fitted = cls(name, edges, tuple(cumulative.tolist()))
-        fitted._checked(x)
+        fitted.checked(x)
         return fitted
 
     def describe(self) -> str:

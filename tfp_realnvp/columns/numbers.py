@@ -60,7 +60,7 @@ class Bounded(Column):
         if low is None and high is None or low is not None and high is not None and not low < high:
             raise ValueError(f"{name}: expected a lower bound below the upper one, got {low} and {high}")
         unfitted = cls(name, low, high, _MARGIN * _scale(x, low, high), 0.0, 1.0)
-        unfitted._checked(x)
+        unfitted.checked(x)
         t = unfitted._unbounded(tf.constant(x, tf.float64))[0].numpy()
         mean, std = _moments(name, t)
         return dataclasses.replace(unfitted, mean=mean, std=std)
