@@ -61,7 +61,7 @@ class Bounded(Column):
             raise ValueError(f"{name}: expected a lower bound below the upper one, got {low} and {high}")
         unfitted = cls(name, low, high, _MARGIN * _scale(x, low, high), 0.0, 1.0)
         unfitted.checked(x)
-        t = unfitted._unbounded(tf.constant(x, tf.float64))[0].numpy()
+        t = unfitted.unbounded(tf.constant(x, tf.float64))[0].numpy()
         mean, std = _moments(name, t)
         return dataclasses.replace(unfitted, mean=mean, std=std)
 
@@ -76,13 +76,13 @@ class Bounded(Column):
         inside &= x <= (np.inf if self.high is None else self.high)
         # The support's values in this dtype, one of which stands for a value outside.
         at_mean = tf.cast(self._bounded(tf.constant(self.mean, tf.float64)), x.dtype)
-        t, log_slope = self._unbounded(tf.where(inside, x, at_mean))
+        t, log_slope = self.unbounded(tf.where(inside, x, at_mean))
         return ((t - self.mean) / self.std)[:, tf.newaxis], infinite_where(~inside, math.log(self.std) - log_slope)
 
     def quantize(self, v: tf.Tensor) -> tf.Tensor:
         return self._bounded(v[:, 0] * self.std + self.mean)
 
-    def _unbounded(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def unbounded(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`t` and `log dt/dx`."""
         if self.high is None:
             t = tf.math.log(tf.maximum(x - self.low, self.margin))
