@@ -25,6 +25,13 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _FOLDERS = ("benchmarks/results", "saved_models", "examples")
 
 
+def on_config(config: Any) -> Any:
+    """Lists the pages of the programs in the navigation."""
+    (section,) = [entry["Programs"] for entry in config.nav if "Programs" in entry]
+    section += [{name: f"programs/{name}.md"} for name in _programs()]
+    return config
+
+
 def on_files(files: Files, *, config: Any) -> Files:
     """All files of the site: those of docs/ and those made here."""
     for folder in _FOLDERS:

@@ -69,8 +69,10 @@ class SiteTest(parameterized.TestCase):
 
     def test_every_program_has_a_page_of_its_flags(self):
         listed = subprocess.check_output([sys.executable, "-m", "launch"], text=True, cwd=_ROOT)
+        home = (self.folder / "index.html").read_text()
         for page in (self.folder / "programs").glob("*.html"):
             self.assertRegex(listed, rf"\b{page.stem}\b")
+            self.assertIn(f'href="programs/{page.name}"', home)
             html = page.read_text()
             for line in re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', (_ROOT / f"launch/{page.stem}.py").read_text()):
                 self.assertRegex(html, rf"<dt><code>--(\[no\])?{line}\b")
