@@ -35,7 +35,7 @@ import tfp_realnvp as nvp
 from benchmarks import interleaved
 from tfp_realnvp import training
 
-_BOUND = 4.5  # The picture shows [-4.5, 4.5]^2.
+BOUND = 4.5  # The picture shows [-4.5, 4.5]^2.
 _TEST_POINTS = 20_000
 
 
@@ -266,7 +266,7 @@ def panel(target: str, flow: str, budget: Budget) -> dict[str, Any]:
         "nats": -np.mean(scores),
         "divergence": np.mean(gaps),
         "standard_error": np.std(gaps) / np.sqrt(len(gaps)),
-        "outside": 1 - np.sum(on_grid) * (2 * _BOUND / budget.cells) ** 2,
+        "outside": 1 - np.sum(on_grid) * (2 * BOUND / budget.cells) ** 2,
         "parameters": nvp.trainable_parameters(distribution),
         "skipped_steps": int(model.skipped_steps.value),
         "step_seconds": step_seconds,
@@ -277,7 +277,7 @@ def panel(target: str, flow: str, budget: Budget) -> dict[str, Any]:
 
 def grid(cells: int) -> np.ndarray:
     """The midpoints of the picture's cells, `[cells^2, 2]`, y by y."""
-    ticks = (np.arange(cells) + 0.5) * (2 * _BOUND / cells) - _BOUND
+    ticks = (np.arange(cells) + 0.5) * (2 * BOUND / cells) - BOUND
     return np.stack(np.meshgrid(ticks, ticks), -1).reshape([-1, 2])
 
 

@@ -24,7 +24,7 @@ class TargetTest(parameterized.TestCase):
         self.assertTrue(np.all(np.isfinite(target.log_prob(x))))
         cells = 180
         points = toy2d.grid(cells)
-        masses = np.exp(target.log_prob(points)) * (2 * toy2d._BOUND / cells) ** 2
+        masses = np.exp(target.log_prob(points)) * (2 * toy2d.BOUND / cells) ** 2
         self.assertAlmostEqual(np.sum(masses), 1, delta=2e-3)
         for statistic in (
             lambda x: x[:, 0],
