@@ -207,6 +207,34 @@ class StreamTest(in_folder.InFolderTest):
         with self.assertRaisesRegex(data.BadTableError, "a.csv, line 17, column 1 .'i'.: expected a number, got 'x'"):
             next(batches)
 
+    @parameterized.parameters(25, 100)
+    def test_faults_are_kept(self, rows):
+        """Also of a column whose values are read in one notation of two."""
+        lines = [f"{i};{i},5;t{i}" for i in range(40)]
+        lines[5:9] = ["x;1,5;t", "6;7.5;t", "7;1,5", "8;1e99;t"]
+        pathlib.Path("a.csv").write_text("i;y;text\n" + "\n".join(lines))
+        batches = list(data.stream_columns("csv:a.csv", rows, on_error="keep"))
+        faults = {batch.start + row: message for batch in batches for row, message in batch.faults.items()}
+        self.assertEqual(
+            faults,
+            {
+                5: "column 1 ('i'): expected a number, got 'x'",
+                6: "column 2 ('y'): expected a number, got '7.5'; other values of the column are written otherwise,"
+                " such as '0,5'",
+                7: "expected 3 fields, as in the first line, got 2",
+                8: "column 2 ('y'): expected a number that float32 can hold, got 1e+99",
+            },
+        )
+        i, y = (np.concatenate([batch.columns[name] for batch in batches]) for name in "iy")
+        self.assertEqual(
+            (np.flatnonzero(np.isnan(i)).tolist(), np.flatnonzero(np.isnan(y)).tolist()), ([5, 7], [6, 7, 8])
+        )
+        self.assertEqual((i[39], y[39]), (39, 39.5))
+        with self.assertRaisesRegex(data.BadTableError, "a.csv, line 9: expected 3 fields, as in the first line, got 2"):
+            list(data.stream_columns("csv:a.csv"))
+        with self.assertRaisesRegex(ValueError, "expected on_error to be raise or keep, got 'skip'"):
+            next(data.stream_columns("csv:a.csv", on_error="skip"))
+
 
 if __name__ == "__main__":
     absltest.main()

@@ -100,6 +100,10 @@ class ArrowReader:
         label, row = self._tables[table].label, row - self._starts[table]
         return f"{label}, row {row}, column {name!r}" if self.is_named else f"{label}[{row}, {self._names.index(name)}]"
 
+    def column_label(self, name: str) -> str:
+        """What messages call a column."""
+        return f"column {name!r}"
+
     def _plain(self, label: str, name: str, column: pa.Array) -> pa.Array:
         try:
             return _plain(column)

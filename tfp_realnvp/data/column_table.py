@@ -17,6 +17,8 @@ class ColumnTable:
       label: what messages call the table: the path of its file.
       is_named: whether the names are the table's own; else they are the caller's, or `column_0`, `column_1`, ...
       notes: what a user may want to know, such as an encoding that was guessed.
+      faults: what is wrong with rows, by their number, from 0, in this table: with `on_error="keep"`, see
+        `stream_columns`; else nothing is.
       start: how many rows of the file are before the first one.
     """
 
@@ -24,6 +26,7 @@ class ColumnTable:
     label: str
     is_named: bool
     notes: tuple[str, ...]
+    faults: dict[int, str]
     start: int
     _place: Callable[[int, str], str]
 

@@ -10,6 +10,7 @@ import pyarrow.csv
 
 from tfp_realnvp.data import arrow_columns, csv_header, csv_text, number_text
 from tfp_realnvp.data.column_table import kept_names
+from tfp_realnvp.data.faults import Faults
 from tfp_realnvp.data.table_checks import BadTableError, some
 
 # A batch of lines that Python reads where Arrow cannot.
@@ -25,6 +26,7 @@ class CSVReader:
       names: of the columns. They name those of a file without a header, and decide what a header is; see `read_header`.
       left_out: names of columns that are not looked at.
       text: names of columns that are text whatever is in them.
+      faults: takes lines that are too long or too short, and what is no number among numbers.
 
     Raises:
       BadTableError: for what is no table.
@@ -38,6 +40,7 @@ class CSVReader:
         names: Sequence[str] | None = None,
         left_out: Collection[str] = (),
         text: Collection[str] = (),
+        faults: Faults,
     ):
         self.label = str(path)
         self._text = csv_text.inspect(path)
@@ -53,6 +56,7 @@ class CSVReader:
         self._kept = kept_names(str(path), self._names, left_out)
         self._as_text = frozenset(text)
         self._notations: dict[str, number_text.Notation | None] = {}
+        self._faults = faults
 
     def batches(self) -> Iterator[pa.Table]:
         """The file's rows, all of them text.
@@ -83,25 +87,33 @@ class CSVReader:
         unknown = {
             name: texts[name] for name in self._kept if name not in self._notations | dict.fromkeys(self._as_text)
         }
-        columns = {}
         try:
             self._notations |= number_text.notations(unknown, separator=self._text.separator)
-            for name, column in texts.items():
-                notation = self._notations.get(name)
-                if notation is not None:
-                    column = number_text.numbers(name, column, notation)
-                elif name not in self._notations and name not in self._as_text:
-                    column = column.cast(pa.float64())  # Nothing is there yet.
-                columns[name] = arrow_columns.to_numpy(column)
         except number_text.NotationError as error:
             raise BadTableError(f"{self.place(start + error.row, error.column)}: {error}") from None
+
+        def report(error: number_text.NotationError) -> None:
+            row, name = start + error.row, error.column
+            self._faults.add(row, self.column_label(name), str(error), lambda: self.place(row, name))
+
+        columns = {}
+        for name, column in texts.items():
+            notation = self._notations.get(name)
+            if notation is not None:
+                column = number_text.numbers(name, column, notation, report)
+            elif name not in self._notations and name not in self._as_text:
+                column = column.cast(pa.float64())  # Nothing is there yet.
+            columns[name] = arrow_columns.to_numpy(column)
         return columns
 
     def place(self, row: int, name: str) -> str:
         """Where the value of a row, from 0, and a column is, as an editor counts."""
         rows = (line for line, end, _ in self._text.lines(is_strict=False) if end > self._header.end)
-        line = next(itertools.islice(rows, row, None))
-        return f"{self.label}, line {line}, {self._header.label(self._names.index(name))}"
+        return f"{self.label}, line {next(itertools.islice(rows, row, None))}, {self.column_label(name)}"
+
+    def column_label(self, name: str) -> str:
+        """What messages call a column."""
+        return self._header.label(self._names.index(name))
 
     def _by_arrow(self) -> Iterator[pa.RecordBatch]:
         fields = [f"f{i}" for i in range(self._header.count)]
@@ -124,12 +136,13 @@ class CSVReader:
         """The rows behind the first ones."""
         rows = ((line, fields) for line, end, fields in self._text.lines() if end > self._header.end)
         left = itertools.islice(rows, done, None)
+        count = self._header.count
         while batch := list(itertools.islice(left, _LINES)):
-            for line, fields in batch:
-                if len(fields) != self._header.count:
-                    raise BadTableError(
-                        f"{self.label}, line {line}: expected {self._header.count} fields, as in the first line, got"
-                        f" {len(fields)}"
-                    )
+            for row, (line, fields) in enumerate(batch, done):
+                if len(fields) != count:
+                    message = f"expected {count} fields, as in the first line, got {len(fields)}"
+                    self._faults.add(row, "", message, lambda line=line: f"{self.label}, line {line}")
+                    fields[:] = [""] * count
+            done += len(batch)
             columns = dict(zip(self._names, zip(*(fields for _, fields in batch)), strict=True))
             yield pa.table({name: pa.array(columns[name], pa.string()) for name in self._kept})

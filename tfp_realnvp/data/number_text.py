@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -94,18 +94,18 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
       separator: of the file that they are from.
 
     Returns:
-      The notation of each column of numbers, None of each column of text. A column without any value is left out.
+      The notation of each column of numbers, None of each column of text. Up to 5 % of the values of a column of
+      numbers may be none. A column without any value is left out.
 
     Raises:
-      NotationError: if up to 5 % of a column's values are no numbers, or are in another notation than the rest; if
-        nothing shows whether `1,234` is 1.234.
+      NotationError: if nothing shows whether `1,234` is 1.234.
     """
     found, ambiguous = {}, []
     for name, texts in columns.items():
         if texts.null_count == len(texts):
             continue
-        found[name] = _notation(name, texts)
-        if found[name] is _COMMA and _all_fit(_GROUPED_BY_COMMA, texts):
+        found[name] = _notation(texts)
+        if found[name] is _COMMA and _fits_as_well(_GROUPED_BY_COMMA, _COMMA, texts):
             ambiguous.append(name)
     clear = {name: notation for name, notation in found.items() if name not in ambiguous}
     has_commas = any(notation is not None and notation.decimal == "," for notation in clear.values())
@@ -124,50 +124,42 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
             notation is _PLAIN
             and has_commas
             and _has(columns[name], ".")
-            and _all_fit(_GROUPED_BY_POINT, columns[name])
+            and _fits_as_well(_GROUPED_BY_POINT, _PLAIN, columns[name])
         ):
             raise _either(name, columns[name], ".")
     return found
 
 
-def numbers(name: str, texts: pa.ChunkedArray, notation: Notation) -> pa.ChunkedArray:
-    """The numbers of a column, float64.
-
-    Raises:
-      NotationError: for a value that is not in this notation.
-    """
+def numbers(
+    name: str, texts: pa.ChunkedArray, notation: Notation, report: Callable[[NotationError], None]
+) -> pa.ChunkedArray:
+    """The numbers of a column, float64; null for a value that is not in this notation, which is reported."""
     texts = _ascii(texts)
     if notation is _PLAIN and (plain := _cast(texts)) is not None:
         return plain
     fits = notation.fits(texts)
-    if not _all(fits):
-        raise _wrong(name, texts, fits)
-    return notation.numbers(texts)
+    for row in pc.indices_nonzero(pc.invert(fits)).to_pylist():
+        report(_wrong(name, texts, row, fits))
+    return notation.numbers(pc.if_else(fits, texts, pa.scalar(None, texts.type)))
 
 
-def _notation(name: str, texts: pa.ChunkedArray) -> Notation | None:
+def _notation(texts: pa.ChunkedArray) -> Notation | None:
     texts = _ascii(texts)
     if _cast(texts) is not None:
         return _PLAIN
     fits = {notation: notation.fits(texts) for notation in _NOTATIONS}
-    for notation, fit in fits.items():
-        if _all(fit):
-            return notation
     is_number = functools.reduce(pc.or_, fits.values())
     count = len(texts) - texts.null_count
     if count - _sum(is_number) > _MOST_MISTAKES * count:
         return None
-    raise _wrong(name, texts, max(fits.values(), key=_sum), is_number)
+    return max(fits, key=lambda notation: _sum(fits[notation]))  # The first of equal ones.
 
 
-def _wrong(
-    name: str, texts: pa.ChunkedArray, fits: pa.ChunkedArray, is_number: pa.ChunkedArray | None = None
-) -> NotationError:
-    """The first value that does not fit."""
-    row = pc.index(fits, False).as_py()
+def _wrong(name: str, texts: pa.ChunkedArray, row: int, fits: pa.ChunkedArray) -> NotationError:
     text = texts[row].as_py()
     other = ""
-    if is_number is not None and is_number[row].as_py() and (beside := pc.index(fits, True).as_py()) >= 0:
+    is_number = any(_sum(notation.fits(texts.slice(row, 1))) for notation in _NOTATIONS)
+    if is_number and (beside := pc.index(fits, True).as_py()) >= 0:
         other = f"; other values of the column are written otherwise, such as {quoted(texts[beside].as_py())}"
     return NotationError(name, row, f"expected a number, got {quoted(text)}{other}")
 
@@ -195,16 +187,13 @@ def _cast(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return None
 
 
-def _all_fit(notation: Notation, texts: pa.ChunkedArray) -> bool:
-    return _all(notation.fits(_ascii(texts)))
+def _fits_as_well(notation: Notation, other: Notation, texts: pa.ChunkedArray) -> bool:
+    texts = _ascii(texts)
+    return _sum(notation.fits(texts)) == _sum(other.fits(texts))
 
 
 def _has(texts: pa.ChunkedArray, sign: str) -> bool:
     return pc.any(pc.match_substring(texts, sign)).as_py()
-
-
-def _all(flags: pa.ChunkedArray) -> bool:
-    return bool(pc.all(flags).as_py())
 
 
 def _sum(flags: pa.ChunkedArray) -> int:

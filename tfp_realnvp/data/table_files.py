@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfp_realnvp.data.column_table import ColumnTable
+from tfp_realnvp.data.faults import Faults
 from tfp_realnvp.extras import extra
 
 Source = str | Mapping[str, Any] | Any
@@ -53,7 +54,8 @@ def read_columns(
     """
     with extra("data"):
         from tfp_realnvp.data import table_sources
-    return table_sources.whole(table_sources.reader(source, header, names, left_out, text))
+    faults = Faults(is_kept=False)
+    return table_sources.whole(table_sources.reader(source, header, names, left_out, text, faults), faults)
 
 
 def stream_columns(
@@ -64,6 +66,7 @@ def stream_columns(
     names: Sequence[str] | None = None,
     left_out: Collection[str] = (),
     text: Collection[str] = (),
+    on_error: str = "raise",
 ) -> Iterator[ColumnTable]:
     """As `read_columns`, but batch by batch, so that the table may be larger than memory.
 
@@ -77,18 +80,25 @@ def stream_columns(
       names: see there.
       left_out: see there.
       text: see there.
+      on_error: "raise", or "keep": a value that is not as its column's is missing, and so are all of a line of the
+        wrong length; `ColumnTable.faults` has the reasons.
 
     Yields:
       Tables, in the order of the file.
 
     Raises:
       BadTableError: as `read_columns` does, and if a value is no number where those of the first batch were.
+      ValueError: for another source or `on_error`.
 
     ```python
     for table in data.stream_columns("parquet:trips/*.parquet"):
         table.columns["fare"].mean()
     ```
     """
+    if on_error not in ("raise", "keep"):
+        raise ValueError(f"expected on_error to be raise or keep, got {on_error!r}")
     with extra("data"):
         from tfp_realnvp.data import table_sources
-    yield from table_sources.in_batches(table_sources.reader(source, header, names, left_out, text), rows)
+    faults = Faults(is_kept=on_error == "keep")
+    reader = table_sources.reader(source, header, names, left_out, text, faults)
+    yield from table_sources.in_batches(reader, rows, faults)

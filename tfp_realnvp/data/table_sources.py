@@ -1,5 +1,6 @@
 """From a source of rows to its reader, and from its batches to tables."""
 
+import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from tfp_realnvp.data import array_file, arrow_columns, table_path
 from tfp_realnvp.data.arrow_columns import ArrowReader, ArrowTable
 from tfp_realnvp.data.column_table import ColumnTable
 from tfp_realnvp.data.csv_columns import CSVReader
+from tfp_realnvp.data.faults import Faults
 from tfp_realnvp.data.sets import SPLITS
 from tfp_realnvp.data.table_checks import FLOAT32, BadTableError, fault, some
 
@@ -20,12 +22,14 @@ def reader(
     names: Sequence[str] | None,
     left_out: Collection[str],
     text: Collection[str],
+    faults: Faults,
 ) -> CSVReader | ArrowReader:
     """What reads a source; see `read_columns` for the arguments."""
     if isinstance(source, str):
         kind, _, path = source.partition(":")
         if kind == "csv" and path:
-            return CSVReader(table_path.existing(path), header=header, names=names, left_out=left_out, text=text)
+            file = table_path.existing(path)
+            return CSVReader(file, header=header, names=names, left_out=left_out, text=text, faults=faults)
         if kind in ("parquet", "arrow") and path:
             opened = arrow_columns.parquet if kind == "parquet" else arrow_columns.feather
             return ArrowReader([opened(file) for file in table_path.matching(path)], left_out=left_out)
@@ -37,7 +41,7 @@ def reader(
     return ArrowReader([_of_frame(source)], left_out=left_out)
 
 
-def whole(reader: CSVReader | ArrowReader) -> ColumnTable:
+def whole(reader: CSVReader | ArrowReader, faults: Faults) -> ColumnTable:
     """All rows.
 
     Raises:
@@ -46,10 +50,10 @@ def whole(reader: CSVReader | ArrowReader) -> ColumnTable:
     batches = list(reader.batches())
     if not batches:
         raise BadTableError(f"{reader.label}: expected rows, got none")
-    return _table(reader, pa.concat_tables(batches), 0)
+    return _table(reader, pa.concat_tables(batches), 0, faults)
 
 
-def in_batches(reader: CSVReader | ArrowReader, rows: int) -> Iterator[ColumnTable]:
+def in_batches(reader: CSVReader | ArrowReader, rows: int, faults: Faults) -> Iterator[ColumnTable]:
     """So many rows at a time; the last table may have fewer."""
     waiting: list[pa.Table] = []
     start = 0
@@ -57,11 +61,11 @@ def in_batches(reader: CSVReader | ArrowReader, rows: int) -> Iterator[ColumnTab
         waiting.append(batch)
         while sum(part.num_rows for part in waiting) >= rows:
             together = pa.concat_tables(waiting)
-            yield _table(reader, together.slice(0, rows), start)
+            yield _table(reader, together.slice(0, rows), start, faults)
             waiting = [together.slice(rows)]
             start += rows
     if sum(part.num_rows for part in waiting):
-        yield _table(reader, pa.concat_tables(waiting), start)
+        yield _table(reader, pa.concat_tables(waiting), start, faults)
 
 
 def _of_arrays(path: str, names: Sequence[str] | None, left_out: Collection[str]) -> ArrowReader:
@@ -106,10 +110,13 @@ def _of_frame(frame: Any) -> ArrowTable:
     return ArrowTable(label, table.column_names, lambda kept: table.select(list(kept)).to_batches())
 
 
-def _table(reader: CSVReader | ArrowReader, batch: pa.Table, start: int) -> ColumnTable:
+def _table(reader: CSVReader | ArrowReader, batch: pa.Table, start: int, faults: Faults) -> ColumnTable:
     columns = reader.columns(batch, start)
     for name, column in columns.items():
         if column.dtype == np.float64 and np.max(np.abs(column), initial=0, where=~np.isnan(column)) > FLOAT32.max:
-            row = int(np.argmax(np.abs(column) > FLOAT32.max))
-            raise BadTableError(f"{reader.place(start + row, name)}: {fault(column[row])}")
-    return ColumnTable(columns, reader.label, reader.is_named, reader.notes, start, reader.place)
+            for row in np.flatnonzero(np.abs(column) > FLOAT32.max).tolist():
+                place = functools.partial(reader.place, start + row, name)
+                faults.add(start + row, reader.column_label(name), fault(column[row]) or "", place)
+            columns[name] = np.where(np.abs(column) > FLOAT32.max, np.nan, column)
+    kept = faults.taken(start, batch.num_rows)
+    return ColumnTable(columns, reader.label, reader.is_named, reader.notes, kept, start, reader.place)
