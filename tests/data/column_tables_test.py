@@ -230,7 +230,7 @@ class StreamTest(in_folder.InFolderTest):
             (np.flatnonzero(np.isnan(i)).tolist(), np.flatnonzero(np.isnan(y)).tolist()), ([5, 7], [6, 7, 8])
         )
         self.assertEqual((i[39], y[39]), (39, 39.5))
-        with self.assertRaisesRegex(data.BadTableError, "a.csv, line 9: expected 3 fields, as in the first line, got 2"):
+        with self.assertRaisesRegex(data.BadTableError, "a.csv, line 9: expected 3 fields, .* got 2"):
             list(data.stream_columns("csv:a.csv"))
         with self.assertRaisesRegex(ValueError, "expected on_error to be raise or keep, got 'skip'"):
             next(data.stream_columns("csv:a.csv", on_error="skip"))
