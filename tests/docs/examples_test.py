@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import atexit
 import functools
+import gzip
 import importlib
 import inspect
 import math
@@ -22,6 +23,7 @@ from unittest import mock
 import keras
 import matplotlib
 import numpy as np
+import pyarrow.parquet
 import tensorflow as tf
 import tensorflow_probability as tfp
 from absl.testing import absltest, parameterized
@@ -157,6 +159,10 @@ class _InFolder(parameterized.TestCase):
         (folder / "saved_models").symlink_to(_saved_models())
         rows = [",".join(f"{value:.6f}" for value in row) for row in _table(1599)]
         (folder / "wine.csv").write_text("\n".join(rows) + "\n")
+        colours = "".join(f"{colour},{i},{i / 8}\n" for i, colour in enumerate(["red", "white", ""] * 533))
+        (folder / "wine.csv.gz").write_bytes(gzip.compress(f"colour,alcohol,sugar\n{colours}".encode()))
+        (folder / "trips").mkdir()
+        pyarrow.parquet.write_table(pyarrow.table({"fare": [1.5, 2.5]}), folder / "trips/1.parquet")
         self.addCleanup(os.chdir, pathlib.Path.cwd())
         os.chdir(folder)
         # What is not said in a block is small here.
