@@ -1,5 +1,6 @@
 """Columns of numbers and of text from a CSV file, batch by batch."""
 
+import functools
 import itertools
 import pathlib
 from collections.abc import Collection, Iterator, Sequence
@@ -132,6 +133,9 @@ class CSVReader:
                 ),
             )
 
+    def _line(self, number: int) -> str:
+        return f"{self.label}, line {number}"
+
     def _by_python(self, done: int) -> Iterator[pa.Table]:
         """The rows behind the first ones."""
         rows = ((line, fields) for line, end, fields in self._text.lines() if end > self._header.end)
@@ -141,7 +145,7 @@ class CSVReader:
             for row, (line, fields) in enumerate(batch, done):
                 if len(fields) != count:
                     message = f"expected {count} fields, as in the first line, got {len(fields)}"
-                    self._faults.add(row, "", message, lambda line=line: f"{self.label}, line {line}")
+                    self._faults.add(row, "", message, functools.partial(self._line, line))
                     fields[:] = [""] * count
             done += len(batch)
             columns = dict(zip(self._names, zip(*(fields for _, fields in batch)), strict=True))
