@@ -36,7 +36,9 @@ class _PathParser(flags.ArgumentParser[str]):
 
 
 @overload
-def DEFINE_path(name: str, default: None, help: str, *, required: Literal[True]) -> flags.FlagHolder[str]: ...
+def DEFINE_path(
+    name: str, default: None, help: str, local: Callable[[str], Any] = paths.local, *, required: Literal[True]
+) -> flags.FlagHolder[str]: ...
 @overload
 def DEFINE_path(
     name: str, default: str | None, help: str, local: Callable[[str], Any] = paths.local

@@ -41,6 +41,7 @@ _PROGRAMS = (
     "edit",
     "report",
     "impute",
+    "score",
 )
 
 

@@ -144,6 +144,20 @@ class MixedTablesTest(absltest.TestCase):
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "got in row"):
             model.signatures["log_prob"](rows=tf.constant(rows))
 
+    def test_score_says_the_same_of_a_run_and_its_export(self):
+        for folder in (self.gaps, self.given):
+            scores = []
+            for model in (f"--output_dir={folder}", f"--saved_model={folder / 'saved_model'}"):
+                output = self.folder / "scores.csv"
+                done = programs.run("score", str(self.csv), model, f"--output_file={output}", "--id=id")
+                self.assertEqual(done.status, 0, done.errors)
+                scores.append({row["id"]: float(row["log_prob"] or "nan") for row in _read(output)})
+            self.assertLen(scores[0], 400)
+            np.testing.assert_allclose([*scores[0].values()], [*scores[1].values()], rtol=1e-5)
+            gaps = {row["id"] for row in _read(self.csv) if row["age"] == "NA"}
+            without = {row for row, score in scores[0].items() if np.isnan(score)}
+            self.assertEqual(without, gaps if folder == self.given else set())
+
     def test_refused(self):
         for flags, message in (
             (["--columns=income:bounded(0,1)"], "table.csv, line "),

@@ -37,6 +37,8 @@ class ArrowReader:
     Args:
       tables: one or more.
       left_out: names of columns that are not looked at.
+      only: names of the columns that are looked at; by default all.
+      text: names of columns that are text, though they may be integers.
       is_named: whether the names are those of the tables, and not made up.
 
     Raises:
@@ -45,7 +47,15 @@ class ArrowReader:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, tables: Sequence[ArrowTable], *, left_out: Collection[str] = (), is_named: bool = True):
+    def __init__(
+        self,
+        tables: Sequence[ArrowTable],
+        *,
+        left_out: Collection[str] = (),
+        only: Collection[str] | None = None,
+        text: Collection[str] = (),
+        is_named: bool = True,
+    ):
         self.label = tables[0].label if len(tables) == 1 else f"{tables[0].label} and {len(tables) - 1} more"
         self.is_named = is_named
         self._tables, self._names = tables, tables[0].names
@@ -58,7 +68,8 @@ class ArrowReader:
                     f"{table.label}: expected the columns {some(self._names)}, as in {tables[0].label}, got"
                     f" {some(table.names)}"
                 )
-        self._kept = kept_names(tables[0].label, self._names, left_out)
+        self._kept = kept_names(tables[0].label, self._names, left_out, only)
+        self._as_text = frozenset(text)
         self._starts: list[int] = []
 
     def batches(self) -> Iterator[pa.Table]:
@@ -106,7 +117,7 @@ class ArrowReader:
 
     def _plain(self, label: str, name: str, column: pa.Array) -> pa.Array:
         try:
-            return _plain(column)
+            return column.cast(pa.large_string()) if name in self._as_text else _plain(column)
         except TypeError as error:
             raise BadTableError(
                 f"{label}, column {name!r}: expected numbers or text, got {error}; remove the column"

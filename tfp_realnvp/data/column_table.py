@@ -45,12 +45,14 @@ class ColumnTable:
         return self._place(self.start + row, name)
 
 
-def kept_names(label: str, names: Sequence[str], left_out: Collection[str]) -> list[str]:
-    """The names of columns that are not left out.
+def kept_names(
+    label: str, names: Sequence[str], left_out: Collection[str], only: Collection[str] | None = None
+) -> list[str]:
+    """The names of columns that are not left out and, with `only`, are in it.
 
     Raises:
       BadTableError: if one that is left out is not there.
     """
     if unknown := [name for name in left_out if name not in names]:
         raise BadTableError(f"{label}: expected names of columns among {some(names)}, got {unknown[0]!r}")
-    return [name for name in names if name not in left_out]
+    return [name for name in names if name not in left_out and (only is None or name in only)]

@@ -27,6 +27,7 @@ class CSVReader:
       names: of the columns. They name those of a file without a header, and decide what a header is; see `read_header`.
       left_out: names of columns that are not looked at.
       text: names of columns that are text whatever is in them.
+      only: names of the columns that are looked at; by default all.
       faults: takes lines that are too long or too short, and what is no number among numbers.
 
     Raises:
@@ -41,6 +42,7 @@ class CSVReader:
         names: Sequence[str] | None = None,
         left_out: Collection[str] = (),
         text: Collection[str] = (),
+        only: Collection[str] | None = None,
         faults: Faults,
     ):
         self.label = str(path)
@@ -54,7 +56,7 @@ class CSVReader:
                 f"{path}: expected {len(self._names)} columns, {some(self._names)}, got {self._header.count} without"
                 " names"
             )
-        self._kept = kept_names(str(path), self._names, left_out)
+        self._kept = kept_names(str(path), self._names, left_out, only)
         self._as_text = frozenset(text)
         self._notations: dict[str, number_text.Notation | None] = {}
         self._faults = faults

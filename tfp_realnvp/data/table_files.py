@@ -34,7 +34,7 @@ def read_columns(
         may be names or a row.
       names: of the columns; those without names get these. A line of these names is a header of a CSV file.
       left_out: names of columns that are not looked at.
-      text: names of columns of a CSV file that are text though they look like numbers.
+      text: names of columns that are text though they look like numbers.
 
     Returns:
       The table, in memory.
@@ -66,6 +66,7 @@ def stream_columns(
     names: Sequence[str] | None = None,
     left_out: Collection[str] = (),
     text: Collection[str] = (),
+    only: Collection[str] | None = None,
     on_error: str = "raise",
 ) -> Iterator[ColumnTable]:
     """As `read_columns`, but batch by batch, so that the table may be larger than memory.
@@ -80,6 +81,7 @@ def stream_columns(
       names: see there.
       left_out: see there.
       text: see there.
+      only: names of the columns to read, of those that are there; by default all.
       on_error: "raise", or "keep": a value that is not as its column's is missing, and so are all of a line of the
         wrong length; `ColumnTable.faults` has the reasons.
 
@@ -100,5 +102,5 @@ def stream_columns(
     with extra("data"):
         from tfp_realnvp.data import table_sources
     faults = Faults(is_kept=on_error == "keep")
-    reader = table_sources.reader(source, header, names, left_out, text, faults)
+    reader = table_sources.reader(source, header, names, left_out, text, faults, only)
     yield from table_sources.in_batches(reader, rows, faults)

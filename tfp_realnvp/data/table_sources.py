@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,14 @@ from tfp_realnvp.data.sets import SPLITS
 from tfp_realnvp.data.table_checks import FLOAT32, BadTableError, fault, some
 
 
+class _Kept(TypedDict):
+    """Which columns are looked at, and which of them are text."""
+
+    left_out: Collection[str]
+    only: Collection[str] | None
+    text: Collection[str]
+
+
 def reader(
     source: Any,
     header: str,
@@ -23,22 +31,24 @@ def reader(
     left_out: Collection[str],
     text: Collection[str],
     faults: Faults,
+    only: Collection[str] | None = None,
 ) -> CSVReader | ArrowReader:
-    """What reads a source; see `read_columns` for the arguments."""
+    """What reads a source; see `stream_columns` for the arguments."""
+    kept: _Kept = {"left_out": left_out, "only": only, "text": text}
     if isinstance(source, str):
         kind, _, path = source.partition(":")
         if kind == "csv" and path:
             file = table_path.existing(path)
-            return CSVReader(file, header=header, names=names, left_out=left_out, text=text, faults=faults)
+            return CSVReader(file, header=header, names=names, faults=faults, **kept)
         if kind in ("parquet", "arrow") and path:
             opened = arrow_columns.parquet if kind == "parquet" else arrow_columns.feather
-            return ArrowReader([opened(file) for file in table_path.matching(path)], left_out=left_out)
+            return ArrowReader([opened(file) for file in table_path.matching(path)], **kept)
         if kind in ("npz", "npy") and path:
-            return _of_arrays(path, names, left_out)
+            return _of_arrays(path, names, kept)
         raise ValueError(f"expected csv:PATH, parquet:PATH, arrow:PATH, npz:PATH[:NAME] or npy:PATH, got {source!r}")
     if isinstance(source, Mapping):
-        return ArrowReader([arrow_columns.in_memory(source, "the mapping")], left_out=left_out)
-    return ArrowReader([_of_frame(source)], left_out=left_out)
+        return ArrowReader([arrow_columns.in_memory(source, "the mapping")], **kept)
+    return ArrowReader([_of_frame(source)], **kept)
 
 
 def whole(reader: CSVReader | ArrowReader, faults: Faults) -> ColumnTable:
@@ -68,13 +78,13 @@ def in_batches(reader: CSVReader | ArrowReader, rows: int, faults: Faults) -> It
         yield _table(reader, pa.concat_tables(waiting), start, faults)
 
 
-def _of_arrays(path: str, names: Sequence[str] | None, left_out: Collection[str]) -> ArrowReader:
+def _of_arrays(path: str, names: Sequence[str] | None, kept: _Kept) -> ArrowReader:
     file, name = table_path.existing_array(path)
     keys = array_file.left_out(file, ())
     if name is None and len(keys) > 1 and not any(key.rpartition("/")[2] in SPLITS for key in keys):
         arrays = {key: next(iter(array_file.read_arrays(file, key).values())) for key in keys}
         if all(array.ndim == 1 for array in arrays.values()):
-            return ArrowReader([arrow_columns.in_memory(arrays, str(file))], left_out=left_out)
+            return ArrowReader([arrow_columns.in_memory(arrays, str(file))], **kept)
     arrays = array_file.read_arrays(file, name)
     first = next(iter(arrays.values()))
     if first.dtype.names:
@@ -82,7 +92,7 @@ def _of_arrays(path: str, names: Sequence[str] | None, left_out: Collection[str]
             arrow_columns.in_memory({name: array[name] for name in array.dtype.names or ()}, label)
             for label, array in arrays.items()
         ]
-        return ArrowReader(tables, left_out=left_out)
+        return ArrowReader(tables, **kept)
     for label, array in arrays.items():
         if array.ndim != 2:
             raise BadTableError(f"{label}: expected 2 axes [rows, columns], got shape {array.shape}")
@@ -91,7 +101,7 @@ def _of_arrays(path: str, names: Sequence[str] | None, left_out: Collection[str]
         raise BadTableError(f"{file}: expected {len(names)} columns, {some(names)}, got {width} without names")
     found = names or [f"column_{i}" for i in range(width)]
     tables = [arrow_columns.in_memory(dict(zip(found, array.T)), label) for label, array in arrays.items()]
-    return ArrowReader(tables, left_out=left_out, is_named=False)
+    return ArrowReader(tables, **kept, is_named=False)
 
 
 def _of_frame(frame: Any) -> ArrowTable:

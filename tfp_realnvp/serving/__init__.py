@@ -5,12 +5,16 @@ from tfp_realnvp.serving.export import WEIGHTS_DTYPES, publish, save, versions
 from tfp_realnvp.serving.litert import save_litert
 from tfp_realnvp.serving.load import load, version_path
 from tfp_realnvp.serving.released import released
+from tfp_realnvp.serving.scorer import Fault, Scorer, Scores
 from tfp_realnvp.serving.settings import INVALID_ROWS, Settings
 
 __all__ = [
     "INVALID_ROWS",
     "WEIGHTS_DTYPES",
     "ExportError",
+    "Fault",
+    "Scorer",
+    "Scores",
     "Settings",
     "describe",
     "load",

@@ -5,11 +5,11 @@ import tensorflow as tf
 from tfp_realnvp.bijectors import dequantize
 
 
-def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
+def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int | tf.Tensor) -> tf.Tensor:
     """`dequantize` with noise that depends only on the seed and an image's own pixels."""
     # A 64-bit hash of each row, as two integers.
     hashes = tf.bitcast(tf.reshape(tf.fingerprint(images), [-1, 2, 4]), tf.int32)
-    seeds = tf.bitwise.bitwise_xor(hashes, tf.constant([seed, 0], tf.int32))
+    seeds = tf.bitwise.bitwise_xor(hashes, tf.stack([seed, 0]))
     return tf.map_fn(
         lambda row: dequantize(row[0], seed=row[1], levels=levels),
         (images, seeds),
@@ -17,7 +17,7 @@ def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int) -> tf.Tensor:
     )
 
 
-def noise_of_rows(rows: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+def noise_of_rows(rows: tf.Tensor, count: int, seed: int | tf.Tensor) -> tf.Tensor:
     """Uniform noise `[n, count]` that depends on the seed and a row's own numbers, and on none beside it."""
     if count == 0:
         return tf.zeros([tf.shape(rows)[0], 0])

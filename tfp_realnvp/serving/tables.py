@@ -38,7 +38,8 @@ class ServedTable(Served):
         rows = tf.ensure_shape(rows, [None, self._columns.size])
         with tf.control_dependencies([self._check_rows(rows)]):
             rows = tf.identity(rows)
-        noise = noise_of_rows(rows, self._columns.noises, self._settings.noise_seed)
+        known = len(self._columns.columns) + len(self._columns.context)  # A weight does not change a density.
+        noise = noise_of_rows(rows[:, :known], self._columns.noises, self._settings.noise_seed)
         v, context, log_q = self._columns.dequantize(rows, noise)
         dtype = self._distribution.dtype
         given = [] if context is None else [tf.cast(context, dtype)]

@@ -1,0 +1,223 @@
+"""The rows or images that a program scores, batch by batch, with the id of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp import data, paths
+from tfp_realnvp.serving import Fault, Scorer, Scores
+
+TABLES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")
+# Rows of a table, and images, that are in memory at a time.
+ROWS, IMAGES = 2**14, 256
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Events to be scored.
+
+    Attributes:
+      ids: an id for each: numbers, or text.
+      events: columns by name, or an array of images or vectors.
+      start: number of events before the first one.
+      label: what messages call the file.
+      faults: what is already known to be wrong, by the number of the event in the batch.
+      labels: class of each image, or None.
+      table: the table that the columns are of, or None.
+    """
+
+    ids: np.ndarray
+    events: Mapping[str, np.ndarray] | np.ndarray
+    start: int
+    label: str
+    faults: Mapping[int, Fault] = dataclasses.field(default_factory=dict)
+    labels: np.ndarray | None = None
+    table: data.ColumnTable | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def scored(self, scorer: Scorer) -> Scores:
+        if isinstance(self.events, np.ndarray):
+            return scorer.score(self.events, self.faults, self.labels)
+        return scorer.score_table(self.events, self.faults)
+
+    def where(self, row: int, fault: Fault) -> str:
+        """The place and the reason: "wine.csv, line 12, column 3 ('sugar'): expected a number, got 'x'"."""
+        if self.table is not None and fault.column is not None:
+            return f"{self.table.where(row, fault.column)}: {fault.reason}"
+        name = self.ids[row] if self.ids.dtype == object else f"row {self.start + row}"
+        return f"{self.label}, {name}: {fault}"
+
+
+def named(source: str) -> str:
+    """A file or a folder with its kind, as in `csv:PATH`; the name of a set as it is."""
+    kind, _, path = source.partition(":")
+    if kind in (*TABLES, "folder") and path:
+        return source
+    local = paths.local(source)
+    if local.is_dir():
+        return f"folder:{source}"
+    kinds = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".npy": "npy", ".npz": "npz"}
+    kinds |= {".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
+    if local.exists() or "." in local.name:
+        return f"{kinds.get(local.suffix.lower(), 'csv')}:{source}"
+    return source
+
+
+def tables(
+    source: str,
+    scorer: Scorer,
+    *,
+    header: str = "auto",
+    id_column: str | None = None,
+    on_error: str = "keep",
+    rows: int = ROWS,
+) -> Iterator[Batch]:
+    """The rows of a table, of which the columns that the model needs are read, so many at a time.
+
+    Args:
+      source: of `data.stream_columns`, or `tfrecord:PATH`.
+      scorer: which will score them.
+      header: of a CSV file.
+      id_column: column of the ids; by default they are the rows' numbers.
+      on_error: of `data.stream_columns`.
+      rows: of a batch.
+
+    Raises:
+      BadTableError: for a file that is no table, or lacks a column.
+    """
+    only = None if scorer.names is None else [*scorer.names, *filter(None, [id_column])]
+    is_text = id_column is not None and id_column not in (scorer.names or ())
+    text = [*scorer.text, id_column] if is_text else scorer.text
+    kind, _, path = source.partition(":")
+    if kind == "tfrecord":
+        parts = _records(path, rows)
+    else:
+        parts = data.stream_columns(
+            source, rows, header=header, names=scorer.names, text=text, only=only, on_error=on_error
+        )
+    for table in parts:
+        columns = dict(table.columns)
+        wanted = [*scorer.missing([*columns]), *([id_column] if id_column and id_column not in columns else [])]
+        if wanted:
+            raise data.BadTableError(f"{table.label}: expected a column {wanted[0]!r}, got none of this name")
+        ids = np.arange(table.start, table.start + len(table))
+        if id_column is not None:
+            values = columns.pop(id_column) if id_column not in (scorer.names or ()) else columns[id_column]
+            ids = values if values.dtype == object else np.array([f"{value:.9g}" for value in values], object)
+        if scorer.names is None and len(columns) != scorer.shape[0]:
+            raise data.BadTableError(f"{table.label}: expected {scorer.shape[0]} columns, got {len(columns)}")
+        faults = {row: Fault(None, reason) for row, reason in table.faults.items()}
+        yield Batch(ids, columns, table.start, table.label, faults, table=table)
+
+
+def folder(path: str, scorer: Scorer) -> Iterator[Batch]:
+    """The images in a folder and the folders in it, by name; their id is the path in the folder."""
+    root = paths.local(path)
+    if not root.is_dir():
+        raise data.DataNotFoundError(f"there is no folder {root}")
+    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file())
+    if not files:
+        raise data.BadImageError(f"{root}: expected image files ({', '.join(_IMAGE_SUFFIXES)}), got none")
+    for start in range(0, len(files), IMAGES):
+        part = files[start : start + IMAGES]
+        images, faults = np.zeros([len(part), *scorer.shape], np.uint8), {}
+        for i, file in enumerate(part):
+            try:
+                images[i] = _pixels(file, scorer.shape)
+            except ValueError as error:
+                faults[i] = Fault(None, str(error))
+        yield Batch(np.array([str(file.relative_to(root)) for file in part], object), images, start, str(root), faults)
+
+
+def arrays(path: str, scorer: Scorer) -> Iterator[Batch]:
+    """The images of an array uint8 `[n, height, width(, channels)]` in an .npy file, which is read as it is needed."""
+    file = paths.local(path)
+    if not file.is_file():
+        raise data.DataNotFoundError(f"there is no file {file}")
+    try:
+        images = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise data.BadImageError(f"{file}: expected an array of NumPy, but NumPy says: {error}") from None
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    if images.dtype != np.uint8 or images.shape[1:] != scorer.shape:
+        raise data.BadImageError(
+            f"{file}: expected uint8 [n, {', '.join(map(str, scorer.shape))}], got {images.dtype} {[*images.shape]}"
+        )
+    for start in range(0, len(images), IMAGES):
+        part = np.array(images[start : start + IMAGES])
+        yield Batch(np.arange(start, start + len(part)), part, start, str(file))
+
+
+def events(given: data.Events) -> Iterator[Batch]:
+    """The events of a set, split by split; the id of one is its split and its number in it, such as `test/5`."""
+    start = 0
+    for split in ("train", "validation", "test"):
+        of_split = 0
+        for batch in given.evaluation_batches(split, IMAGES if given.levels is not None else ROWS):
+            part, *labels = (np.asarray(tensor) for tensor in tf.nest.flatten(batch))
+            ids = np.array([f"{split}/{of_split + i}" for i in range(len(part))], object)
+            yield Batch(ids, part, start, given.name, labels=labels[0] if labels else None)
+            start, of_split = start + len(part), of_split + len(part)
+
+
+def _pixels(file: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        image = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False).numpy()
+    except (tf.errors.OpError, OSError):
+        raise ValueError("expected a whole image, got one that cannot be decoded") from None
+    if image.shape != shape:
+        raise ValueError(f"expected pixels of shape {list(shape)}, got {[*image.shape]}")
+    return image
+
+
+def _records(path: str, rows: int) -> Iterator[data.ColumnTable]:
+    """The rows of a TFRecord file of `tf.train.Example`s, each feature of which has one value or none."""
+    file = paths.local(path)
+    if not file.is_file():
+        raise data.DataNotFoundError(f"there is no file {file}")
+    records = tf.data.TFRecordDataset(str(file), "GZIP" if file.suffix == ".gz" else "")
+    first = next(iter(records.take(1).as_numpy_iterator()), None)
+    if first is None:
+        raise data.BadTableError(f"{file}: expected rows, got none")
+    specs, start = _specs(file, first), 0
+
+    def place(row: int, name: str) -> str:
+        return f"{file}, row {row}, column {name!r}"
+
+    for batch in records.batch(rows):
+        try:
+            columns = {name: _column(part.numpy()) for name, part in tf.io.parse_example(batch, specs).items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise data.BadTableError(
+                f"{file}: expected examples like the first, but TensorFlow says: {error}"
+            ) from None
+        yield data.ColumnTable(columns, str(file), True, (), {}, start, place)
+        start += len(batch)
+
+
+def _specs(file: pathlib.Path, record: bytes) -> dict[str, tf.io.FixedLenFeature]:
+    """What the features of an example are."""
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except Exception:
+        raise data.BadTableError(f"{file}: expected records of tf.train.Example, got others") from None
+    kinds = {"float_list": (tf.float32, np.nan), "int64_list": (tf.int64, None), "bytes_list": (tf.string, "")}
+    specs = {}
+    for name, feature in features.items():
+        dtype, default = kinds[feature.WhichOneof("kind") or "float_list"]
+        specs[name] = tf.io.FixedLenFeature([], dtype, default)
+    return specs
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    if values.dtype == object:
+        return np.array([value.decode("utf-8", "replace") or None for value in values], object)
+    return values.astype(np.float64)

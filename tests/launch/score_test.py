@@ -1,0 +1,231 @@
+"""Scores of every row of a file: of a run and its export, beside ids, a bad row with its reason."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import tensorflow as tf
+from absl.testing import absltest
+
+import tfp_realnvp as nvp
+from launch import score_input
+from tests.launch import programs
+from tfp_realnvp import serving
+
+_FLOW = ("--flow=coupling", "--couplings=2", "--hidden_units=8", "--batch_size=100", "--epochs=1", "--verbose=0")
+_COUNT = 300
+
+
+def _read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def _column(path, name="log_prob"):
+    return np.array([float(row[name] or "nan") for row in _read(path)])
+
+
+class ScoreTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = programs.scratch() / "score"
+        cls.folder.mkdir(exist_ok=True)
+        random = np.random.default_rng(0)
+        cls.table = {
+            "id": [f"{i:04}" for i in range(_COUNT)],
+            "income": np.round(random.gamma(2, size=_COUNT), 4),
+            "age": random.integers(20, 60, _COUNT),
+            "kind": random.choice(["a", "b", "c"], _COUNT),
+            "weight": 1 + np.arange(_COUNT) % 2,
+        }
+        cls.csv = cls._write("table.csv", cls.table)
+        learned = {name: np.asarray(values) for name, values in cls.table.items() if name != "id"}
+        spec = nvp.columns.Spec.of_text("age:integer(0,120)")
+        cls.columns = nvp.columns.infer_with_notes(learned, spec, weights="weight").columns
+        flow = nvp.coupling_flow(event_shape=(cls.columns.entries,), couplings=2, hidden_units=(8,))
+        cls.export = cls.folder / "model"
+        for i, variable in enumerate(flow.trainable_variables):  # Where it is the identity, the bound is tight.
+            variable.assign_add(tf.random.stateless_normal(variable.shape, [0, i], stddev=0.3))
+        nvp.save(flow, cls.export, columns=cls.columns)
+        cls.scorer = serving.Scorer.of_export(cls.export, batch_size=64)
+
+    @classmethod
+    def _write(cls, name, table):
+        path = cls.folder / name
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(table)
+            writer.writerows(zip(*table.values()))
+        return path
+
+    def _score(self, file, output, *flags, model=None):
+        path = self.folder / output
+        given = (f"--saved_model={model or self.export}", f"--output_file={path}")
+        done = programs.run("score", str(file), *given, *flags)
+        self.assertEqual(done.status, 0, done.errors)
+        return path, done.output
+
+    def _scores(self, file):
+        """The scores of a file by id, in this process, and the reasons of those without one."""
+        scores, errors = {}, {}
+        for batch in score_input.tables(score_input.named(str(file)), self.scorer, id_column="id"):
+            found = batch.scored(self.scorer)
+            scores |= zip(batch.ids, found.log_prob)
+            errors |= {batch.ids[row]: str(fault) for row, fault in found.faults.items()}
+        return scores, errors
+
+    def test_the_export_says_the_same(self):
+        path, said = self._score(self.csv, "scores.csv", "--id=id", "--latents")
+        self.assertIn(f"{_COUNT} scored, 0 without a score; log_prob is a lower bound, of 1 noise samples", said)
+        rows = self.columns.encode({name: np.asarray(values) for name, values in self.table.items() if name != "id"})
+        served = tf.saved_model.load(str(self.export)).signatures["log_prob"](rows=tf.constant(rows))["log_prob"]
+        np.testing.assert_allclose(_column(path), served, rtol=1e-5)
+        self.assertEqual([row["id"] for row in _read(path)], self.table["id"])
+        self.assertContainsSubset(["id", "log_prob", "latent_0", "error"], [*_read(path)[0]])
+        tighter, _ = self._score(self.csv, "scores.jsonl", "--importance_samples=8", "--on_error=stop")
+        lines = [json.loads(line) for line in tighter.read_text().splitlines()]
+        self.assertEqual([line["id"] for line in lines], [*range(_COUNT)])
+        self.assertGreater(np.mean([line["log_prob"] for line in lines]), _column(path).mean())
+
+    def test_a_score_is_of_the_row_alone_in_any_file(self):
+        expected, _ = self._scores(self.csv)
+        order = np.random.default_rng(1).permutation(_COUNT)[:50]
+        some = {name: np.asarray(values)[order] for name, values in self.table.items() if name != "weight"}
+        some = dict(reversed(some.items()))  # Columns in another order, without the weights.
+        parquet = self.folder / "some.parquet"
+        pa.parquet.write_table(pa.table(some), parquet)
+        records = self.folder / "some.tfrecord"
+        with tf.io.TFRecordWriter(str(records)) as file:
+            for values in zip(*some.values()):
+                file.write(_example(dict(zip(some, values))))
+        for path in (self._write("some.csv", some), parquet, records):
+            self.assertEqual(self._scores(path), ({i: expected[i] for i in some["id"]}, {}))
+
+    def test_bad_rows(self):
+        rows = [list(row) for row in zip(*self.table.values())]
+        rows[3][1] = "much"
+        rows[5][2] = "NA"
+        rows[8][3] = "d"
+        rows[11] = rows[11][:1]
+        rows[12][2] = 500
+        path = self.folder / "bad.csv"
+        path.write_text("\n".join(",".join(map(str, row)) for row in [[*self.table], *rows]))
+        expected, _ = self._scores(self.csv)
+        scores, errors = self._scores(path)
+        self.assertEqual(errors.pop(None), "expected 5 fields, as in the first line, got 1")
+        self.assertRegex(errors.pop("0012"), "column 'age': expected .*120.*, got 500")
+        self.assertEqual(
+            errors,
+            {
+                "0003": "column 2 ('income'): expected a number, got 'much'",
+                "0005": "column 'age': expected a value, got none",
+                "0008": "column 'kind': expected one of a, b, c, got 'd'",
+            },
+        )
+        good = {i: score for i, score in scores.items() if np.isfinite(score)}
+        self.assertLen(good, _COUNT - 5)
+        self.assertEqual(good, {i: expected[i] for i in good})
+        written, said = self._score(path, "bad-scores.parquet")
+        self.assertIn(f"{_COUNT} scored, 5 without a score", said)
+        table = pa.parquet.read_table(written)
+        self.assertEqual(table.column_names, ["id", "log_prob", "error"])
+        self.assertEqual(np.flatnonzero(table["log_prob"].is_null()).tolist(), [3, 5, 8, 11, 12])
+        self.assertEqual(np.flatnonzero(table["error"].is_valid()).tolist(), [3, 5, 8, 11, 12])
+
+    def test_stops_at_a_bad_row(self):
+        lines = self.csv.read_text().splitlines()
+        output = self.folder / "stopped.csv"
+        for line, message in (
+            ("0003,much,30,a,1", "line 5, column 2 ('income'): expected a number, got 'much'"),
+            ("0003,2", "line 5: expected 5 fields"),
+        ):
+            path = self.folder / "bad.csv"
+            path.write_text("\n".join([*lines[:4], line, *lines[5:]]))
+            flags = (f"--saved_model={self.export}", f"--output_file={output}", "--on_error=stop")
+            self.assertIn(f"bad.csv, {message}", programs.run("score", str(path), *flags).error)
+            self.assertFalse(output.exists())
+
+    def test_beam(self):
+        try:
+            from launch import score_beam
+        except ModuleNotFoundError as error:
+            self.skipTest(str(error))
+        folder = self.folder / "shards"
+        options = ("--runner=DirectRunner", "--direct_num_workers=2", "--direct_running_mode=multi_threading")
+        job = score_beam.Job(
+            source=f"csv:{self.csv}",
+            export=str(self.export),
+            output=str(folder / "scores.parquet"),
+            id_column="id",
+            rows=130,
+            options={"batch_size": 64},
+        )
+        score_beam.run(job, options)
+        shards = sorted(folder.iterdir())
+        self.assertLen(shards, 3)
+        written = {path: path.stat().st_mtime_ns for path in shards}
+        for _ in range(2):
+            tables = [pa.parquet.read_table(path) for path in shards]
+            self.assertEqual([len(table) for table in tables], [130, 130, 40])
+            table = pa.concat_tables(tables)
+            found = dict(zip(table["id"].to_pylist(), table["log_prob"].to_numpy()))
+            self.assertEqual(found, {i: np.float32(score) for i, score in self._scores(self.csv)[0].items()})
+            if shards[1].stat().st_mtime_ns == written[shards[1]]:
+                shards[1].unlink()
+                score_beam.run(job, options)
+        self.assertEqual([path for path in shards if path.stat().st_mtime_ns != written[path]], [shards[1]])
+
+    def test_images(self):
+        images = np.stack([*nvp.data.load("digits").examples("test").take(6)])
+        np.save(self.folder / "digits.npy", images[..., 0])
+        folder = self.folder / "digits"
+        (folder / "more").mkdir(parents=True)
+        for i, image in enumerate(images):
+            (folder / "more" / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+        (folder / "more" / "wrong.png").write_bytes(b"no image")
+        model = programs.exported()
+        arrays, said = self._score(self.folder / "digits.npy", "arrays.csv", model=model)
+        self.assertIn("lower bound", said)
+        signature = tf.saved_model.load(str(model)).signatures["log_prob_uint8"]
+        served = signature(images=tf.constant(images))
+        for name in ("log_prob", "bits_per_dim"):
+            np.testing.assert_allclose(_column(arrays, name), served[name], rtol=1e-5)
+        files, _ = self._score(folder, "files.csv", model=model)
+        self.assertEqual(_read(files)[0]["id"], "more/0.png")
+        np.testing.assert_array_equal(_column(files)[:6], _column(arrays))
+        self.assertIn("cannot be decoded", _read(files)[6]["error"])
+        named, _ = self._score("digits", "set.csv", model=model)
+        by_id = {row["id"]: float(row["log_prob"]) for row in _read(named)}
+        np.testing.assert_array_equal([by_id[f"test/{i}"] for i in range(6)], _column(arrays))
+
+    def test_refused(self):
+        model, output = f"--saved_model={self.export}", f"--output_file={self.folder / 'none.csv'}"
+        for arguments, message in (
+            ([str(self.csv), model, f"--output_file={self.folder / 'none.txt'}"], "expected a suffix .csv"),
+            ([str(self.folder / "gone.csv"), model, output], "gone.csv"),
+            (["digits", model, output], "expected events of shape"),
+        ):
+            self.assertIn(message, programs.run("score", *arguments).error)
+        lacking = self._write("lacking.csv", {name: self.table[name] for name in ("age", "income")})
+        for path, id_column, column in ((lacking, None, "kind"), (self.csv, "n", "n")):
+            with self.assertRaisesRegex(nvp.data.BadTableError, f"expected a column '{column}', got none"):
+                next(score_input.tables(f"csv:{path}", self.scorer, id_column=id_column))
+
+
+def _example(row):
+    features = {}
+    for name, value in row.items():
+        if isinstance(value, str):
+            features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+        elif isinstance(value, np.integer):
+            features[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        else:
+            features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+if __name__ == "__main__":
+    absltest.main()

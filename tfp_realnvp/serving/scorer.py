@@ -1,0 +1,263 @@
+"""Scores batches of rows or images, a bad row with its reason."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp.columns import Column, ColumnError, Columns, Real
+from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.serving.description import describe
+from tfp_realnvp.serving.load import load, version_path
+from tfp_realnvp.serving.row_noise import dequantize_rows, noise_of_rows
+
+
+class Fault(NamedTuple):
+    """Why an event has no score.
+
+    Attributes:
+      column: the name of the column whose value is wrong; None where it is not one value.
+      reason: what was expected and what came.
+    """
+
+    column: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.column is None else f"column {self.column!r}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Scores of n events.
+
+    Attributes:
+      log_prob: float64 `[n]`, nats; NaN where there is none.
+      latents: float32 `[n, entries]`, or None.
+      faults: the reason why an event has no score, by its number from 0.
+    """
+
+    log_prob: np.ndarray
+    latents: np.ndarray | None
+    faults: Mapping[int, Fault]
+
+
+class Scorer:
+    """Log-densities of rows of a table, or of integer images, batch by batch.
+
+        log p(x)                                              exact columns, vectors
+        log (1/K) sum_k p(v_k) / q(v_k | x),  v_k ~ q(. | x)  bounds: images, and columns that need noise
+
+    The noise is a function of the event alone, as in the signatures of an export. So is the score: neither the other
+    events nor their number change it.
+
+    Args:
+      distribution: a flow, trained or loaded.
+      columns: column types of a table; None for vectors and images.
+      names: names of the columns of vectors, in the order of an event; None for images.
+      levels: number of levels of a pixel; None for tables and vectors.
+      classes: number of classes of a conditional model of images.
+      noise_seed: the setting of an export, see `tfp_realnvp.serving.Settings`.
+      importance_samples: K. The first is the noise of the signatures.
+      latents: whether to return latents, of the first noise sample.
+      batch_size: number of events that the model sees at a time.
+      jit_compile: whether to compile with XLA.
+
+    ```python
+    scorer = Scorer.of_export("served/wine")
+    for table in data.stream_columns("csv:wine.csv"):
+        scorer.score_table(table.columns).log_prob  # [rows]
+    ```
+    """
+
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        *,
+        columns: Columns | None = None,
+        names: Sequence[str] | None = None,
+        levels: int | None = None,
+        classes: int | None = None,
+        noise_seed: int = 0,
+        importance_samples: int = 1,
+        latents: bool = False,
+        batch_size: int = 4096,
+        jit_compile: bool = False,
+    ):
+        # A weight does not change a density.
+        self.columns = None if columns is None else dataclasses.replace(columns, weight=None)
+        self.names = tuple(names) if names is not None else None if self.columns is None else self.columns.names
+        self.shape = tuple(distribution.event_shape.as_list())
+        self.levels, self.classes = levels, classes
+        self.is_exact = levels is None and (columns is None or columns.is_exact)
+        self._distribution = distribution
+        self._samples, self._batch_size = importance_samples, batch_size
+        self._seed, self._has_latents = noise_seed, latents
+        example = self._example()
+        event = tf.TensorSpec([batch_size, *example.shape], tf.as_dtype(example.dtype))
+        condition = [] if classes is None else [tf.TensorSpec([batch_size], tf.int32)]
+        self._dequantize = tf.function(
+            self._dequantized, input_signature=[event, tf.TensorSpec([], tf.int32), *condition], autograph=False
+        )
+        # XLA has no kernel for the hash that the noise is made of.
+        self._densities = tf.function(self._densities_of, jit_compile=jit_compile, autograph=False)
+
+    @classmethod
+    def of_export(cls, path: str | os.PathLike[str], **options: object) -> "Scorer":
+        """The scorer of an export; `options` are the arguments from `importance_samples` on.
+
+        Raises:
+          FileNotFoundError: if there is no export.
+          ExportError: if it is damaged.
+        """
+        version = version_path(path)
+        about = describe(version)
+        types = about.get("column_types")
+        return cls(
+            load(version),
+            columns=None if types is None else Columns.of_json(types),
+            names=about.get("columns") if types is None else None,
+            levels=about["levels"],
+            classes=about["classes"],
+            noise_seed=about.get("noise_seed", 0),
+            **options,  # type: ignore[arg-type]
+        )
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """Names of columns that are text, though they may look like numbers."""
+        both = () if self.columns is None else (*self.columns.columns, *self.columns.context)
+        return tuple(column.name for column in both if column.is_text)
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Columns that a table of these names lacks; a model of rows with missing values needs its context's only."""
+        if self.columns is not None and self.columns.is_partial:
+            return [column.name for column in self.columns.context if column.name not in names]
+        return [name for name in self.names or () if name not in names]
+
+    def score_table(self, table: Mapping[str, np.ndarray], faults: Mapping[int, Fault] | None = None) -> Scores:
+        """Scores the rows of a table by its columns: numbers, NaN where missing, or text, None where missing.
+
+        Args:
+          table: columns by name. Other names than the model's are ignored, if the model knows names.
+          faults: what is already known to be wrong with a row, by its number from 0.
+        """
+        count = len(next(iter(table.values())))
+        found = dict(faults or {})
+        if self.columns is None:
+            names = self.names or tuple(table)
+            if len(names) != self.shape[0]:
+                raise ValueError(f"expected {self.shape[0]} columns, got {len(names)}: {', '.join(names)}")
+            encoded = [_encoded(Real(name, 0.0, 1.0), table[name], found) for name in names]
+        else:
+            nothing = np.full(count, np.nan)
+            both = (*self.columns.columns, *self.columns.context)
+            encoded = [_encoded(column, table.get(column.name, nothing), found) for column in both]
+            names = self.columns.names
+        rows = np.stack(encoded, -1).astype(np.float32)
+        if self.columns is None or not self.columns.is_partial:
+            for row, place in np.argwhere(np.isnan(rows)).tolist():
+                found.setdefault(row, Fault(names[place], "expected a value, got none"))
+        else:
+            for row in np.flatnonzero(np.all(np.isnan(rows[:, : len(self.columns.columns)]), axis=1)).tolist():
+                found.setdefault(row, Fault(None, "expected a value in some column, got none"))
+        return self.score(rows, found)
+
+    def score(
+        self, events: np.ndarray, faults: Mapping[int, Fault] | None = None, labels: np.ndarray | None = None
+    ) -> Scores:
+        """Scores encoded rows `[n, size]`, or integer images `[n, height, width, channels]`.
+
+        Args:
+          events: float32 rows or uint8 images.
+          faults: events that have no score, and why; what `events` has in their place is ignored.
+          labels: class of each image, for a conditional model.
+        """
+        found = dict(faults or {})
+        if self.classes is not None:
+            if labels is None:
+                raise ValueError(f"expected labels of {self.classes} classes, got none")
+            for row in np.flatnonzero((labels < 0) | (labels >= self.classes)).tolist():
+                found.setdefault(row, Fault(None, f"expected a label in 0 ... {self.classes - 1}, got {labels[row]}"))
+        if self.levels is not None:
+            highest = events.reshape([len(events), -1]).max(-1, initial=0)
+            for row in np.flatnonzero(highest >= self.levels).tolist():
+                found.setdefault(row, Fault(None, f"expected pixels in 0 ... {self.levels - 1}, got {highest[row]}"))
+        if found:
+            events, bad = events.copy(), list(found)
+            events[bad] = self._example()
+            if labels is not None:
+                labels = labels.copy()
+                labels[bad] = 0
+        given = [events] if labels is None or self.classes is None else [events, labels.astype(np.int32)]
+        starts = range(0, len(events), self._batch_size)
+        parts = [self._of_part(*(part[i : i + self._batch_size] for part in given)) for i in starts]
+        log_prob = np.concatenate([np.zeros(0), *(nats for nats, _ in parts)])
+        latents = np.concatenate([z for _, z in parts]) if self._has_latents and parts else None
+        for row in np.flatnonzero(~np.isfinite(log_prob)).tolist():
+            found.setdefault(row, Fault(None, f"expected an event with a density, got a log_prob of {log_prob[row]}"))
+        log_prob[list(found)] = np.nan
+        if latents is not None:
+            latents[list(found)] = np.nan
+        return Scores(log_prob, latents, found)
+
+    def _of_part(self, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Log-densities and latents of up to a batch, which is filled up, since another size would round otherwise."""
+        count = len(given[0])
+        if count < self._batch_size:
+            given = tuple(np.concatenate([part, np.repeat(part[:1], self._batch_size - count, 0)]) for part in given)
+        events, *condition = map(tf.constant, given)
+        total, latents = np.zeros(count), None
+        for k in range(self._samples):
+            log_prob, *z = self._densities(*self._dequantize(events, tf.constant(self._seed + k), *condition))
+            nats = log_prob.numpy()[:count].astype(np.float64)
+            total = nats if k == 0 else np.logaddexp(total, nats)
+            if k == 0 and z:
+                latents = z[0].numpy()[:count].reshape([count, -1])
+        return total - math.log(self._samples), latents
+
+    def _dequantized(self, events: tf.Tensor, seed: tf.Tensor, *labels: tf.Tensor) -> list[tf.Tensor]:
+        """`log q`, the flow's events, and their context if it has one."""
+        v, context, log_q = events, None, tf.zeros([], tf.float32)
+        if self.columns is not None:
+            v, context, log_q = self.columns.dequantize(events, noise_of_rows(events, self.columns.noises, seed))
+        elif self.levels is not None:
+            v = dequantize_rows(events, levels=self.levels, seed=seed)
+        if self.classes is not None:
+            context = tf.one_hot(labels[0], self.classes)
+        dtype = self._distribution.dtype
+        return [log_q, *(tf.cast(part, dtype) for part in (v, context) if part is not None)]
+
+    def _densities_of(self, log_q: tf.Tensor, v: tf.Tensor, *context: tf.Tensor) -> list[tf.Tensor]:
+        given = dict(zip(("context",), context))
+        answers = [tf.cast(self._distribution.log_prob(v, **given), tf.float32) - log_q]
+        if self._has_latents:
+            z, _ = self._distribution.flow.forward_and_log_det(v, *context)
+            answers.append(tf.cast(z, tf.float32))
+        return answers
+
+    def _example(self) -> np.ndarray:
+        """An event that stands in for one that has no score."""
+        if self.columns is not None:
+            return self.columns.example()[0]
+        return np.zeros(self.shape, np.float32 if self.levels is None else np.uint8)
+
+
+def _encoded(column: Column, values: np.ndarray, faults: dict[int, Fault]) -> np.ndarray:
+    """The numbers of a column, NaN where a value is missing or cannot be one of the column's."""
+    try:
+        return column.encode(values)
+    except ValueError:  # One value or more: each by itself, to keep the others.
+        numbers = np.full(len(values), np.nan)
+        for row in range(len(values)):
+            try:
+                numbers[row] = column.encode(values[row : row + 1])[0]
+            except ColumnError as error:
+                faults.setdefault(row, Fault(column.name, error.reason))
+            except ValueError:
+                faults.setdefault(row, Fault(column.name, f"expected a number, got {values[row]!r}"))
+        return numbers
