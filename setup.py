@@ -10,7 +10,7 @@ _ROOT = pathlib.Path(__file__).parent
 TENSORFLOW = ">=2.21,<2.22"
 # What is imported by a single feature, and takes seconds to import or much space.
 SERVE = [f"tensorflow-serving-api{TENSORFLOW}"]  # The protocol buffers of warm-up requests and of gRPC clients
-PLOTS = ["matplotlib>=3.10,<4", "pillow>=11"]
+PLOTS = ["matplotlib>=3.10,<4"]
 # The table `gas`; CSV files; the table `bsds300`; the estimator
 DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4", "scikit-learn>=1.9,<2"]
 DOCS = ["mkdocs-material>=9.8,<10", "mkdocstrings-python>=2,<3", "latex2mathml>=3.81,<4"]  # `make docs`
@@ -72,6 +72,7 @@ setup(
         "importlib_resources>=6,<8",  # TFDS imports it and does not say so.
         "absl-py>=2,<3",
         "numpy>=2,<3",
+        "pillow>=11,<14",  # Reads image files.
         "tensorboard>=2.20,<3",  # TensorFlow's summaries are in it.
     ],
     extras_require={

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The commands of docs/own_images.md, from PNG files to a model that is loaded with TensorFlow alone.
+# The commands of docs/own_images.md, from image files to a model that is loaded with TensorFlow alone.
 #
 #   docs/strangers_path.sh FOLDER [FLAGS]
 #

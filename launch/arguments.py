@@ -50,6 +50,11 @@ def DEFINE_path(
     return flags.DEFINE(_PathParser(local), name, default, help, serializer=flags.ArgumentSerializer(), **kwargs)
 
 
+def DEFINE_label(help: str) -> flags.FlagHolder[str | None]:
+    """Defines the flag `--label`, a class of a conditional model."""
+    return flags.DEFINE_string("label", None, f"{help} By its name, or its number from 0.")
+
+
 # A program's positional arguments: the ones it takes, and the ones given.
 _TAKEN: list[str] = []
 _GIVEN: list[str] = []

@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
-from launch import pictures, run, source
+from launch import arguments, pictures, run, source
 from tfp_realnvp import evaluation
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split from which the images are drawn.")
 _COUNT = flags.DEFINE_integer("count", 8, "Number of images, one per row.", lower_bound=1)
-_LABEL = flags.DEFINE_integer("label", None, "Class of the images; any by default.", lower_bound=0)
+_LABEL = arguments.DEFINE_label("Class of the images; by default any.")
 
 
 def main() -> None:
@@ -36,8 +36,9 @@ def main() -> None:
         progress=source.progress(_COUNT.value * model.classes),
     )
     rows = np.concatenate([pixels[:, np.newaxis], edited], 1)
-    names = [f"label {label}" for label in labels]
-    columns = ["image", *map(str, range(model.classes))]
+    classes = source.names_of_classes(model)
+    names = [f"label {classes[label]}" for label in labels]
+    columns = ["image", *classes]
     path = pictures.path(model, "edit", ".png")
     evaluation.save_picture(path, evaluation.labelled_grid(rows, names, columns, model.levels))
     source.wrote(path)

@@ -14,7 +14,7 @@ import itertools
 
 from absl import flags
 
-from launch import run, source, terminal
+from launch import image_flags, run, source, terminal
 from tfp_realnvp import data, evaluation, presets
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
@@ -64,6 +64,7 @@ def main() -> None:
 def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
     preset = run.trained_preset()
     model = run.trained_config()["model"]
+    made = {name: model.get(name) for name in image_flags.KEPT}
     events = run.load_data(
         preset.dataset,
         preset.event_shape,
@@ -71,6 +72,7 @@ def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
         preset.classes,
         model.get("columns"),
         run.typing_of(preset),
+        **made,
     )
     run.warn_of_other_files(events, preset.dataset, model.get("files"))
     dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()

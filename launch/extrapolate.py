@@ -13,14 +13,12 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
-from launch import pictures, run, source
+from launch import arguments, pictures, run, source
 from tfp_realnvp import evaluation
 
 _FACTORS = flags.DEFINE_list("factors", ["2", "10"], "Factors by which height and width exceed the training size.")
 _TEMPERATURE = flags.DEFINE_float("temperature", 1.0, "Scale of the latents.", lower_bound=0)
-_LABEL = flags.DEFINE_integer(
-    "label", None, "Class of the images for a conditional model; by default all classes in turn.", lower_bound=0
-)
+_LABEL = arguments.DEFINE_label("Class of the images, of a conditional model; by default all in turn.")
 _MAGNIFY = flags.DEFINE_integer("magnify", 2, "Integer magnification of pixels.", lower_bound=1)
 
 

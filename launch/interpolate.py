@@ -17,15 +17,13 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
-from launch import pictures, run, source
+from launch import arguments, pictures, run, source
 from tfp_realnvp import evaluation
 
 _SPLIT = flags.DEFINE_enum(
     "split", "test", ["train", "validation", "test"], "Split from which the four images are drawn."
 )
-_LABEL = flags.DEFINE_integer(
-    "label", None, "Class of the images for a conditional model; 0 by default.", lower_bound=0
-)
+_LABEL = arguments.DEFINE_label("Class of the images of a conditional model; by default the first.")
 _ANGLES = flags.DEFINE_integer(
     "angles", 8, "Number of angles from 0 to 2 pi on each side of the surface.", lower_bound=2
 )

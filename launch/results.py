@@ -147,7 +147,7 @@ def _write_samples(
 
 
 def published(ours: presets.Preset, papers: presets.Preset) -> dict[str, float]:
-    """The paper's result by the name of its row, if the model has the paper's data and flow."""
-    if (ours.dataset, ours.flow) != (papers.dataset, papers.flow):
+    """The paper's result by the name of its row, if the model has the paper's data, event shape and flow."""
+    if (ours.dataset, ours.event_shape, ours.flow) != (papers.dataset, papers.event_shape, papers.flow):
         return {}
     return {} if papers.published is None else {f"{papers.title} as published": papers.published}

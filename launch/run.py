@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import tfp_realnvp as nvp
-from launch import arguments, signals, terminal
+from launch import arguments, image_flags, signals, terminal
 from tfp_realnvp import data, extras, paths, presets, storage, training
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
@@ -27,7 +27,7 @@ DATASET = flags.DEFINE_string(
     "dataset",
     None,
     f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by name; "
-    "folder:PATH, a folder of PNG files; or "
+    "folder:PATH, a folder of image files; npz:FILE[:NAME], npy:FILE, uint8 arrays [n, height, width(, channels)]; or "
     f"vectors: csv:FILE, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
 )
 DATA_DIR = arguments.DEFINE_path(
@@ -124,15 +124,34 @@ def trained_distribution(preset: presets.Preset, dequantizer: Dequantizer | None
 
 @functools.cache  # Reads a folder or a file only once per program.
 def open_data(
-    name: str, labels: bool = False, columns: tuple[str, ...] | None = None, typing: data.Typing | None = None
+    name: str,
+    labels: bool | tuple[str, ...] = False,
+    columns: tuple[str, ...] | None = None,
+    typing: data.Typing | None = None,
+    image_size: int | None = None,
+    flatten_alpha: str | None = None,
 ) -> data.Events:
-    """The data of that name, from `--data_dir`: images, with or without labels; vectors, with columns in that order."""
+    """The data of that name, from `--data_dir`: images, with or without labels; vectors, with columns in that order.
+
+    `--image_size` and `--flatten_alpha` override the arguments, which are those of a trained model.
+    """
     if HEADER.present and not name.startswith("csv:"):
         raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
     if name.startswith("folder:"):
         print(f"Reading every image of {name}", flush=True)
+    else:
+        flatten_alpha = None  # Only the files of a folder may be transparent.
     try:
-        events = data.load(name, DATA_DIR.value, labels=labels, header=HEADER.value, columns=columns, typing=typing)
+        events = data.load(
+            name,
+            DATA_DIR.value,
+            image_size=image_flags.IMAGE_SIZE.value or image_size,
+            flatten_alpha=image_flags.FLATTEN_ALPHA.value or flatten_alpha,
+            labels=labels,
+            header=HEADER.value,
+            columns=columns,
+            typing=typing,
+        )
     except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from error
     terminal.show(events.describe())
@@ -140,8 +159,9 @@ def open_data(
 
 
 def identity(given: data.Events) -> dict[str, Any]:
-    """The identification of a folder's or table's contents in a config or export."""
-    return {} if given.files is None else {"files": given.files, "columns": given.columns}
+    """The identification of data in a config or export, and how its images were made."""
+    kept = {name: getattr(given, name) for name in image_flags.KEPT if getattr(given, name) is not None}
+    return kept if given.files is None else {"files": given.files, "columns": given.columns, **kept}
 
 
 def typing_of(preset: presets.Preset) -> data.Typing | None:
@@ -188,6 +208,10 @@ def load_data(
     classes: int | None,
     columns: Sequence[str] | None = None,
     typing: data.Typing | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_size: int | None = None,
+    flatten_alpha: str | None = None,
 ) -> data.Events:
     """The data of that name, or of `--dataset`, checked to fit the model.
 
@@ -198,8 +222,12 @@ def load_data(
       classes: the number of classes, for events with labels; None without.
       columns: names of the columns of vectors, in order, if the model has them.
       typing: what the columns are, where the model knows it.
+      class_names: names of the classes, in order, where the model knows them.
+      image_size: as `data.load`, of the model's own data.
+      flatten_alpha: as `data.load`, of the model's own data.
     """
-    events = open_data(DATASET.value or name, classes is not None, columns and tuple(columns), typing)
+    labels = classes is not None and (class_names is None or tuple(class_names))
+    events = open_data(DATASET.value or name, labels, columns and tuple(columns), typing, image_size, flatten_alpha)
     if events.classes != classes:
         raise UsageError(f"expected labels of {classes} classes, got {events.name} of {events.classes}")
     if (events.shape, events.levels) != (tuple(shape), levels):

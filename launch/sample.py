@@ -1,6 +1,7 @@
 """Draw images or vectors from a trained model.
 
     python -m launch.sample --output_dir=runs/digits --count=100 --seed=1
+    python -m launch.sample --output_dir=runs/pets --label=cat
     python -m launch.sample --saved_model=mnist --temperature=0.5,0.7,0.85,1
     python -m launch.sample --saved_model=mnist --neighbours=3 --data_dir=DIR
     python -m launch.sample --saved_model=mnist --latents=FILE.npz
@@ -29,9 +30,7 @@ _COUNT = flags.DEFINE_integer(
 _COLUMNS = flags.DEFINE_integer(
     "columns", None, "Number of images per row; by default the picture is about square.", lower_bound=1
 )
-_LABEL = flags.DEFINE_integer(
-    "label", None, "Class of the images for a conditional model; by default all classes in turn.", lower_bound=0
-)
+_LABEL = arguments.DEFINE_label("Class of the images, of a model trained with --conditional; by default all in turn.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Number of images per batch.", lower_bound=1)
 _TEMPERATURE = flags.DEFINE_list("temperature", ["1"], "Scales of the latents, such as 0.5,0.7,1: one row each.")
 _NEIGHBOURS = flags.DEFINE_integer(

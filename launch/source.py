@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import arguments, run, terminal
+from launch import arguments, image_flags, run, terminal
 from tfp_realnvp import data, evaluation, serving
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
@@ -45,6 +45,9 @@ class Source:
       files: identification of a folder of images or a table in training; None for other data.
       columns: names of the columns of vectors, in order, or None if the table had none.
       types: what the columns of a table are, where they are not all real numbers.
+      class_names: names of the classes, in order, or None if they are not known.
+      image_size: the side to which images were resized and cropped, or None.
+      flatten_alpha: the background of transparent images, or None.
       folder: folder for its pictures: `--output_dir`, the run's folder, or the working directory for an exported model.
     """
 
@@ -55,6 +58,9 @@ class Source:
     files: str | None
     columns: tuple[str, ...] | None
     types: Columns | None
+    class_names: tuple[str, ...] | None
+    image_size: int | None
+    flatten_alpha: str | None
     folder: pathlib.Path
 
     @property
@@ -96,7 +102,7 @@ def open_model() -> Source:
 
 
 def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pathlib.Path) -> Source:
-    given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns")}
+    given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns", *image_flags.KEPT)}
     if (types := about.get("column_types")) is not None:
         return TableModel(distribution, **given, types=Columns.of_json(types), folder=folder)
     kind = ImageModel if distribution.event_shape.rank == 3 else Source
@@ -124,13 +130,14 @@ def open_data(source: Source, labels: bool | None = None) -> data.Events:
     classes = source.classes if labels is None or labels else None
     typing = None if source.types is None else data.Typing(columns=source.types)
     shape = source.shape if source.types is None else (source.types.size,)
-    events = run.load_data(name, shape, source.levels, classes, source.columns, typing)
+    made = {name: getattr(source, name) for name in image_flags.KEPT}
+    events = run.load_data(name, shape, source.levels, classes, source.columns, typing, **made)
     run.warn_of_other_files(events, source.dataset, source.files)
     return events
 
 
 def some_examples(
-    source: Source, split: str, count: int, label: int | None = None, *, at_most: bool = False
+    source: Source, split: str, count: int, label: str | int | None = None, *, at_most: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of a split, drawn with `--seed`, and their classes.
 
@@ -138,20 +145,20 @@ def some_examples(
       source: the model; without a conditional model all classes are -1.
       split: "train", "validation" or "test".
       count: number of images.
-      label: the class of all images, for a conditional model.
+      label: the class of all images, for a conditional model; see `class_number`.
       at_most: whether to accept fewer images if the split has fewer.
 
     Returns:
       uint8 `[count, height, width, channels]` and integers `[count]`.
     """
-    check_label(source, label)
+    number = class_number(source, label)
     images = open_data(source)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     seen = 0
     for batch in images.evaluation_batches(split, 1000):
         part, classes = map(np.asarray, batch if source.classes is not None else (batch, np.full(len(batch), -1)))
         # A conditional model can only take images whose class is known.
-        fit = classes == label if label is not None else (classes >= 0) | (source.classes is None)
+        fit = classes == number if number is not None else (classes >= 0) | (source.classes is None)
         parts.append((part[fit], classes[fit]))
         seen += len(part)
         if seen >= _EXAMPLES and sum(len(labels) for _, labels in parts) >= count:
@@ -198,20 +205,31 @@ def decode(
         ) from error
 
 
-def check_label(source: Source, label: int | None) -> None:
+def class_number(source: Source, label: str | int | None) -> int | None:
+    """The number of a class, from its name or the number; None of None."""
     if label is None:
-        return
+        return None
     if source.classes is None:
         raise run.UsageError("expected a conditional model for --label")
-    if label >= source.classes:
-        raise run.UsageError(f"expected a label in 0 ... {source.classes - 1}, got {label}")
+    names = names_of_classes(source)
+    if label in names:
+        return names.index(label)
+    if not str(label).isdecimal() or int(label) >= len(names):
+        named = "" if all(map(str.isdecimal, names)) else f" or a name such as {', '.join(names[:3])}"
+        raise run.UsageError(f"expected a label in 0 ... {len(names) - 1}{named}, got {label}")
+    return int(label)
 
 
-def labels_in_turn(source: Source, count: int, label: int | None, period: int | None = None) -> np.ndarray:
+def names_of_classes(source: Source) -> list[str]:
+    """The names of the classes of a conditional model, or their numbers."""
+    return list(source.class_names or map(str, range(source.classes or 0)))
+
+
+def labels_in_turn(source: Source, count: int, label: str | int | None, period: int | None = None) -> np.ndarray:
     """The requested class, or all classes in turn, restarting after each `period`."""
-    check_label(source, label)
-    if label is not None:
-        return np.full(count, label)
+    number = class_number(source, label)
+    if number is not None:
+        return np.full(count, number)
     return np.arange(count) % (period or count) % (source.classes or 1)
 
 

@@ -10,9 +10,10 @@ Any setting of a preset can be overridden, on the command line or in a file:
     python -m launch.train --preset=mnist --width=8 --epochs=3 --data_dir=DIR
     python -m launch.train --preset=imagenet64 --describe
 
-Your own images, in a folder of PNG files (docs/own_images.md):
+Your own images, in a folder, and with its subfolders as classes (docs/own_images.md):
 
-    python -m launch.train --dataset=folder:PATH --output_dir=OUT
+    python -m launch.train --dataset=folder:PATH --image_size=32 --output_dir=OUT
+    python -m launch.train --dataset=folder:PATH --image_size=32 --conditional --output_dir=OUT
 
 Other flows, and vectors (docs/vectors.md), whose standardisation is saved with the model:
 

@@ -48,7 +48,11 @@ class LocalTest(parameterized.TestCase):
         texts = {}
         for file in pathlib.Path(launch.__file__).parent.glob("*.py"):
             texts |= dict.fromkeys(re.findall(r'flags\.DEFINE_string\(\s*"(\w+)"', file.read_text()), file.name)
-        self.assertEqual(texts, {"dataset": "run.py"})  # Whose part behind folder: or csv: is a path.
+        # The part of a data set's name behind folder: or csv: is a path; the others are no paths.
+        others = dict(
+            label="arguments.py", flatten_alpha="image_flags.py", columns="settings.py", weights="settings.py"
+        )
+        self.assertEqual(texts, {"dataset": "run.py", **others})
         self.assertTrue(callable(arguments.DEFINE_path))
 
 

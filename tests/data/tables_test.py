@@ -330,7 +330,11 @@ class ArraysTest(in_folder.InFolderTest):
 
     @parameterized.named_parameters(
         ("one_axis", np.zeros(9), ": expected 2 axes [rows, columns], got shape (9,)"),
-        ("three_axes", np.zeros((9, 2, 2)), ": expected 2 axes [rows, columns], got shape (9, 2, 2)"),
+        (
+            "three_axes",
+            np.zeros((9, 2, 2)),
+            ": expected 2 axes [rows, columns], got shape (9, 2, 2) of float64; images are uint8",
+        ),
         ("one_column", np.zeros((9, 1)), ": expected at least 2 columns, got 1"),
         ("no_rows", np.zeros((0, 2)), ": expected 4 or more rows, got 0"),
         ("few_rows", np.zeros((3, 2)), ": expected 4 or more rows, got 3"),

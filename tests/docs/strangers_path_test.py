@@ -1,4 +1,4 @@
-"""docs/strangers_path.sh: what docs/own_images.md tells a stranger to type, from PNG files to a loaded model."""
+"""docs/strangers_path.sh: what docs/own_images.md tells a stranger to type, from image files to a loaded model."""
 
 import json
 import os

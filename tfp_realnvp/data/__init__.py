@@ -1,4 +1,4 @@
-"""Sets as batches: images of TFDS or of a folder as uint8, as in the Real NVP paper; tables as float32 rows.
+"""Sets as batches: images of TFDS, as in the Real NVP paper, or of files as uint8; tables as float32 rows.
 
 ```python
 images = data.load("digits")
@@ -19,7 +19,7 @@ from tfp_realnvp.data.csv_file import write as write_csv
 from tfp_realnvp.data.csv_file import write_columns
 from tfp_realnvp.data.csv_header import HEADERS
 from tfp_realnvp.data.events import Events
-from tfp_realnvp.data.image_folder import BadImageError
+from tfp_realnvp.data.image_file import BadImageError
 from tfp_realnvp.data.loading import load
 from tfp_realnvp.data.sets import DataNotFoundError, names
 from tfp_realnvp.data.table_checks import BadTableError

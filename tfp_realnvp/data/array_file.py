@@ -1,15 +1,16 @@
-"""Tables from .npy and .npz files."""
+"""Arrays from .npy and .npz files, for example tables."""
 
 import math
 import pathlib
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import IO
 
 import numpy as np
 
+from tfp_realnvp.data import table_path
 from tfp_realnvp.data.sets import SPLITS
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array
 
@@ -61,26 +62,31 @@ def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.nda
     Before memory is allocated, a file is refused if its header claims a size other than its own, or if it would expand
     to more than a hundred times its size and more than 1 GiB.
     """
+    arrays: dict[str, np.ndarray] = {}
     label = str(path)
     try:
-        with path.open("rb") as file:
-            if (start := file.read(6)) == np.lib.format.MAGIC_PREFIX:
-                file.seek(0)
-                return {label: _read_array(file, path.stat().st_size, label)}
-        if not start.startswith(b"PK"):
-            raise BadTableError(f"{path}: expected an .npy or .npz file, got something else")
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            arrays = {}
-            for key in _chosen(path, list(members), name):
-                label = f"{path}, {key}"
-                arrays[label] = _read_member(archive, members[key], path.stat().st_size, label)
-            return arrays
+        for label, file, size in _opened(path, name):
+            arrays[label] = _read_array(file, size, label)
     except (BadTableError, FileNotFoundError):
         raise
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadTableError(f"{label}: expected an array of numbers, but NumPy says: {reason}") from None
+    return arrays
+
+
+def holds_images(path: str) -> bool:
+    """Whether the arrays of `PATH[:NAME]` are images, uint8 `[n, height, width(, channels)]`.
+
+    Only a header is read. The result is False for missing or damaged files, and for files without such an array.
+    """
+    try:
+        for _, file, _ in _opened(*table_path.existing_array(path)):
+            shape, dtype = _read_header(file)
+            return dtype == np.uint8 and len(shape) in (3, 4)
+    except _DAMAGE:
+        pass
+    return False
 
 
 def left_out(path: pathlib.Path, labels: Collection[str]) -> list[str]:
@@ -92,24 +98,43 @@ def left_out(path: pathlib.Path, labels: Collection[str]) -> list[str]:
     return [key for key in keys if f"{path}, {key}" not in labels]
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int, label: str) -> np.ndarray:
-    """An array of an .npz file with `size` bytes, unless decompression would fill the memory."""
+def _opened(path: pathlib.Path, name: str | None) -> Generator[tuple[str, IO[bytes], int], None, None]:
+    """Yields the label of each array for messages, its .npy file, and the size of that in bytes."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if (start := file.read(6)) == np.lib.format.MAGIC_PREFIX:
+            file.seek(0)
+            yield str(path), file, size
+            return
+    if not start.startswith(b"PK"):
+        raise BadTableError(f"{path}: expected an .npy or .npz file, got something else")
     limit = max(_ALWAYS_READ, _LARGEST_RATIO * size)
-    if member.file_size > limit:
-        raise BadTableError(
-            f"{label}: expected at most {limit:,} bytes from a compressed file of this size, got"
-            f" {member.file_size:,}; numpy.savez writes it uncompressed"
-        )
-    with archive.open(member) as file:
-        return _read_array(file, member.file_size, label)
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        for key in _chosen(path, list(members), name):
+            label, member = f"{path}, {key}", members[key]
+            # Otherwise decompression could fill the memory.
+            if member.file_size > limit:
+                raise BadTableError(
+                    f"{label}: expected at most {limit:,} bytes from a compressed file of this size, got"
+                    f" {member.file_size:,}; numpy.savez writes it uncompressed"
+                )
+            with archive.open(member) as array:
+                yield label, array, member.file_size
 
 
-def _read_array(file: IO[bytes], size: int, label: str) -> np.ndarray:
-    """The array of an .npy file, whose size in bytes must match its header."""
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an .npy file, which is then positioned at its data."""
     version = np.lib.format.read_magic(file)
     # Later versions differ only in field names, which no table of numbers has.
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
+    return shape, dtype
+
+
+def _read_array(file: IO[bytes], size: int, label: str) -> np.ndarray:
+    """The array of an .npy file, whose size in bytes must match its header."""
+    shape, dtype = _read_header(file)
     needed, found = math.prod(shape) * dtype.itemsize, size - file.tell()
     if needed != found and not dtype.hasobject:
         raise BadTableError(f"{label}: expected {needed:,} bytes for {dtype} of shape {shape}, got {found:,}")
@@ -120,6 +145,8 @@ def _read_array(file: IO[bytes], size: int, label: str) -> np.ndarray:
 
 def _chosen(path: pathlib.Path, keys: Sequence[str], name: str | None) -> list[str]:
     """Selects the arrays of an archive to read."""
+    if name is None:  # Labels are not a set of their own, unless there is nothing else.
+        keys = [key for key in keys if key != "labels" and not key.endswith("_labels")] or keys
     names = [key.removesuffix("/train") for key in keys if key.endswith("/train")]
     if name is None and not any(split in keys for split in SPLITS):
         if len(names) > 1:

@@ -71,12 +71,14 @@ class Events:
       columns: names of the columns of vectors; None for images, and if the file has no names.
       types: types of the columns of a table, unless all are real numbers; None otherwise. Events are rows of its
         `encode` then.
-      classes: number of classes, or None without labels.
+      class_names: names of the classes in the order of their labels, or None without labels.
       mean: mean of the training vectors, float32 `[size]`, with which models standardise; None for images.
       std: standard deviation of the training vectors, float32 `[size]`, without zeros; None for images.
-      files: number and digest of the files of a folder or the rows of a table, which the name does not identify; None
-        for a TFDS or published set. The digest of rows does not depend on the file format.
+      files: number and digest of the files of a folder, or of the images or rows of a file, which the name does not
+        identify; None for a TFDS or published set. The digest of rows does not depend on the file format.
       note: a note about omitted or reordered data, or "".
+      image_size: the argument of `load`.
+      flatten_alpha: the argument of `load`.
     """
 
     name: str
@@ -84,17 +86,26 @@ class Events:
     levels: int | None
     columns: tuple[str, ...] | None = dataclasses.field(default=None, repr=False)
     types: Columns | None = dataclasses.field(default=None, repr=False)
-    classes: int | None = dataclasses.field(default=None, repr=False)
+    class_names: tuple[str, ...] | None = dataclasses.field(default=None, repr=False)
     mean: np.ndarray | None = dataclasses.field(default=None, repr=False)
     std: np.ndarray | None = dataclasses.field(default=None, repr=False)
     files: str | None = dataclasses.field(default=None, repr=False)
     note: str = dataclasses.field(default="", repr=False)
+    image_size: int | None = dataclasses.field(default=None, repr=False)
+    flatten_alpha: str | None = dataclasses.field(default=None, repr=False)
     _source: Source = dataclasses.field(kw_only=True, repr=False)
 
+    @property
+    def classes(self) -> int | None:
+        """The number of classes, or None without labels."""
+        return None if self.class_names is None else len(self.class_names)
+
     def describe(self) -> str:
-        """A one-line summary: events, shape, levels or columns, splits, and omissions."""
+        """A one-line summary: events, splits, shape, levels and classes or columns, and omissions."""
         if self.levels is not None:
             unit, kind = "images", f"{'x'.join(map(str, self.shape))} of {self.levels} levels"
+            if self.class_names is not None:
+                kind += f", {self.classes} classes ({some(self.class_names)})"
         else:
             names = "without names" if self.columns is None else f"({some(self.columns)})"
             unit, kind = "rows", f"{self.shape[0]} columns {names}"

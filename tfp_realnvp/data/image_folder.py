@@ -1,47 +1,57 @@
-"""Reads a folder of PNG files as an image set."""
+"""A folder of image files as an image set."""
 
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
-import struct
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tfp_realnvp.data import sets
+from tfp_realnvp.data.image_file import FORMATS, BadImageError, Decoder, UnusableFileError
 from tfp_realnvp.data.records import Records, shuffled_positions
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# A tenth of 20 is two images, the minimum for a standard error.
-_LEAST_IMAGES = 20
-# More than any camera, and some hundred megabytes decoded. A file of a few kilobytes may claim any size.
-_MOST_PIXELS = 2**26
-_CHANNELS = {2: "grey with alpha", 4: "RGB with alpha"}
+# A tenth of these is two images, so that a mean over them has a standard error.
+LEAST_IMAGES = 20
+_KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} files"
 
-
-class BadImageError(ValueError):
-    """A folder of images on which no flow can be trained; the message names the file and the reason."""
+# Pixels that were decoded when the folder was opened are kept for their first use up to this limit.
+_KEPT_BYTES = 2**30
+# Names of folders that are splits, not classes.
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
+_NAMED = 3  # files per reason to leave them out
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderRecords(Records):
-    """The PNG files of a folder.
+    """The image files of a folder.
 
     Attributes:
       paths: the paths of each split.
-      channels: number of channels of every image.
-      files: number and digest of the files of all splits.
-      note: omitted files, and the number of copies.
+      labels: the labels of each split, or None.
+      decoder: decodes a file.
+      channels: channels of every image; grey images become RGB if this is 3.
+      decoded: pixels by path, each used once instead of the file.
+      files: number and digest of all files.
+      note: a note about omitted files, grey images that become RGB, and copies.
     """
 
-    # Files are shuffled individually.
+    # Files are shuffled one by one.
     shuffle_block = 1
 
     paths: Mapping[str, Sequence[bytes]]
+    labels: Mapping[str, Sequence[int]] | None
+    decoder: Decoder
     channels: int
+    decoded: dict[bytes, np.ndarray]
     files: str
     note: str
 
@@ -49,115 +59,218 @@ class FolderRecords(Records):
         return len(self.paths[split])
 
     def read(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        paths = self.paths[split]
+        columns: dict[str, Sequence[Any]] = {"image": self.paths[split]}
+        if self.labels is not None:
+            columns["label"] = self.labels[split]
         if file_seed is not None:
-            paths = [paths[index] for index in shuffled_positions(len(paths), file_seed)]
-        files = tf.data.Dataset.from_tensor_slices(paths)
-        return files.map(lambda path: {"image": tf.io.read_file(path)}, num_parallel_calls=tf.data.AUTOTUNE)
+            order = shuffled_positions(self.num_examples(split), file_seed)
+            columns = {name: [values[index] for index in order] for name, values in columns.items()}
+        return tf.data.Dataset.from_tensor_slices(columns)
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        return tf.io.decode_png(encoded, self.channels)
+        image = tf.numpy_function(self._pixels, [encoded], tf.uint8, stateful=False)
+        return tf.ensure_shape(image, [None, None, self.channels])
+
+    def _pixels(self, path: bytes) -> np.ndarray:
+        pixels = self.decoded.pop(path, None)
+        if pixels is None:
+            found = pathlib.Path(os.fsdecode(path))
+            pixels = self.decoder.decode(found.read_bytes(), str(found))
+        return pixels if pixels.shape[-1] == self.channels else np.repeat(pixels, self.channels, -1)
 
 
-def read_folder(folder: pathlib.Path, any_size: bool = False) -> tuple[FolderRecords, tuple[int, int, int]]:
-    """Checks and splits a folder of PNG files; decodes each file once.
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """A file that was decoded once: its hash, and its pixels and their shape, or the reason to leave it out."""
 
-    Files are ordered by a hash of their content: the first tenth is the test split, the second tenth the validation
-    split, and the rest the train split. Copies of one file are in the same split. If up to half as many files are added
-    later, none moves from the train split to the test split. Hidden files and subfolders are ignored.
+    path: pathlib.Path
+    digest: bytes
+    pixels: np.ndarray | None = None
+    shape: tuple[int, ...] = ()
+    reason: str = ""
+
+
+def read_folder(
+    folder: pathlib.Path, decoder: Decoder, classes: bool | Sequence[str] = False
+) -> tuple[FolderRecords, tuple[int, int, int], tuple[str, ...] | None]:
+    """Lists the image files of a folder and its subfolders, decodes each file once, and splits them.
+
+    Files are ordered by a hash of their content. The first tenth is the test split, the second the validation split,
+    and the rest the train split; copies of a file are in the same split. If up to half as many files are added later,
+    none moves from the train split to the test split.
+
+    Hidden files, files with other suffixes, damaged files, and files that are too small to be resized are left out.
 
     Args:
       folder: an existing folder.
-      any_size: whether heights and widths may differ, and be odd.
+      decoder: decodes a file.
+      classes: whether the folders in `folder` are the classes of the images in them; or the names of the classes, in
+        the order of their labels.
 
     Returns:
-      The files, and the height, width and channels of every image (with `any_size`, of the first one by name).
+      The files; height, width and channels of every image; the names of the classes, or None without labels.
 
     Raises:
-      BadImageError: if there are fewer than 20 files, nearly all are copies of each other, one is not a PNG file or
-        cannot be decoded, or they are not grey or RGB images with at most 8 bits and equal, even height and width.
+      BadImageError: if there are fewer than 20 images, more than half of the image files are left out, nearly all
+        are copies of each other, images differ in size or have an odd size, the decoder refuses an image, or an image
+        has no class.
     """
-    paths, left_out = _list(folder)
-    if len(paths) < _LEAST_IMAGES:
-        raise BadImageError(f"{folder}: expected {_LEAST_IMAGES} or more PNG files, got {len(paths)}{left_out}")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        looked_at = list(pool.map(_look, paths))
-    shape = looked_at[0][0]
-    if not any_size and (shape[0] % 2 or shape[1] % 2):
-        raise BadImageError(f"{paths[0]}: expected an even height and width, got {_size(shape)}")
-    compared = slice(2, None) if any_size else slice(None)
-    for path, (found, _) in zip(paths, looked_at):
-        if found[compared] != shape[compared]:
-            raise BadImageError(f"{path}: expected {_size(shape)}, as in {paths[0].name}, got {_size(found)}")
-    ranked = sorted((digest, path.name, path) for path, (_, digest) in zip(paths, looked_at))
-    digests = [digest for digest, _, _ in ranked]
-    tenth = len(paths) // 10
+    left_out: dict[str, list[str]] = collections.defaultdict(list)
+    try:
+        paths = list(_walk(folder, folder, left_out))
+    except OSError as error:
+        where = error.filename or folder
+        raise BadImageError(f"{where}: expected a folder that can be listed, got: {error.strerror}") from None
+    taken: list[_File] = []
+    for file in _decoded_once(paths, decoder):
+        if file.reason:
+            left_out[file.reason].append(str(file.path.relative_to(folder)))
+        else:
+            taken.append(file)
+    note = _described(left_out)
+    if len(taken) < LEAST_IMAGES:
+        raise BadImageError(f"{folder}: expected {LEAST_IMAGES} or more {_KINDS}, got {len(taken)}{note}")
+    if 2 * len(taken) < len(paths):
+        raise BadImageError(f"{folder}: expected images in most of {len(paths)} files, got {len(taken)}{note}")
+    shape = _common_shape(taken)
+    if decoder.size is None and (shape[0] % 2 or shape[1] % 2):
+        raise BadImageError(
+            f"{taken[0].path}: expected an even height and width, got {shape[0]}x{shape[1]} pixels; image_size=SIZE"
+            " resizes and crops all to another"
+        )
+    names = _class_names(folder, taken, classes) if classes else None
+    ranked = sorted(taken, key=lambda file: (file.digest, file.path))
+    digests = [file.digest for file in ranked]
+    splits = {split: ranked[part] for split, part in _parts(folder, digests).items()}
+    labels = None
+    if names is not None:
+        labels = {s: [names.index(_class_of(file, folder)) for file in part] for s, part in splits.items()}
+    made_colour = sum(file.shape[-1] < shape[-1] for file in taken)
+    copies = len(taken) - len(set(digests))
+    note += f"; grey images made RGB: {made_colour}" if made_colour else ""
+    note += f"; copies of other files: {copies}" if copies else ""
+    records = FolderRecords(
+        # As bytes, since a name need not be text.
+        paths={split: [os.fsencode(file.path) for file in part] for split, part in splits.items()},
+        labels=labels,
+        decoder=decoder,
+        channels=shape[-1],
+        decoded={os.fsencode(file.path): file.pixels for file in taken if file.pixels is not None},
+        files=f"{len(taken)} of digest {hashlib.sha256(b''.join(digests)).hexdigest()[:12]}",
+        note=note,
+    )
+    return records, shape, names
+
+
+def _walk(top: pathlib.Path, folder: pathlib.Path, left_out: dict[str, list[str]]) -> Iterator[pathlib.Path]:
+    """Yields the image files of a folder and its subfolders, by their suffixes; adds other files to `left_out`."""
+    suffixes = _suffixes()
+    above = [folder, *folder.parents][: len(folder.relative_to(top).parts) + 1]
+    for path in sorted(folder.iterdir()):
+        suffix = path.suffix.lower()
+        if path.name.startswith("."):
+            reason = "hidden"
+        elif path.is_dir():
+            if not any(path.samefile(other) for other in above):
+                yield from _walk(top, path, left_out)
+                continue
+            reason = "links to a folder above"
+        elif not path.exists():
+            reason = "broken links"
+        elif not path.is_file() or suffix not in suffixes:
+            reason = suffix or "without a suffix"
+        else:
+            yield path
+            continue
+        left_out[reason].append(str(path.relative_to(top)))
+
+
+@functools.cache
+def _suffixes() -> set[str]:
+    formats = {name.upper() for name in FORMATS}
+    return {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
+
+
+def _described(left_out: Mapping[str, Sequence[str]]) -> str:
+    """The reasons to leave files out, with the number of files and the first names, to append to a message."""
+    reasons = []
+    for reason, names in sorted(left_out.items(), key=lambda item: (-len(item[1]), item[0])):
+        more = ", ..." if len(names) > _NAMED else ""
+        reasons.append(f"{reason} ({len(names)}: {', '.join(names[:_NAMED])}{more})")
+    return f"; left out: {', '.join(reasons)}" if reasons else ""
+
+
+def _decoded_once(paths: Sequence[pathlib.Path], decoder: Decoder) -> list[_File]:
+    """Decodes each file once, in threads, and keeps the pixels of as many as fit in memory."""
+
+    def decode(path: pathlib.Path) -> _File:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BadImageError(f"{path}: expected a file that can be read, got: {error.strerror}") from None
+        digest = hashlib.sha256(content).digest()
+        try:
+            pixels = decoder.decode(content, str(path))
+        except UnusableFileError as error:
+            return _File(path, digest, reason=str(error))
+        return _File(path, digest, pixels, pixels.shape)
+
+    everything, size = [], 0
+    with concurrent.futures.ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about faults that it can repair.
+        for file in pool.map(decode, paths):
+            size += 0 if file.pixels is None else file.pixels.nbytes
+            everything.append(file if size <= _KEPT_BYTES else dataclasses.replace(file, pixels=None))
+    return everything
+
+
+def _common_shape(taken: Sequence[_File]) -> tuple[int, int, int]:
+    """The height and width of all images, and the largest number of channels."""
+    counts = collections.Counter(file.shape[:2] for file in taken)
+    (height, width), count = counts.most_common(1)[0]
+    for file in taken:
+        if file.shape[:2] != (height, width):
+            raise BadImageError(
+                f"{file.path}: expected {height}x{width} pixels, as {count} of {len(taken)} images have, got"
+                f" {file.shape[0]}x{file.shape[1]}; image_size=SIZE resizes and crops all to one size"
+            )
+    return height, width, max(file.shape[2] for file in taken)
+
+
+def _class_of(file: _File, folder: pathlib.Path) -> str:
+    """The name of the folder in `folder` that contains a file, at any depth."""
+    return file.path.relative_to(folder).parts[0]
+
+
+def _class_names(folder: pathlib.Path, taken: Sequence[_File], given: bool | Sequence[str]) -> tuple[str, ...]:
+    """The given names of the classes, or the sorted names of the folders."""
+    for file in taken:
+        if file.path.parent == folder:
+            raise BadImageError(f"{file.path}: expected every image in the folder of its class, got one in none")
+    found = sorted({_class_of(file, folder) for file in taken})
+    if isinstance(given, bool):
+        if len(found) < 2:
+            raise BadImageError(f"{folder}: expected folders of 2 or more classes, got {found[0]}")
+        if _SPLITS.issuperset(name.lower() for name in found):
+            raise BadImageError(f"{folder}: expected folders of classes, got those of splits: {', '.join(found)}")
+        return tuple(found)
+    if others := [name for name in found if name not in given]:
+        raise BadImageError(f"{folder}: expected folders of the classes {', '.join(given)}, got {', '.join(others)}")
+    return tuple(given)
+
+
+def _parts(folder: pathlib.Path, digests: Sequence[bytes]) -> dict[str, slice]:
+    """The positions of each split among the files, which are ordered by their digests."""
+    tenth = len(digests) // 10
     first = _past_copies(digests, tenth)
     second = _past_copies(digests, max(2 * tenth, first + 1))
-    if second >= len(paths):
-        raise BadImageError(f"{folder}: expected different images, got {len(set(digests))} in {len(paths)} files")
-    parts = {"train": ranked[second:], "validation": ranked[first:second], "test": ranked[:first]}
-    # As bytes, since file names need not be text.
-    splits = {split: [os.fsencode(path) for _, _, path in parts[split]] for split in sets.SPLITS}
-    digest = hashlib.sha256(b"".join(digests)).hexdigest()[:12]
-    copies = len(paths) - len(set(digests))
-    note = left_out + (f"; copies of other files: {copies}" if copies else "")
-    return FolderRecords(splits, shape[-1], f"{len(paths)} of digest {digest}", note), shape
+    if second >= len(digests):
+        raise BadImageError(f"{folder}: expected different images, got {len(set(digests))} in {len(digests)} files")
+    return dict(zip(sets.SPLITS, (slice(second, None), slice(first, second), slice(first)), strict=True))
 
 
 def _past_copies(digests: Sequence[bytes], boundary: int) -> int:
-    """The boundary, moved up so that equal files stay together."""
+    """The first position at or after the boundary that does not separate equal files."""
     while boundary < len(digests) and digests[boundary] == digests[boundary - 1]:
         boundary += 1
     return boundary
-
-
-def _list(folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
-    """The PNG files of a folder by name, and a phrase that counts all other files."""
-    files: list[pathlib.Path] = []
-    others: collections.Counter[str] = collections.Counter()
-    try:
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith("."):
-                others["hidden"] += 1
-            elif path.is_dir():
-                others["folders"] += 1
-            elif not path.exists():
-                others["broken links"] += 1
-            elif path.suffix.lower() != ".png" or not path.is_file():
-                others[path.suffix.lower() or "without a suffix"] += 1
-            else:
-                files.append(path)
-    except OSError as error:
-        raise BadImageError(f"{folder}: expected a folder that can be listed, got: {error.strerror}") from None
-    left_out = ", ".join(f"{what} ({count})" for what, count in others.most_common())
-    return files, f"; left out: {left_out}" if left_out else ""
-
-
-def _look(path: pathlib.Path) -> tuple[tuple[int, int, int], bytes]:
-    """The height, width, channels and hash of a readable PNG file."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadImageError(f"{path}: expected a file that can be read, got: {error.strerror}") from None
-    if not content.startswith(_SIGNATURE):  # TensorFlow would also decode JPEG files with this suffix.
-        raise BadImageError(f"{path}: expected a PNG file, got {'something else' if content else 'an empty file'}")
-    width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))  # Checked before memory is allocated.
-    if width * height > _MOST_PIXELS:
-        raise BadImageError(
-            f"{path}: expected at most {_MOST_PIXELS:,} pixels, got {height}x{width}; resize the image first"
-        )
-    try:
-        height, width, channels = tf.io.decode_png(content, dtype=tf.uint8).shape
-    except tf.errors.InvalidArgumentError:
-        raise BadImageError(f"{path}: expected a whole PNG file, got one that cannot be decoded") from None
-    if channels in _CHANNELS:
-        raise BadImageError(f"{path}: expected grey or RGB pixels, got {_CHANNELS[channels]}; flatten the image first")
-    if content[24] > 8:  # TensorFlow would silently reduce it to 8 bits.
-        raise BadImageError(f"{path}: expected at most 8 bits per channel, got {content[24]}")
-    return (height, width, channels), hashlib.sha256(content).digest()
-
-
-def _size(shape: tuple[int, int, int]) -> str:
-    height, width, channels = shape
-    return f"{height}x{width} pixels of {channels} channel{'s' if channels > 1 else ''}"

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,19 +62,19 @@ class TFDSRecords(Records):
 
 
 def open_set(
-    name: str, data_dir: str | os.PathLike[str] | None, image_size: int | None, labels: bool
-) -> tuple[str, sets.Recipe, int | None, tuple[int, int, int], int | None, TFDSRecords]:
+    name: str, data_dir: str | os.PathLike[str] | None, image_size: int | None, labels: bool | Sequence[str]
+) -> tuple[str, sets.Recipe, int | None, tuple[int, int, int], tuple[str, ...] | None, TFDSRecords]:
     """Opens an image set as described in `load`.
 
     Returns:
-      Its name without the version, its recipe, `image_size`, the shape of its images, the number of classes or None,
-      and its records.
+      Its name without the version, its recipe, `image_size`, the shape of its images, the names of its classes or
+      None, and its records.
     """
     builder = _builder(name, data_dir)
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     recipe = sets.RECIPES.get(name, sets.Recipe())
     shape = _shape(name, builder.info.features, recipe if image_size is None else recipe.resized(image_size))
-    classes = _classes(name, builder.info.features) if labels else None
+    classes = sets.known_classes(name, _classes(name, builder.info.features), labels) if labels else None
     if not builder.is_prepared():
         where = data_dir or builder.data_dir_root
         raise sets.DataNotFoundError(
@@ -84,7 +84,7 @@ def open_set(
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
     if "train" not in sizes:
         raise ValueError(f"{name}: expected a split 'train', got {', '.join(sorted(sizes))}")
-    records = TFDSRecords(builder, sets.plan_splits(sizes), labels)
+    records = TFDSRecords(builder, sets.plan_splits(sizes), bool(labels))
     return name, recipe, image_size, shape, classes, records
 
 
@@ -125,8 +125,8 @@ def _shape(name: str, features: tfds.features.FeaturesDict, recipe: sets.Recipe)
     return height, width, channels
 
 
-def _classes(name: str, features: tfds.features.FeaturesDict) -> int:
+def _classes(name: str, features: tfds.features.FeaturesDict) -> tuple[str, ...]:
     label = dict(features.items()).get("label")
     if not isinstance(label, tfds.features.ClassLabel) or label.num_classes is None:
         raise ValueError(f"{name}: expected a feature 'label' of classes, got {label or ', '.join(features.keys())}")
-    return label.num_classes
+    return tuple(label.names)

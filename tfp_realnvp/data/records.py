@@ -2,8 +2,10 @@
 
 import abc
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -44,6 +46,34 @@ class Records(abc.ABC):
     @abc.abstractmethod
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """The decoded image, uint8 `[height, width, channels]`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayRecords(Records):
+    """Images in arrays.
+
+    Attributes:
+      splits: for each split the array "image", uint8 `[n, height, width, channels]`, and "label" if there are labels.
+      files: number and digest of the images, or None if the name identifies them.
+      note: a note about omitted data, or "".
+    """
+
+    splits: Mapping[str, Mapping[str, np.ndarray]]
+    files: str | None = None
+    note: str = ""
+
+    def num_examples(self, split: str) -> int:
+        return len(self.splits[split]["image"])
+
+    def read(self, split: str, file_seed: tf.Tensor | None = None) -> tf.data.Dataset:
+        arrays = dict(self.splits[split])
+        if file_seed is not None:
+            order = shuffled_positions(self.num_examples(split), file_seed)
+            arrays = {name: array[order] for name, array in arrays.items()}
+        return tf.data.Dataset.from_tensor_slices(arrays)
+
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        return encoded
 
 
 def shuffled_positions(count: int, seed: tf.Tensor) -> list[int]:

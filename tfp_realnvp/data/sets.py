@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -112,6 +112,13 @@ def plan_splits(sizes: Mapping[str, int]) -> dict[str, str]:
             plan[split] = f"train[{start}:{end}]"
             end = start
     return plan | {"train": f"train[:{end}]"}
+
+
+def known_classes(name: str, classes: tuple[str, ...], expected: bool | Sequence[str]) -> tuple[str, ...]:
+    """The classes of a set; raises a `ValueError` if others are expected by their names."""
+    if not isinstance(expected, bool) and tuple(expected) != classes:
+        raise ValueError(f"{name}: expected the classes {', '.join(expected)}, got {', '.join(classes)}")
+    return classes
 
 
 def without_last_tenth(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,8 @@ def check_array(array: np.ndarray, where: str, *, least_rows: int = 1) -> None:
     if array.dtype.kind not in "iuf":
         raise BadTableError(f"{where}: expected numbers, got dtype {array.dtype}")
     if array.ndim != 2:
-        raise BadTableError(f"{where}: expected 2 axes [rows, columns], got shape {array.shape}")
+        hint = f" of {array.dtype}; images are uint8" if array.ndim in (3, 4) else ""
+        raise BadTableError(f"{where}: expected 2 axes [rows, columns], got shape {array.shape}{hint}")
     if array.shape[1] < 2:
         raise BadTableError(f"{where}: expected at least 2 columns, got {array.shape[1]}")
     if len(array) < least_rows:

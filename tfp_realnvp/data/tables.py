@@ -28,8 +28,11 @@ def table_names() -> tuple[str, ...]:
 
 
 def is_table(name: str) -> bool:
-    """Whether a name denotes a table."""
-    return name in TABLES or name.partition(":")[0] in (*_OF_TYPES, "npz", "npy")
+    """Whether a name denotes a table; the rank and dtype of an array decide whether it is one or images."""
+    kind, _, path = name.partition(":")
+    if kind in ("npz", "npy"):
+        return not array_file.holds_images(path)
+    return kind in _OF_TYPES or name in TABLES
 
 
 def load_table(

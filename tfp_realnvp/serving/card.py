@@ -49,8 +49,8 @@ def write(
 
 
 def _data(name: str) -> str:
-    if name.startswith("folder:"):
-        return "The PNG files of a folder, under their authors' licence."
+    if name.startswith(("folder:", "npy:", "npz:")):
+        return "The images of a folder or a file, under their authors' licence."
     return _DATA.get(name, f"The TFDS set `{name}`, under its own licence.")
 
 
@@ -58,6 +58,8 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
     about, model = describe(version), config["model"]
     height, width, channels = about["event_shape"]
     what = f"{height}x{width}x{channels} images of {about['levels']} levels"
+    if names := about.get("class_names"):
+        what += f" given one of {len(names)} classes ({', '.join(names)})"
     settings = f"{model['scales']} scales, width {model['width']}, {model['blocks']} residual blocks"
     limits = (
         "This model demonstrates the package and is not state of the art. A high density does not mean that an image "
