@@ -98,7 +98,7 @@ def _run_pipeline(name: str) -> None:
         on_error=_ON_ERROR.value,
         options=options | ({"batch_size": _BATCH_SIZE.value} if _BATCH_SIZE.value else {}),
     )
-    runner = _RUNNERS.get(_RUNNER.value, _RUNNER.value)
+    runner = _RUNNERS.get(str(_RUNNER.value), _RUNNER.value)
     try:
         score_beam.run(job, [f"--runner={runner}", *shlex.split(_BEAM_OPTIONS.value)])
     except FileNotFoundError as error:
@@ -108,8 +108,8 @@ def _run_pipeline(name: str) -> None:
 
 def _scorer() -> serving.Scorer:
     model = source.open_model()
-    is_export = source.SAVED_MODEL.value is not None
-    about = serving.describe(serving.version_path(source.SAVED_MODEL.value)) if is_export else {}
+    export = source.SAVED_MODEL.value
+    about = {} if export is None else serving.describe(serving.version_path(export))
     scorer = serving.Scorer(
         model.distribution,
         columns=model.types,

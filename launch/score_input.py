@@ -94,8 +94,9 @@ def tables(
       BadTableError: for a file that is no table, or lacks a column.
     """
     only = None if scorer.names is None else [*scorer.names, *filter(None, [id_column])]
-    is_text = id_column is not None and id_column not in (scorer.names or ())
-    text = [*scorer.text, id_column] if is_text else scorer.text
+    text = list(scorer.text)
+    if id_column is not None and id_column not in (scorer.names or ()):
+        text.append(id_column)
     kind, _, path = source.partition(":")
     if kind == "tfrecord":
         parts = _records(path, rows)
