@@ -29,9 +29,10 @@ from collections.abc import Iterator
 import keras
 from absl import flags
 
-from launch import arguments, run, score_input, score_output, source, terminal
+from launch import arguments, image_flags, run, score_input, score_output, source, terminal
 from launch.score_input import Batch
 from tfp_realnvp import data, paths, serving
+from tfp_realnvp.data.image_file import Decoder
 
 arguments.DEFINE_positional("FILE")
 _OUTPUT_FILE = arguments.DEFINE_path(
@@ -72,8 +73,9 @@ def main() -> None:
             return
         if "://" in _OUTPUT_FILE.value:
             raise run.UsageError(f"expected a path on a local disk without --runner, got {_OUTPUT_FILE.value}")
-        scorer = _scorer()
-        done, faults = _score(_batches(score_input.named(file), scorer), scorer, path)
+        model = source.open_model()
+        scorer = _scorer(model)
+        done, faults = _score(_batches(score_input.named(file), model, scorer), scorer, path)
     except (data.BadTableError, data.BadImageError, ModuleNotFoundError) as error:
         raise run.UsageError(str(error)) from error
     bound = "" if scorer.is_exact else f"; log_prob is a lower bound, of {_IMPORTANCE_SAMPLES.value} noise samples"
@@ -106,8 +108,7 @@ def _run_pipeline(name: str) -> None:
     print(f"Wrote the shards of {_OUTPUT_FILE.value}", flush=True)
 
 
-def _scorer() -> serving.Scorer:
-    model = source.open_model()
+def _scorer(model: source.Source) -> serving.Scorer:
     export = source.SAVED_MODEL.value
     about = {} if export is None else serving.describe(serving.version_path(export))
     scorer = serving.Scorer(
@@ -127,7 +128,7 @@ def _scorer() -> serving.Scorer:
     return scorer
 
 
-def _batches(name: str, scorer: serving.Scorer) -> Iterator[Batch]:
+def _batches(name: str, model: source.Source, scorer: serving.Scorer) -> Iterator[Batch]:
     kind, _, path = name.partition(":")
     is_image = scorer.levels is not None
     if is_image and _ID.value is not None:
@@ -135,7 +136,8 @@ def _batches(name: str, scorer: serving.Scorer) -> Iterator[Batch]:
     if is_image and scorer.classes is not None and kind in ("folder", "npy"):
         raise run.UsageError(f"expected a set with labels for a conditional model, got {name}")
     if is_image and kind == "folder":
-        return score_input.folder(path, scorer)
+        size = image_flags.IMAGE_SIZE.value or model.image_size
+        return score_input.folder(path, scorer, Decoder(size, image_flags.FLATTEN_ALPHA.value or model.flatten_alpha))
     if is_image and kind == "npy":
         return score_input.arrays(path, scorer)
     if not is_image and kind in score_input.TABLES:

@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp import data, paths
+from tfp_realnvp.data.image_file import Decoder, UnusableFileError
 from tfp_realnvp.serving import Fault, Scorer, Scores
 
 TABLES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")
 # Rows of a table, and images, that are in memory at a time.
 ROWS, IMAGES = 2**14, 256
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +120,14 @@ def tables(
         yield Batch(ids, columns, table.start, table.label, faults, table=table)
 
 
-def folder(path: str, scorer: Scorer) -> Iterator[Batch]:
-    """The images in a folder and the folders in it, by name; their id is the path in the folder."""
+def folder(path: str, scorer: Scorer, decoder: Decoder) -> Iterator[Batch]:
+    """The images in a folder and the folders in it, by name; their id is the path in the folder.
+
+    Args:
+      path: of the folder.
+      scorer: which will score them.
+      decoder: which makes the images as those of the model's training were made.
+    """
     root = paths.local(path)
     if not root.is_dir():
         raise data.DataNotFoundError(f"there is no folder {root}")
@@ -132,7 +139,7 @@ def folder(path: str, scorer: Scorer) -> Iterator[Batch]:
         images, faults = np.zeros([len(part), *scorer.shape], np.uint8), {}
         for i, file in enumerate(part):
             try:
-                images[i] = _pixels(file, scorer.shape)
+                images[i] = _pixels(file, scorer.shape, decoder)
             except ValueError as error:
                 faults[i] = Fault(None, str(error))
         yield Batch(np.array([str(file.relative_to(root)) for file in part], object), images, start, str(root), faults)
@@ -169,11 +176,13 @@ def events(given: data.Events) -> Iterator[Batch]:
             start, of_split = start + len(part), of_split + len(part)
 
 
-def _pixels(file: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+def _pixels(file: pathlib.Path, shape: tuple[int, ...], decoder: Decoder) -> np.ndarray:
     try:
-        image = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False).numpy()
-    except (tf.errors.OpError, OSError):
-        raise ValueError("expected a whole image, got one that cannot be decoded") from None
+        image = decoder.decode(file.read_bytes(), file.name)
+    except (UnusableFileError, OSError) as error:
+        raise ValueError(f"expected an image, got a file that is {error}") from None
+    if image.shape[-1] == 1 and shape[-1] == 3:
+        image = np.repeat(image, 3, axis=-1)
     if image.shape != shape:
         raise ValueError(f"expected pixels of shape {list(shape)}, got {[*image.shape]}")
     return image

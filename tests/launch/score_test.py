@@ -196,7 +196,7 @@ class ScoreTest(absltest.TestCase):
         files, _ = self._score(folder, "files.csv", model=model)
         self.assertEqual(_read(files)[0]["id"], "more/0.png")
         np.testing.assert_array_equal(_column(files)[:6], _column(arrays))
-        self.assertIn("cannot be decoded", _read(files)[6]["error"])
+        self.assertIn("got a file that is not an image", _read(files)[6]["error"])
         named, _ = self._score("digits", "set.csv", model=model)
         by_id = {row["id"]: float(row["log_prob"]) for row in _read(named)}
         np.testing.assert_array_equal([by_id[f"test/{i}"] for i in range(6)], _column(arrays))
