@@ -87,7 +87,6 @@ RECIPES = {
         "CIFAR-10",
         "Real NVP, narrow, bfloat16, batches of 16",
         _of("cifar10_cpu", *_SMALL_BATCHES),
-        released="cifar10_cpu",
     ),
     "cifar10_glow": Recipe(
         "CIFAR-10",

@@ -119,7 +119,7 @@ class LoadTest(absltest.TestCase):
     def test_nothing_there(self):
         with self.assertRaisesRegex(FileNotFoundError, "expected an export .* in .*/nowhere, found none"):
             nvp.load(os.path.join(self.folder, "nowhere"))
-        with self.assertRaisesRegex(FileNotFoundError, "none; the released models are cifar10_cpu, digits, mnist"):
+        with self.assertRaisesRegex(FileNotFoundError, "none; the released models are cifar10, digits, mnist"):
             nvp.load("nowhere")
 
     def test_a_released_model_by_name(self):

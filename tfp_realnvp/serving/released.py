@@ -12,7 +12,7 @@ def released() -> dict[str, pathlib.Path]:
     """The folder of each released model by its name, such as "mnist".
 
     ```python
-    sorted(serving.released())  # ["cifar10_cpu", "digits", "mnist"]
+    sorted(serving.released())  # ["cifar10", "digits", "mnist"]
     ```
     """
     folder = next(filter(os.path.isdir, _FOLDERS), None)
