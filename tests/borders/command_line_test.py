@@ -32,7 +32,7 @@ class HelpTest(parameterized.TestCase):
     @parameterized.parameters(
         ("train", "Train a flow on images or vectors", ("epochs", "[no]describe", "preset", "init_from", "seed")),
         ("sample", "Draw images or vectors", ("count", "latents", "saved_model", "pictures_dir", "dataset")),
-        ("export", "Write a trained model as a SavedModel", ("export_dir", "version", "output_dir")),
+        ("export", "Export a trained model as a SavedModel", ("export_dir", "version", "output_dir")),
     )
     def test_a_program_lists_its_flags_and_those_it_shares(self, program, first, names):
         result = programs.run(program, "--help")

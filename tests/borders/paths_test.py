@@ -50,7 +50,12 @@ class LocalTest(parameterized.TestCase):
             texts |= dict.fromkeys(re.findall(r'flags\.DEFINE_string\(\s*"(\w+)"', file.read_text()), file.name)
         # The part of a data set's name behind folder: or csv: is a path; the others are no paths.
         others = dict(
-            label="arguments.py", flatten_alpha="image_flags.py", columns="settings.py", weights="settings.py"
+            label="arguments.py",
+            flatten_alpha="image_flags.py",
+            columns="settings.py",
+            weights="settings.py",
+            id="score.py",
+            beam_options="score.py",
         )
         self.assertEqual(texts, {"dataset": "run.py", **others})
         self.assertTrue(callable(arguments.DEFINE_path))

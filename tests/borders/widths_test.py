@@ -61,7 +61,7 @@ class WidthsTest(parameterized.TestCase):
         for function in (_NICE.flow.forward, _NICE.flow.inverse):
             with self.assertRaises((ValueError, tf.errors.InvalidArgumentError)):
                 function(tf.ones([2, width]))
-            with self.assertRaisesRegex(ValueError, "expected a known size of the last axis, got shape"):
+            with self.assertRaisesRegex(ValueError, "expected a last axis of known size, got shape"):
                 tf.function(function, input_signature=_UNKNOWN)(tf.ones([2, width]))
         larger = _IMAGES.flow.inverse(tf.zeros([1, 8, 8, 1]))  # Extrapolation, which a graph allows, too.
         decode = tf.function(_IMAGES.flow.inverse, input_signature=[tf.TensorSpec([None, None, None, 1])])

@@ -104,6 +104,7 @@ def _namespace() -> dict[str, Any]:
         "keras": keras,
         "math": math,
         "data": nvp.data,
+        "serving": nvp.serving,
     }
 
 

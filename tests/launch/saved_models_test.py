@@ -51,7 +51,9 @@ class SavedModelsTest(parameterized.TestCase):
     def test_the_pages_say_what_the_card_says(self, name):
         figures = re.search(_FIGURE, _card(name), re.MULTILINE).groups()
         for page in (_ROOT / "README.md", _MODELS / "README.md"):
-            (row,) = [line for line in page.read_text().splitlines() if f"{name}/README.md" in line]
+            (row,) = [
+                line for line in page.read_text().splitlines() if line.startswith("|") and f"{name}/README.md" in line
+            ]
             said = re.search(r"\| (\d+\.\d{3}) \+- (\.\d{3}) \|", row).groups()
             for value, expected in zip(said, figures, strict=True):
                 self.assertAlmostEqual(float(value), float(expected), delta=5.6e-4)  # Of a figure rounded before.

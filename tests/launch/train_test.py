@@ -314,7 +314,7 @@ class FlagsTest(_Test):
         flags = ("--scales=1", "--width=3", "--blocks=0", "--rho=0.5")
         result = programs.run("train", "--preset=cifar10", *flags, "--describe")
         self.assertEqual(result.status, 0, result.errors)
-        self.assertIn("Coupling checkerboard 1: affine, ResidualNetwork 0", result.output)
+        self.assertIn("ResidualNetwork 0 blocks x 3\n", result.output)
         self.assertIn("BatchNorm rho=0.5", result.output)
         self.assertNotIn("Squeeze", result.output)
 
