@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp import data, paths
-from tfp_realnvp.data.image_file import Decoder, UnusableFileError
+from tfp_realnvp.data.image_errors import UnusableFileError
+from tfp_realnvp.data.image_file import Decoder
 from tfp_realnvp.serving import Fault, Scorer, Scores
 
 TABLES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")

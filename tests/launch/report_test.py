@@ -14,7 +14,7 @@ from absl.testing import absltest, parameterized
 from launch import report
 from tests import browser
 from tests.launch import pages, programs
-from tfp_realnvp import evaluation, presets
+from tfp_realnvp import evaluation
 
 _NAME = '<b>A & "B"</b>'
 
@@ -143,7 +143,7 @@ class OtherRunsTest(absltest.TestCase):
         source, _ = programs.trained()
         self.trained = pathlib.Path(shutil.copytree(source, self.folder / "run"))
 
-    def test_one_scale_and_a_published_figure(self):
+    def test_one_scale(self):
         # A run of the paper's data, as far as the page knows.
         config = json.loads((self.trained / "config.json").read_text())
         config["preset"], config["model"]["dataset"] = "cifar10", "cifar10"
@@ -163,9 +163,7 @@ class OtherRunsTest(absltest.TestCase):
         names = [name for name, *_ in page.rows]
         self.assertIn("scales", names)
         self.assertNotIn("hidden_units", names)
-        (row,) = (row for row in page.rows if row[0] == "Real NVP as published")
-        self.assertEqual(row[1:3], [f"{presets.get('cifar10').published:.2f}", ""])
-        self.assertRegex(row[3], r"^(better|worse) by \d\.\d{4}$")
+        self.assertNotIn("Real NVP as published", names)  # The paper's images have another size.
 
     def test_refusals(self):
         self.assertEqual(

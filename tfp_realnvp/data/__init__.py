@@ -19,7 +19,7 @@ from tfp_realnvp.data.csv_file import write as write_csv
 from tfp_realnvp.data.csv_file import write_columns
 from tfp_realnvp.data.csv_header import HEADERS
 from tfp_realnvp.data.events import Events
-from tfp_realnvp.data.image_file import BadImageError
+from tfp_realnvp.data.image_errors import BadImageError
 from tfp_realnvp.data.loading import load
 from tfp_realnvp.data.sets import DataNotFoundError, names
 from tfp_realnvp.data.table_checks import BadTableError

@@ -70,9 +70,13 @@ def read_arrays(path: pathlib.Path, name: str | None = None) -> dict[str, np.nda
     except (BadTableError, FileNotFoundError):
         raise
     except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadTableError(f"{label}: expected an array of numbers, but NumPy says: {reason}") from None
+        raise _damaged(label, error) from None
     return arrays
+
+
+def _damaged(label: str, error: Exception) -> BadTableError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return BadTableError(f"{label}: expected an array of numbers, but NumPy says: {reason}")
 
 
 def holds_images(path: str) -> bool:
@@ -119,7 +123,11 @@ def _opened(path: pathlib.Path, name: str | None) -> Generator[tuple[str, IO[byt
                     f"{label}: expected at most {limit:,} bytes from a compressed file of this size, got"
                     f" {member.file_size:,}; numpy.savez writes it uncompressed"
                 )
-            with archive.open(member) as array:
+            try:
+                array = archive.open(member)
+            except _DAMAGE as error:
+                raise _damaged(label, error) from None
+            with array:
                 yield label, array, member.file_size
 
 

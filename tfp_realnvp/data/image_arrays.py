@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfp_realnvp.data import array_file, sets
-from tfp_realnvp.data.image_file import BadImageError
+from tfp_realnvp.data.image_errors import BadImageError
 from tfp_realnvp.data.image_folder import LEAST_IMAGES
 from tfp_realnvp.data.records import ArrayRecords
 from tfp_realnvp.data.table_checks import some

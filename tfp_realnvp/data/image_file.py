@@ -6,6 +6,8 @@ import io
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from tfp_realnvp.data.image_errors import BadImageError, UnusableFileError
+
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 
 # More than cameras have, some hundred megabytes decoded. The header of a small file may claim any number.
@@ -13,14 +15,6 @@ _MOST_PIXELS = 2**26
 # Pillow's modes for grey and colour images, some with transparency.
 _GREY, _PALETTES, _COLOUR = ("1", "L", "LA"), ("P", "PA"), ("RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _BITS_PER_SAMPLE = 258  # The number of the tag in TIFF 6.0.
-
-
-class BadImageError(ValueError):
-    """Images that cannot be used for training; the message names the file and the reason."""
-
-
-class UnusableFileError(ValueError):
-    """A file to leave out of a folder of images; the message is the reason."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfp_realnvp.data import sets
-from tfp_realnvp.data.image_file import FORMATS, BadImageError, Decoder, UnusableFileError
+from tfp_realnvp.data.image_errors import BadImageError, UnusableFileError
+from tfp_realnvp.data.image_file import FORMATS, Decoder
 from tfp_realnvp.data.records import Records, shuffled_positions
 
 # A tenth of these is two images, so that a mean over them has a standard error.

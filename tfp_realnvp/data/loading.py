@@ -3,14 +3,17 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tfp_realnvp import paths
-from tfp_realnvp.data import digits, image_arrays, image_folder, sets, table_path, tables
+from tfp_realnvp.data import digits, sets, table_path, tables
 from tfp_realnvp.data.events import Events
-from tfp_realnvp.data.image_file import Decoder
 from tfp_realnvp.data.image_source import ImageSource
 from tfp_realnvp.data.records import Records, tfds_warnings_silenced
 from tfp_realnvp.data.typed_tables import Typing
+
+if TYPE_CHECKING:
+    from tfp_realnvp.data.image_file import Decoder
 
 
 @tfds_warnings_silenced()
@@ -88,6 +91,8 @@ def load(
         if labels or image_size is not None or flatten_alpha is not None:
             raise ValueError(f"{name}: expected images for labels, image_size or flatten_alpha, got a table")
         return tables.load_table(name, data_dir, header=header, columns=columns, typing=typing)
+    from tfp_realnvp.data.image_file import Decoder  # Imports Pillow.
+
     decoder = Decoder(image_size, flatten_alpha)
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
@@ -132,17 +137,21 @@ def _images(
 
 
 def _arrays(name: str, path: str, image_size: int | None, labels: bool | Sequence[str]) -> Events:
+    from tfp_realnvp.data import image_arrays
+
     records, shape, classes = image_arrays.read_images(*table_path.existing_array(path), labels)
     if image_size is not None and image_size > min(shape[:2]):
         raise ValueError(f"{name}: expected an image_size of at most {min(shape[:2])}, got {image_size}")
     return _images(name, sets.Recipe(), image_size, shape, classes, records)
 
 
-def _folder(name: str, path: str, decoder: Decoder, labels: bool | Sequence[str]) -> Events:
+def _folder(name: str, path: str, decoder: "Decoder", labels: bool | Sequence[str]) -> Events:
     folder = paths.local(path)
     if not os.path.exists(folder):  # False for too long names, too.
         raise sets.DataNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise sets.DataNotFoundError(f"expected a folder of images, got the file {folder}")
+    from tfp_realnvp.data import image_folder
+
     records, shape, classes = image_folder.read_folder(folder, decoder, labels)
     return _images(name, sets.Recipe(), None, shape, classes, records)  # The decoder has resized them.

@@ -68,9 +68,9 @@ class Scorer:
       jit_compile: whether to compile with XLA.
 
     ```python
-    scorer = Scorer.of_export("served/wine")
-    for table in data.stream_columns("csv:wine.csv"):
-        scorer.score_table(table.columns).log_prob  # [rows]
+    scorer = Scorer(nvp.load("digits"), levels=17)
+    images = np.stack([*data.load("digits").examples("test").take(3)])
+    scorer.score(images).log_prob  # [3]
     ```
     """
 
