@@ -232,6 +232,12 @@ class InferenceTest(parameterized.TestCase):
         ):
             self.assertIn(line, notes)
 
+    def test_named_types_cover_values_that_training_lacks(self):
+        whole = {"a": [1.0, 2.0, 3.0, 9.0], "b": [0.5, 1.5, 2.5, 3.5], "c": ["x", "y", "x", "z"]}
+        train = {name: values[:3] for name, values in whole.items()}
+        found = nvp.columns.infer_with_notes(train, "a:integer,b:ordinal,c:categorical", levels=whole).columns
+        np.testing.assert_array_equal(found.encode(whole)[3], [9, 3, 2])
+
     @parameterized.parameters(
         ("a:bounded(none)", "expected a lower bound"),
         ("a:round", "expected a type among real, positive"),

@@ -144,7 +144,7 @@ def normal_cdf(v: tf.Tensor) -> tf.Tensor:
 
 
 def smoothed(counts: ArrayLike) -> np.ndarray:
-    """Relative frequencies of which none is 0: half a count is added to each."""
+    """Relative frequencies, none of them 0: half a count is added to each."""
     added = np.asarray(counts, np.float64) + 0.5
     return added / added.sum()
 

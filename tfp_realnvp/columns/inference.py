@@ -186,8 +186,10 @@ def _column(
         kind, options = typed
         if kind in _OF_NUMBERS and is_text:
             raise ValueError(f"{name}: expected numbers for {kind}, got {next(iter(present))!r}")
-        if kind == "categorical" and not options:
+        if kind in ("ordinal", "boolean", "categorical") and not options:
             options = _distinct(everything)
+        if kind == "integer" and not options:  # Of all rows, since those of training may lack the extremes.
+            options = (np.nanmin(everything), np.nanmax(everything))
         if kind == "categorical" and not is_text:
             raise ValueError(f"{name}: expected text for categorical, got numbers: ordinal or integer")
         return _FITS[kind](name, present, *options), _HOW.get(kind, "")

@@ -74,7 +74,7 @@ class Bounded(Column):
         inside = tf.math.is_finite(x)
         inside &= x >= (-np.inf if self.low is None else self.low)
         inside &= x <= (np.inf if self.high is None else self.high)
-        # The support's values in this dtype, one of which stands for a value outside.
+        # A value of the support stands for one outside.
         at_mean = tf.cast(self._bounded(tf.constant(self.mean, tf.float64)), x.dtype)
         t, log_slope = self.unbounded(tf.where(inside, x, at_mean))
         return ((t - self.mean) / self.std)[:, tf.newaxis], infinite_where(~inside, math.log(self.std) - log_slope)
@@ -119,8 +119,8 @@ class Circular(Column):
         log q(v | x) = -r^2 / 2 - log(2 pi / period)
 
     The radius has the distribution of a standard normal's in the plane, so that a uniform `x` gives a standard normal
-    `v`. The density is the integral of the flow's over the radius: it joins at the ends of the period, whatever the
-    flow is. One radius bounds it from below.
+    `v`. The density is the integral of the flow's over the radius: it joins at the ends of the period for
+    any flow. One radius bounds it from below.
     """
 
     period: float
