@@ -5,7 +5,7 @@
     python -m launch.score folder:photos --saved_model=mnist --output_file=scores.jsonl
 
 FILE is a table, csv:, parquet:, arrow:, npz:, npy: or tfrecord: and its path, or the path alone, whose suffix says what
-it is; folder:PATH or npy:PATH of images; or the name of a set, all splits of which are scored. It is read batch by
+it is; folder:PATH or npy:PATH of images; or the name of a set, whose splits are all scored. It is read batch by
 batch, and may be larger than memory.
 
 The noise of a bound is a function of the row alone, as in an export. So is the score: a run and its export, and any
@@ -173,7 +173,7 @@ def _score(batches: Iterator[Batch], scorer: serving.Scorer, path: pathlib.Path)
 
 
 def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the next one of which is read while one is scored."""
+    """The same batches; the next one is read while one is scored."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, batches, None)
         while (batch := waiting.result()) is not None:

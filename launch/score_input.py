@@ -82,7 +82,7 @@ def tables(
     on_error: str = "keep",
     rows: int = ROWS,
 ) -> Iterator[Batch]:
-    """The rows of a table, of which the columns that the model needs are read, so many at a time.
+    """The rows of a table, in batches. Only the columns that the model needs are read.
 
     Args:
       source: of `data.stream_columns`, or `tfrecord:PATH`.
@@ -190,7 +190,7 @@ def _pixels(file: pathlib.Path, shape: tuple[int, ...], decoder: Decoder) -> np.
 
 
 def _records(path: str, rows: int) -> Iterator[data.ColumnTable]:
-    """The rows of a TFRecord file of `tf.train.Example`s, each feature of which has one value or none."""
+    """The rows of a TFRecord file of `tf.train.Example`s. Each feature has at most one value."""
     file = paths.local(path)
     if not file.is_file():
         raise data.DataNotFoundError(f"there is no file {file}")

@@ -19,7 +19,7 @@ def is_live() -> bool:
 
 
 def show(sentence: str) -> None:
-    """Prints a sentence, or several lines, each of which continues in further lines where it is long."""
+    """Prints a sentence or several lines. Long lines continue in further lines."""
     lines = []
     for line in sentence.splitlines():
         indent = line[: len(line) - len(line.lstrip())]

@@ -68,7 +68,7 @@ class FlowEstimatorTest(absltest.TestCase):
         self.assertIn(search.best_params_["learning_rate"], (1e-3, 1e-2))
 
     def test_refused(self):
-        with self.assertRaisesRegex(ValueError, "expected flow to be one of coupling, autoregressive, .* got 'vae'"):
+        with self.assertRaisesRegex(ValueError, "expected flow to be one of real_nvp, .* got 'vae'"):
             nvp.FlowEstimator("vae").fit(np.zeros([5, 2]))
 
 

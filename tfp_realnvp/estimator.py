@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp import flows, training
+from tfp_realnvp import training
 from tfp_realnvp.columns import Columns, Real, Spec, infer_with_notes
 from tfp_realnvp.data import BadTableError, read_columns
 from tfp_realnvp.extras import extra
-from tfp_realnvp.flows.compositions import Factory
+from tfp_realnvp.presets import FLOWS
 from tfp_realnvp.serving.row_noise import noise_of_rows
 
 with extra("data"):
@@ -24,23 +24,6 @@ with extra("data"):
 
 # Rows whose scores are computed at a time, always as many, so that a score does not depend on what is beside a row.
 _ROWS = 1024
-_FLOWS: dict[str, Factory] = {
-    factory.__name__.removesuffix("_flow"): factory
-    for factory in (
-        flows.coupling_flow,
-        flows.autoregressive_flow,
-        flows.real_nvp,
-        flows.glow,
-        flows.nice,
-        flows.nsf,
-        flows.flowpp,
-        flows.maf,
-        flows.iaf,
-        flows.naf,
-        flows.planar,
-        flows.radial,
-    )
-}
 
 
 class FlowEstimator(DensityMixin, BaseEstimator):
@@ -117,8 +100,8 @@ class FlowEstimator(DensityMixin, BaseEstimator):
           y: not used.
           sample_weight: weight of each row, `[rows]`.
         """
-        if self.flow not in _FLOWS:
-            raise ValueError(f"expected flow to be one of {', '.join(_FLOWS)}, got {self.flow!r}")
+        if self.flow not in FLOWS:
+            raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {self.flow!r}")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         table = self._table(X, is_first=True)
         if len(table) < 2:
@@ -197,7 +180,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
 
     def _build(self) -> None:
         """Makes the flow, untrained."""
-        factory = _FLOWS[self.flow]
+        factory = FLOWS[self.flow]
         given = {"flow_name": self.flow} if "flow_name" in inspect.signature(factory).parameters else {}
         self.distribution_ = factory(event_shape=(self.columns_.entries,), **given, **(self.flow_options or {}))
         rows = tf.TensorSpec([_ROWS, self.columns_.size], tf.float32)
@@ -233,7 +216,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         )
         if model.average is not None:
             model.average.copy_to_variables()
-        self.n_iter_ = self.max_steps
+        self.n_iter_ = epochs * max(self.max_steps // epochs, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -135,7 +135,7 @@ class DensityTest(parameterized.TestCase):
             variable.assign_add(0.04 * tf.random.stateless_normal(variable.shape, (len(variable.shape), 7)))
 
     def test_it_sums_and_integrates_to_one(self):
-        # E[p(row) / r(row)] = 1 for rows from a density r: here independent columns, of which r is known.
+        # E[p(row) / r(row)] = 1 for rows from a density r: here that of independent columns, which is known.
         v = tf.random.stateless_normal([400_000, self.columns.entries], (0, 0))
         rows = self.columns.quantize(v)
         log_p = self.columns.log_prob(self.flow, rows, self.columns.noise(rows, seed=(0, 1)))

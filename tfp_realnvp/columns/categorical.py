@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, normal_log_prob, smoothed
-from tfp_realnvp.columns.integers import _codes
+from tfp_realnvp.columns.integers import codes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Categorical(Column):
         values = tuple(sorted(set(present))) if values is None else tuple(values)
         if len(values) < 2:
             raise ValueError(f"{name}: expected several categories, got {', '.join(map(str, values))}")
-        codes = _codes(name, np.asarray(present, object), values).astype(np.int64)
+        codes = codes_of(name, np.asarray(present, object), values).astype(np.int64)
         return cls(name, values, tuple(smoothed(np.bincount(codes, minlength=len(values))).tolist()))
 
     @property
@@ -78,7 +78,7 @@ class Categorical(Column):
         return self._one_hot(x)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        return _codes(self.name, values, self.values)
+        return codes_of(self.name, values, self.values)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.values, object)[x.astype(np.int64)]

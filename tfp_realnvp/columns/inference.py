@@ -15,7 +15,7 @@ from tfp_realnvp.columns.columns import Columns
 from tfp_realnvp.columns.integers import TRUTH, Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
 
-# How text may say that a value is missing.
+# Text for a value that is missing, in any case of letters.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 # More different texts are names or notes, not categories.
 _MOST_CATEGORIES = 100

@@ -115,7 +115,7 @@ class Ordinal(_Whole):
         values = tuple(np.unique(x).tolist()) if values is None else tuple(values)
         if len(values) < 2:
             raise ValueError(f"{name}: expected several values, got {', '.join(map(str, values))}")
-        codes = _codes(name, x, values)
+        codes = codes_of(name, x, values)
         whole = Integer.fit(name, codes[~np.isnan(codes)], 0, len(values) - 1)
         return cls(name, whole.edges, whole.cumulative, values)
 
@@ -123,7 +123,7 @@ class Ordinal(_Whole):
         return f"{self.type}({','.join(f'{value:g}' if isinstance(value, float) else value for value in self.values)})"
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        return _codes(self.name, values, self.values)
+        return codes_of(self.name, values, self.values)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.values)[x.astype(np.int64)]
@@ -157,7 +157,7 @@ def _edges(x: np.ndarray, low: int, high: int) -> tuple[int, ...]:
     return (low, *(int(edge) for edge in inner if low < edge <= high), high + 1)
 
 
-def _codes(name: str, values: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
+def codes_of(name: str, values: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
     """The place of each value among those known; NaN where one is missing."""
     places = {value: place for place, value in enumerate(known)}
     codes = np.empty(len(values))

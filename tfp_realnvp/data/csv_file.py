@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from tfp_realnvp import storage
+from tfp_realnvp.columns.inference import MISSING
 from tfp_realnvp.data import csv_header, csv_text
-from tfp_realnvp.data.csv_header import MISSING, WRITTEN_OTHERWISE, Header, is_number, quoted
+from tfp_realnvp.data.csv_header import WRITTEN_OTHERWISE, Header, is_number, quoted
 from tfp_realnvp.data.csv_text import CSVText
 from tfp_realnvp.data.table_checks import FILL_IN, FLOAT32, BadTableError, fault
 from tfp_realnvp.extras import extra

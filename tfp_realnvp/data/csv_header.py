@@ -6,14 +6,13 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from tfp_realnvp.columns.inference import MISSING
 from tfp_realnvp.data.csv_text import CSVText
 from tfp_realnvp.data.table_checks import BadTableError
 
 # Whether the first line names the columns; "auto": where it cannot be a row.
 HEADERS = ("auto", "yes", "no")
 
-# What stands for a value that is not there. A first line of these and of numbers is no header.
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 # A decimal comma, or thousands in groups.
 WRITTEN_OTHERWISE = re.compile(r"[+-]?(\d*,\d+|\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?)")
 _SAY_WHICH = "; set --header=yes or --header=no"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfp_realnvp.data.csv_header import MISSING, quoted
+from tfp_realnvp.columns.inference import MISSING
+from tfp_realnvp.data.csv_header import quoted
 
 # A column of which more than this part is no number is text; with fewer, these are mistakes.
 _MOST_MISTAKES = 0.05
