@@ -38,6 +38,7 @@ class Entry:
       levels: pixels lie in [0, levels); None for events on the whole real line.
       context_size: size of the context, None where there is none.
       context_axes: sizes of its axes before that one: an image's height and width.
+      has_one_size: whether images of another height and width are refused.
       factory: name of the flow factory that `make` calls, None for a bijector.
       has_variables: whether it learns anything.
       has_networks: whether it has conditioners that are Keras layers.
@@ -51,6 +52,7 @@ class Entry:
     levels: int | None = None
     context_size: int | None = None
     context_axes: tuple[int, ...] = ()
+    has_one_size: bool = False
     factory: str | None = None
     has_variables: bool = True
     has_networks: bool = False
@@ -263,6 +265,19 @@ def _split(dtype: str, policy: str) -> nvb.Bijector:
     return nvb.Split(nvb.Chain([_coupling(nvb.Checkerboard(1), 2, dtype, policy), nvb.BatchNorm(2, dtype=dtype)]))
 
 
+def _elementwise_entry(name: str, event_shape: tuple[int, ...], transformer: Callable[[], nvt.Transformer]) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        return nvb.Elementwise(transformer(), event_shape, dtype=dtype)
+
+    return Entry(f"elementwise_{name}", make, event_shape, has_one_size=True)
+
+
+def _conditional_elementwise(dtype: str, policy: str) -> nvb.Bijector:
+    network = nvp.conditioners.MLP(outputs=64, hidden_units=(3,), context_size=3, dtype=policy)
+    network.build((None, 0))
+    return nvb.Elementwise(nvt.Affine(), _IMAGE, network, dtype=dtype)
+
+
 BIJECTORS = (
     _coupling_entry("checkerboard_0", nvb.Checkerboard(0), _IMAGE, transformer=_scale_first),
     _coupling_entry("checkerboard_1", nvb.Checkerboard(1), _IMAGE, transformer=_shift_first),
@@ -283,6 +298,11 @@ BIJECTORS = (
     ),
     _autoregressive_entry("spline", _spline, 3),
     _autoregressive_entry("sigmoidal", _deep_sigmoidal, 2),
+    _elementwise_entry("spline", _VECTOR, _spline),
+    _elementwise_entry("mixture_image", _IMAGE, _mixture),
+    Entry(
+        "elementwise_context", _conditional_elementwise, _IMAGE, context_size=3, has_networks=True, has_one_size=True
+    ),
     _batch_norm_entry("vector", _VECTOR),
     _batch_norm_entry("image", _IMAGE),
     _batch_norm_entry("checkerboard", _IMAGE, nvb.Checkerboard(1)),
@@ -414,8 +434,8 @@ FLOWS = (
     _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),
     _real_nvp("one_scale", (3, 4, 1), levels=None, rho=0.9),
     _real_nvp("no_skips", (2, 4, 1), levels=17, alpha=0.01, form="scale_first", use_skips=False),
-    _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, norm=None),
-    _real_nvp("no_norm", (4, 2, 3), width=4, normalization="none"),
+    _real_nvp("layer_norm", (4, 4, 1), normalization="layer", context_size=2, norm=None, base="conditional_normal"),
+    _real_nvp("no_norm", (4, 2, 3), width=4, normalization="none", base="learned_normal"),
     _real_nvp("remat", (4, 2, 1), levels=None, backprop="remat"),
     _real_nvp("invert", (4, 2, 1), levels=None, backprop="invert"),
     _real_nvp("vector", (6,), norm="batch"),

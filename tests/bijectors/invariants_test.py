@@ -276,6 +276,10 @@ class BijectorInvariantsTest(parameterized.TestCase):
             x = entry.events([batch])
             if is_image and batch == 3:
                 x = tf.tile(x, [1, 2, 2, 1])  # A larger image than it was built for.
+                if entry.has_one_size:
+                    with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "not compatible with expected"):
+                        compiled(x, *([] if entry.context_size is None else [entry.context([batch])]))
+                    x = entry.events([batch])
             args = [x] if entry.context_size is None else [x, entry.context([batch])]
             self.assert_all_close(compiled(*args), there_and_back(*args))
         self.assertLen(traces, 1)
@@ -312,7 +316,7 @@ class BijectorInvariantsTest(parameterized.TestCase):
         for name in ("forward_and_log_det", "inverse_and_log_det"):
             for a, b in zip(getattr(bijector, name)(x, context), getattr(expected, name)(x, context), strict=True):
                 np.testing.assert_array_equal(a, b)
-        couplings = registry.parts(bijector, (nvb.Coupling, nvb.Autoregressive))
+        couplings = registry.parts(bijector, (nvb.Coupling, nvb.Autoregressive, nvb.Elementwise))
         compute_dtype = policy.removeprefix("mixed_")
         self.assertIn(compute_dtype, {p.compute_dtype for p in _layers(couplings[0].conditioner)})
         self.assertEqual({v.dtype for v in bijector.variables}, {tf.float32})

@@ -143,10 +143,11 @@ class CompositionsTest(parameterized.TestCase):
         (dict(transformer="spline(bins=four)"), "expected bins of spline to be such as 8, got 'four'"),
         (dict(transformer="spline(bins=true)"), "expected bins of spline to be such as 8, got True"),
         (dict(transformer="spline(bins=1)"), "expected 2 to 500 bins, got 1"),
-        (dict(base="gaussian"), "expected base to be one of normal, student_t, mixture, got 'gaussian'"),
+        (dict(base="gaussian"), "expected base to be one of normal, learned_normal, .*, mixture, got 'gaussian'"),
         (dict(transformer="affine", hidden_units=(2, 0)), r"expected hidden_units of 1 or more, got \(2, 0\)"),
         (dict(base="mixture(components=0)"), "expected at least one component, got 0"),
         (dict(base="student_t(df=0.0)"), "expected a positive df, got 0.0"),
+        (dict(base="conditional_normal"), "expected a context_size for the base conditional_normal, got None"),
         (dict(base="normal + normal"), r"expected base to be one of .*, got 'normal \+ normal'"),
     )
     def test_names_of_nothing(self, given, message):
@@ -176,6 +177,46 @@ class CompositionsTest(parameterized.TestCase):
             self.assertIs(copy.copy(flow).distribution, flow.distribution)
             loaded = nvp.load(nvp.publish(flow, f"{self.enterContext(tempfile.TemporaryDirectory())}/flow"))
             np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-4, atol=1e-3)
+
+    @parameterized.parameters("vector", "image")
+    def test_a_conditional_normal_base_is_one_normal_for_each_class(self, kind):
+        options = dict(base="conditional_normal", context_size=3)
+        if kind == "vector":
+            flow = nvp.maf(event_shape=(2,), layers=1, hidden_units=(2,), **options)
+        else:
+            small = dict(scales=2, width=2, blocks=0, levels=16)
+            flow = nvp.real_nvp(event_shape=(4, 4, 1), **small, **options)
+        registry.randomize(flow)
+        *_, last = flow.flow.bijectors
+        label = tf.one_hot([2, 0, 1, 2], 3)
+        x = flow.sample(4, seed=1, context=label)
+        # The same flow up to its base, and each class's normal by TFP.
+        before = nvp.bijectors.Chain(flow.flow.bijectors[:-1])
+        z, log_det = before.forward_and_log_det(x, label)
+        shift, raw = np.moveaxis(tf.reshape(last.conditioner(tf.zeros([4, 0]), label), [4, -1, 2, x.shape[-1]]), 2, 0)
+        scale = np.exp(last.transformer.gain.value * np.tanh(raw))
+        normal = tfp.distributions.Normal(-shift / scale, 1 / scale)
+        expected = tf.reduce_sum(normal.log_prob(tf.reshape(z, shift.shape)), [1, 2]) + log_det
+        np.testing.assert_allclose(flow.log_prob(x, context=label), expected, rtol=1e-4, atol=1e-3)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        loaded = nvp.load(nvp.publish(flow, f"{folder}/flow", context_size=3))
+        np.testing.assert_allclose(
+            loaded.log_prob(x, context=label), flow.log_prob(x, context=label), rtol=1e-4, atol=1e-3
+        )
+        with self.assertRaisesRegex(ValueError, "expected a context"):
+            flow.log_prob(x)
+
+    def test_a_learned_normal_base_finds_the_mean_and_scale_of_data(self):
+        data = 1 + 0.5 * tf.random.stateless_normal([256, 2], (1, 0))
+        flow = nvp.multiscale(
+            event_shape=(1, 1, 2), layers=lambda *unused: [], scales=1, levels=None, base="learned_normal"
+        )
+        model = nvp.FlowModel(flow, l2=0)
+        model.compile(keras.optimizers.Adam(0.1))
+        model.fit(tf.reshape(data, [-1, 1, 1, 2]), epochs=120, batch_size=256, verbose=0)
+        sample = tf.reshape(flow.sample(4_000, seed=1), [-1, 2])
+        np.testing.assert_allclose(tf.reduce_mean(sample, 0), [1, 1], atol=0.1)
+        np.testing.assert_allclose(tf.math.reduce_std(sample, 0), [0.5, 0.5], atol=0.06)
 
     def test_a_name_that_tensorflow_cannot_save_is_refused(self):
         layer = keras.layers.Dense(2, name="_hidden")

@@ -7,6 +7,7 @@ from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.chain import Chain
 from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.dequantized_logit import DequantizedLogit, dequantize
+from tfp_realnvp.bijectors.elementwise import Elementwise
 from tfp_realnvp.bijectors.invertible_linear import InvertibleLinear
 from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard, Halves, Mask, Preceding
 from tfp_realnvp.bijectors.planar import Planar
@@ -27,6 +28,7 @@ __all__ = [
     "Checkerboard",
     "Coupling",
     "DequantizedLogit",
+    "Elementwise",
     "Halves",
     "InvertibleLinear",
     "Mask",

@@ -127,7 +127,8 @@ def image_flow(
     of_network: dict[str, Any] = dict(width=width, blocks=blocks, use_skips=use_skips, normalization=normalization)
     of_network |= dict(output_scale=output_scale, activation=activation, context_size=context_size)
     make_coupling = layer_maker(conditioner, event_ndims=3, dtype=dtype, dtype_policy=dtype_policy, **of_network)
-    return multiscale(layers=functools.partial(layers, make_coupling), dtype=dtype, **options)
+    given = dict(context_size=context_size, dtype=dtype, **options)
+    return multiscale(layers=functools.partial(layers, make_coupling), **given)
 
 
 def scales_of(event_shape: tuple[int, int, int], scales: int | None, squeezes_last: bool = False) -> int:

@@ -12,7 +12,7 @@ from tfp_realnvp.flows.event_shapes import size_of
 from tfp_realnvp.flows.layers import flow_of_layers
 
 
-@composition_of(flow_of_layers, sets="layers backprop")
+@composition_of(flow_of_layers, sets="layers backprop context_size")
 def _flow_of_steps(
     make_step: type[Planar | Radial],
     *,

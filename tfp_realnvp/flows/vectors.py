@@ -58,4 +58,5 @@ def vector_flow(
     def make_layer(mask: Mask, name: str) -> Coupling | Autoregressive:
         return make(transformer, mask, size, name)
 
-    return flow_of_layers(layers(size, make_layer), event_shape=[size], dtype=dtype, **options)
+    given = dict(event_shape=[size], context_size=context_size, dtype=dtype, **options)
+    return flow_of_layers(layers(size, make_layer), **given)
