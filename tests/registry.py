@@ -265,6 +265,36 @@ def _split(dtype: str, policy: str) -> nvb.Bijector:
     return nvb.Split(nvb.Chain([_coupling(nvb.Checkerboard(1), 2, dtype, policy), nvb.BatchNorm(2, dtype=dtype)]))
 
 
+def _conditioner_entry(
+    name: str, mask: nvb.Mask, event_shape: tuple[int, ...], make_network: Callable[..., Any], **settings: Any
+) -> Entry:
+    """A layer with a conditioner that is called with `outputs` and the networks' policy, and built."""
+
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        size = event_shape[-1]
+        network = make_network(2 * mask.changed_size(size), dtype=policy, context_size=settings.get("context_size"))
+        network.build((*[None] * len(event_shape), mask.kept_size(size)))
+        if isinstance(mask, nvb.Preceding):
+            return nvb.Autoregressive(nvt.Affine(), network, size, dtype=dtype)
+        return nvb.Coupling(nvt.Affine(), network, mask, dtype=dtype)
+
+    return Entry(f"conditioner_{name}", make, event_shape, has_networks=True, **settings)
+
+
+def _attention(outputs: int, **kwargs: Any) -> nvp.conditioners.AttentionNetwork:
+    return nvp.conditioners.AttentionNetwork(
+        outputs_per_entry=2, entries=outputs // 2, width=4, blocks=1, heads=2, zero_output=False, **kwargs
+    )
+
+
+def _gated(outputs: int, **kwargs: Any) -> nvp.conditioners.GatedNetwork:
+    return nvp.conditioners.GatedNetwork(outputs=outputs, width=4, blocks=1, heads=2, **kwargs)
+
+
+def _dense(outputs: int, **kwargs: Any) -> nvp.conditioners.DenseNetwork:
+    return nvp.conditioners.DenseNetwork(outputs=outputs, width=3, blocks=2, growth=2, **kwargs)
+
+
 def _elementwise_entry(name: str, event_shape: tuple[int, ...], transformer: Callable[[], nvt.Transformer]) -> Entry:
     def make(dtype: str, policy: str) -> nvb.Bijector:
         return nvb.Elementwise(transformer(), event_shape, dtype=dtype)
@@ -298,6 +328,12 @@ BIJECTORS = (
     ),
     _autoregressive_entry("spline", _spline, 3),
     _autoregressive_entry("sigmoidal", _deep_sigmoidal, 2),
+    _conditioner_entry("attention", nvb.Halves("first"), _VECTOR, _attention, context_size=2),
+    _conditioner_entry(
+        "causal_attention", nvb.Preceding(), (3,), functools.partial(_attention, is_causal=True), inverse_evaluations=3
+    ),
+    _conditioner_entry("gated", nvb.Checkerboard(1), _IMAGE, _gated, context_size=3),
+    _conditioner_entry("dense", nvb.ChannelHalves("second"), _IMAGE, _dense, context_size=2),
     _elementwise_entry("spline", _VECTOR, _spline),
     _elementwise_entry("mixture_image", _IMAGE, _mixture),
     Entry(

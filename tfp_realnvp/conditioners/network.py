@@ -39,3 +39,11 @@ def checked_context(context: tf.Tensor | None, expected_size: int | None) -> tf.
         expected = "no context" if expected_size is None else f"a context of size {expected_size}"
         raise ValueError(f"expected {expected}, got {'none' if context is None else f'shape {context.shape}'}")
     return context
+
+
+def add_context(hidden: tf.Tensor, dense: keras.layers.Dense | None, context: tf.Tensor | None) -> tf.Tensor:
+    """An image plus a dense layer of the context, which is a vector or an image; without a dense layer the image."""
+    if dense is None:
+        return hidden
+    added = dense(context)
+    return hidden + (added if added.shape.rank == 4 else added[:, tf.newaxis, tf.newaxis, :])

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
-from tfp_realnvp.conditioners.network import Network, checked_context, last_axis
+from tfp_realnvp.conditioners.network import Network, add_context, checked_context, last_axis
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D, convolve, weights_of
 
 _NORMS = {
@@ -144,9 +144,7 @@ class ResidualNetwork(Network):
             normal = 2 * normal
         both = [self.activation(normal), self.activation(-normal)]
         hidden = conv(self.conv_in, tf.concat([*both, inputs[..., -1:]] if self.mask_channel else both, -1))
-        if self.context_in is not None:
-            added = self.context_in(context)
-            hidden += added if added.shape.rank == 4 else added[:, tf.newaxis, tf.newaxis, :]
+        hidden = add_context(hidden, self.context_in, context)
         total = conv(self.skips[0], hidden) if self.use_skips else hidden
         for i in range(self.blocks):
             change = conv(self.convs_1[i], self.activation(norm(self.norms_1[i], hidden)))

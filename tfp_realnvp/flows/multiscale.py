@@ -111,14 +111,15 @@ def image_flow(
     Args:
       layers: as in `multiscale`, but called with an additional first argument, a function that maps a transformer, a
         mask, the channels and a name to a coupling.
-      conditioner: "residual", or a function of a mask, the number of channels and the size of the output's last axis,
-        which returns a built Keras layer.
-      width: hidden channels of residual networks.
-      blocks: residual blocks of each network.
-      use_skips: whether every residual block feeds the output, see `ResidualNetwork`.
-      normalization: normalisation inside residual networks: "batch", "layer" or "none".
-      output_scale: initial magnitude of each network's last convolution; 0 starts networks at zero, None uses the
-        default of all convolutions.
+      conditioner: "residual"; "gated" convolutions with attention, with options in parentheses such as
+        "gated(heads=0, dropout=0.2)"; "dense" convolutions, such as "dense(growth=16)"; or a function of a mask, the
+        number of channels and the size of the output's last axis, which returns a built Keras layer.
+      width: hidden channels of the networks.
+      blocks: blocks of each network.
+      use_skips: whether every block of a residual network feeds the output, see `ResidualNetwork`.
+      normalization: normalisation inside residual networks: "batch", "layer" or "none"; others use layer norm.
+      output_scale: initial scale of each network's last convolution; 0 starts networks at zero, None uses the network's
+        default.
       activation: activation of the networks.
       context_size: size of the context of a conditional flow, or None for no context.
       dtype_policy: policy of the networks; by default the global Keras policy, or `dtype` if that is not float32.

@@ -1,5 +1,6 @@
 """The transformers and conditioners of a flow's layers, created by name or by a user's function."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import Autoregressive, Checkerboard, Coupling, Mask, Preceding
-from tfp_realnvp.conditioners import MLP, MaskedMLP, ResidualNetwork
-from tfp_realnvp.named import all_named
+from tfp_realnvp.conditioners import MLP, AttentionNetwork, DenseNetwork, GatedNetwork, MaskedMLP, ResidualNetwork
+from tfp_realnvp.named import all_named, named
 from tfp_realnvp.transformers import Affine, Compose, RationalQuadraticSpline, Shift, Sigmoidal, Transformer
 
 # Maps a mask, the event's channels and the size of the output's last axis to a built layer.
@@ -43,12 +44,59 @@ def mlp(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.layers
 
 def residual(mask: Mask, channels: int, outputs: int, **options: Any) -> keras.layers.Layer:
     """A `ResidualNetwork` for images."""
-    network = ResidualNetwork(outputs=outputs, mask_channel=isinstance(mask, Checkerboard), **options)
+    return _of_image(
+        ResidualNetwork(outputs=outputs, mask_channel=isinstance(mask, Checkerboard), **options), mask, channels
+    )
+
+
+def attention(
+    mask: Mask, channels: int, outputs: int, *, width: int = 64, blocks: int = 2, heads: int = 4, **options: Any
+) -> keras.layers.Layer:
+    """An `AttentionNetwork`, causal if each entry is conditioned on the preceding entries."""
+    entries = mask.changed_size(channels)
+    given: dict[str, Any] = dict(
+        outputs_per_entry=outputs // entries, entries=entries, is_causal=isinstance(mask, Preceding)
+    )
+    network = AttentionNetwork(width=width, blocks=blocks, heads=heads, **given, **_without(options, "hidden_units"))
+    network.build((None, mask.kept_size(channels)))
+    return network
+
+
+def gated(
+    mask: Mask, channels: int, outputs: int, *, heads: int = 4, dropout: float = 0.0, **options: Any
+) -> keras.layers.Layer:
+    """A `GatedNetwork` for images; the flow's names make the seeds of the dropout."""
+    given: dict[str, Any] = dict(
+        outputs=outputs, heads=heads, dropout=dropout, seed=zlib.crc32(options["name"].encode())
+    )
+    return _of_image(GatedNetwork(**given, **_own_of_images(options)), mask, channels)
+
+
+def dense(mask: Mask, channels: int, outputs: int, *, growth: int = 32, **options: Any) -> keras.layers.Layer:
+    """A `DenseNetwork` for images."""
+    return _of_image(DenseNetwork(outputs=outputs, growth=growth, **_own_of_images(options)), mask, channels)
+
+
+def _of_image(network: keras.layers.Layer, mask: Mask, channels: int) -> keras.layers.Layer:
     network.build((None, None, None, mask.kept_size(channels)))
     return network
 
 
-_CONDITIONERS = {"mlp": mlp, "residual": residual}
+def _own_of_images(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of an image flow but for those of residual networks, and a default where there is none."""
+    own = _without(options, "use_skips", "normalization")
+    return own if own["output_scale"] is not None else _without(own, "output_scale")
+
+
+def _without(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in names}
+
+
+# Conditioners by name, for events with that many axes.
+_CONDITIONERS: dict[int, dict[str, Callable[..., keras.layers.Layer]]] = {
+    1: {"mlp": mlp, "attention": attention},
+    3: {"residual": residual, "gated": gated, "dense": dense},
+}
 _TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSpline, "sigmoidal": Sigmoidal}
 
 
@@ -76,21 +124,18 @@ def layer_maker(
     a conditioner given by name. That conditioner must fit `event_ndims`: 1 for vectors, 3 for images.
     """
     policy = networks_policy(dtype, dtype_policy)
-    kind, fitting = ("vectors", "mlp") if event_ndims == 1 else ("images", "residual")
-    if not callable(conditioner) and conditioner != fitting:
-        raise ValueError(
-            f'expected the conditioner of {kind} to be "{fitting}" or a function (mask, channels, outputs) -> layer, '
-            f"got {conditioner!r}"
-        )
+    kind = "vectors" if event_ndims == 1 else "images"
+    by_name = (
+        None if callable(conditioner) else named(conditioner, _CONDITIONERS[event_ndims], f"conditioner of {kind}")
+    )
 
     def make(transformer: str | MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
         built = transformer_of(transformer)
         read = mask, channels, built.outputs * mask.changed_size(channels)
-        if callable(conditioner):
-            network = conditioner(*read)
-        else:
+        given: dict[str, Any] = {}
+        if not callable(conditioner):
             given = {**options, **more, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
-            network = _CONDITIONERS[conditioner](*read, **given)
+        network = make_network(*read, **given)
         if isinstance(mask, Preceding):
             return Autoregressive(built, network, channels, dtype=dtype, name=name)
         return Coupling(built, network, mask, dtype=dtype, name=name)

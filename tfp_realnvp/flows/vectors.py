@@ -41,8 +41,9 @@ def vector_flow(
       least: the smallest size allowed.
       transformer: "affine", "shift", "spline" or "sigmoidal", with options in parentheses and "+" for composition, such
         as "sigmoidal(components=4) + affine"; or a callable without arguments that returns a transformer.
-      conditioner: "mlp", or a function of a mask, the number of entries and the size of the output's last axis, which
-        returns a built Keras layer. In an autoregressive layer it must respect the order of the entries.
+      conditioner: "mlp"; "attention" between the entries, with options in parentheses such as "attention(width=32,
+        blocks=1)"; or a function of a mask, the number of entries and the size of the output's last axis, which returns
+        a built Keras layer. In an autoregressive layer it must respect the order of the entries.
       hidden_units: sizes of the hidden layers of each MLP.
       activation: activation of the networks.
       context_size: size of the context of a conditional flow, or None for no context.
