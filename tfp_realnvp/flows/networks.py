@@ -125,9 +125,11 @@ def layer_maker(
     """
     policy = networks_policy(dtype, dtype_policy)
     kind = "vectors" if event_ndims == 1 else "images"
-    by_name = (
-        None if callable(conditioner) else named(conditioner, _CONDITIONERS[event_ndims], f"conditioner of {kind}")
-    )
+    make_network: Callable[..., keras.layers.Layer]
+    if callable(conditioner):
+        make_network = conditioner
+    else:
+        make_network = named(conditioner, _CONDITIONERS[event_ndims], f"conditioner of {kind}")
 
     def make(transformer: str | MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
         built = transformer_of(transformer)
