@@ -3,7 +3,7 @@
 #
 #   docs/strangers_path.sh FOLDER [FLAGS]
 #
-# works in FOLDER, a new one; FLAGS go to launch.train, after those of the page.
+# works in FOLDER, a new one; FLAGS go to `train`, after those of the page.
 set -euo pipefail
 if (($# < 1)); then
   echo "expected FOLDER [FLAGS], got nothing" >&2
@@ -35,10 +35,10 @@ for number, image in enumerate(digits.examples("train").take(60)):
     pathlib.Path(f"pngs/{number:02}.png").write_bytes(tf.io.encode_png(grey).numpy())
 PYTHON
 
-python -m launch.train --dataset=folder:pngs --output_dir=runs/mine --batch_size=16 --scales=2 --width=16 --epochs=20 "$@"
-python -m launch.sample --output_dir=runs/mine --count=16
-python -m launch.export --output_dir=runs/mine --export_dir=served/mine
-python -m launch.evaluate --saved_model=served/mine
+tfp-realnvp train --dataset=folder:pngs --output_dir=runs/mine --batch_size=16 --scales=2 --width=16 --epochs=20 "$@"
+tfp-realnvp sample --output_dir=runs/mine --count=16
+tfp-realnvp export --output_dir=runs/mine --export_dir=served/mine
+tfp-realnvp evaluate --saved_model=served/mine
 
 python - <<'PYTHON'
 import tensorflow as tf

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
+import launch
 from launch import arguments, pictures, run, source
 from tfp_realnvp import evaluation
 
@@ -24,7 +25,7 @@ def main() -> None:
     model = source.open_image_model()
     if model.classes is None:
         raise run.UsageError(
-            "expected a conditional model, got an unconditional one: train one with launch.train --conditional"
+            f"expected a conditional model, got an unconditional one: train one with {launch.call}train --conditional"
         )
     pixels, labels = source.some_examples(model, _SPLIT.value, _COUNT.value, _LABEL.value)
     edited = evaluation.change_labels(

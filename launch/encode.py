@@ -7,7 +7,7 @@
 Writes latents-SPLIT.npz into the run's folder. For an exported model it writes into the working directory, and the name
 includes the model and all flags with non-default values. The file contains `latents`, float32 in the shape of events,
 the original `images` or `vectors`, and for a conditional model `labels`. They are the first events of --split, in
-order; images get dequantisation noise from --seed. `launch.sample --latents` decodes them.
+order; images get dequantisation noise from --seed. `sample --latents` decodes them.
 """
 
 from __future__ import annotations

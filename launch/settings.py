@@ -108,7 +108,7 @@ _MISSING = flags.DEFINE_enum(
     "drop",
     ["drop", "keep"],
     "Rows with missing values: left out, or kept by training on random choices of columns, given random others, which "
-    "also gives marginal and conditional densities and launch.impute.",
+    "also gives marginal and conditional densities, and the program impute.",
 )
 
 

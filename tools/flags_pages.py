@@ -32,7 +32,7 @@ def page(program: str) -> str:
     from absl import flags
 
     module = importlib.import_module(f"launch.{program}")
-    lines = [f"# {program}", "", *_prose(inspect.getdoc(module) or "")]
+    lines = [f"# {program}", "", *_prose((inspect.getdoc(module) or "").replace("python -m launch.", "tfp-realnvp "))]
     defined = flags.FLAGS.flags_by_module_dict()
     names = sorted((name for name in defined if name.startswith("launch.")), key=lambda name: name != module.__name__)
     for name in names:

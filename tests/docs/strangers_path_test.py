@@ -24,10 +24,12 @@ class PathTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
-        python = self.folder / "bin/python"  # The script's is the one that runs this test.
-        python.parent.mkdir()
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        python.chmod(0o755)
+        # The script's Python is the one that runs this test.
+        for name, arguments in {"python": "", "tfp-realnvp": "-m launch"}.items():
+            command = self.folder / "bin" / name
+            command.parent.mkdir(exist_ok=True)
+            command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+            command.chmod(0o755)
 
     def _run(self, *arguments):
         return subprocess.run(
@@ -67,7 +69,7 @@ class PathTest(absltest.TestCase):
 class PageTest(absltest.TestCase):
     def test_has_each_command_of_the_script(self):
         lines = [line.removesuffix(' "$@"') for line in _SCRIPT.read_text().splitlines()]
-        commands = [line for line in lines if line.startswith("python -m ")]
+        commands = [line for line in lines if line.startswith("tfp-realnvp ")]
         self.assertLen(commands, 4)
         of_page = "".join(_blocks("sh")).splitlines()
         for command in commands:

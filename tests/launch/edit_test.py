@@ -42,7 +42,8 @@ class EditTest(pictures.PicturesTest):
             self.assertEqual(labels[place], 7)
 
     def test_an_unconditional_model_has_no_label_to_change(self):
-        expected = "expected a conditional model, got an unconditional one: train one with launch.train --conditional"
+        expected = "expected a conditional model, got an unconditional one: "
+        expected += "train one with python -m launch.train --conditional"
         for flag in (f"--output_dir={programs.trained()[0]}", f"--saved_model={programs.exported()}"):
             self.assertEqual(programs.run("edit", flag).error, expected)
 

@@ -53,7 +53,7 @@ class ExportTest(absltest.TestCase):
             "CC BY 4.0",
             "python -m launch.train --scales=1 --width=2 --blocks=0 --batch_size=400 --verbose=2 --data_dir=DIR",
             "| `log_prob` | `images` float32 [any, 8, 8, 1] | `bits_per_dim` float32 [any]<br>`log_prob` float32",
-            f"python -m launch.evaluate --saved_model={self.target}",
+            f"tfp-realnvp evaluate --saved_model={self.target}",
         ):
             self.assertIn(said, card)
         has_changes = json.loads((self.trained / "config.json").read_text())["uncommitted_changes"]

@@ -142,7 +142,7 @@ def _card(
             "variation between training runs. To reproduce it:",
             "",
             "```sh",
-            f"python -m launch.evaluate --saved_model={version} --data_dir=DIR",
+            f"tfp-realnvp evaluate --saved_model={version} --data_dir=DIR",
             "```",
             "",
             "## Signatures",
