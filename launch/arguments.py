@@ -86,7 +86,7 @@ def parse(argv: Sequence[str]) -> list[str]:
             for flag in defined:  # The flags that --help lists: this package's only.
                 flags.FLAGS.register_key_flag_for_module(argv[0], flag)
     main = sys.modules["__main__"]
-    main.__doc__ = _help(main.__doc__ or "")
+    main.__doc__ = start_of_help(main.__doc__ or "")
     try:
         left = flags.FLAGS(with_flagfiles(argv))
         _GIVEN[:] = left[1:]
@@ -107,7 +107,7 @@ def typed(argv: Sequence[str]) -> str:
     return launch.call + shlex.join([pathlib.Path(argv[0]).stem, *argv[1:]])
 
 
-def _help(docstring: str) -> str:
+def start_of_help(docstring: str) -> str:
     """The start of --help: a program's docstring wrapped for a terminal, with examples as they are called here."""
     paragraphs = docstring.replace("python -m launch.", launch.call).strip().split("\n\n")
     return "\n\n".join(text if text.startswith(" ") else textwrap.fill(text, 80) for text in paragraphs) + "\n"

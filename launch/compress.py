@@ -1,7 +1,8 @@
 """Reconstruct images from their coarser latents alone: conceptual compression.
 
     python -m launch.compress --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.compress --saved_model=mnist --data_dir=DIR --fill=zeros --output_file=zeros.png
+    python -m launch.compress --saved_model=mnist --data_dir=DIR \\
+      --fill=zeros --output_file=zeros.png
 
 Each row keeps the latents that are final at one scale or a coarser one, and replaces all others by noise or zeros.
 Writes compression.png into --pictures_dir. The images are drawn from --split with --seed.

@@ -1,7 +1,8 @@
 """Write the latents of images or vectors into an .npz file.
 
     python -m launch.encode --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.encode --saved_model=mnist --data_dir=DIR --count=1000 --latents=latents.npz
+    python -m launch.encode --saved_model=mnist --data_dir=DIR \\
+      --count=1000 --latents=latents.npz
     python -m launch.sample --saved_model=mnist --latents=latents.npz
 
 Writes latents-SPLIT.npz into the run's folder. For an exported model it writes into the working directory, and the name

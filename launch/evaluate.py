@@ -1,7 +1,8 @@
 """Evaluate a trained model: bits/dim of images, or log-likelihood of vectors, with the standard error.
 
     python -m launch.evaluate --output_dir=runs/digits
-    python -m launch.evaluate --output_dir=runs/digits --split=validation --importance_samples=20
+    python -m launch.evaluate --output_dir=runs/digits --split=validation \\
+      --importance_samples=20
     python -m launch.evaluate --saved_model=digits
 
 With one sample of dequantisation noise per image the figure is a bound; more samples, by --importance_samples, tighten

@@ -1,7 +1,8 @@
 """Draw samples that are larger than the training images.
 
     python -m launch.extrapolate --output_dir=runs/cifar10
-    python -m launch.extrapolate --saved_model=mnist --factors=2,4,10 --output_file=larger.png
+    python -m launch.extrapolate --saved_model=mnist \\
+      --factors=2,4,10 --output_file=larger.png
 
 Masks and networks do not depend on the image size, so latents of a larger shape decode to larger images. The first row
 shows images of the training size, the next rows one factor each, at the same magnification. Writes

@@ -1,8 +1,10 @@
 """Fill the gaps of a table by draws from a model that was trained with --missing=keep.
 
-    python -m launch.train --dataset=csv:FILE --missing=keep --output_dir=runs/table
+    python -m launch.train --dataset=csv:FILE --missing=keep \\
+      --output_dir=runs/table
     python -m launch.impute FILE --output_dir=runs/table
-    python -m launch.impute FILE --saved_model=served/table --output_file=filled.csv --count=5
+    python -m launch.impute FILE --saved_model=served/table \\
+      --output_file=filled.csv --count=5
 
 Each missing value is drawn from p(missing values | values that are there), as the model has learned it; values that are
 there stay as they are. --count=5 writes each row five times, of different draws: their spread shows how uncertain a

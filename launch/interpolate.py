@@ -1,13 +1,15 @@
 """Draw interpolations between encoded images: a surface through four, and linear and spherical paths between two.
 
     python -m launch.interpolate --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.interpolate --saved_model=mnist --data_dir=DIR --pictures_dir=pictures
+    python -m launch.interpolate --saved_model=mnist --data_dir=DIR \\
+      --pictures_dir=pictures
 
 Writes into --pictures_dir:
 
-    manifold.png       cos(phi) (cos(phi') z1 + sin(phi') z2) + sin(phi) (cos(phi') z3 + sin(phi') z4), decoded
-    interpolation.png  linear and spherical interpolation from the first image to the second
-    interpolation.gif  an animation of the spherical path through all four and back
+    manifold.png       cos(phi) (cos(phi') z1 + sin(phi') z2)
+                       + sin(phi) (cos(phi') z3 + sin(phi') z4), decoded
+    interpolation.png  linear and spherical paths from the first to the second
+    interpolation.gif  the spherical path through all four and back
 
 The images are drawn from --split with --seed; for a conditional model they have one class, --label.
 """

@@ -1,7 +1,8 @@
 """Write a run as one HTML page: its result beside baselines, pictures, timing, and the settings that apply to it.
 
     python -m launch.report --output_dir=runs/mnist --data_dir=DIR
-    python -m launch.report --output_dir=runs/mnist --data_dir=DIR --report=mnist.html
+    python -m launch.report --output_dir=runs/mnist --data_dir=DIR \\
+      --report=mnist.html
 
 Writes OUTPUT_DIR/report.html, which needs no other file and no network: pictures are within it. The run must be
 finished. The result is read from its results.json; pictures and the inversion error are computed from its best

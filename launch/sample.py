@@ -11,7 +11,7 @@ flags with non-default values, as in samples-0-mnist-1-label-3.png. The same see
 
 With several temperatures, each row shows the same draws scaled by one temperature. With --neighbours, the nearest
 training images are shown below each sample, to reveal memorised images. --latents is a file with an array `latents` [n,
-height, width, channels] to decode instead of draws, as written by `launch.encode`.
+height, width, channels] to decode instead of draws, as written by `encode`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Score every row or image of a file: log_prob, beside its id.
 
     python -m launch.score FILE --output_dir=runs/table --output_file=scores.csv
-    python -m launch.score parquet:trips/*.parquet --saved_model=served/trips --output_file=scores.parquet --id=trip
-    python -m launch.score folder:photos --saved_model=mnist --output_file=scores.jsonl
+    python -m launch.score "parquet:trips/*.parquet" --id=trip \\
+      --saved_model=served/trips --output_file=scores.parquet
+    python -m launch.score folder:photos --saved_model=mnist \\
+      --output_file=scores.jsonl
 
 FILE is a table, csv:, parquet:, arrow:, npz:, npy: or tfrecord: and its path, or the path alone, whose suffix says what
 it is; folder:PATH or npy:PATH of images; or the name of a set, whose splits are all scored. It is read batch by
@@ -15,8 +17,10 @@ With --runner, a pipeline of Apache Beam scores tables on one machine or many, i
 input: scores-FILE-START.parquet for --output_file=scores.parquet. Files that exist are skipped, so that the same
 command resumes a pipeline that was stopped:
 
-    python -m launch.score "parquet:trips/*.parquet" --saved_model=served/trips --output_file=scores/scores.parquet \
-        --runner=DirectRunner --beam_options="--direct_num_workers=2 --direct_running_mode=multi_processing"
+    python -m launch.score "parquet:trips/*.parquet" \\
+      --saved_model=served/trips --output_file=scores/scores.parquet \\
+      --runner=DirectRunner --beam_options="--direct_num_workers=2 \\
+      --direct_running_mode=multi_processing"
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ Any setting of a preset can be overridden, on the command line or in a file:
 
 Your own images, in a folder, and with its subfolders as classes (docs/own_images.md):
 
-    python -m launch.train --dataset=folder:PATH --image_size=32 --output_dir=OUT
-    python -m launch.train --dataset=folder:PATH --image_size=32 --conditional --output_dir=OUT
+    python -m launch.train --dataset=folder:PATH --image_size=32 \\
+      --output_dir=OUT
+    python -m launch.train --dataset=folder:PATH --image_size=32 --conditional \\
+      --output_dir=OUT
 
 Other flows, and vectors (docs/vectors.md), whose standardisation is saved with the model:
 
@@ -22,11 +24,13 @@ Other flows, and vectors (docs/vectors.md), whose standardisation is saved with 
 
 Larger models, more devices, less memory (docs/training.md, docs/distributed.md):
 
-    python -m launch.train --preset=cifar10 --dtype_policy=mixed_bfloat16 --backprop=remat --strategy=mirrored
+    python -m launch.train --preset=cifar10 --dtype_policy=mixed_bfloat16 \\
+      --backprop=remat --strategy=mirrored
 
 Start from the weights of another run, to train it further on other data or with another recipe:
 
-    python -m launch.train --preset=cifar10_cpu --dataset=folder:PATH --init_from=runs/cifar10_cpu --output_dir=OUT
+    python -m launch.train --preset=cifar10_cpu --dataset=folder:PATH \\
+      --init_from=runs/cifar10_cpu --output_dir=OUT
 
 An interrupted run resumes when started again with the same flags. Ctrl-C, SIGTERM and SIGHUP save first; after SIGKILL
 at most --checkpoint_every steps are repeated. OUT must be new, empty or this run's folder, and only one process at a

@@ -23,7 +23,7 @@ if ((!${#pythons[@]})); then
 fi
 
 expect() { # PATTERN FILE
-  if ! grep --quiet --extended-regexp "$1" "$2"; then
+  if ! grep --extended-regexp "$1" "$2"; then # The line is shown.
     printf 'expected a line of %s in:\n' "$1" >&2
     cat "$2" >&2
     exit 1

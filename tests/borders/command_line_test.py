@@ -1,5 +1,6 @@
 """Flags, help and versions: what a program lists, and what it says of a flag that is wrong or does nothing."""
 
+import ast
 import contextlib
 import io
 import itertools
@@ -59,6 +60,9 @@ class HelpTest(parameterized.TestCase):
         folder = pathlib.Path(__main__.__file__).parent
         programs_there = [file.stem for file in folder.glob("*.py") if "run.start(main)" in file.read_text()]
         self.assertEqual(re.findall(r"^  (\w+) +[A-Z]", output, re.MULTILINE), sorted(programs_there))
+        for name in programs_there:
+            start = arguments.start_of_help(ast.get_docstring(ast.parse((folder / f"{name}.py").read_text())))
+            self.assertLessEqual(max(map(len, start.splitlines())), 80, start)
         self.assertEndsWith(output, f"\n{folder}\n")
         with contextlib.redirect_stderr(io.StringIO()) as errors:
             self.assertEqual(__main__.main(["trian"]), 2)
