@@ -1,4 +1,4 @@
-"""Numbers that are claims, from scripts that anyone can rerun."""
+"""Scripts that measure the numbers which the documentation cites."""
 
 import os
 

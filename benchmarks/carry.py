@@ -2,7 +2,7 @@
 
     python -m benchmarks.carry --output_dir=runs/cifar10 --pieces=carry    there: carry/cifar10.tar.xz.00 and so on
     cat carry/cifar10.tar.xz.* | tar -xJ -C runs                           here: a run's folder again
-    python -m launch.train ... --init_from=runs/cifar10                    and another begins with it
+    python -m launch.train ... --init_from=runs/cifar10                    and another starts from it
 
 The pieces contain the weights of the best checkpoint (averaged weights, if the run averages), rounded to bfloat16, so
 that half the bytes of each number are zero and compress well. The run can be sampled, evaluated (results.json refers to
@@ -57,7 +57,7 @@ def pack(run: pathlib.Path, folder: pathlib.Path, size: int) -> list[pathlib.Pat
         part = pathlib.Path(aside) / name
         best = tf.train.CheckpointManager(tf.train.Checkpoint(**learned), str(part / "checkpoints/best"), max_to_keep=1)
         best.save(int(path.rpartition("-")[2]))
-        # So that `launch.train` takes no carried run for one to go on with, and begins it anew in its folder.
+        # `launch.train` must not resume a carried run: it starts again in that folder.
         config["model"]["carried"] = True
         (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         for file in ("metrics.jsonl", "results.json"):

@@ -45,7 +45,7 @@ def main(_: list[str]) -> None:
 
 
 def train(points: np.ndarray, epochs: int) -> nvp.FlowDistribution:
-    """What README shows: a flow of the points."""
+    """Trains a flow on the points, as README shows."""
     flow = nvp.standardized(nvp.nsf(event_shape=(2,), bins=16), points.mean(0), points.std(0))
     model = nvp.FlowModel(flow)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(points) // 500)))

@@ -10,7 +10,7 @@ standard library and what the function imports, so that TensorFlow and PyTorch m
     PYTHON -m benchmarks.interleaved MODULE:FUNCTION SETTINGS-AS-JSON
 
 Each line on its standard input is an order to run once; each line on its standard output is a JSON object about it.
-Memory is that of a Linux process, as the kernel counts it.
+Memory is the resident memory of a Linux process, as the kernel counts it.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _serve(function: str, settings: dict[str, Any]) -> None:
                 facts=work.report(),
             )
             idle_since = time.monotonic(), time.process_time()
-    except Exception as error:  # To be told in the table, not here.
+    except Exception as error:  # Reported in the table.
         reply(error=f"{type(error).__name__}: {error}".split("\n")[0][:200])
 
 
@@ -215,8 +215,8 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 
 def _start_peak() -> int:
-    """The resident memory; the kernel's peak starts anew from it, where it may."""
-    # Not `getrusage`: its peak starts at that of the process that started this one.
+    """The resident memory. Resets the kernel's peak to it where that is permitted."""
+    # Not `getrusage`, whose peak starts at the peak of the parent process.
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as clear_refs:
         clear_refs.write("5")
     return _memory("VmRSS")

@@ -5,8 +5,7 @@
 Trains a tiny flow on digits with `--deterministic` to its end, then again and again in other folders, each time under a
 few SIGKILLs at moments that are drawn from `--kill_seed`, uniform over the time that the first run took: while the
 program starts, steps, writes checkpoints, evaluates, writes results and exports. After each kill the same command is
-started again; after the last one in a folder it runs to its end. Then these must equal those of the first run, bit for
-bit:
+started again; after the last kill in a folder it runs to its end. Then these must equal the first run's, bit for bit:
 
 - every tensor of the last and of the best checkpoint, and of the SavedModel,
 - the lines of metrics.jsonl without their times, and results.json, config.json without the command, samples.png,

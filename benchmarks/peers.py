@@ -5,7 +5,7 @@
     python -m benchmarks.peers --torch_python=PYTHON --preset=cifar10_cpu --repeats=1 --notorch_compile    (a minute)
 
 The peer is Real NVP of the same layout in PyTorch, as the public ports write it (`benchmarks/torch_port.py`); its
-number of parameters must be ours, or its rows say that it is not. "Tuned" is the same with what PyTorch offers:
+number of parameters must equal ours; otherwise its rows are marked. "Tuned" is the same model with PyTorch's options:
 channels last, `torch.compile`, a fused Adam, and in inference weights without their normalisation. PYTHON is an
 interpreter with `pip install torch==2.13.0 numpy`, this one by default.
 

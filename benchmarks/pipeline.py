@@ -5,11 +5,12 @@
 
 DIR is a folder of prepared TFDS sets. Each set is read as training reads it, shuffled and with flips, in two ways:
 from the memory it is decoded into at first use (what sets of up to a GiB get), and from its files (what larger sets
-get). A run takes the next batches of an epoch, of the next epoch when one is at its end. "First" is the first batch
-of all, with decoding or filling the first block to shuffle; "next epoch" that of a second epoch.
+get). A run reads the next batches of an epoch, and continues with the next epoch at its end. "First" is the time to the
+first batch of all, with decoding or filling the first block to shuffle; "next epoch" is the time to the first batch of
+a second epoch.
 
 "Feeds" is the step that the pipeline just keeps up with: a shorter one would wait for data. The training steps of
-presets on this machine stand below; the rows take turns, and every row has all cores to itself.
+presets on this machine are listed below; the rows take turns, and every row has all cores to itself.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What was trained: test bits/dim with their standard errors, and all that is needed to have them again.
+"""The test bits/dim of trained models with their standard errors, and the commands that reproduce them.
 
     python -m benchmarks.quality                                           the table of what was run
-    python -m benchmarks.quality --run=mnist,cifar10_cpu --data_dir=DIR    train these, or go on, and add their rows
+    python -m benchmarks.quality --run=mnist,cifar10_cpu --data_dir=DIR    train or resume these and add their rows
     python -m benchmarks.quality --check --data_dir=DIR                    evaluate every released model again
     python -m benchmarks.quality --importance=mnist --data_dir=DIR         add the bound with 100 noise samples
 
-A row is a command of `launch.train`, its folder `runs/quality/NAME`: what was interrupted goes on when it is run
-again, and what is finished is read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
+A row is a command of `launch.train` with the folder `runs/quality/NAME`. An interrupted run resumes, and a finished run
+is only read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
 
 `--check` fails where a model in `saved_models/` is further than 0.01 bits/dim from its row, or where 100 test images do
 not come back from their latents within 0.1 of a level in float32. A released model is the flow alone, so that its
@@ -149,7 +149,7 @@ def main(_: list[str]) -> None:
 
 
 def train(recipe: Recipe, folder: pathlib.Path, data_dir: str | None) -> None:
-    """Runs `launch.train`, which goes on where it was interrupted; nothing where it had ended."""
+    """Runs `launch.train`, which resumes an interrupted run; a finished run is left as it is."""
     if (folder / "results.json").exists():
         return
     data = [] if data_dir is None else [f"--data_dir={data_dir}"]
@@ -170,7 +170,7 @@ def add(row: dict[str, Any], file: pathlib.Path) -> None:
 
 
 def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
-    """What a finished run in a folder says of itself."""
+    """The row of a finished run, read from its folder."""
     config, results = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "results"))
     scores = {title: nvp.evaluation.Score.from_json(row) for title, row in results.items()}
     preset = presets.of_settings(config["model"])
@@ -207,7 +207,7 @@ def importance(folder: pathlib.Path, data_dir: str | None, count: int) -> dict[s
 
 
 def parts_of(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where a run came from, and before it the runs that it began with."""
+    """Where a run came from, and before it the runs that it was initialised from."""
     before = config.get("init_from")
     part = {
         "flags": flags_of(config["command"]),
@@ -229,10 +229,10 @@ def _log(folder: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def seconds(lines: Sequence[dict[str, Any]]) -> list[float]:
-    """How long the run had been training at each line, by the speed of its steps.
+    """The seconds of training up to each line, computed from the speed of the steps.
 
-    That leaves out what is not training: validation, compiling, the time between two starts. A line's speed is that
-    since its epoch began, or since the run was started again: where it does not tell of the time that went by.
+    Validation, compilation and the time between two starts do not count. The speed in a line is a mean since the
+    start of its epoch, or since the run was resumed; a resumed run is recognised by too small a time.
     """
     total: list[float] = []
     so_far, first, before = 0.0, 0, lines[0]
@@ -241,8 +241,8 @@ def seconds(lines: Sequence[dict[str, Any]]) -> list[float]:
         speed = line.get("steps_per_second", speed)  # A line of a start's first step has none.
         is_new = line["epoch"] != before["epoch"]
         if total and not is_new:
-            told = so_far + (line["step"] - first) / speed - total[-1]
-            is_new = told < (line["time"] - before["time"]) / 2
+            elapsed = so_far + (line["step"] - first) / speed - total[-1]
+            is_new = elapsed < (line["time"] - before["time"]) / 2
         if is_new:
             so_far, first = total[-1], before["step"]
         total.append(so_far + (line["step"] - first) / speed)
@@ -267,7 +267,7 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
     about = (
         "Test bits/dim +- the standard error of the mean over the test images, one noise sample each, of the best "
         "checkpoint by validation. `images` is how many were seen in training, `minutes` the time of the steps alone, "
-        "on a machine that did other work beside it. Another training run differs by more than the error says."
+        "on a machine that did other work at the same time. Training runs differ by more than this error."
     )
     lines = ["# benchmarks.quality", "", about, ""]
     cells = []
@@ -312,15 +312,15 @@ def _bound(row: dict[str, Any]) -> str:
 
 
 def _origin(row: dict[str, Any], name: str) -> str:
-    """The commands of a run, and of those that it began with."""
-    said = []
+    """The commands of a run and of the runs that it was initialised from."""
+    parts = []
     for part in reversed([*row.get("before", []), row]):
         commit = (part["commit"] or "unknown")[:7] + (" with changes" if part["uncommitted_changes"] else "")
         command = f"python -m launch.train {' '.join(part['flags'])} --data_dir=DIR --output_dir=runs/quality/{name}"
-        said.append(f"`{command}`, commit {commit}, {part['machine']}")
+        parts.append(f"`{command}`, commit {commit}, {part['machine']}")
         begins = [flag for flag in part["flags"] if flag.startswith("--init_from=")]
         name = begins[0].removeprefix("--init_from=runs/quality/") if begins else name
-    return ", which began with ".join(said)
+    return ", initialised from ".join(parts)
 
 
 def _released(recipe: Recipe) -> pathlib.Path | None:

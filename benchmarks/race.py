@@ -3,12 +3,12 @@
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR                     5 minutes each
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seeds=1,2 --contestants='ours, float32'
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seconds=60 --output=build/race.md
-    python -m benchmarks.race --norun                                                  the picture of what was run
+    python -m benchmarks.race --norun                                                  the picture of all finished runs
 
 Same layout and parameter count, batches of the same images in the same order, Adam, clipping and L2 term; starts and
-noise are drawn by each, with each seed anew. They take turns of some seconds. The clock of each runs in its own
-training steps alone, not in its first one, which compiles, and not while it is evaluated: on validation images, by
-moving averages. A run adds its points to those that are there, and the table is of all that compare.
+noise are drawn by each, from the seed. They take turns of some seconds. The clock of each runs during its own training
+steps only, without the first step, which compiles, and without evaluation, which uses validation images and moving
+averages. A run adds its points to the existing ones; the table shows all that are comparable.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The model is one scale of checkerboard couplings on 32x32x3 images, each with a 
 one block) and a batch norm: activations, not weights, are what it holds.
 
 Each row is a process of its own; the rows of a table take turns: quote the ratios. "Activations" and "with the
-program" are those of `benchmarks.step`. Replicas are logical CPU devices that share the cores and the batch.
+program" are defined in `benchmarks.step`. Replicas are logical CPU devices that share the cores and the batch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows a second of launch.score, beside a bare call of the SavedModel.
+"""Rows a second of `launch.score`, beside a bare call of the SavedModel.
 
     python -m benchmarks.score                                      (10 million rows: minutes on a quiet machine)
     python -m benchmarks.score --rows=100000 --output=scores.md
@@ -6,7 +6,7 @@
 Writes a Parquet file of generated rows (a real number, a positive one, an integer and a category) and exports a flow of
 them. The bare call has encoded rows in memory and nothing to read or write, at the best of some batch sizes.
 `launch.score` runs on a tenth of the rows and on all, each in a process of its own: the rate is that of the other nine
-tenths, so that the start is not in it, and the peak of memory is quoted for both.
+tenths, which excludes the start, and the peak of memory is quoted for both.
 """
 
 from __future__ import annotations

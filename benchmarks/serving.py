@@ -63,7 +63,7 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> None:
     values = flags.FLAGS
-    logging.set_verbosity(logging.WARNING)  # TensorFlow tells of every captured variable.
+    logging.set_verbosity(logging.WARNING)  # TensorFlow logs every captured variable.
     with tempfile.TemporaryDirectory() as folder:
         python = values.python or _fresh_environment(os.path.join(folder, "environment"))
         exports = {}

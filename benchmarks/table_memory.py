@@ -6,8 +6,8 @@
 Generates tables of 8 columns of numbers, one of counts with gaps and one of text, as CSV, as compressed CSV and as a
 folder of Parquet files, streams each with `data.stream_columns` in a process of its own, and deletes it. A row is a
 table: its bytes on disk, its rows, rows a second of processor time, and by how much the process grew at most over what
-it was before the first row (VmHWM less VmRSS, in MiB). Memory is flat where the last column does not grow with the
-second. A sum over all values is compared with that of what was generated.
+it was before the first row (VmHWM less VmRSS, in MiB). Memory is flat if the last column does not grow with the
+second. The sum over all values is compared with the sum of the generated ones.
 """
 
 import gzip

@@ -1,16 +1,16 @@
-"""Flows on tables, beside those of nflows, normflows, zuko and TFP: how good and how fast.
+"""Quality and speed of flows on tables, beside nflows, normflows, zuko and TFP.
 
     python -m benchmarks.tabular --torch_python=PYTHON              test log-likelihoods, an hour on two cores
     python -m benchmarks.tabular --torch_python=PYTHON --sets=wine_red --flows=maf --seeds=0      some of them
-    python -m benchmarks.tabular --norun                            the tables of what was run
+    python -m benchmarks.tabular --norun                            the tables of all finished runs
     python -m benchmarks.tabular --torch_python=PYTHON --speed      steps and rows a second
 
 PYTHON is an interpreter with `pip install torch==2.13.0 nflows==0.14 normflows==1.7.3 zuko==1.6.0`. All have the same
 number of layers, alternation or reversal of the entries and networks of the same sizes (`benchmarks/tabular_peers.py`).
 
 Quality: every library trains on the same batches in the same order, with Adam, a cosine-shaped learning rate and
-gradients clipped alike. What counts is the test log-likelihood of the weights that were best on the validation rows.
-Each run is a line of a JSONL file, and a run that is there already is not run again, unless it failed.
+gradients clipped alike. The result is the test log-likelihood of the weights that were best on the validation rows.
+Each run is a line of a JSONL file and is not repeated unless it failed.
 
 Speed: each row is a process of its own, and those of a function take turns: quote the ratios.
 """
@@ -381,16 +381,17 @@ def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> 
     )
     noise = (
         f"The four small tables, standardised, have Gaussian noise of deviation {_NOISE} in all rows, the same for "
-        "all: some hold duplicates and rounded values, where a likelihood has no bound. bsds300_patches is prepared "
-        "as usual; its log-likelihoods are of the 63 differences from the mean in [0, 1) grey."
+        "all: some contain duplicates and rounded values, at which a likelihood is unbounded. bsds300_patches is "
+        "prepared as usual; its log-likelihoods are of the 63 differences from the mean in [0, 1) grey."
     )
     how = (
         "Mean over the seeds +- the standard error of a mean over the test rows; in parentheses the deviation between "
-        "seeds. Ours is up to the best peer when it is not more than one standard error below it."
+        "seeds. The last column is yes if ours is at most one standard error below the best peer."
     )
     chosen = (
         "Chosen after test figures had been seen, the same for all or in a peer's favour: the bound of splines, the "
-        "direction of nflows' Real NVP and of normflows' MAF. Last layers at zero are not how nflows and zuko come. "
+        "direction of nflows' Real NVP and of normflows' MAF. nflows and zuko do not start their last layers at zero "
+        "by default. "
         "How our hidden layers and gains start was one of about 12 variants that had been tried with test figures in "
         "view; it was adopted by the validation rows alone, with two other seeds, by a rule fixed beforehand. That "
         "MAF's gain starts at 1, not at 2 as Real NVP's, was decided likewise with six other seeds (a near tie), after "
@@ -398,7 +399,7 @@ def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> 
         "The splines of nflows and normflows are nearly the same code. normflows' MAF takes an evaluation for each "
         "entry that way, and is not run on bsds300_patches."
     )
-    machines = None if flags.FLAGS.run else ()  # Rows of before do not say on which they were run.
+    machines = None if flags.FLAGS.run else ()  # Older rows do not record their machine.
     lines = interleaved.heading("benchmarks.tabular", about, "", noise, "", how, "", chosen, "", machines=machines)
     return lines + quality_tables(jobs, rows)
 

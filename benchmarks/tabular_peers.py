@@ -1,8 +1,8 @@
 """The flows of nflows, normflows and zuko, laid out as ours: the peers of `benchmarks.tabular`.
 
 Each is made of the library's own transforms, with the same number of them, the same alternation or reversal of the
-entries and networks of the same sizes, all of which start with a last layer of zeros. What a library has one way of
-doing, such as the map from a network's output to a scale, is as the library has it.
+entries and networks of the same sizes, all of which start with a last layer of zeros. Where a library
+offers a single way, such as the map from a network's output to a scale, that way is used.
 
     python -m benchmarks.tabular_peers      trains what its standard input asks for, see `benchmarks.tabular.Remote`
 """
@@ -289,7 +289,7 @@ def _serve() -> None:
                 learner = Learner(**arguments)
             else:
                 reply["result"] = getattr(learner, method)(**arguments)
-        except Exception as error:  # To be told in the table, not here.
+        except Exception as error:  # Reported in the table.
             reply["error"] = f"{type(error).__name__}: {error}".split("\n")[0][:200]
         print(json.dumps(reply), file=replies, flush=True)
 

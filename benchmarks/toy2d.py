@@ -4,13 +4,13 @@
     python -m benchmarks.toy2d --flows=maf,iaf --targets=rings --steps=5000
 
 Each flow is trained on samples of each target by maximum likelihood, with the same number of steps on the same batches.
-Targets have an exact density p, so that what a flow q is short of is known:
+Targets have an exact density p, so the divergence of a flow q from it can be estimated:
 
     KL(p || q) = E_p [log p(x) - log q(x)],    as a mean over test points, with the standard error of that mean
 
 A panel of the picture is one flow on one target. Its result is kept in a folder, and not computed again as long as its
-settings stay the same: a run that was stopped goes on, and a new flow costs its own column alone. A change of the code
-goes unnoticed: name another folder with --panels then.
+settings stay the same: an interrupted run resumes, and a new flow adds only its own column. A change of the code is not
+detected; pass another folder by --panels then.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def grid(cells: int) -> np.ndarray:
 
 
 def tables(panels: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
-    """The divergences, and the nats of which they are made."""
+    """The tables of divergences and of nats."""
     targets, flows = (list(dict.fromkeys(names)) for names in zip(*panels))
     lines = ["KL(target || flow) in nats:", ""]
     rows = []
@@ -292,7 +292,7 @@ def tables(panels: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
         milliseconds = 1e3 * np.median([panel["step_seconds"] for panel in column])
         rows.append([flow, *cells, f"{column[0]['parameters']:,}", f"{milliseconds:.1f}"])
     lines += interleaved.table(["flow", *targets, "parameters", "ms/step"], rows)
-    lines += ["Nats of a test point; in the first row those of the target's own density, the fewest there can be:", ""]
+    lines += ["Nats of a test point. The first row is the target's own density, the lower limit:", ""]
     rows = [["target", *(f"{_entropy(panels[target, flows[0]]):.3f}" for target in targets)]]
     rows += [[flow, *(f"{panels[target, flow]['nats']:.3f}" for target in targets)] for flow in flows]
     lines += interleaved.table(["flow", *targets], rows)

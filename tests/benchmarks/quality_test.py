@@ -111,7 +111,7 @@ class QualityTest(absltest.TestCase):
         text = "\n".join(quality.table({"digits": row}))
         self.assertIn("--init_from=runs/quality/part --data_dir=DIR --output_dir=runs/quality/digits`, commit 01", text)
         command = "`python -m launch.train --preset=digits --data_dir=DIR --output_dir=runs/quality/part`"
-        self.assertIn(f", which began with {command}, commit unknown, a GPU", text)
+        self.assertIn(f", initialised from {command}, commit unknown, a GPU", text)
         self.assertIn("0 in the last part", text)
 
     def test_seconds_of_a_run_with_a_night_in_it(self):

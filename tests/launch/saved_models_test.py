@@ -19,12 +19,10 @@ _DATA_DIR = os.environ.get("TFP_REALNVP_DATA", _ROOT.parent / "shared/data/tfds"
 _FIGURE = r"^\| (?:Real NVP|Glow) \| (\d+\.\d+) \+- (\d+\.\d+) \|$"
 
 
-@parameterized.parameters("digits", "mnist", "cifar10")
+@parameterized.named_parameters((name, name) for name in ("digits", "mnist", "cifar10"))
 class SavedModelsTest(parameterized.TestCase):
     def test_the_figure(self, name):
         about = serving.describe(_MODELS / name / "1")
-        if about["dataset"] == "cifar10":
-            self.skipTest("takes a minute: python -m benchmarks.quality --check")
         data_dir = programs.scratch() / "data" if name == "digits" else _DATA_DIR
         if name != "digits" and not os.path.isdir(os.path.join(data_dir, about["dataset"])):
             self.skipTest(f"{about['dataset']} is not in {data_dir}; set TFP_REALNVP_DATA to where it is")
