@@ -114,8 +114,8 @@ def main(_: list[str]) -> None:
         f"Real NVP on CIFAR-10, width {base['width']}, {base['blocks']} residual block, {values.images:,} images seen, "
         f"Adam at {base['learning_rate']:g}, constant; bits/dim of {values.test:,} test images, mean over seeds and "
         "the deviation between them; the difference to the first of each, with its error. A difference is named where "
-        "by chance one comparison in twenty would show it: among so many, the smallest may be due to chance. The models "
-        "are small and trained briefly; the differences may not carry over to large models. "
+        "by chance one comparison in twenty would show it: among so many, the smallest may be due to chance. The "
+        "models are small and trained briefly; the differences may not carry over to large models. "
         f"{', '.join({row['on'] for row in rows})}."
     )
     lines = interleaved.heading("benchmarks.ablations", about, machines={row["machine"] for row in rows})
