@@ -12,7 +12,7 @@ def levels_of(distribution: FlowDistribution) -> int | None:
 
 
 def least_side(distribution: FlowDistribution) -> int:
-    """The number of which heights and widths must be multiples."""
+    """The number that heights and widths must be multiples of."""
     height, width, channels = distribution.event_shape.as_list()
     side = 1
     while side < min(height, width):
