@@ -317,6 +317,8 @@ BIJECTORS = (
     _coupling_entry("alternating_0", nvb.Alternating(0), _VECTOR, transformer=_scale_first),
     _coupling_entry("image_context", nvb.Checkerboard(1), _IMAGE, context_size=3),
     _coupling_entry("vector_context", nvb.Alternating(0), _VECTOR, context_size=2),
+    _coupling_entry("affine_tanh", nvb.Checkerboard(0), _IMAGE, transformer=lambda: nvt.Affine(scale="tanh")),
+    _coupling_entry("affine_sigmoid", nvb.Halves("first"), _VECTOR, transformer=lambda: nvt.Affine(scale="sigmoid")),
     _coupling_entry("shift", nvb.ChannelHalves("first"), _IMAGE, transformer=nvt.Shift),
     _coupling_entry("spline", nvb.Alternating(0), _VECTOR, transformer=_spline),
     _coupling_entry("sigmoidal", nvb.Halves("second"), (2,), transformer=_deep_sigmoidal),

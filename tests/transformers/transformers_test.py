@@ -39,9 +39,29 @@ class AffineTest(parameterized.TestCase):
         np.testing.assert_array_equal(z, [3.0])
         np.testing.assert_array_equal(log_slope, [0.0])
 
-    def test_unknown_form_is_refused(self):
-        with self.assertRaisesRegex(ValueError, 'expected form to be "scale_first" or "shift_first"'):
-            transformers.Affine("scale")
+    @parameterized.parameters(
+        ("tanh", 0.7, 2 * np.tanh(0.35)),
+        ("tanh", -1e30, -2.0),
+        ("tanh", 1e30, 2.0),
+        ("sigmoid", 0.7, np.log(1e-3 + 0.999 / (1 + np.exp(-2.7)))),
+        ("sigmoid", -1e30, np.log(1e-3)),
+        ("sigmoid", 1e30, 0.0),
+    )
+    def test_bounded_scales(self, scale, raw, log_scale):
+        affine = transformers.Affine(scale=scale)
+        z, log_slope, back, _ = _of(affine, [2.0, raw], [3.0])
+        np.testing.assert_allclose(log_slope, [log_scale], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(z, [3 * np.exp(log_scale) + 2], rtol=1e-5)
+        np.testing.assert_allclose(back, [3.0], atol=3e-4)  # A contraction by 1000 magnifies the rounding of z.
+        self.assertEmpty(affine.variables)
+
+    @parameterized.parameters(
+        (dict(form="scale"), 'expected form to be "scale_first" or "shift_first", got \'scale\''),
+        (dict(scale="exp"), 'expected scale to be "gain", "tanh" or "sigmoid", got \'exp\''),
+    )
+    def test_unknown_settings_are_refused(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            transformers.Affine(**settings)
 
 
 class ShiftTest(absltest.TestCase):
