@@ -118,15 +118,6 @@ class PrivateTest(parameterized.TestCase):
         self.assertEqual(float(z), 6, message)
         self.assertEqual(tape.gradient(z, [x, y]), [10, None], message)
 
-    def test_bins_of_a_spline(self):
-        spline = tfb.RationalQuadraticSpline([1.0, 1.0], [0.5, 1.5], [2.0], range_min=-1.0)
-        bins = private.spline_bins(spline, tf.constant([-0.75]))
-        message = "TFP's spline computes its bins elsewhere: see `RationalQuadraticSpline._inverse` there"
-        names = ("x_k", "y_k", "w_k", "h_k", "d_k", "d_kp1", "s_k")
-        found = [float(tf.squeeze(getattr(bins, name))) for name in names]
-        np.testing.assert_allclose(found, [-1, -1, 1, 0.5, 1, 2, 0.5], err_msg=message)
-        self.assertFalse(bins.out_of_bounds[0], message)
-
     def test_moments_and_reduction_of_adam(self):
         optimizer, variable = keras.optimizers.Adam(), keras.Variable([1.0, 2.0])
         optimizer.build([variable])

@@ -38,6 +38,7 @@ class Entry:
       levels: pixels lie in [0, levels); None for events on the whole real line.
       context_size: size of the context, None where there is none.
       context_axes: sizes of its axes before that one: an image's height and width.
+      has_angles: whether entries are angles, which come back within [-pi, pi].
       has_one_size: whether images of another height and width are refused.
       factory: name of the flow factory that `make` calls, None for a bijector.
       has_variables: whether it learns anything.
@@ -52,6 +53,7 @@ class Entry:
     levels: int | None = None
     context_size: int | None = None
     context_axes: tuple[int, ...] = ()
+    has_angles: bool = False
     has_one_size: bool = False
     factory: str | None = None
     has_variables: bool = True
@@ -72,8 +74,12 @@ class Entry:
         """Events within the domain."""
         shape = (*batch_shape, *self.event_shape)
         if self.levels is None:
-            return tf.random.stateless_normal(shape, (seed, 0), dtype=dtype)
+            return self.within_period(tf.random.stateless_normal(shape, (seed, 0), dtype=dtype))
         return tf.random.stateless_uniform(shape, (seed, 0), 0, self.levels, dtype=dtype)
+
+    def within_period(self, x: tf.Tensor) -> tf.Tensor:
+        """Events or latents, those with angles within the period that comes back."""
+        return tf.clip_by_value(x, -3.1, 3.1) if self.has_angles else x
 
     def context(self, batch_shape: Sequence[int], dtype: str = "float32", seed: int = 2) -> tf.Tensor | None:
         """A context for them, or None."""
@@ -203,7 +209,12 @@ _scale_first = functools.partial(nvt.Affine, "scale_first")
 _shift_first = functools.partial(nvt.Affine, "shift_first")
 # Splines of some of the events, and for others their ends.
 _spline = functools.partial(nvt.RationalQuadraticSpline, bins=4, bound=1.5)
+_circular = functools.partial(nvt.CircularSpline, bins=3)
 _deep_sigmoidal = functools.partial(nvt.Sigmoidal, 3, depth=2)
+
+
+def _with_angles(entry: Entry) -> Entry:
+    return dataclasses.replace(entry, has_angles=True)
 
 
 def _mixture() -> nvt.Transformer:
@@ -321,6 +332,7 @@ BIJECTORS = (
     _coupling_entry("affine_sigmoid", nvb.Halves("first"), _VECTOR, transformer=lambda: nvt.Affine(scale="sigmoid")),
     _coupling_entry("shift", nvb.ChannelHalves("first"), _IMAGE, transformer=nvt.Shift),
     _coupling_entry("spline", nvb.Alternating(0), _VECTOR, transformer=_spline),
+    _with_angles(_coupling_entry("circular", nvb.Alternating(0), _VECTOR, transformer=_circular)),
     _coupling_entry("sigmoidal", nvb.Halves("second"), (2,), transformer=_deep_sigmoidal),
     _coupling_entry("mixture_image", nvb.Checkerboard(1), _IMAGE, transformer=_mixture),
     Entry(
@@ -329,6 +341,7 @@ BIJECTORS = (
         _VECTOR,
     ),
     _autoregressive_entry("spline", _spline, 3),
+    _with_angles(_autoregressive_entry("by_entry", lambda: nvt.ByEntry([2, 0], _circular(), nvt.Affine()), 3)),
     _autoregressive_entry("sigmoidal", _deep_sigmoidal, 2),
     _conditioner_entry("attention", nvb.Halves("first"), _VECTOR, _attention, context_size=2),
     _conditioner_entry(
@@ -454,6 +467,16 @@ def _with_base(factory: str, size: int, **settings: Any) -> Entry:
     )
 
 
+def _angles(factory: str, size: int, **settings: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvp.FlowDistribution:
+        small = dict(hidden_units=(6,), circular_bins=3, dtype=dtype, dtype_policy=policy)
+        return getattr(nvp, factory)(event_shape=size, **small, **settings)
+
+    inverse_evaluations = size if factory == "autoregressive_flow" else 1
+    given = dict(factory=factory, has_networks=True, has_angles=True, inverse_evaluations=inverse_evaluations)
+    return Entry(f"{factory}_angles", make, (size,), **given)
+
+
 def _multiscale(dtype: str, policy: str) -> nvp.FlowDistribution:
     def layers(scale: int, channels: int, is_last: bool) -> list[nvb.Bijector]:
         return [
@@ -467,6 +490,8 @@ def _multiscale(dtype: str, policy: str) -> nvp.FlowDistribution:
 FLOWS = (
     _with_base("coupling_flow", 2, couplings=2),
     _with_base("autoregressive_flow", 2, layers=1, transformer=_spline),
+    _angles("coupling_flow", 3, circular=(0, 2), couplings=3),
+    _angles("autoregressive_flow", 2, circular=(0, 1), layers=2),
     Entry("multiscale", _multiscale, (4, 4, 1), levels=256, factory="multiscale", has_networks=True),
     _real_nvp("two_scales", (4, 4, 2), scales=2),
     _real_nvp("three_scales", (8, 8, 1), scales=3, levels=None),

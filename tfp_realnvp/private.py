@@ -94,11 +94,6 @@ def called_function(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
-def spline_bins(spline: tfp.bijectors.RationalQuadraticSpline, y: tf.Tensor) -> Any:
-    """The spline bin of each `y`: left knot `x_k, y_k`, width `w_k`, height `h_k`, slopes `d_k, d_kp1, s_k`."""
-    return spline._compute_shared(y=y)
-
-
 def index_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> int:
     """The index of a variable, or of a replica's copy, among the variables the optimizer was built for."""
     return optimizer._get_variable_index(variable)

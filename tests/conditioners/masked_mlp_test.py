@@ -38,6 +38,16 @@ class MaskedMLPTest(parameterized.TestCase):
         expected = hidden @ last + network.biases[1].numpy()
         np.testing.assert_allclose(network(x), expected, rtol=1e-5, atol=1e-6)
 
+    def test_angles_have_a_period_and_keep_the_order(self):
+        network = registry.randomize(_built(3, hidden_units=(4,), activation="tanh", circular=[0, 1], dtype="float64"))
+        x = tf.random.stateless_normal([1, 3], (0, 0), dtype=tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = network(x)[0, :3]
+        depends = np.abs(tape.jacobian(outputs, x)[:, 0]) > 0
+        np.testing.assert_array_equal(depends, np.tril(np.ones([3, 3]), -1))
+        np.testing.assert_allclose(network(x + [2 * np.pi, -4 * np.pi, 0])[0, :3], outputs, atol=1e-12)
+
     def test_starts_at_zero(self):
         x = tf.random.stateless_normal([7, 4], (1, 0))
         np.testing.assert_array_equal(_built()(x), np.zeros([7, 8]))

@@ -30,6 +30,20 @@ class MLPTest(parameterized.TestCase):
             size * 6 + 6 + 6 * 5 + 5 + 5 * 4 + 4,
         )
 
+    def test_angles_are_read_as_cosine_and_sine(self):
+        mlp, plain = _built(circular=[2, 0]), _built(size=5)
+        self.assertEqual(mlp.count_params(), plain.count_params())
+        registry.randomize(mlp), registry.randomize(plain)
+        x = np.random.default_rng(0).normal(size=[7, 3]).astype(np.float32)
+        a, b, c = x.T
+        read = np.stack([np.cos(a), b, np.cos(c), np.sin(c), np.sin(a)], -1)
+        np.testing.assert_allclose(mlp(x), plain(read), rtol=1e-5, atol=1e-6)
+        same = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(mlp))
+        self.assertEqual(tuple(same.circular), (2, 0))
+        for wrong in ([3], [-1], [0, 0]):
+            with self.assertRaisesRegex(ValueError, "expected different positions of angles from 0 to 2, got"):
+                _built(circular=wrong)
+
     def test_no_hidden_layers(self):
         self.assertEqual(_built(hidden_units=()).count_params(), 3 * 4 + 4)
 

@@ -8,11 +8,11 @@ from tfp_realnvp import transformers
 from tfp_realnvp.transformers.logistic_mixture import components_of, mixture_logit
 
 
-def _of(transformer, raw, x):
-    """A transformer, its dtype float32, and what it makes of each of some numbers with the same parameters."""
-    transformer.build("float32", "a")
-    raw = tf.tile(tf.constant(raw, tf.float32)[tf.newaxis, :, tf.newaxis], [1, 1, len(x)])
-    x = tf.constant([x], tf.float32)
+def _of(transformer, raw, x, dtype="float32"):
+    """What a transformer makes of each of some numbers with the same parameters."""
+    transformer.build(dtype, "a")
+    raw = tf.tile(tf.constant(raw, dtype)[tf.newaxis, :, tf.newaxis], [1, 1, len(x)])
+    x = tf.constant([x], dtype)
     z, log_slope = transformer.forward(x, raw)
     back, inverse_log_slope = transformer.inverse(z, raw)
     return z[0].numpy(), log_slope[0].numpy(), back[0].numpy(), inverse_log_slope[0].numpy()
@@ -70,12 +70,6 @@ class ShiftTest(absltest.TestCase):
 
 
 class RationalQuadraticSplineTest(parameterized.TestCase):
-    def test_zeros_are_the_identity(self):
-        x = np.linspace(-3, 3, 50)
-        z, log_slope, *_ = _of(transformers.RationalQuadraticSpline(bins=4, bound=2.0), [0.0] * 11, x)
-        np.testing.assert_allclose(z, x, atol=1e-6)
-        np.testing.assert_allclose(log_slope, 0, atol=1e-5)
-
     def test_beyond_the_bound_nothing_moves(self):
         raw, x = np.random.default_rng(0).normal(size=11), [2.5, -7.0, 2.0, 1.0]
         z, log_slope, *_ = _of(transformers.RationalQuadraticSpline(bins=4, bound=2.0), raw, x)
@@ -144,6 +138,27 @@ class ComposeTest(absltest.TestCase):
 
     def test_by_default_it_is_flowpps(self):
         self.assertEqual(str(transformers.Compose()), "8 sigmoids, then affine")
+
+
+class ByEntryTest(absltest.TestCase):
+    def test_each_entry_has_its_transformer(self):
+        both = transformers.ByEntry([3, 0], transformers.Shift(), transformers.Affine(scale="tanh"))
+        self.assertEqual(both.outputs, 2)
+        both.build("float32", "a")
+        raw = tf.constant([[[1.0, 2.0, 3.0, 4.0], [9.0, 0.0, 0.2, 9.0]]])
+        z, log_slope = both.forward(tf.constant([[10.0, 20.0, 30.0, 40.0]]), raw)
+        contracted = 2 * np.tanh(0.1)
+        np.testing.assert_allclose(z, [[11, 22, 30 * np.exp(contracted) + 3, 44]], rtol=1e-6)
+        np.testing.assert_allclose(log_slope, [[0, 0, contracted, 0]], rtol=1e-6)
+        np.testing.assert_allclose(both.inverse(z, raw)[0], [[10, 20, 30, 40]], rtol=1e-5)
+
+    def test_what_is_no_entry_is_refused(self):
+        shift, affine = transformers.Shift(), transformers.Affine(scale="tanh")
+        for entries in ([0, 0], [-1]):
+            with self.assertRaisesRegex(ValueError, "expected different entries of 0 or more"):
+                transformers.ByEntry(entries, shift, affine)
+        with self.assertRaisesRegex(ValueError, r"expected entries below 2, the number of entries, got \(2,\)"):
+            transformers.ByEntry([2], shift, affine).forward(tf.zeros([1, 2]), tf.zeros([1, 2, 2]))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Elementwise(Bijector):
     def _raw_of(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
         """Those of each event, `[batch, ..., outputs, entries]`."""
         if self.raw is not None:
-            # Not left to broadcasting: splines gather by the index of an event.
+            # Not left to broadcasting, which splines do not do.
             return tf.broadcast_to(self.raw.value, [tf.shape(x)[0], *self._raw_shape])
         nothing = tf.zeros([tf.shape(x)[0], 0], x.dtype)
         output = tf.cast(call_conditioner(self.conditioner, nothing, context, training), x.dtype)

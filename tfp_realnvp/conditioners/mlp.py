@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.network import Network, checked_context, last_axis
+from tfp_realnvp.conditioners.network import Network, checked_angles, checked_context, last_axis, with_angles
 
 
 def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
@@ -31,13 +31,14 @@ class MLP(Network):
       hidden_units: sizes of the hidden layers.
       activation: name of a Keras activation, or a callable.
       context_size: size of the last axis of the context of a conditional flow, or None for no context.
+      circular: positions of inputs that are angles in radians, read as cosine and sine.
       zero_output: whether the last layer starts at zero, so that a coupling starts as the identity.
       **kwargs: passed to `keras.layers.Layer`. Under a mixed dtype policy the output stays in the variables' dtype.
 
     Shapes: `[batch, size]` to `[batch, outputs]`; context `[batch, context_size]`.
 
     Raises:
-      ValueError: for a context where none or another is expected.
+      ValueError: for a context where none or another is expected, or positions of angles that are not inputs.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MLP(Network):
         hidden_units: Sequence[int] = (256, 256),
         activation: str = "relu",
         context_size: int | None = None,
+        circular: Sequence[int] = (),
         zero_output: bool = True,
         **kwargs: Any,
     ):
@@ -55,6 +57,7 @@ class MLP(Network):
         self.hidden_units = tuple(hidden_units)
         self.activation = keras.activations.get(activation)
         self.context_size = context_size
+        self.circular = circular
         self.zero_output = zero_output
         self.denses = [
             keras.layers.Dense(units, self.activation, dtype=self.dtype_policy, name=f"dense_{i}")
@@ -66,7 +69,9 @@ class MLP(Network):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        size = last_axis(input_shape) + (self.context_size or 0)
+        size = last_axis(input_shape)
+        self.circular = checked_angles(self.circular, size)
+        size += len(self.circular) + (self.context_size or 0)
         for dense in self.denses:
             dense.kernel_initializer, dense.bias_initializer = uniform_by_inputs(size), uniform_by_inputs(size)
             dense.build((None, size))
@@ -75,7 +80,8 @@ class MLP(Network):
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         context = checked_context(context, self.context_size)
-        hidden = inputs if context is None else tf.concat([inputs, context], -1)
+        hidden = with_angles(inputs, self.circular)
+        hidden = hidden if context is None else tf.concat([hidden, context], -1)
         for dense in (*self.denses, self.dense_out):
             hidden = dense(hidden)
         return hidden
@@ -87,8 +93,9 @@ class MaskedMLP(Network):
 
         h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
 
-    Input i has degree i (from 1); hidden units have degrees 1 ... size - 1 in turn. A hidden unit is connected to
-    degrees up to its own, an output for entry i to degrees below i. Initialisation and other arguments are as in `MLP`.
+    Input i has degree i (from 1), and so has its sine if it is an angle; hidden units have degrees 1 ... size - 1 in
+    turn. A hidden unit is connected to degrees up to its own, an output for entry i to degrees below i. Initialisation
+    and other arguments are as in `MLP`.
 
     Args:
       outputs_per_entry: number of outputs per entry; the first output of all entries comes first.
@@ -96,7 +103,7 @@ class MaskedMLP(Network):
     Shapes: `[batch, size]` to `[batch, outputs_per_entry * size]`; context `[batch, context_size]`.
 
     Raises:
-      ValueError: for a context where none or another is expected.
+      ValueError: for a context where none or another is expected, or positions of angles that are not inputs.
 
     Germain, Gregor, Murray, Larochelle. MADE: masked autoencoder for distribution estimation. ICML 2015. arXiv
     1502.03509.
@@ -109,6 +116,7 @@ class MaskedMLP(Network):
         hidden_units: Sequence[int] = (256, 256),
         activation: str = "relu",
         context_size: int | None = None,
+        circular: Sequence[int] = (),
         zero_output: bool = True,
         **kwargs: Any,
     ):
@@ -117,6 +125,7 @@ class MaskedMLP(Network):
         self.hidden_units = tuple(hidden_units)
         self.activation = keras.activations.get(activation)
         self.context_size = context_size
+        self.circular = circular
         self.zero_output = zero_output
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -124,12 +133,15 @@ class MaskedMLP(Network):
             return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
         size = last_axis(input_shape)
+        self.circular = checked_angles(self.circular, size)
         # With a single entry, hidden units have degree 0 and the output depends on the context alone.
         lowest = min(1, size - 1)
         hidden = [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
-        degrees = [np.arange(1, size + 1), *hidden]
+        entries = np.arange(1, size + 1)
+        # A sine has the degree of its angle.
+        degrees = [np.concatenate([entries, entries[list(self.circular)]]), *hidden]
         masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
-        masks.append(degrees[-1][:, np.newaxis] < np.tile(degrees[0], self.outputs_per_entry))
+        masks.append(degrees[-1][:, np.newaxis] < np.tile(entries, self.outputs_per_entry))
         self._masks = [mask.astype(np.float32) for mask in masks]
         self.kernels, self.biases = [], []
         for i, mask in enumerate(masks):
@@ -143,7 +155,7 @@ class MaskedMLP(Network):
 
     def call(self, inputs: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         context = checked_context(context, self.context_size)
-        hidden = inputs
+        hidden = with_angles(inputs, self.circular)
         for i, (kernel, bias, mask) in enumerate(zip(self.kernels, self.biases, self._masks)):
             is_last = i == len(self._masks) - 1
             dtype = self.variable_dtype if is_last else self.compute_dtype

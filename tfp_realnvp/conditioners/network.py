@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -28,6 +29,22 @@ def last_axis(shape: Sequence[int | None]) -> int:
     if size is None:
         raise ValueError(f"expected a known size of the last axis, got shape {tuple(shape)}")
     return size
+
+
+def checked_angles(circular: Sequence[int], size: int) -> tuple[int, ...]:
+    """Different positions below `size`, as a tuple of integers."""
+    found = tuple(int(position) for position in circular)
+    if len(set(found)) < len(found) or not all(0 <= position < size for position in found):
+        raise ValueError(f"expected different positions of angles from 0 to {size - 1}, got {found}")
+    return found
+
+
+def with_angles(x: tf.Tensor, circular: Sequence[int]) -> tf.Tensor:
+    """`x` with the cosines of its angles in their place, and their sines at the end: `[..., size + angles]`."""
+    if not circular:
+        return x
+    is_angle = np.isin(np.arange(x.shape[-1]), circular)
+    return tf.concat([tf.where(is_angle, tf.cos(x), x), tf.sin(tf.gather(x, circular, axis=-1))], -1)
 
 
 def checked_context(context: tf.Tensor | None, expected_size: int | None) -> tf.Tensor | None:

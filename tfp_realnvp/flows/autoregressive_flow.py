@@ -53,13 +53,14 @@ def autoregressive_flow(
         raise ValueError(f"expected norm to be one of None, {', '.join(typing.get_args(Norm))}, got {norm!r}")
 
     def steps(size: int, make_layer: MakeLayer) -> list[Bijector]:
-        found = []
+        found, order = [], list(range(size))
         for i in range(layers):
             if i:
                 found.append(tfp.bijectors.Permute(list(range(size))[::-1], name="reverse"))
+                order = order[::-1]
             if norm == "act":
                 found.append(ActNorm(size, dtype=dtype, name=f"act_norm_{i}"))
-            layer = make_layer(Preceding(), f"autoregressive_{i}")
+            layer = make_layer(Preceding(), f"autoregressive_{i}", order)
             found.append(tfp.bijectors.Invert(layer) if inverse else layer)
             if norm == "batch":
                 found.append(BatchNorm(size, dtype=dtype, name=f"batch_norm_{i}"))

@@ -67,7 +67,8 @@ def coupling_flow(
 
     def layers(size: int, make_layer: MakeLayer) -> list[Bijector]:
         # The odd entries are moved to the front once, since strided slices in every coupling would take longer.
-        order = [*range(1, size, 2), *range(0, size, 2)]
+        odd_first = [*range(1, size, 2), *range(0, size, 2)]
+        order = odd_first if mix == "alternate" else list(range(size))
         found = [tfp.bijectors.Permute(order, name="odd_entries_first")] if mix == "alternate" else []
         for i in range(couplings):
             step, mask = f"coupling_{i}", Halves(("second", "first")[i % 2])
@@ -76,7 +77,7 @@ def coupling_flow(
             if mix == "linear":
                 linear_name = f"{step}_linear"
                 found.append(InvertibleLinear(size, form=linear_form, seed=seed + i, dtype=dtype, name=linear_name))
-            found.append(make_layer(mask, step))
+            found.append(make_layer(mask, step, order))
             if norm == "batch":
                 changed = mask.changed_size(size)
                 found.append(BatchNorm(changed, mask=mask, rho=rho, dtype=dtype, name=f"{step}_batch_norm"))

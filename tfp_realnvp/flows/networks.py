@@ -10,7 +10,14 @@ import tensorflow as tf
 from tfp_realnvp.bijectors import Autoregressive, Checkerboard, Coupling, Mask, Preceding
 from tfp_realnvp.conditioners import MLP, AttentionNetwork, DenseNetwork, GatedNetwork, MaskedMLP, ResidualNetwork
 from tfp_realnvp.named import all_named, named
-from tfp_realnvp.transformers import Affine, Compose, RationalQuadraticSpline, Shift, Sigmoidal, Transformer
+from tfp_realnvp.transformers import (
+    Affine,
+    Compose,
+    RationalQuadraticSpline,
+    Shift,
+    Sigmoidal,
+    Transformer,
+)
 
 # Maps a mask, the event's channels and the size of the output's last axis to a built layer.
 MakeConditioner = Callable[[Mask, int, int], keras.layers.Layer]
@@ -97,7 +104,12 @@ _CONDITIONERS: dict[int, dict[str, Callable[..., keras.layers.Layer]]] = {
     1: {"mlp": mlp, "attention": attention},
     3: {"residual": residual, "gated": gated, "dense": dense},
 }
-_TRANSFORMERS = {"affine": Affine, "shift": Shift, "spline": RationalQuadraticSpline, "sigmoidal": Sigmoidal}
+_TRANSFORMERS = {
+    "affine": Affine,
+    "shift": Shift,
+    "spline": RationalQuadraticSpline,
+    "sigmoidal": Sigmoidal,
+}
 
 
 def transformer_of(transformer: str | MakeTransformer) -> Transformer:

@@ -34,6 +34,7 @@ FLOWS: dict[str, Factory] = {
 }
 # Factory keywords that are not settings: they come from the data, the recipe, or the caller of `build`.
 _DECIDED: tuple[str, ...] = ("event_shape", "levels", "context_size", "dtype_policy")
+_DECIDED += ("circular", "circular_bins")  # Runs standardise real numbers; angles are a type of columns.
 _DECIDED += ("backprop", "dtype", "flow_name", "name", "seed", "validate_args")
 
 

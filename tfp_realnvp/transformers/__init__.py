@@ -2,10 +2,22 @@
 
 from tfp_realnvp.transformers.affine import Affine
 from tfp_realnvp.transformers.bisection import inverse_by_bisection
+from tfp_realnvp.transformers.by_entry import ByEntry
+from tfp_realnvp.transformers.circular_spline import CircularSpline
 from tfp_realnvp.transformers.compose import Compose
 from tfp_realnvp.transformers.rational_quadratic_spline import RationalQuadraticSpline
 from tfp_realnvp.transformers.shift import Shift
 from tfp_realnvp.transformers.sigmoidal import Sigmoidal
 from tfp_realnvp.transformers.transformer import Transformer
 
-__all__ = ["Affine", "Compose", "RationalQuadraticSpline", "Shift", "Sigmoidal", "Transformer", "inverse_by_bisection"]
+__all__ = [
+    "Affine",
+    "ByEntry",
+    "CircularSpline",
+    "Compose",
+    "RationalQuadraticSpline",
+    "Shift",
+    "Sigmoidal",
+    "Transformer",
+    "inverse_by_bisection",
+]
