@@ -10,6 +10,7 @@ _ROOT = pathlib.Path(__file__).parent
 TENSORFLOW = ">=2.21,<2.22"
 # What is imported by a single feature, and takes seconds to import or much space.
 SERVE = [f"tensorflow-serving-api{TENSORFLOW}"]  # The protocol buffers of warm-up requests and of gRPC clients
+LOSSLESS = ["constriction>=0.4.2,<0.6", "scipy>=1.13,<2"]
 PLOTS = ["matplotlib>=3.10,<4"]
 # The table `gas`; CSV files; the table `bsds300`; the estimator
 DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4", "scikit-learn>=1.9,<2"]
@@ -80,6 +81,7 @@ setup(
         "plots": PLOTS,
         "data": DATA,
         "beam": ["apache-beam>=2.77,<3"],  # TFDS builds some of its sets with it.
+        "lossless": LOSSLESS,
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "bench": ["torch==2.13.0", "nflows==0.14", "normflows==1.7.3", "zuko==1.6.0"],  # The peers in benchmarks
         "dev": [
@@ -91,6 +93,7 @@ setup(
             *SERVE,
             *PLOTS,
             *DATA,
+            *LOSSLESS,
             *DOCS,
         ],
         "docs": DOCS,

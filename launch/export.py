@@ -75,6 +75,7 @@ def main() -> None:
                 "dataset": preset.dataset,
                 **{name: config["model"].get(name) for name in ("files", "columns", *image_flags.KEPT)},
                 "preset": config["preset"],
+                "model": preset.settings(),
                 "command": run.command_line(config["command"]),
             },
         )

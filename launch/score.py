@@ -141,7 +141,9 @@ def _batches(name: str, model: source.Source, scorer: serving.Scorer) -> Iterato
         raise run.UsageError(f"expected a set with labels for a conditional model, got {name}")
     if is_image and kind == "folder":
         size = image_flags.IMAGE_SIZE.value or model.image_size
-        return score_input.folder(path, scorer, Decoder(size, image_flags.FLATTEN_ALPHA.value or model.flatten_alpha))
+        return score_input.folder(
+            path, scorer.shape, Decoder(size, image_flags.FLATTEN_ALPHA.value or model.flatten_alpha)
+        )
     if is_image and kind == "npy":
         return score_input.arrays(path, scorer)
     if not is_image and kind in score_input.TABLES:

@@ -121,12 +121,12 @@ def tables(
         yield Batch(ids, columns, table.start, table.label, faults, table=table)
 
 
-def folder(path: str, scorer: Scorer, decoder: Decoder) -> Iterator[Batch]:
+def folder(path: str, shape: tuple[int, ...], decoder: Decoder) -> Iterator[Batch]:
     """The images in a folder and the folders in it, by name; their id is the path in the folder.
 
     Args:
       path: of the folder.
-      scorer: which will score them.
+      shape: of each image.
       decoder: which makes the images as those of the model's training were made.
     """
     root = paths.local(path)
@@ -137,10 +137,10 @@ def folder(path: str, scorer: Scorer, decoder: Decoder) -> Iterator[Batch]:
         raise data.BadImageError(f"{root}: expected image files ({', '.join(_IMAGE_SUFFIXES)}), got none")
     for start in range(0, len(files), IMAGES):
         part = files[start : start + IMAGES]
-        images, faults = np.zeros([len(part), *scorer.shape], np.uint8), {}
+        images, faults = np.zeros([len(part), *shape], np.uint8), {}
         for i, file in enumerate(part):
             try:
-                images[i] = _pixels(file, scorer.shape, decoder)
+                images[i] = _pixels(file, shape, decoder)
             except ValueError as error:
                 faults[i] = Fault(None, str(error))
         yield Batch(np.array([str(file.relative_to(root)) for file in part], object), images, start, str(root), faults)

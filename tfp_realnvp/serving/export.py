@@ -26,7 +26,7 @@ from tfp_realnvp.serving.description import DESCRIPTION, EXTRA
 from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.signatures import Served
-from tfp_realnvp.serving.structure import levels_of
+from tfp_realnvp.serving.structure import levels_of, own_variables
 from tfp_realnvp.serving.tables import ServedTable
 from tfp_realnvp.version import __version__
 
@@ -223,6 +223,7 @@ def _written(
         module.weights = list({id(variable): variable for variable in read}.values())
         for name, function in served.functions.items():
             setattr(module, name, function)
+        module.own = own_variables(distribution.flow)
         if levels is not None:
             module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
         parent.mkdir(parents=True, exist_ok=True)

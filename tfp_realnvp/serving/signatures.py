@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving.row_noise import dequantize_rows
 from tfp_realnvp.serving.settings import Settings
-from tfp_realnvp.serving.structure import least_side, levels_of
+from tfp_realnvp.serving.structure import couplings_of, least_side, levels_of
 
 # Maps a request's tensors to its answers by name.
 Answer = Callable[..., dict[str, tf.Tensor]]
@@ -22,7 +23,8 @@ class Served:
 
     Attributes:
       functions: unchecked, by name, for `load`: `forward` and `inverse` between data and latents, with `log|det|` and
-        context, for images of any size that the flow takes; for a custom base, `base_log_prob` and `base_sample`.
+        context, for images of any size that the flow takes; for a custom base, `base_log_prob` and `base_sample`; for
+        images without a context also `network_0`, `network_1`, ..., the networks of the couplings.
       signatures: checked float32 functions by name, for servers.
     """
 
@@ -57,6 +59,11 @@ class Served:
             base = distribution.distribution
             self.functions["base_log_prob"] = _function(base.log_prob, [z])
             self.functions["base_sample"] = _function(lambda count, seed: base.sample(count, seed), [count, seed])
+        if self._is_image and not contexts:
+            for i, (coupling, channels) in enumerate(couplings_of(distribution)):
+                kept = tf.TensorSpec([None, None, None, channels], dtype, name="kept")
+                network = functools.partial(_of_network, coupling.conditioner)
+                self.functions[f"network_{i}"] = _function(network, [kept])
         self.signatures = self._named_signatures()
 
     def _named_signatures(self) -> dict[str, Function]:
@@ -275,6 +282,10 @@ def _of_rows(
     # A flow with a log-det per part of an event, such as an elementwise flow, needs their sum.
     log_det = tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))
     return y[:count], log_det[:count]
+
+
+def _of_network(conditioner: Callable[..., tf.Tensor], kept: tf.Tensor) -> tf.Tensor:
+    return call_conditioner(conditioner, kept, None, training=False)
 
 
 def _function(answer: Callable[..., Any], input_signature: Sequence[tf.TensorSpec]) -> Function:

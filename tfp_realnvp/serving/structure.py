@@ -1,6 +1,8 @@
 """Properties of a flow's layers that an export needs."""
 
-from tfp_realnvp.bijectors import DequantizedLogit
+import tensorflow as tf
+
+from tfp_realnvp.bijectors import Bijector, Coupling, DequantizedLogit, Split
 from tfp_realnvp.flows import FlowDistribution
 
 
@@ -22,3 +24,24 @@ def least_side(distribution: FlowDistribution) -> int:
         except ValueError:
             side *= 2
     return side
+
+
+def couplings_of(distribution: FlowDistribution) -> list[tuple[Coupling, int]]:
+    """The couplings of a flow in data order, each with the number of channels that its network reads."""
+    found = []
+    for leaf in distribution.flow.leaves(distribution.event_shape):
+        if isinstance(leaf.bijector, Coupling) and leaf.shape is not None:
+            found.append((leaf.bijector, leaf.bijector.mask.kept_size(leaf.shape[-1])))
+    return found
+
+
+def own_variables(flow: Bijector) -> list[tf.Variable]:
+    """The variables of a flow's layers but for their networks', in data order: gains, norms, linear maps."""
+    own: list[tf.Variable] = []
+    for leaf in flow.leaves():
+        if isinstance(leaf.bijector, Split):  # Its parts follow.
+            continue
+        network = getattr(leaf.bijector, "conditioner", None)
+        of_network = {id(getattr(v, "value", v)) for v in getattr(network, "variables", ())}
+        own += [variable for variable in leaf.bijector.variables if id(variable) not in of_network]
+    return own

@@ -1,0 +1,54 @@
+"""Write the images of a file by `launch.pack` as PNG files.
+
+    python -m launch.unpack --saved_model=cifar10 --input_file=images.nvp --output_dir=FOLDER
+
+It needs the model that packed the file, and a machine that computes the same numbers. A file that is damaged, or that
+would be decoded to other pixels, is refused; so is a folder that is not empty.
+"""
+
+from __future__ import annotations
+
+import io
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from launch import arguments, run, source
+from launch.pack import opened_model
+from tfp_realnvp import lossless, storage
+
+_INPUT_FILE = arguments.DEFINE_path("input_file", None, "File by launch.pack.", required=True)
+
+
+def main() -> None:
+    if run.OUTPUT_DIR.value is None:
+        raise run.UsageError("expected --output_dir, a folder for the images, got none")
+    file, folder = pathlib.Path(_INPUT_FILE.value), pathlib.Path(run.OUTPUT_DIR.value)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise run.UsageError(f"expected a new or empty folder, got {folder}")
+    try:
+        content = file.read_bytes()
+        packed = lossless.Packed.from_bytes(content)
+        count = packed.coded.first + sum(map(abs, packed.coded.batches))
+        images = lossless.unpack(opened_model(), content, progress=source.progress(count, "image"))
+    except (OSError, lossless.PackError) as error:
+        raise run.UsageError(f"{file}: {error}") from error
+    names = packed.names or tuple(f"{i:06}" for i in range(count))
+    for name, pixels in zip(names, images, strict=True):
+        path = folder / pathlib.PurePath(name).with_suffix(".png")
+        if folder.resolve() not in path.resolve().parents:
+            raise run.UsageError(f"{file}: expected names within a folder, got {name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage.write(path, _png(pixels))
+    print(f"Wrote {count:,} images to {folder}")
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0]).save(file, "PNG")
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    run.start(main)
