@@ -10,7 +10,7 @@ _ROOT = pathlib.Path(__file__).parent
 TENSORFLOW = ">=2.21,<2.22"
 # What is imported by a single feature, and takes seconds to import or much space.
 SERVE = [f"tensorflow-serving-api{TENSORFLOW}"]  # The protocol buffers of warm-up requests and of gRPC clients
-LOSSLESS = ["constriction>=0.4.2,<0.6", "scipy>=1.13,<2"]
+LOSSLESS = ["constriction>=0.5,<0.6"]  # The entropy coder
 PLOTS = ["matplotlib>=3.10,<4"]
 # The table `gas`; CSV files; the table `bsds300`; the estimator
 DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4", "scikit-learn>=1.9,<2"]

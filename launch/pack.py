@@ -3,8 +3,8 @@
     python -m launch.pack --saved_model=cifar10 --images=FOLDER --output_file=images.nvp
     python -m launch.unpack --saved_model=cifar10 --input_file=images.nvp --output_dir=FOLDER
 
-The images are the files of a folder and of the folders in it, of the model's size. Their names are kept, their formats are
-not: `launch.unpack` writes PNG files with the same pixels.
+The images are the files of a folder and of the folders in it, of the model's size. Their names are kept, their formats
+are not: `launch.unpack` writes PNG files with the same pixels.
 
 The file needs the same model, and a machine that computes the same numbers: it says so and refuses where it would be
 decoded to something else.
@@ -17,7 +17,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from launch import arguments, image_flags, run, score_input, source
+from launch import arguments, image_flags, lossless_model, run, score_input, source
 from tfp_realnvp import lossless, storage
 from tfp_realnvp.data.image_file import Decoder
 
@@ -27,14 +27,15 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Number of images coded tog
 
 
 def main() -> None:
-    model = opened_model()
+    model = lossless_model.opened()
     shape = tuple(model.distribution.event_shape.as_list())
-    names, parts = [], []
+    names: list[str] = []
+    parts: list[np.ndarray] = []
     for batch in score_input.folder(_IMAGES.value, shape, Decoder(flatten_alpha=image_flags.FLATTEN_ALPHA.value)):
         for row, fault in batch.faults.items():
             raise run.UsageError(f"{batch.ids[row]}: {fault.reason}")
         names += [str(name) for name in batch.ids]
-        parts.append(batch.events)
+        parts.append(np.asarray(batch.events))
     images = np.concatenate(parts)
     try:
         content = lossless.pack(
@@ -46,16 +47,6 @@ def main() -> None:
     storage.write(path, content)
     bits = 8 * len(content) / images.size
     print(f"Wrote {path}: {len(images):,} images, {len(content):,} bytes, {bits:.3f} bits per dimension")
-
-
-def opened_model() -> lossless.Model:
-    """The model that `--saved_model` names."""
-    if source.SAVED_MODEL.value is None:
-        raise run.UsageError("expected --saved_model, the model that codes the images, got none")
-    try:
-        return lossless.Model(source.SAVED_MODEL.value)
-    except (FileNotFoundError, ValueError) as error:
-        raise run.UsageError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -57,8 +58,12 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     samples = _write_samples(preset, given, distribution, folder)
     scores = {name: score.to_json() for name, score in (ours | baselines).items()}
     storage.write(folder / _FILE, storage.to_json(scores, indent=2) + "\n")
-    metadata = {"dataset": given.name, "preset": run.PRESET.value, "command": run.command_line(sys.argv)}
-    metadata |= run.identity(given)
+    metadata: dict[str, Any] = {
+        "dataset": given.name,
+        "preset": run.PRESET.value,
+        "command": run.command_line(sys.argv),
+    }
+    metadata |= {"model": preset.settings(), **run.identity(given)}
     with storage.replacing(folder / "saved_model") as path:
         serving.save(distribution, path, classes=preset.classes, columns=preset.columns, metadata=metadata)
     print("\nWrote:")

@@ -14,8 +14,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from launch import arguments, run, source
-from launch.pack import opened_model
+from launch import arguments, lossless_model, run, source
 from tfp_realnvp import lossless, storage
 
 _INPUT_FILE = arguments.DEFINE_path("input_file", None, "File by launch.pack.", required=True)
@@ -31,7 +30,7 @@ def main() -> None:
         content = file.read_bytes()
         packed = lossless.Packed.from_bytes(content)
         count = packed.coded.first + sum(map(abs, packed.coded.batches))
-        images = lossless.unpack(opened_model(), content, progress=source.progress(count, "image"))
+        images = lossless.unpack(lossless_model.opened(), content, progress=source.progress(count, "image"))
     except (OSError, lossless.PackError) as error:
         raise run.UsageError(f"{file}: {error}") from error
     names = packed.names or tuple(f"{i:06}" for i in range(count))

@@ -16,7 +16,7 @@ import tfp_realnvp as nvp
 from tests import browser
 
 _ROOT = pathlib.Path(__file__).parents[2]
-_ROOMS = ("bijectors", "columns", "conditioners", "data", "evaluation", "flows")
+_ROOMS = ("bijectors", "columns", "conditioners", "data", "evaluation", "flows", "lossless")
 _ROOMS += ("presets", "serving", "storage", "training", "transformers")
 _NEEDED = ("material", "mkdocstrings_handlers", "latex2mathml")
 _MISSING = [name for name in _NEEDED if importlib.util.find_spec(name) is None]

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -109,12 +108,14 @@ class _Linear:
     """A linear map of channels, P L D U: triangular maps with a diagonal of 1 as rounded sums, and scales."""
 
     def __init__(self, layer: InvertibleLinear):
-        size = layer._size
-        matrix = np.asarray(layer.forward(tf.reshape(tf.eye(size, dtype=tf.float64), [size, *_ones(layer), size])))
-        permutation, self._lower, upper = scipy.linalg.lu(matrix.reshape(size, size).T)
-        scales = np.diag(upper)
-        self._upper = upper / scales[:, np.newaxis]
-        self._order = np.argmax(permutation, 1)  # Channel i of the output is channel order[i] of L D U x.
+        size: int = layer._size  # type: ignore[assignment]  # A linear map has always one.
+        images_of_units = tf.reshape(tf.eye(size, dtype=tf.float64), [size, *_ones(layer), size])
+        transposed = np.reshape(layer.forward(images_of_units), [size, size])
+        packed, permuted = (factor.numpy() for factor in tf.linalg.lu(transposed.T))
+        self._order = np.argsort(permuted)  # Channel i of the output is channel order[i] of L D U x.
+        scales = np.diag(packed)
+        self._lower = np.tril(packed, -1)
+        self._upper = np.triu(packed, 1) / scales[:, np.newaxis]
         self._signs, self._sizes = np.sign(scales).astype(np.int64), np.abs(scales)
 
     def forward(self, numbers: np.ndarray, stack: Stack) -> np.ndarray:
@@ -132,7 +133,7 @@ class _Linear:
         """Adds to each channel, in that order, its rounded sum of the channels that are not yet changed."""
         numbers = numbers.copy()
         for i in order:
-            others = [j for j in np.flatnonzero(matrix[i]) if j != i]
+            others = np.flatnonzero(matrix[i])
             # One channel at a time: a product of matrices may add in another order elsewhere.
             total = sum((matrix[i, j] * numbers[..., j].astype(np.float64) for j in others), np.float64(0))
             numbers[..., i] += sign * np.rint(total).astype(np.int64)

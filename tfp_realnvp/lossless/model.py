@@ -38,8 +38,8 @@ class Model:
         self.digest = _digest(path)
         if "model" not in description:
             raise ValueError(
-                f"expected an export of a preset's flow by tfp-realnvp export, with its settings, got {self.name} without: "
-                "export its run again"
+                "expected an export with the settings of its flow, as tfp-realnvp export writes, got "
+                f"{self.name} without them: export its run again"
             )
         preset = presets.of_settings(description["model"])
         if len(preset.event_shape) != 3 or preset.classes is not None or description["levels"] is None:

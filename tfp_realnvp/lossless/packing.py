@@ -12,7 +12,7 @@ from tfp_realnvp.lossless.codec import Progress
 from tfp_realnvp.lossless.file_format import Packed, PackError
 from tfp_realnvp.lossless.model import Model
 
-_SOFTWARE = ("tensorflow", "tensorflow-probability", "numpy", "scipy", "constriction")
+_SOFTWARE = ("tensorflow", "tensorflow-probability", "numpy", "constriction")
 
 
 def pack(

@@ -1,0 +1,50 @@
+"""A folder of images comes back from a file, or the programs say in one line why not."""
+
+import pathlib
+import tempfile
+
+import numpy as np
+from absl.testing import absltest
+from PIL import Image
+
+import tfp_realnvp as nvp
+from tests.launch import programs
+
+
+class PackTest(absltest.TestCase):
+    def test_a_folder_and_back(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        images = next(iter(nvp.data.load("digits").evaluation_batches("test", 5))).numpy()
+        for i, pixels in enumerate(images):
+            path = folder / "images" / ("odd" if i % 2 else "even") / f"{i}.bmp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[..., 0]).save(path)
+        model = f"--saved_model={programs.exported()}"
+        file = folder / "images.nvp"
+        packed = programs.run("pack", model, f"--images={folder}/images", f"--output_file={file}")
+        self.assertRegex(packed.output, rf"Wrote {file}: 5 images, \d+ bytes, \d+\.\d+ bits per dimension")
+        back = folder / "back"
+        unpacked = programs.run("unpack", model, f"--input_file={file}", f"--output_dir={back}")
+        self.assertEqual(unpacked.output, f"Wrote 5 images to {back}\n")
+        for i, pixels in enumerate(images):
+            found = np.asarray(Image.open(back / ("odd" if i % 2 else "even") / f"{i}.png"))
+            np.testing.assert_array_equal(found, pixels[..., 0])
+
+        again = programs.run("unpack", model, f"--input_file={file}", f"--output_dir={back}")
+        self.assertEqual(again.error, f"expected a new or empty folder, got {back}")
+        file.write_bytes(file.read_bytes()[:-1])
+        cut = programs.run("unpack", model, f"--input_file={file}", f"--output_dir={folder}/other")
+        self.assertRegex(cut.error, f"{file}: expected a whole file, got .* bytes with another checksum: copy it again")
+        self.assertFalse((folder / "other").exists())
+
+    def test_usage(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        Image.new("L", (8, 6)).save(f"{folder}/a.png")
+        given = f"--images={folder}", f"--output_file={folder}/a.nvp"
+        self.assertIn("expected --saved_model", programs.run("pack", *given).error)
+        wrong = programs.run("pack", f"--saved_model={programs.exported()}", *given)
+        self.assertEqual(wrong.error, "a.png: expected pixels of shape [8, 8, 1], got [6, 8, 1]")
+
+
+if __name__ == "__main__":
+    absltest.main()
