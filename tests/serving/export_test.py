@@ -260,7 +260,7 @@ class ExportTest(parameterized.TestCase):
                 if node.op == "Conv2D":
                     kernels += 1
                     self.assertEqual(nodes[node.input[1].split(":")[0]].op, "ReadVariableOp", node)
-        self.assertEqual(kernels, 2 * 4 * 6)  # Of four networks, in log_prob and in sample.
+        self.assertEqual(kernels, 3 * 4 * 6)  # Of four networks, in log_prob, in sample, and each by itself.
 
     def test_gradients_pass_through_what_loads(self):
         gradients = []
