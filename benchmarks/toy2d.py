@@ -146,6 +146,7 @@ RECIPES = {
     # Few parameters, which bear larger steps.
     "planar": Recipe(dict(layers=32), 3e-2),
     "radial": Recipe(dict(layers=32), 3e-2),
+    "sylvester": Recipe(dict(layers=32), 1e-2),
 }
 
 

@@ -363,8 +363,15 @@ BIJECTORS = (
     Entry("act_norm_vector", lambda dtype, policy: nvb.ActNorm(5, dtype=dtype), _VECTOR),
     Entry("invertible_linear_lu", lambda dtype, policy: nvb.InvertibleLinear(2, event_ndims=3, dtype=dtype), _IMAGE),
     Entry("invertible_linear_full", lambda dtype, policy: nvb.InvertibleLinear(5, form="full", dtype=dtype), _VECTOR),
+    Entry(
+        "invertible_linear_householder",
+        lambda dtype, policy: nvb.InvertibleLinear(5, form="householder", dtype=dtype),
+        _VECTOR,
+    ),
     Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
+    Entry("sylvester", lambda dtype, policy: nvb.Sylvester(5, dtype=dtype), _VECTOR),
+    Entry("sylvester_few_units", lambda dtype, policy: nvb.Sylvester(3, units=2, dtype=dtype), (3,)),
     Entry("standardize", lambda dtype, policy: nvb.Standardize(np.zeros(5), np.ones(5), dtype=dtype), _VECTOR),
     Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
     Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
@@ -401,7 +408,7 @@ def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry
 
 
 def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), **settings: Any) -> Entry:
-    has_networks = factory not in ("planar", "radial")
+    has_networks = factory not in ("planar", "radial", "sylvester")
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
         count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "nsf": "couplings"}
@@ -544,6 +551,8 @@ FLOWS = (
     Entry("standardized", _standardized, (3,), factory="standardized", has_networks=True),
     _vector_flow("planar", "density"),
     _vector_flow("planar", "sampling", sampling=True),
+    _vector_flow("sylvester", "density", units=2),
+    _vector_flow("sylvester", "sampling", units=2, sampling=True),
     _vector_flow("radial", "density"),
     _vector_flow("radial", "sampling", sampling=True),
 )

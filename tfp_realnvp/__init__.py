@@ -36,6 +36,7 @@ from tfp_realnvp.flows import (
     real_nvp,
     standardized,
     summary,
+    sylvester,
     trainable_parameters,
 )
 from tfp_realnvp.serving import load, publish, save
@@ -77,6 +78,7 @@ __all__ = [
     "serving",
     "standardized",
     "summary",
+    "sylvester",
     "trainable_parameters",
     "training",
     "transformers",

@@ -20,14 +20,20 @@ class InvertibleLinearTest(parameterized.TestCase):
         np.testing.assert_allclose(other.forward(x), z, rtol=1e-12)
         self.assertGreater(np.max(np.abs(InvertibleLinear(6, form=form, seed=1, dtype="float64").forward(x) - z)), 0.1)
 
-    @parameterized.parameters("lu", "full")
+    def test_reflections_start_as_a_rotation(self):
+        linear = InvertibleLinear(6, form="householder", dtype="float64")
+        matrix = linear.forward(tf.eye(6, dtype=tf.float64)).numpy()
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(6), atol=1e-14)
+        self.assertGreater(np.max(np.abs(matrix - np.eye(6))), 0.1)
+
+    @parameterized.parameters("lu", "full", "householder")
     def test_multiplies_each_position_of_an_image(self, form):
         linear = registry.randomize(InvertibleLinear(3, event_ndims=3, form=form, dtype="float64"))
         matrix = linear.forward(tf.eye(3, dtype=tf.float64)[:, tf.newaxis, tf.newaxis]).numpy()[:, 0, 0].T
         x = tf.random.stateless_normal([2, 4, 5, 3], (0, 0), dtype=tf.float64)
         z, log_det = linear.forward_and_log_det(x)
         np.testing.assert_allclose(z, np.einsum("ij,bhwj->bhwi", matrix, x), rtol=1e-9)
-        np.testing.assert_allclose(log_det, [4 * 5 * np.linalg.slogdet(matrix)[1]] * 2, rtol=1e-9)
+        np.testing.assert_allclose(log_det, [4 * 5 * np.linalg.slogdet(matrix)[1]] * 2, rtol=1e-9, atol=1e-13)
 
     def test_what_is_not_learned_of_the_factors_stays(self):
         linear = registry.randomize(InvertibleLinear(4))
@@ -37,7 +43,7 @@ class InvertibleLinearTest(parameterized.TestCase):
         np.testing.assert_array_equal(np.tril(upper, -1), 0)
         np.testing.assert_array_equal(np.sign(np.diag(upper)), linear._signs)
 
-    @parameterized.parameters("lu", "full")
+    @parameterized.parameters("lu", "full", "householder")
     def test_may_be_made_where_a_function_is_traced(self, form):
         made = []
 
@@ -50,8 +56,28 @@ class InvertibleLinearTest(parameterized.TestCase):
         x = tf.random.stateless_normal([3, 4], (0, 0))
         np.testing.assert_allclose(forward(x), InvertibleLinear(4, form=form).forward(x), rtol=1e-6)
 
+    def test_reflections_are_what_the_paper_says(self):
+        linear = registry.randomize(InvertibleLinear(3, form="householder", dtype="float64"))
+        expected = np.eye(3)
+        for v in linear.reflections.numpy():
+            expected @= np.eye(3) - 2 * np.outer(v, v) / (v @ v)
+        x = tf.random.stateless_normal([4, 3], (0, 0), dtype=tf.float64)
+        z, log_det = linear.forward_and_log_det(x)
+        np.testing.assert_allclose(z, x @ expected.T, rtol=1e-12)
+        np.testing.assert_array_equal(log_det, 0)
+        np.testing.assert_allclose(linear.inverse(tf.identity(z)), x, rtol=1e-12)
+
+    @parameterized.parameters(0.0, 1e-30, 1e30)
+    def test_reflections_of_extreme_vectors(self, length):
+        linear = InvertibleLinear(3, form="householder")
+        linear.reflections.assign(length * linear.reflections.value)
+        with tf.GradientTape() as tape:
+            z = linear.forward(tf.eye(3))
+        np.testing.assert_allclose(tf.linalg.matmul(z, z, transpose_b=True), np.eye(3), atol=1e-5)
+        self.assertTrue(np.all(np.isfinite(tape.gradient(z, linear.reflections.value))))
+
     def test_unknown_settings_are_refused(self):
-        with self.assertRaisesRegex(ValueError, 'expected form to be "lu" or "full", got \'qr\''):
+        with self.assertRaisesRegex(ValueError, 'expected form to be "lu", "full" or "householder", got \'qr\''):
             InvertibleLinear(2, form="qr")
         with self.assertRaisesRegex(ValueError, "invertible_linear: expected vectors of size 2, got 3"):
             InvertibleLinear(2).forward(tf.zeros([1, 3]))

@@ -126,6 +126,12 @@ class PlanarTest(_Density, absltest.TestCase):
         return nvp.planar(event_shape=[2], layers=8)
 
 
+class SylvesterTest(_Density, absltest.TestCase):
+    @staticmethod
+    def make():
+        return nvp.sylvester(event_shape=[2], layers=4)
+
+
 class RadialTest(_Density, absltest.TestCase):
     margin = 0.1  # Few parameters, and little use for crescents.
 

@@ -11,7 +11,8 @@ import tfp_realnvp as nvp
 from tests import registry
 
 nvb = nvp.bijectors
-_FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial)
+_FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial, nvp.sylvester)
+_WITHOUT_NETWORKS = (nvp.planar, nvp.radial, nvp.sylvester)
 
 
 class VectorFlowsTest(parameterized.TestCase):
@@ -30,7 +31,7 @@ class VectorFlowsTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, r"\(size,\) of at least 2 entries, got \(1,\)"):
                 factory(event_shape=1)
             return
-        networks = {} if factory in (nvp.planar, nvp.radial) else {"hidden_units": (4,)}
+        networks = {} if factory in _WITHOUT_NETWORKS else {"hidden_units": (4,)}
         distribution = registry.randomize(factory(event_shape=1, layers=2, dtype="float64", **networks))
         self.assertEqual(distribution.event_shape, (1,))
         x = np.linspace(-30, 30, 20001)
@@ -72,17 +73,17 @@ class VectorFlowsTest(parameterized.TestCase):
         kinds = [type(layer).__name__ for layer in nvp.maf(event_shape=(3,), layers=2, norm="batch").flow.bijectors]
         self.assertEqual(kinds, ["Autoregressive", "BatchNorm", "Permute", "Autoregressive", "BatchNorm"])
 
-    @parameterized.parameters(nvp.planar, nvp.radial)
-    def test_sampling_turns_every_layer_around(self, factory):
+    @parameterized.parameters((nvp.planar, nvb.Planar), (nvp.radial, nvb.Radial), (nvp.sylvester, nvb.Sylvester))
+    def test_sampling_turns_every_layer_around(self, factory, kind):
         density, sampling = (factory(event_shape=(3,), layers=2, sampling=s) for s in (False, True))
         x = tf.random.stateless_normal([5, 3], (0, 0))
-        layers = registry.parts(sampling, nvb.Planar if factory is nvp.planar else nvb.Radial)
+        layers = registry.parts(sampling, kind)
         z = x
         for layer in reversed(layers):
             z = layer.forward(z)
         np.testing.assert_allclose(sampling.flow.inverse(x), z, rtol=1e-5, atol=1e-5)
         z = x
-        for layer in registry.parts(density, type(layers[0])):
+        for layer in registry.parts(density, kind):
             z = layer.forward(z)
         np.testing.assert_allclose(density.flow.forward(x), z, rtol=1e-5, atol=1e-5)
 
@@ -103,7 +104,7 @@ class VectorFlowsTest(parameterized.TestCase):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         for factory in _FACTORIES:
             small = {"couplings": 2} if factory in (nvp.nice, nvp.nsf) else {"layers": 2}
-            small |= {} if factory in (nvp.planar, nvp.radial) else {"hidden_units": (4,)}
+            small |= {} if factory in _WITHOUT_NETWORKS else {"hidden_units": (4,)}
             distribution = registry.randomize(factory(event_shape=(3,), **small))
             path = nvp.publish(distribution, f"{folder}/{factory.__name__}")
             x = distribution.sample(4, seed=1)

@@ -16,6 +16,7 @@ from tfp_realnvp.bijectors.radial import Radial
 from tfp_realnvp.bijectors.split import Split
 from tfp_realnvp.bijectors.squeeze import Squeeze
 from tfp_realnvp.bijectors.standardize import Standardize
+from tfp_realnvp.bijectors.sylvester import Sylvester
 
 __all__ = [
     "ActNorm",
@@ -38,6 +39,7 @@ __all__ = [
     "Split",
     "Squeeze",
     "Standardize",
+    "Sylvester",
     "dequantize",
     "half_precision_inference",
 ]

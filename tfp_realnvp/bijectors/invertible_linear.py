@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.householder import product_of_reflections
 
 
 class InvertibleLinear(Bijector):
@@ -21,10 +22,15 @@ class InvertibleLinear(Bijector):
     with P a fixed permutation, `sign` fixed, L lower triangular with a unit diagonal and U strictly upper triangular.
     With `form="full"` W itself is learned; its log-det takes O(C^3) operations, and W may become singular.
 
+    With `form="householder"` W stays orthogonal, so its inverse is its transpose and the log-det is 0. The vectors of
+    C reflections are learned, whose products are all orthogonal matrices with the sign of W's determinant:
+
+        W = H_1 H_2 ... H_C,  H_i = I - 2 v_i v_i^T / |v_i|^2
+
     Args:
       channels: size of the last axis, C.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
-      form: "lu" or "full".
+      form: "lu", "full" or "householder".
       seed: seed of the initial rotation.
 
     Raises:
@@ -36,6 +42,7 @@ class InvertibleLinear(Bijector):
     ```
 
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
+    Tomczak, Welling. Improving variational auto-encoders using Householder flow. 2016. arXiv 1611.09630.
     """
 
     def __init__(
@@ -48,11 +55,15 @@ class InvertibleLinear(Bijector):
         dtype: str = "float32",
         name: str = "invertible_linear",
     ):
-        if form not in ("lu", "full"):
-            raise ValueError(f'expected form to be "lu" or "full", got {form!r}')
+        if form not in ("lu", "full", "householder"):
+            raise ValueError(f'expected form to be "lu", "full" or "householder", got {form!r}')
         super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.form = form
-        rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=[channels, channels]))[0]
+        normal = np.random.default_rng(seed).normal(size=[channels, channels])
+        if form == "householder":
+            self.reflections = self._variable(normal, f"{name}_reflections", dtype)
+            return
+        rotation = np.linalg.qr(normal)[0]
         if form == "full":
             self.matrix = self._variable(rotation, f"{name}_matrix", dtype)
         else:
@@ -77,6 +88,8 @@ class InvertibleLinear(Bijector):
         if self.form == "lu":
             lower, upper = self._factors()
             matrix = tf.gather(lower @ upper, self._order)
+        elif self.form == "householder":
+            matrix = product_of_reflections(self.reflections.value)
         else:
             matrix = self.matrix.value
         return self._multiplied(matrix, x), self._log_det(x)
@@ -87,6 +100,8 @@ class InvertibleLinear(Bijector):
             lower, upper = self._factors()
             below = tf.linalg.triangular_solve(lower, tf.gather(identity, np.argsort(self._order)))
             matrix = tf.linalg.triangular_solve(upper, below, lower=False)
+        elif self.form == "householder":
+            matrix = tf.transpose(product_of_reflections(self.reflections.value))
         else:
             matrix = tf.linalg.solve(self.matrix.value, identity)
         return self._multiplied(matrix, z), -self._log_det(z)
@@ -97,6 +112,8 @@ class InvertibleLinear(Bijector):
         return tf.linalg.matmul(x, matrix, transpose_b=True)
 
     def _log_det(self, x: tf.Tensor) -> tf.Tensor:
+        if self.form == "householder":
+            return tf.zeros(tf.shape(x)[:1], x.dtype)
         if self.form == "lu":
             log_size = self.log_size.value
         else:  # `tf.linalg.slogdet` has no kernel for XLA.

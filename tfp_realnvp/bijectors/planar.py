@@ -54,20 +54,20 @@ class Planar(Bijector):
     def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         w, u, above = self._weights(x)
         a = tf.linalg.matvec(x, w) + self.offset.value
-        return x + tf.tanh(a)[:, tf.newaxis] * u, tf.math.log(_slope(a, above))
+        return x + tf.tanh(a)[:, tf.newaxis] * u, tf.math.log(slope_of_step(a, above))
 
     def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         w, u, above = self._weights(z)
         y, reach = tf.linalg.matvec(z, w) + self.offset.value, tf.abs(above - 1)
 
         def value_and_slope(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return a + (above - 1) * tf.tanh(a), _slope(a, above)
+            return a + (above - 1) * tf.tanh(a), slope_of_step(a, above)
 
         a = inverse_by_bisection(value_and_slope, y, y - reach, y + reach)
-        return z - tf.tanh(a)[:, tf.newaxis] * u, -tf.math.log(_slope(a, above))
+        return z - tf.tanh(a)[:, tf.newaxis] * u, -tf.math.log(slope_of_step(a, above))
 
 
-def _slope(a: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
+def slope_of_step(a: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
     """`1 + (above - 1) (1 - tanh(a)^2)`, as a sum of positive terms."""
     decay = tf.exp(-2 * tf.abs(a))
     return tf.tanh(a) ** 2 + above * 4 * decay / (1 + decay) ** 2

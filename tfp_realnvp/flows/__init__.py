@@ -7,7 +7,7 @@ from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
 from tfp_realnvp.flows.glow import glow
 from tfp_realnvp.flows.multiscale import multiscale
-from tfp_realnvp.flows.planar import planar, radial
+from tfp_realnvp.flows.planar import planar, radial, sylvester
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights
 from tfp_realnvp.flows.scales import scale_of_latents, split_orders
@@ -36,5 +36,6 @@ __all__ = [
     "split_orders",
     "standardized",
     "summary",
+    "sylvester",
     "trainable_parameters",
 ]

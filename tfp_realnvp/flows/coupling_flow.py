@@ -23,7 +23,7 @@ def coupling_flow(
     event_shape: int | Sequence[int],
     couplings: int = 8,
     mix: Mix = "alternate",
-    linear_form: Literal["lu", "full"] = "lu",
+    linear_form: Literal["lu", "full", "householder"] = "lu",
     norm: Norm | None = None,
     rho: float | None = None,
     dtype: str = "float32",
@@ -42,7 +42,7 @@ def coupling_flow(
       couplings: number of couplings; with fewer than 3, some pairs of entries do not interact.
       mix: "alternate", couplings change even and odd entries in turn; "linear", an `InvertibleLinear` precedes each
         coupling.
-      linear_form: `form` of each `InvertibleLinear`: "lu" or "full".
+      linear_form: `form` of each `InvertibleLinear`: "lu", "full" or "householder".
       norm: "act", an `ActNorm` precedes each coupling; "act_first", only the first one; "act_last", one `ActNorm` ends
         the flow; "batch", a `BatchNorm` follows each coupling, whose statistics are updated only by `FlowModel`; None,
         no normalisation.

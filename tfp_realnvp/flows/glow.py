@@ -17,7 +17,7 @@ def _glow_of_images(
     *,
     transformer: str | MakeTransformer = "affine(form=shift_first)",
     steps: int = 8,
-    linear_form: Literal["lu", "full"] = "lu",
+    linear_form: Literal["lu", "full", "householder"] = "lu",
     squeeze: Order = "channel_major",
     dtype: str = "float32",
     seed: int = 0,
@@ -59,7 +59,7 @@ def glow(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistributio
 
         * transformer: for example "shift" or "sigmoidal(components=4) + affine", see `vector_flow`.
         * steps: number of steps at each scale, or of a flow over vectors.
-        * linear_form: `form` of each `InvertibleLinear`: "lu" or "full".
+        * linear_form: `form` of each `InvertibleLinear`: "lu", "full" or "householder".
         * seed: seed of the linear maps' initial rotations.
 
     Raises:

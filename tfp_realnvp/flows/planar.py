@@ -1,11 +1,12 @@
-"""Planar and radial flows over vectors."""
+"""Planar, radial and Sylvester flows over vectors."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import Planar, Radial
+from tfp_realnvp.bijectors import Bijector, Planar, Radial, Sylvester
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import size_of
@@ -14,7 +15,7 @@ from tfp_realnvp.flows.layers import flow_of_layers
 
 @composition_of(flow_of_layers, sets="layers backprop context_size")
 def _flow_of_steps(
-    make_step: type[Planar | Radial],
+    make_step: Callable[..., Bijector],
     *,
     event_shape: int | Sequence[int],
     layers: int = 16,
@@ -81,3 +82,33 @@ def radial(*, event_shape: int | Sequence[int], **options: Any) -> FlowDistribut
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770.
     """
     return _flow_of_steps(Radial, event_shape=event_shape, flow_name="radial", **options)
+
+
+@composition_of(_flow_of_steps, sets="make_step flow_name")
+def sylvester(*, event_shape: int | Sequence[int], units: int | None = None, **options: Any) -> FlowDistribution:
+    """A Sylvester flow: planar layers with several hidden units each, along orthonormal directions.
+
+    Args:
+      event_shape: `[size]`, or the size.
+      units: number of hidden units of each layer, from 1 to the size; by default the size.
+      **options: `base` and other [options that flows share](#options-that-flows-share), and these.
+
+        * layers: number of layers.
+        * sampling: whether a layer maps latents to data, as in the paper, instead of data to latents. The layers'
+          direction has a closed form, the other takes a bisection per unit: choose the direction that you call more
+          often.
+        * seed: seed of the layers' initial weights.
+
+    Raises:
+      ValueError: if the event shape is not a vector's, or for a number of units beyond the size.
+
+    ```python
+    distribution = nvp.sylvester(event_shape=(3,), units=2, layers=4)
+    distribution.log_prob(distribution.sample(3, seed=1))  # [3]
+    ```
+
+    Van den Berg, Hasenclever, Tomczak, Welling. Sylvester normalizing flows for variational inference. UAI 2018. arXiv
+    1803.05649.
+    """
+    make_step = functools.partial(Sylvester, units=units)
+    return _flow_of_steps(make_step, event_shape=event_shape, flow_name="sylvester", **options)

@@ -28,6 +28,7 @@ FLOWS: dict[str, Factory] = {
         flows.naf,
         flows.planar,
         flows.radial,
+        flows.sylvester,
         flows.coupling_flow,
         flows.autoregressive_flow,
     )
