@@ -16,6 +16,7 @@ _LAUNCH = pathlib.Path(launch.__file__).parent
 _DOCS = _LAUNCH.parent / "docs"
 _PAGES = sorted(page.name for page in _DOCS.glob("*.md"))
 _WITH_COMMANDS = (
+    "compression.md",
     "distributed.md",
     "first_flow.md",
     "gallery.md",
@@ -42,6 +43,8 @@ _PROGRAMS = (
     "report",
     "impute",
     "score",
+    "pack",
+    "unpack",
 )
 
 

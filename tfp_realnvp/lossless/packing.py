@@ -50,8 +50,13 @@ def pack(
       ValueError: for images of another shape or with too large values, or a model that `Model` refuses.
 
     ```python
-    content = nvp.lossless.pack("digits", images)      # uint8 [n, 8, 8, 1]
-    images = nvp.lossless.unpack("digits", content)    # the same
+    from tfp_realnvp import lossless
+
+    preset = nvp.presets.get("digits_glow").replace(steps=1, width=4)
+    nvp.publish(preset.build(), "small", metadata={"model": preset.settings()})
+    images = next(iter(nvp.data.load("digits").evaluation_batches("test", 5)))
+    content = lossless.pack("small", images)
+    lossless.unpack("small", content)  # [5, 8, 8, 1]
     ```
 
     Ho, Lohn, Abbeel. Compression with flows via local bits-back coding. NeurIPS 2019. arXiv 1905.08500.
