@@ -209,6 +209,8 @@ _scale_first = functools.partial(nvt.Affine, "scale_first")
 _shift_first = functools.partial(nvt.Affine, "shift_first")
 # Splines of some of the events, and for others their ends.
 _spline = functools.partial(nvt.RationalQuadraticSpline, bins=4, bound=1.5)
+_linear_spline = functools.partial(nvt.LinearSpline, bins=4, bound=1.5)
+_quadratic_spline = functools.partial(nvt.QuadraticSpline, bins=4, bound=1.5)
 _circular = functools.partial(nvt.CircularSpline, bins=3)
 _deep_sigmoidal = functools.partial(nvt.Sigmoidal, 3, depth=2)
 
@@ -332,6 +334,8 @@ BIJECTORS = (
     _coupling_entry("affine_sigmoid", nvb.Halves("first"), _VECTOR, transformer=lambda: nvt.Affine(scale="sigmoid")),
     _coupling_entry("shift", nvb.ChannelHalves("first"), _IMAGE, transformer=nvt.Shift),
     _coupling_entry("spline", nvb.Alternating(0), _VECTOR, transformer=_spline),
+    _coupling_entry("linear_spline", nvb.Alternating(1), _VECTOR, transformer=_linear_spline),
+    _coupling_entry("quadratic_spline", nvb.ChannelHalves("first"), _IMAGE, transformer=_quadratic_spline),
     _with_angles(_coupling_entry("circular", nvb.Alternating(0), _VECTOR, transformer=_circular)),
     _coupling_entry("sigmoidal", nvb.Halves("second"), (2,), transformer=_deep_sigmoidal),
     _coupling_entry("mixture_image", nvb.Checkerboard(1), _IMAGE, transformer=_mixture),

@@ -140,6 +140,57 @@ class ComposeTest(absltest.TestCase):
         self.assertEqual(str(transformers.Compose()), "8 sigmoids, then affine")
 
 
+class SplinesTest(parameterized.TestCase):
+    @parameterized.parameters(
+        transformers.LinearSpline, transformers.QuadraticSpline, transformers.RationalQuadraticSpline
+    )
+    def test_zeros_are_the_identity_and_beyond_the_bound_nothing_moves(self, kind):
+        spline, x = kind(bins=4, bound=2.0), np.linspace(-3, 3, 51)
+        z, log_slope, *_ = _of(spline, [0.0] * spline.outputs, x)
+        np.testing.assert_allclose(z, x, atol=1e-6)
+        np.testing.assert_allclose(log_slope, 0, atol=1e-5)
+        z, log_slope, back, _ = _of(spline, np.random.default_rng(0).normal(size=spline.outputs), x)
+        outside = np.abs(x) > 2
+        np.testing.assert_array_equal(z[outside], np.float32(x[outside]))
+        np.testing.assert_array_equal(log_slope[outside], 0)
+        np.testing.assert_allclose(back, x, atol=1e-5)
+        self.assertGreater(np.max(np.abs(z - x)), 0.1)
+
+    def test_linear_pieces(self):
+        # Weights 1, 2, 1: a softmax of their logarithms.
+        z, log_slope, *_ = _of(
+            transformers.LinearSpline(bins=3, bound=1.5), np.log([1.0, 2.0, 1.0]), [-1.0, 0.0, 0.25, 1.25]
+        )
+        least = np.array([1e-3, 1e-3, 1e-3]) + 0.997 * np.array([0.25, 0.5, 0.25])
+        heights = 3 * least
+        expected = [-1.5 + heights[0] / 2, 0, heights[1] / 4, 1.5 - heights[2] / 4]
+        np.testing.assert_allclose(z, expected, atol=1e-6)
+        np.testing.assert_allclose(log_slope, np.log(heights[[0, 1, 1, 2]]), atol=1e-6)
+
+    def test_the_slope_of_a_quadratic_spline_is_continuous_and_1_at_the_ends(self):
+        spline = transformers.QuadraticSpline(bins=5, bound=2.0)
+        raw = 2 * np.random.default_rng(1).normal(size=9)
+        x = np.linspace(-2.5, 2.5, 20_001)
+        log_slope = _of(spline, raw, x)[1]
+        self.assertLess(np.max(np.abs(np.diff(log_slope))), 0.02)
+        np.testing.assert_allclose(_of(spline, raw, [-1.9999999, 1.9999999])[1], 0, atol=1e-5)
+        self.assertGreater(np.ptp(log_slope), 1)
+
+    @parameterized.parameters(transformers.LinearSpline, transformers.QuadraticSpline)
+    def test_steep_splines_invert(self, kind):
+        spline, random = kind(), np.random.default_rng(0)
+        raw, z = 10 * random.normal(size=[2_000, spline.outputs, 1]), random.uniform(-3, 3, [2_000, 1])
+        x, log_slope = spline.inverse(tf.constant(z, tf.float32), tf.constant(raw, tf.float32))
+        exact, exact_log_slope = spline.inverse(tf.constant(z), tf.constant(raw))
+        np.testing.assert_allclose(x, exact, atol=0.01)
+        np.testing.assert_allclose(log_slope, exact_log_slope, atol=0.1)
+
+    @parameterized.parameters(transformers.LinearSpline, transformers.QuadraticSpline, transformers.CircularSpline)
+    def test_unknown_settings_are_refused(self, kind):
+        with self.assertRaisesRegex(ValueError, "expected 2 to 500 bins, got 1"):
+            kind(bins=1)
+
+
 class ByEntryTest(absltest.TestCase):
     def test_each_entry_has_its_transformer(self):
         both = transformers.ByEntry([3, 0], transformers.Shift(), transformers.Affine(scale="tanh"))

@@ -13,6 +13,8 @@ from tfp_realnvp.named import all_named, named
 from tfp_realnvp.transformers import (
     Affine,
     Compose,
+    LinearSpline,
+    QuadraticSpline,
     RationalQuadraticSpline,
     Shift,
     Sigmoidal,
@@ -108,6 +110,8 @@ _TRANSFORMERS = {
     "affine": Affine,
     "shift": Shift,
     "spline": RationalQuadraticSpline,
+    "linear_spline": LinearSpline,
+    "quadratic_spline": QuadraticSpline,
     "sigmoidal": Sigmoidal,
 }
 

@@ -5,6 +5,8 @@ from tfp_realnvp.transformers.bisection import inverse_by_bisection
 from tfp_realnvp.transformers.by_entry import ByEntry
 from tfp_realnvp.transformers.circular_spline import CircularSpline
 from tfp_realnvp.transformers.compose import Compose
+from tfp_realnvp.transformers.linear_spline import LinearSpline
+from tfp_realnvp.transformers.quadratic_spline import QuadraticSpline
 from tfp_realnvp.transformers.rational_quadratic_spline import RationalQuadraticSpline
 from tfp_realnvp.transformers.shift import Shift
 from tfp_realnvp.transformers.sigmoidal import Sigmoidal
@@ -15,6 +17,8 @@ __all__ = [
     "ByEntry",
     "CircularSpline",
     "Compose",
+    "LinearSpline",
+    "QuadraticSpline",
     "RationalQuadraticSpline",
     "Shift",
     "Sigmoidal",
