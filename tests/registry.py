@@ -211,6 +211,9 @@ _shift_first = functools.partial(nvt.Affine, "shift_first")
 _spline = functools.partial(nvt.RationalQuadraticSpline, bins=4, bound=1.5)
 _linear_spline = functools.partial(nvt.LinearSpline, bins=4, bound=1.5)
 _quadratic_spline = functools.partial(nvt.QuadraticSpline, bins=4, bound=1.5)
+_bernstein = functools.partial(nvt.Bernstein, degree=4, bound=1.5)
+_squares = functools.partial(nvt.SumOfSquares, degree=2, bound=1.5)
+_monotonic = functools.partial(nvt.UnconstrainedMonotonic, 2, (3, 3), bound=1.5)
 _circular = functools.partial(nvt.CircularSpline, bins=3)
 _deep_sigmoidal = functools.partial(nvt.Sigmoidal, 3, depth=2)
 
@@ -336,6 +339,9 @@ BIJECTORS = (
     _coupling_entry("spline", nvb.Alternating(0), _VECTOR, transformer=_spline),
     _coupling_entry("linear_spline", nvb.Alternating(1), _VECTOR, transformer=_linear_spline),
     _coupling_entry("quadratic_spline", nvb.ChannelHalves("first"), _IMAGE, transformer=_quadratic_spline),
+    _coupling_entry("bernstein", nvb.Checkerboard(1), (2, 2, 1), transformer=_bernstein),
+    _coupling_entry("sum_of_squares", nvb.Halves("first"), _VECTOR, transformer=_squares),
+    _coupling_entry("monotonic", nvb.Halves("second"), (3,), transformer=_monotonic),
     _with_angles(_coupling_entry("circular", nvb.Alternating(0), _VECTOR, transformer=_circular)),
     _coupling_entry("sigmoidal", nvb.Halves("second"), (2,), transformer=_deep_sigmoidal),
     _coupling_entry("mixture_image", nvb.Checkerboard(1), _IMAGE, transformer=_mixture),
@@ -345,6 +351,8 @@ BIJECTORS = (
         _VECTOR,
     ),
     _autoregressive_entry("spline", _spline, 3),
+    _autoregressive_entry("bernstein", _bernstein, 2),
+    _autoregressive_entry("monotonic", _monotonic, 2),
     _with_angles(_autoregressive_entry("by_entry", lambda: nvt.ByEntry([2, 0], _circular(), nvt.Affine()), 3)),
     _autoregressive_entry("sigmoidal", _deep_sigmoidal, 2),
     _conditioner_entry("attention", nvb.Halves("first"), _VECTOR, _attention, context_size=2),

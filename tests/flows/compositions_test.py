@@ -136,7 +136,24 @@ class CompositionsTest(parameterized.TestCase):
         self.assertTrue(normal.has_default_base)
 
     @parameterized.parameters(
-        (dict(transformer="splin"), "expected transformer to be one of affine, shift, spline, sigmoidal, got 'splin'"),
+        ("affine(scale=tanh)", nvt.Affine),
+        ("linear_spline(bins=4)", nvt.LinearSpline),
+        ("quadratic_spline(bound=2.0)", nvt.QuadraticSpline),
+        ("bernstein(degree=4)", nvt.Bernstein),
+        ("sum_of_squares(polynomials=1)", nvt.SumOfSquares),
+        ("unconstrained_monotonic(hidden_units=(4, 4))", nvt.UnconstrainedMonotonic),
+    )
+    def test_a_transformer_by_name(self, name, kind):
+        flow = nvp.autoregressive_flow(event_shape=(2,), transformer=name, layers=1, hidden_units=(4,))
+        (layer,) = registry.parts(flow, nvp.bijectors.Autoregressive)
+        self.assertIs(type(layer.transformer), kind)
+        # They start close to the identity.
+        x = tf.constant([[0.5, -1.0]])
+        log_prob = flow.distribution.log_prob(x)
+        np.testing.assert_allclose(flow.log_prob(x), log_prob, atol=0.1)
+
+    @parameterized.parameters(
+        (dict(transformer="splin"), "expected transformer to be one of affine, shift, spline, .*, got 'splin'"),
         (dict(transformer="spline(8)"), r"expected transformer to be one of .*, got 'spline\(8\)'"),
         (dict(transformer="spline(bin=8)"), "expected options of spline among bins, bound, got bin"),
         (dict(transformer="spline(**bins)"), r"expected options of spline among bins, bound, got \*\*"),

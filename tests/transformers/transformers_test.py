@@ -1,11 +1,30 @@
 """Each transformer with parameters whose results are known."""
 
+import functools
+
 import numpy as np
+import scipy.integrate
+import scipy.interpolate
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from tfp_realnvp import transformers
 from tfp_realnvp.transformers.logistic_mixture import components_of, mixture_logit
+
+
+class _Trained(transformers.UnconstrainedMonotonic):
+    """Its last kernel, which starts at 0, is random."""
+
+    def build(self, dtype, name):
+        super().build(dtype, name)
+        self.kernels[-1].assign(np.random.default_rng(3).normal(size=self.kernels[-1].shape))
+
+
+_BISECTED = (
+    functools.partial(transformers.Bernstein, 6, bound=2.0),
+    functools.partial(transformers.SumOfSquares, bound=2.0),
+    functools.partial(_Trained, 3, (8, 8), bound=2.0),
+)
 
 
 def _of(transformer, raw, x, dtype="float32"):
@@ -189,6 +208,109 @@ class SplinesTest(parameterized.TestCase):
     def test_unknown_settings_are_refused(self, kind):
         with self.assertRaisesRegex(ValueError, "expected 2 to 500 bins, got 1"):
             kind(bins=1)
+
+
+class LinearTailsTest(parameterized.TestCase):
+    """Polynomials and integrals of networks, whose inverse is bisected."""
+
+    @parameterized.parameters(*_BISECTED)
+    def test_they_are_monotone_and_continue_with_the_slope_at_the_end(self, make):
+        transformer = make()
+        random = np.random.default_rng(0)
+        raw = random.normal(size=transformer.outputs)
+        x = np.linspace(-4, 4, 8_001)
+        z, log_slope, back, _ = _of(transformer, raw, x, "float64")
+        # The mean slope between neighbours is that between.
+        np.testing.assert_allclose(np.log(np.diff(z) / np.diff(x)), (log_slope[1:] + log_slope[:-1]) / 2, atol=1e-4)
+        np.testing.assert_allclose(back, x, atol=1e-12)
+        np.testing.assert_allclose(np.diff(z, 2)[x[1:-1] < -2], 0, atol=1e-12)
+        np.testing.assert_allclose(np.diff(z, 2)[x[1:-1] > 2], 0, atol=1e-12)
+        self.assertGreater(np.ptp(log_slope), 0.3)
+
+    @parameterized.product(make=_BISECTED, dtype=("float32", "float64"))
+    def test_they_invert_to_rounding(self, make, dtype):
+        transformer, eps = make(), np.finfo(dtype).eps
+        raw = np.random.default_rng(1).normal(size=transformer.outputs)
+        x = np.array([-1e6, -30.0, -2.0, -0.7, 0.0, 1e-4, 1.3, 2.0, 5.0, 1e6])
+        z, log_slope, back, inverse_log_slope = _of(transformer, raw, x, dtype)
+        # As far as the rounding of z lets it: half a digit, divided by the slope.
+        rounding = 20 * eps * (np.abs(x) + (np.abs(z) + 1) * np.exp(-log_slope))
+        np.testing.assert_array_less(np.abs(back - x), rounding)
+        np.testing.assert_allclose(inverse_log_slope, -log_slope, atol=300 * eps)
+
+    @parameterized.parameters(*_BISECTED)
+    def test_gradients_of_the_inverse_are_those_of_the_implicit_function(self, make):
+        transformer = make()
+        transformer.build("float64", "a")
+        random = np.random.default_rng(2)
+        for variable in transformer.variables:
+            variable.assign(random.normal(size=variable.shape) * 0.5)
+        raw = tf.constant(random.normal(size=[1, transformer.outputs, 1]))
+        for z in (-3.0, 0.4, 8.0):
+            z = tf.constant([[z]], tf.float64)
+            sources = [z, raw, *(variable.value for variable in transformer.variables)]
+            with tf.GradientTape() as tape:
+                tape.watch(sources)
+                x = transformer.inverse(z, raw)[0]
+            found = tape.gradient(x, sources)
+            fixed = tf.stop_gradient(x)
+            with tf.GradientTape() as tape:
+                tape.watch(sources)
+                value, log_slope = transformer.forward(fixed, raw)
+            of_value = tape.gradient(value, sources[1:])
+            np.testing.assert_allclose(found[0], np.exp(-log_slope), rtol=1e-9)
+            for actual, change in zip(found[1:], of_value, strict=True):
+                np.testing.assert_allclose(actual, -change * np.exp(-log_slope)[0, 0], rtol=1e-7, atol=1e-12)
+
+    @parameterized.parameters(*_BISECTED)
+    def test_a_positive_bound_is_required(self, make):
+        with self.assertRaisesRegex(ValueError, "expected a positive bound, got 0"):
+            make(bound=0)
+
+    def test_bernsteins_polynomial(self):
+        # Increments 1, 3, 2 of the coefficients, by degree 3 on [-1, 1].
+        softplus_inverse = np.log(np.expm1(np.array([1.0, 3.0, 2.0]) - 1e-3)) - np.log(np.expm1(1 - 1e-3))
+        x = np.array([-1.0, -0.2, 0.6, 1.0])
+        z, log_slope, *_ = _of(transformers.Bernstein(3, bound=1.0), [0.5, *softplus_inverse], x, "float64")
+        coefficients = 0.5 + 2 / 3 * np.array([-3.0, -2, 1, 3])
+        expected = scipy.interpolate.BPoly(coefficients[:, np.newaxis], [-1, 1])
+        np.testing.assert_allclose(z, expected(x), rtol=1e-12)
+        np.testing.assert_allclose(np.exp(log_slope), expected.derivative()(x), rtol=1e-12)
+
+    def test_zeros_of_a_bernstein_polynomial_are_the_identity(self):
+        x = np.linspace(-5, 5, 41)
+        np.testing.assert_allclose(_of(transformers.Bernstein(), [0.0] * 17, x)[0], x, atol=2e-6)
+
+    def test_a_sum_of_squares(self):
+        raw = np.array([0.5, 0.2, -0.4, 0.3, 0.7])
+        first, second = np.polynomial.Polynomial([1.2, -0.4]), np.polynomial.Polynomial([0.3, 1.0])
+        slope = (1e-3 + first**2 + second**2) / 1.001
+        x = np.array([-1.9, 0.0, 0.4, 2.0])
+        z, log_slope, *_ = _of(transformers.SumOfSquares(2, 1, bound=2.0), raw, x, "float64")
+        np.testing.assert_allclose(np.exp(log_slope), slope(x / 2), rtol=1e-12)
+        np.testing.assert_allclose(z, 0.5 + 2 * slope.integ()(x / 2), rtol=1e-12)
+
+    @parameterized.parameters((1, 1e-4), (3, 1e-3))
+    def test_the_integral_of_a_network(self, scale, tolerance):
+        transformer = transformers.UnconstrainedMonotonic(bound=3.0)
+        transformer.build("float64", "a")
+        random = np.random.default_rng(0)
+        for variable in transformer.variables:
+            variable.assign(scale * random.normal(size=variable.shape) / np.sqrt(variable.shape[0]))
+        raw = tf.constant(random.normal(size=[1, 9, 1]))
+        x = np.linspace(0, 3, 3_001)
+        z, log_slope = transformer.forward(tf.constant(x[:, np.newaxis]), tf.repeat(raw, len(x), 0))
+        exact = scipy.integrate.cumulative_simpson(np.exp(log_slope[:, 0]), x=x, initial=0)
+        np.testing.assert_allclose(z[:, 0] - raw[0, 0, 0], exact, atol=tolerance)
+
+    @parameterized.parameters(
+        (lambda: transformers.Bernstein(0), "expected a degree from 1 to 64, got 0"),
+        (lambda: transformers.SumOfSquares(4, 2), "expected 1 to 3 polynomials of degree 2, got 4"),
+        (lambda: transformers.UnconstrainedMonotonic(0), r"points of 1 or more, got 0, \(32, 32\) and 24"),
+    )
+    def test_unknown_settings_are_refused(self, make, message):
+        with self.assertRaisesRegex(ValueError, message):
+            make()
 
 
 class ByEntryTest(absltest.TestCase):

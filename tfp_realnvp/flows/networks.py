@@ -12,13 +12,16 @@ from tfp_realnvp.conditioners import MLP, AttentionNetwork, DenseNetwork, GatedN
 from tfp_realnvp.named import all_named, named
 from tfp_realnvp.transformers import (
     Affine,
+    Bernstein,
     Compose,
     LinearSpline,
     QuadraticSpline,
     RationalQuadraticSpline,
     Shift,
     Sigmoidal,
+    SumOfSquares,
     Transformer,
+    UnconstrainedMonotonic,
 )
 
 # Maps a mask, the event's channels and the size of the output's last axis to a built layer.
@@ -113,6 +116,9 @@ _TRANSFORMERS = {
     "linear_spline": LinearSpline,
     "quadratic_spline": QuadraticSpline,
     "sigmoidal": Sigmoidal,
+    "bernstein": Bernstein,
+    "sum_of_squares": SumOfSquares,
+    "unconstrained_monotonic": UnconstrainedMonotonic,
 }
 
 
