@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from launch import run, source
 from tfp_realnvp import data, evaluation
-from tfp_realnvp.columns import ColumnError
+from tfp_realnvp.columns import ColumnError, imputation
 
 
 def given_rows(model: source.TableModel, path: str) -> np.ndarray:
@@ -19,9 +19,10 @@ def given_rows(model: source.TableModel, path: str) -> np.ndarray:
     """
     columns = model.types
     file = table_name(path)
+    # A file of one column is one of these, and a file without a header has them all.
+    names = [column.name for column in (*(columns.columns if columns.is_partial else ()), *columns.context)]
     try:
-        text = data.Typing(columns=columns).text
-        table = data.read_columns(file, header=run.HEADER.value, text=text)
+        table = data.read_columns(file, header=run.HEADER.value, names=names or None, text=columns.text)
     except data.BadTableError as error:
         raise run.UsageError(str(error)) from error
     wanted = [column.name for column in columns.context]
@@ -52,23 +53,12 @@ def table_name(path: str) -> str:
 
 def completed(model: source.TableModel, rows: np.ndarray, z: np.ndarray, batch_size: int) -> np.ndarray:
     """Rows with a draw, made of latents `z`, where they have NaN."""
-    columns = model.types
-    own = rows[:, : len(columns.columns)]
-    is_missing = np.isnan(own)
-    context = None
-    if columns.is_partial:
-        context = columns.partial_context(tf.constant(rows), tf.constant(is_missing), tf.constant(~is_missing))
-    elif columns.context:
-        context = columns.context_of(tf.constant(rows[:, len(columns.columns) :][:, : len(columns.context)]))
     v = evaluation.decode(
         model.distribution,
         z,
-        context,
+        imputation.context_of_gaps(model.types, rows),
         batch_size=batch_size,
         jit_compile=run.jit_compile(),
         progress=source.progress(len(z)),
     )
-    drawn = columns.quantize(tf.constant(v, tf.float32)).numpy()
-    filled = rows.copy()
-    filled[:, : len(columns.columns)] = np.where(is_missing, drawn, own)
-    return filled
+    return imputation.with_draws(model.types, rows, tf.constant(v, tf.float32))

@@ -51,7 +51,7 @@ from absl import flags
 
 import tfp_realnvp as nvp
 from launch import init_from, machine, results, run, settings, terminal, workers
-from tfp_realnvp import data, evaluation, presets, training
+from tfp_realnvp import data, evaluation, paths, presets, training
 
 _DESCRIBE = flags.DEFINE_bool("describe", False, "Print the architecture and exit.")
 _STRATEGY = flags.DEFINE_enum(
@@ -108,6 +108,7 @@ def main() -> None:
 
 def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
     with workers.ending_together(strategy):
+        _check_output_dir()
         preset, events = settings.preset_and_data()
         events = events or run.load_data(preset.dataset, preset.event_shape, run.levels_of(preset), preset.classes)
         _check_batch(preset, events, strategy)
@@ -150,6 +151,13 @@ def _describe(preset: presets.Preset) -> None:
     print(nvp.summary(run.build(preset), terminal.COLUMNS))
     if (dequantizer := run.built(preset.build_dequantizer)) is not None:
         print(f"\nDequantisation:\n{nvp.summary(dequantizer, terminal.COLUMNS)}")
+
+
+def _check_output_dir() -> None:
+    """Raises a `UsageError` for a run inside of its folder of images, where its samples would become data."""
+    kind, _, path = (run.DATASET.value or "").partition(":")
+    if kind == "folder" and path and run.output_dir().resolve().is_relative_to(paths.local(path).resolve()):
+        raise run.UsageError(f"expected an --output_dir outside of the images in {path}, got {run.output_dir()}")
 
 
 def _check_batch(preset: presets.Preset, events: data.Events, strategy: tf.distribute.Strategy) -> None:

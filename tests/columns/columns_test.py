@@ -170,6 +170,20 @@ class DensityTest(parameterized.TestCase):
         one, many = (nvp.evaluate(self.flow, [rows], columns=self.columns, importance_samples=k).mean for k in (1, 20))
         self.assertGreater(many, one)
 
+    def test_weights(self):
+        table = {name: self.table["real"] * scale for name, scale in (("a", 1), ("b", 2))}
+        weight = np.linspace(0, 3, _ROWS)
+        columns = nvp.columns.infer_with_notes({**table, "w": weight}, "a:real,b:real", weights="w").columns
+        flow = nvp.coupling_flow(event_shape=(2,), couplings=2, hidden_units=(4,))
+        rows = columns.encode({**table, "w": weight})[:300]
+        weight = weight[:300]
+        nats = columns.log_prob(flow, tf.constant(rows), tf.zeros([300, 0])).numpy().astype(np.float64)
+        weighted = nats * weight / weight.mean()  # Of these rows, not of the training rows.
+        score = nvp.evaluate(flow, [rows[:70], rows[70:]], columns=columns)
+        self.assertAlmostEqual(score.mean, np.sum(nats * weight) / np.sum(weight), places=4)
+        self.assertAlmostEqual(score.standard_error, np.std(weighted, ddof=1) / np.sqrt(300), places=4)
+        self.assertNotAlmostEqual(score.mean, nats.mean(), places=2)
+
 
 class PartialTest(absltest.TestCase):
     def setUp(self):
@@ -193,6 +207,26 @@ class PartialTest(absltest.TestCase):
         self.assertFalse(np.any(target & given))
         self.assertFalse(np.any((target | given)[::2, 0]))  # It is not there.
         self.assertBetween(np.mean(given[:, 1]), 0.2, 0.3)
+
+    def test_training_gives_the_density_of_the_targets_alone(self):
+        x = tf.constant(self.rows)
+        v, context, log_q = self.columns.dequantize(x, self.columns.noise(x, seed=(0, 1)), training=True)
+        # The number and its flag, four categories and their flag, and whether each column is left out.
+        given, absent = context.numpy()[:, [1, 6]] == 1, context.numpy()[:, 7:] == 1
+        target = ~given & ~absent
+        self.assertFalse(np.any(given & absent))
+        self.assertTrue(np.all(absent[::2, 0]))  # It is not there.
+        for chosen, least, most in ((target[1::2], 0.63, 0.74), (given[1::2], 0.2, 0.3), (absent[1::2], 0.04, 0.09)):
+            self.assertBetween(np.mean(chosen), least, most)
+        real, categorical = self.columns.columns
+        z = (self.rows[:, 0] - real.mean) / real.std
+        of_real = -0.5 * (z**2 + np.log(2 * np.pi)) - np.log(real.std)
+        of_categorical = np.log(np.asarray(categorical.frequencies))[self.rows[:, 1].astype(int)]
+        expected = np.where(target[:, 0], of_real, 0) + np.where(target[:, 1], of_categorical, 0)
+        np.testing.assert_allclose(_independent(v) - log_q, expected, atol=1e-4)
+        np.testing.assert_allclose(context[:, 0], np.where(given[:, 0], z, 0), atol=1e-5)
+        one_hot = np.eye(4)[self.rows[:, 1].astype(int)]
+        np.testing.assert_array_equal(context[:, 2:6], np.where(given[:, 1:], one_hot, 0))
 
     def test_impute_keeps_what_is_there(self):
         flow = nvp.coupling_flow(

@@ -4,13 +4,14 @@ import math
 from unittest import mock
 
 import numpy as np
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tfp_realnvp import evaluation
-from tfp_realnvp.evaluation import baselines
+from tfp_realnvp.evaluation import baselines, column_baselines
 
 
 def _images(count: int, levels: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -172,6 +173,51 @@ class VectorsTest(parameterized.TestCase):
         result = evaluation.gaussian_log_likelihood([rows], [rows])
         entropy = 1.5 * math.log(2 * math.pi * math.e) + 0.5 * np.linalg.slogdet(np.cov(rows.T.astype(float)))[1]
         self.assertAlmostEqual(result.mean, -entropy, delta=2e-3)
+
+
+class ColumnsTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        random = np.random.default_rng(0)
+        x = random.normal(size=[300, 2]) @ [[1.0, 2.0], [0.0, 1.0]] + [3, -1]
+        self.table = {"a": x[:, 0], "b": x[:, 1], "w": random.random(300)}
+
+    def _scores(self, weights, size):
+        table = {name: self.table[name] for name in ("a", "b", *filter(None, [weights]))}
+        columns = nvp.columns.infer_with_notes(
+            {name: values[:200] for name, values in table.items()}, "a:real,b:real", weights=weights
+        ).columns
+        rows = columns.encode(table)
+        return evaluation.column_log_likelihoods(columns, _batches(rows[:200], size), _batches(rows[200:], size))
+
+    def test_of_exact_columns(self):
+        x = np.stack([self.table["a"], self.table["b"]], -1)
+        train, test = x[:200], x[200:]
+        for size in (7, 1000):
+            for weights, w in ((None, np.ones(100)), ("w", self.table["w"][200:])):
+                scores = self._scores(weights, size)
+                normal = scipy.stats.norm(train.mean(0), train.std(0)).logpdf(test).sum(-1)
+                copula = scipy.stats.multivariate_normal(train.mean(0), np.cov(train.T)).logpdf(test)
+                for name, nats in (("independent columns", normal), ("Gaussian copula", copula)):
+                    weighted = nats * w / w.mean()
+                    self.assertAlmostEqual(scores[name].mean, weighted.mean(), places=4)
+                    self.assertAlmostEqual(scores[name].standard_error, weighted.std(ddof=1) / 10, places=4)
+
+    def test_noise_differs_between_batches(self):
+        table = {"a": np.arange(300) % 10, "b": np.arange(300) % 3}
+        columns = nvp.columns.infer(table)
+        rows = columns.encode(table)
+        (v, *_), (again, *_) = (
+            columns.dequantize(rows[:30], columns.noise(rows[:30], seed=column_baselines._noise_seed(0, *place)))
+            for place in ((0, 0), (1, 0))
+        )
+        self.assertTrue(np.all(v != again))
+
+    def test_few_rows(self):
+        columns = nvp.columns.infer({name: self.table[name] for name in "ab"}, "a:real,b:real")
+        rows = columns.encode(self.table)
+        with self.assertRaisesRegex(evaluation.NoBaselineError, "more than 2 training rows for 2 entries, got 2"):
+            evaluation.column_log_likelihoods(columns, [rows[:2]], [rows[2:]])
 
 
 class RefusalsTest(parameterized.TestCase):

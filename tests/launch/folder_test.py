@@ -42,6 +42,13 @@ class FolderTest(absltest.TestCase):
         result = programs.run("train", "--dataset=folder:nowhere", "--output_dir=runs")
         self.assertEqual(result.error, "there is no folder nowhere")
 
+    def test_a_run_among_its_images(self):
+        for output in (self.folder / "run", self.folder):
+            result = programs.run("train", f"--dataset=folder:{self.folder}", f"--output_dir={output}")
+            self.assertEqual(
+                result.error, f"expected an --output_dir outside of the images in {self.folder}, got {output}"
+            )
+
     def test_a_batch_that_is_too_large(self):
         self.assertEqual(
             self._train("--batch_size=17").error,

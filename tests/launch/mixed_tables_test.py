@@ -118,6 +118,18 @@ class MixedTablesTest(absltest.TestCase):
         refused = programs.run("sample", f"--output_dir={self.given}", f"--given={file}")
         self.assertIn("line 2, column 2 ('kind'): expected one of a, b, c, got 'd'", refused.error)
 
+    def test_samples_given_one_column(self):
+        file = self.folder / "one.csv"
+        for content in ("kind\nb\na\n", "kind\n b\n\na \n"):
+            file.write_text(content)
+            drawn = programs.run("sample", f"--output_dir={self.gaps}", f"--given={file}", "--count=1")
+            self.assertEqual(drawn.status, 0, drawn.errors)
+            (path,) = self.gaps.glob("samples-0-count-1-given*.csv")
+            self.assertEqual([row["kind"] for row in _read(path)], ["b", "a"])
+        file.write_text("b\na\n")
+        refused = programs.run("sample", f"--output_dir={self.gaps}", f"--given={file}")
+        self.assertIn("expected some of the columns income, hour", refused.error)
+
     def test_impute_fills_the_gaps_alone(self):
         filled = self.folder / "filled.csv"
         done = programs.run("impute", str(self.csv), f"--output_dir={self.gaps}", f"--output_file={filled}")

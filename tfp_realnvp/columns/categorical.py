@@ -7,23 +7,23 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.columns.codes import codes_of
 from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, normal_log_prob, smoothed
-from tfp_realnvp.columns.integers import codes_of
 
 
 @dataclasses.dataclass(frozen=True)
 class Categorical(Column):
-    """One of several categories, as the winner of a race: argmax dequantisation.
+    """One of several categories, as the first of several random times: argmax dequantisation.
 
         t = -log u_0,   e_x = f_x t,   e_k = f_k t - log u_k  for k != x,    v_k = Phi^{-1}(exp(-e_k))
         x = argmin_k e_k / f_k
         log q(v | x) = sum_k log N(v_k; 0, 1) - log f_x
 
-    `f` are the frequencies of the training rows, with half a row more for each category. The `e_k / f_k` are
-    exponential times of rates `f_k` given that that of `x` is the first: as logarithms, Gumbel numbers whose largest is
-    that of `x`. All categories together make `v` standard normal. A flow that shifts these logarithms by functions of
-    the other columns is a multinomial logistic regression. One entry a category, and no order among them; nor is there
-    a sample of no category, as there is where categories are binary codes.
+    `f` are the frequencies in the training rows, with half a row added to each category. The `e_k / f_k` are
+    exponential times with rates `f_k`, conditioned on that of `x` being the first; the negative logarithms are Gumbel
+    variables whose maximum is that of `x`. For categories with frequencies `f`, `v` is standard normal. A flow that
+    shifts these logarithms by functions of the other columns is a multinomial logistic regression. Each category has
+    one entry, and the categories have no order. Every `v` is a category; with binary codes, some are not.
 
     Hoogeboom et al. Argmax flows and multinomial diffusion. NeurIPS 2021. arXiv 2102.05379.
     Maddison, Tarlow, Minka. A* sampling. NeurIPS 2014. arXiv 1411.0030. Section 3, for the race.
@@ -60,7 +60,7 @@ class Categorical(Column):
         frequencies = tf.constant(self.frequencies, x.dtype)
         is_winner = self._one_hot(code)
         exponential = -tf.math.log(inner_noise(u))
-        # The winner's noise is its time; the others' begin there.
+        # The winner's noise gives its time; the other times begin there.
         time = tf.reduce_sum(is_winner * exponential, -1, keepdims=True)
         e = frequencies * time + (1 - is_winner) * exponential
         is_small = e < math.log(2)
@@ -92,7 +92,7 @@ def _log_exponential(v: tf.Tensor) -> tf.Tensor:
     zero = tf.zeros_like(v)
     is_large = v > 0
     normal = tfp.distributions.Normal(zero, tf.ones_like(v))
-    # For large v, log(-log(1 - p)) with p = Phi(-v), which is log p + p / 2 where p is too small for 1 - p.
+    # For large v, log(-log(1 - p)) with p = Phi(-v), which is log p + p / 2 if p is too small for 1 - p.
     log_p = normal.log_cdf(-tf.where(is_large, v, zero))
     p = tf.exp(log_p)
     safe = tf.maximum(p, tf.constant(1e-3, p.dtype))

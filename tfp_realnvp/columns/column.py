@@ -1,4 +1,4 @@
-"""What a column of a table is to a flow: real numbers, as many as its type needs, and the noise that makes them."""
+"""The base class of a table's columns: values as real numbers, and the noise that dequantises them."""
 
 import abc
 import dataclasses
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-# The nearest that noise gets to 0 and 1, whose normal quantiles are infinite.
+# The smallest distance of noise from 0 and 1, whose normal quantiles are infinite.
 _LEAST_NOISE = 2.0**-24
 
 
@@ -19,13 +19,13 @@ class Column(abc.ABC):
         v = g(x, u),   x = h(v),    u uniform on (0, 1)
         log p(x) >= E[log p(v) - log q(v | x)]
 
-    A value `x` becomes `entries` real numbers `v`. Where the type needs no noise, `g` is invertible and `-log q` is
-    `log|dg/dx|`: the density is exact. Otherwise `q` is the distribution of `v` that the noise gives it, whose support
-    is the set of all `v` that `h` maps to `x`, and the density a lower bound. For data whose columns are independent
-    and distributed as in training, `v` is standard normal and the bound is tight.
+    A value `x` becomes `entries` real numbers `v`. If the type needs no noise, `g` is invertible, `-log q` is
+    `log|dg/dx|`, and the density is exact. Otherwise `q` is the distribution of `v` under the noise, its support is the
+    set of all `v` that `h` maps to `x`, and the density is a lower bound. For data whose columns are independent and
+    distributed as in training, `v` is standard normal and the bound is tight.
 
     Attributes:
-      name: of the column.
+      name: name of the column.
     """
 
     name: str
@@ -34,17 +34,17 @@ class Column(abc.ABC):
 
     @property
     def noises(self) -> int:
-        """The noise entries of a value."""
+        """Number of noise entries for a value."""
         return 0
 
     @property
     def entries(self) -> int:
-        """The entries of `v` for a value."""
+        """Number of entries of `v` for a value."""
         return 1
 
     @property
     def is_exact(self) -> bool:
-        """Whether `log p(v) - log q` is the density itself and not a bound."""
+        """Whether `log p(v) - log q` is the log-density itself and not a bound."""
         return self.noises == 0
 
     @property
@@ -64,7 +64,7 @@ class Column(abc.ABC):
         """The values `[n]` of `v` `[n, entries]`."""
 
     def features(self, x: tf.Tensor) -> tf.Tensor:
-        """What a network is given of values `[n]` that a density is conditioned on, `[n, size]`."""
+        """The network inputs `[n, size]` of values `[n]` that a density is conditioned on."""
         return self.dequantize(x, tf.fill([tf.shape(x)[0], self.noises], tf.constant(0.5, x.dtype)))[0]
 
     @property
@@ -73,26 +73,26 @@ class Column(abc.ABC):
         return self.entries
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Values as the file has them, `[n]`, as float64; NaN where one is missing.
+        """Values as they are in the file, `[n]`, as float64; NaN for a missing value.
 
         Raises:
-          ValueError: for a value that the column cannot have, with the index of its row.
+          ColumnError: for a value outside the support, with the index of its row.
         """
         return self.checked(np.asarray(values, np.float64))
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        """Values `[n]` as the user's file had them."""
+        """Values `[n]` as they are in the user's file."""
         return x
 
     def describe(self) -> str:
-        """The type in a few words, such as "bounded(0, 1)"."""
+        """The type with its options, such as "bounded(0,1)"."""
         return self.type
 
     def to_json(self) -> dict[str, Any]:
         return {"type": self.type} | dataclasses.asdict(self)
 
     def checked(self, x: np.ndarray) -> np.ndarray:
-        """Numbers `[n]`, or a `ColumnError` for one that the column cannot have."""
+        """Returns the numbers `[n]`; raises a `ColumnError` for one outside the support."""
         fault = self._outside(x) & ~np.isnan(x)
         if np.any(fault):
             index = int(np.argmax(fault))
@@ -107,12 +107,12 @@ class Column(abc.ABC):
 
 
 class ColumnError(ValueError):
-    """A value that its column cannot have.
+    """A value outside the support of its column.
 
     Attributes:
-      column: the column's name.
-      index: of the row, from 0.
-      reason: what was expected and what came.
+      column: name of the column.
+      index: index of the row, from 0.
+      reason: "expected ..., got ...".
     """
 
     def __init__(self, column: str, index: int, reason: str):
@@ -121,7 +121,7 @@ class ColumnError(ValueError):
 
 
 def inner_noise(u: tf.Tensor) -> tf.Tensor:
-    """Uniform noise on [0, 1) without what rounds to its ends."""
+    """Uniform noise on [0, 1), clipped so that it does not round to 0 or 1."""
     return tf.clip_by_value(u, _LEAST_NOISE, 1 - _LEAST_NOISE)
 
 
@@ -131,7 +131,7 @@ def normal_log_prob(v: tf.Tensor) -> tf.Tensor:
 
 
 def normal_quantile(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
-    """The standard normal quantile of probabilities `lower`, given also as `upper = 1 - lower` where that is small."""
+    """The standard normal quantile of probabilities `lower`; `upper = 1 - lower` is exact where it is small."""
     is_low = lower < 0.5
     half = tf.constant(0.5, lower.dtype)
     below, above = tf.where(is_low, lower, half), tf.where(is_low, half, upper)
@@ -139,12 +139,12 @@ def normal_quantile(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
 
 
 def normal_cdf(v: tf.Tensor) -> tf.Tensor:
-    """The probability that a standard normal number is below `v`; accurate where that is small."""
+    """The standard normal CDF of `v`, accurate where it is small."""
     return tf.math.erfc(v * -np.sqrt(0.5).astype(v.dtype.as_numpy_dtype)) / 2
 
 
 def smoothed(counts: ArrayLike) -> np.ndarray:
-    """Relative frequencies, none of them 0: half a count is added to each."""
+    """Relative frequencies; half a count is added to each, so that none is 0."""
     added = np.asarray(counts, np.float64) + 0.5
     return added / added.sum()
 

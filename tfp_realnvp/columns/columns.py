@@ -1,7 +1,7 @@
-"""The columns of a table, of any types, as the vectors whose density a flow learns."""
+"""A table's columns of any types as the vectors whose density a flow learns."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,20 +25,20 @@ class Columns:
 
         log p(row) >= E[log p(v) - log q(v | row)],    v = (g_1(x_1, u_1), ..., g_n(x_n, u_n))
 
-    `v` is the event of a flow; `Column` says what `g` and `q` are. With `context`, the density is that of the other
-    columns given those. Where all types are exact it is exact. `encode` makes float32 rows `[n, size]` of a table and
-    `decode` a table of rows: columns of text become numbers in them.
+    `v` is the event of a flow; `Column` defines `g` and `q`. With `context`, the density is p(columns | context). It is
+    exact if all types are exact. `encode` converts a table to float32 rows `[n, size]`, in which text is numbers, and
+    `decode` converts rows to a table.
 
-    With `is_partial`, the flow learns `p(some columns | some others)` for random choices of both, which its context
-    names: densities of rows with missing values, marginal and conditional densities, and `impute`. Entries of columns
-    that are not asked for are standard normal noise, whose density is subtracted.
+    With `is_partial`, the flow learns `p(some columns | some others)` for random choices of both, which are inputs of
+    its networks. This gives densities of rows with missing values, marginal and conditional densities, and `impute`.
+    Entries of all other columns are standard normal noise, whose density is subtracted.
 
     Attributes:
-      columns: those whose density is learned.
-      context: those that it is conditioned on.
+      columns: the columns whose density is learned.
+      context: the columns that it is conditioned on.
       is_partial: whether values may be missing.
-      weight: the name of the column of sample weights and their mean over the training rows, by which they are divided;
-        None where rows count alike.
+      weight: name of the column of sample weights, and their mean over the training rows, by which they are divided;
+        None without weights.
 
     ```python
     table = {"height": np.array([1.7, 1.6, 1.8, 1.5]), "eyes": np.array(["blue", "brown", "blue", "brown"])}
@@ -62,18 +62,23 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in the order of a row: the columns', the context's, and that of the weights."""
+        """The names in the order of a row: columns, context, weights."""
         own = tuple(column.name for column in (*self.columns, *self.context))
         return own if self.weight is None else (*own, self.weight[0])
 
     @property
+    def text(self) -> tuple[str, ...]:
+        """Names of the columns of text, though their values may look like numbers."""
+        return tuple(column.name for column in (*self.columns, *self.context) if column.is_text)
+
+    @property
     def size(self) -> int:
-        """The numbers in a row."""
+        """Number of entries of a row."""
         return len(self.names)
 
     @property
     def entries(self) -> int:
-        """The entries of an event of the flow."""
+        """Number of entries of an event of the flow."""
         return sum(column.entries for column in self.columns)
 
     @property
@@ -83,14 +88,14 @@ class Columns:
 
     @property
     def context_size(self) -> int | None:
-        """The size of the flow's context; None where it has none."""
+        """The size of the flow's context, or None without context."""
         of_context = sum(column.feature_count + self.is_partial for column in self.context)
         of_columns = sum(column.feature_count + 2 for column in self.columns) if self.is_partial else 0
         return of_context + of_columns or None
 
     @property
     def noises(self) -> int:
-        """The noise of a row."""
+        """Number of noise entries for a row."""
         own = sum(column.noises for column in self.columns)
         return own + (self.entries + 2 * len(self.columns) + 3 if self.is_partial else 0)
 
@@ -106,10 +111,10 @@ class Columns:
         """Events, their context and `log q`, of rows `[n, size]` and their `noise`.
 
         Args:
-          rows: as `encode` makes them. A value that is missing is NaN; without `is_partial` such a row has no density.
-          noise: as `noise` draws it.
-          training: whether a partial density is that of a random choice of columns given others, as in training, or
-            that of all which are there.
+          rows: as returned by `encode`. A missing value is NaN; without `is_partial`, such a row has density 0.
+          noise: as returned by `noise`.
+          training: whether a partial density is p(some columns | some others) for a random choice, as in training, or
+            the density of all values that are not missing.
 
         Returns:
           `v` `[n, entries]`, the context `[n, context_size]` or None, and `log q` `[n]`.
@@ -139,17 +144,17 @@ class Columns:
     def log_prob(
         self, distribution: FlowDistribution, rows: tf.Tensor, noise: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """`log p(v) - log q(v | row)` `[n]` in nats, of one draw of the noise."""
+        """`log p(v) - log q(v | row)` `[n]` in nats, for one draw of the noise."""
         v, context, log_q = self.dequantize(rows, noise, training)
         given = {} if context is None else {"context": tf.cast(context, distribution.dtype)}
         return distribution.log_prob(tf.cast(v, distribution.dtype), **given) - tf.cast(log_q, distribution.dtype)
 
     def weights_of(self, rows: tf.Tensor) -> tf.Tensor | None:
-        """The weights `[n]` of rows `[n, size]`, of mean 1 over the training rows; None where rows count alike."""
+        """The weights `[n]` of rows `[n, size]`, whose mean over the training rows is 1; None without weights."""
         return None if self.weight is None else rows[:, -1] / self.weight[1]
 
     def check_flow(self, distribution: FlowDistribution) -> None:
-        """Raises a ValueError unless the flow's events are as `dequantize` makes them."""
+        """Raises a ValueError unless the flow's events have the shape that `dequantize` returns."""
         if distribution.event_shape != (self.entries,):
             raise ValueError(
                 f"expected a flow over ({self.entries},), the entries of the columns {', '.join(self.names)}, got one "
@@ -157,12 +162,12 @@ class Columns:
             )
 
     def quantize(self, v: tf.Tensor) -> tf.Tensor:
-        """Rows of events `[n, entries]`, without the context's columns."""
+        """The rows `[n, columns]` of events `[n, entries]`, without the context's columns."""
         parts = tf.split(v, [column.entries for column in self.columns], axis=-1)
         return tf.stack([column.quantize(part) for column, part in zip(self.columns, parts)], -1)
 
     def context_of(self, rows: tf.Tensor) -> tf.Tensor | None:
-        """The flow's context for samples of all columns: rows `[n, len(context)]` of the context's columns."""
+        """The flow's context for samples of all columns, given rows `[n, len(context)]` of the context's columns."""
         if not self.is_partial:
             values = tf.unstack(rows, len(self.context), axis=-1)
             features = [column.features(x) for column, x in zip(self.context, values)]
@@ -172,12 +177,12 @@ class Columns:
         return self.partial_context(tf.concat([nothing, rows], -1), target, ~target)
 
     def partial_context(self, rows: tf.Tensor, target: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-        """The context that asks for p(target | given).
+        """The flow's context for the density p(target | given).
 
         Args:
-          rows: `[n, size]`, with or without weights; what is not given does not matter.
+          rows: `[n, size]`, with or without weights; values that are not given have no effect.
           target: booleans `[n, len(columns)]`.
-          given: booleans of the same shape; the context's columns are given where they are there.
+          given: booleans of the same shape. The context's columns are given unless they are missing.
         """
         values = tf.unstack(rows[:, : len(self.columns) + len(self.context)], axis=-1)
         is_given = [*tf.unstack(given, axis=-1), *(~tf.math.is_nan(x) for x in values[len(self.columns) :])]
@@ -189,7 +194,7 @@ class Columns:
         return tf.concat([*parts, tf.cast(~(target | given), rows.dtype)], -1)
 
     def _chosen(self, is_there: tf.Tensor, noise: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Which columns are asked for, and which are given."""
+        """Which columns are targets, and which are given."""
         size = len(self.columns)
         is_there = is_there[:, :size]
         if not training:
@@ -202,17 +207,17 @@ class Columns:
         return is_there & ~given & ~absent, given
 
     def example(self) -> np.ndarray:
-        """A row `[1, size]` that has a density: the median or likeliest value of each column."""
+        """A row `[1, size]` inside the support: the median or likeliest value of each column."""
         both = (*self.columns, *self.context)
         values = [column.quantize(tf.zeros([1, column.entries])).numpy() for column in both]
         return np.stack(values + [np.ones(1)] * (self.weight is not None), -1).astype(np.float32)
 
     def encode(self, table: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Rows float32 `[n, size]` of the columns of a table, NaN where a value is missing.
+        """The rows of a table, float32 `[n, size]`; NaN for a missing value.
 
         Raises:
-          KeyError: where a column is missing.
-          ColumnError: for a value that its column cannot have.
+          KeyError: if a column is missing.
+          ColumnError: for a value outside the support of its column.
         """
         if missing := [name for name in self.names if name not in table]:
             raise KeyError(f"expected columns {', '.join(self.names)}, got none named {', '.join(missing)}")
@@ -228,19 +233,19 @@ class Columns:
         return np.stack(numbers, -1).astype(np.float32)
 
     def decode(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """A table of rows `[n, size]`, or of as many of their first columns as there are."""
+        """The table of rows `[n, size]`, or of rows with only the first columns."""
         rows = np.asarray(rows)
         both = (*self.columns, *self.context)[: rows.shape[-1]]
         return {column.name: column.decode(rows[:, place]) for place, column in enumerate(both)}
 
     def to_json(self) -> dict[str, Any]:
-        """What `of_json` reads."""
+        """A dictionary that `of_json` reads."""
         parts = {name: [column.to_json() for column in getattr(self, name)] for name in ("columns", "context")}
         return parts | {"is_partial": self.is_partial, "weight": self.weight}
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> "Columns":
-        """Columns as `to_json` writes them."""
+        """The columns that `to_json` has written."""
 
         def column(of_one: Mapping[str, Any]) -> Column:
             fields: dict[str, Any] = {
@@ -251,28 +256,3 @@ class Columns:
         own, context = (tuple(map(column, values[name])) for name in ("columns", "context"))
         weight = values["weight"]
         return cls(own, context, values["is_partial"], None if weight is None else (weight[0], weight[1]))
-
-
-def impute(
-    sample: Callable[[tf.Tensor, Any], tf.Tensor], columns: Columns, rows: np.ndarray, *, seed: Any = (0, 0)
-) -> np.ndarray:
-    """Rows with a draw of p(missing values | values that are there) where there was NaN.
-
-    Args:
-      sample: draws an event for each row of a context, given a seed.
-      columns: with `is_partial`.
-      rows: as `Columns.encode` makes them.
-      seed: of the draws.
-
-    Raises:
-      ValueError: for columns without `is_partial`.
-    """
-    if not columns.is_partial:
-        raise ValueError("expected a model that was trained on random choices of columns, got one of whole rows")
-    own = rows[:, : len(columns.columns)]
-    missing = np.isnan(own)
-    context = columns.partial_context(tf.constant(rows), tf.constant(missing), tf.constant(~missing))
-    drawn = columns.quantize(sample(context, seed)).numpy()
-    filled = rows.copy()
-    filled[:, : len(columns.columns)] = np.where(missing, drawn, own)
-    return filled

@@ -1,4 +1,4 @@
-"""The types of a table's columns: as they are named, or else as their values suggest."""
+"""The types of a table's columns, as specified or inferred from their values."""
 
 import ast
 import dataclasses
@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfp_realnvp.columns.categorical import Categorical
-from tfp_realnvp.columns.column import Column
+from tfp_realnvp.columns.column import Column, ColumnError
 from tfp_realnvp.columns.columns import Columns
 from tfp_realnvp.columns.integers import TRUTH, Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
 
-# Text for a value that is missing, in any case of letters.
+# Text that means a missing value, in upper or lower case.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
-# More different texts are names or notes, not categories.
+# Text with more different values is names or notes, not categories.
 _MOST_CATEGORIES = 100
-# As few different numbers are rounded ones or grades, if each comes this often.
+# A table that is read batch by batch counts different values of a column up to this number.
+MOST_COUNTED = 10_000
+# So few different numbers are rounded values or grades if each occurs this often on average.
 _MOST_ORDINAL = 20
 _REPEATS = 10
 
@@ -38,11 +40,11 @@ _OF_NUMBERS = ("real", "positive", "bounded", "circular", "integer")
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What is said of columns before their values are seen.
+    """A specification of columns, made before their values are known.
 
     Attributes:
-      dropped: names of columns that are left out.
-      types: of columns by name: a type's name and its options.
+      dropped: names of the columns to leave out.
+      types: by the name of a column: the name of its type, and the type's options.
     """
 
     dropped: tuple[str, ...] = ()
@@ -50,10 +52,10 @@ class Spec:
 
     @classmethod
     def of_text(cls, text: str) -> "Spec":
-        """The columns of a text such as "-id,a:bounded(0,1),b:circular(360),c:integer,d:categorical".
+        """Parses a text such as "-id,a:bounded(0,1),b:circular(360),c:integer,d:categorical".
 
         Raises:
-          ValueError: for anything else, an unknown type, or a column that is named twice.
+          ValueError: for another syntax, an unknown type, or a column that occurs twice.
         """
         dropped, types = [], {}
         for part in filter(None, (part.strip() for part in re.split(r",(?![^(]*\))", text))):
@@ -73,11 +75,11 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class Inferred:
-    """Columns, and a line on each for the user.
+    """Columns, and a line about each for the user.
 
     Attributes:
-      columns: those of the table that have a density or are a context.
-      notes: "name  type  how it is transformed  how many are missing", also of what was left out.
+      columns: the columns, apart from those that were left out.
+      notes: "name  type  transformation  number of missing values", or why a column was left out.
     """
 
     columns: Columns
@@ -91,7 +93,7 @@ def infer(
     context: Sequence[str] = (),
     is_partial: bool = False,
 ) -> Columns:
-    """The columns of a table; see `infer_with_notes`."""
+    """Infers the columns of a table; see `infer_with_notes`."""
     return infer_with_notes(table, spec, context=context, is_partial=is_partial).columns
 
 
@@ -103,24 +105,27 @@ def infer_with_notes(
     weights: str | None = None,
     is_partial: bool = False,
     levels: Mapping[str, ArrayLike] | None = None,
+    missing: Mapping[str, int] | None = None,
 ) -> Inferred:
-    """The columns of a table by their values, or by what `spec` says of them.
+    """Infers the columns of a table from their values, unless `spec` has their type.
 
-    Of numbers: two different ones are boolean; whole ones are integer; few others that repeat are ordinal; positive
-    ones are positive, whose logarithm is taken; the rest is real. Of text: pairs such as yes and no are boolean; up to
-    100 different texts that repeat are categories; other text and dates are left out, as are columns that are constant.
+    Columns of numbers are boolean if they have two different values, integer if all are whole, ordinal if they have few
+    different values that repeat, positive if all are above 0, and else real. Columns of text are boolean for pairs
+    such as yes and no, and categorical if they have up to 100 different values that repeat. Other text, dates and
+    constant columns are left out.
 
     Args:
-      table: values `[n]` by the name of the column: numbers, booleans or text; None, NaN and texts such as "NA" are
-        missing.
-      spec: of some columns, such as "-id,a:bounded(0,1)".
+      table: values `[n]` by the name of the column: numbers, booleans or text. None, NaN and text such as "NA" are
+        missing values.
+      spec: types of some columns, such as "-id,a:bounded(0,1)".
       context: names of columns that the density is conditioned on.
-      weights: the name of the column of sample weights.
+      weights: name of the column of sample weights.
       is_partial: whether values may be missing; see `Columns`.
-      levels: values of the whole table, whose texts are categories though `table`, its training rows, lacks some.
+      levels: the whole table, if `table` has only its training rows: columns can have all of its values.
+      missing: number of missing values by column, if `levels` is not the whole table.
 
     Raises:
-      ValueError: where a name is not in the table, a type does not fit its values, or no column is left.
+      ValueError: if a name is not in the table, a type does not fit the values, or no column is left.
     """
     spec = Spec.of_text(spec) if isinstance(spec, str) else spec
     for name in (*spec.dropped, *spec.types, *context, *([] if weights is None else [weights])):
@@ -132,8 +137,8 @@ def infer_with_notes(
             continue
         values = as_values(given)
         everything = values if levels is None else as_values(levels[name])
-        missing = sum(1 for value in everything if _is_missing(value))
-        left_out = f"  {missing:,} missing" if missing else ""
+        count = missing[name] if missing is not None else sum(1 for value in everything if _is_missing(value))
+        left_out = f"  {count:,} missing" if count else ""
         try:
             column, how = _column(name, values, everything, spec.types.get(name))
         except _LeftOut as reason:
@@ -157,7 +162,7 @@ def infer_with_notes(
 
 
 def as_values(given: ArrayLike) -> np.ndarray:
-    """A column as float64 numbers with NaN for what is missing, or as objects: text, or None for what is missing."""
+    """A column as float64 with NaN for missing values, or as objects: text, with None for missing values."""
     array = np.asarray(given)
     if array.dtype.kind in "buif":
         return array.astype(np.float64)
@@ -174,25 +179,29 @@ def as_values(given: ArrayLike) -> np.ndarray:
 
 
 class _LeftOut(Exception):
-    """Why a column has no type."""
+    """The reason to leave a column out."""
 
 
 def _column(
     name: str, values: np.ndarray, everything: np.ndarray, typed: tuple[str, tuple[Any, ...]] | None
 ) -> tuple[Column, str]:
     is_text = values.dtype == object
-    present = values[[not _is_missing(value) for value in values]]
+    places = np.flatnonzero([not _is_missing(value) for value in values])
+    present = values[places]
     if typed is not None:
         kind, options = typed
         if kind in _OF_NUMBERS and is_text:
             raise ValueError(f"{name}: expected numbers for {kind}, got {next(iter(present))!r}")
         if kind in ("ordinal", "boolean", "categorical") and not options:
             options = _distinct(everything)
-        if kind == "integer" and not options:  # Of all rows, since those of training may lack the extremes.
+        if kind == "integer" and not options:  # Of all rows, since the training rows may lack the extremes.
             options = (np.nanmin(everything), np.nanmax(everything))
         if kind == "categorical" and not is_text:
             raise ValueError(f"{name}: expected text for categorical, got numbers: ordinal or integer")
-        return _FITS[kind](name, present, *options), _HOW.get(kind, "")
+        try:
+            return _FITS[kind](name, present, *options), _HOW.get(kind, "")
+        except ColumnError as error:
+            raise ColumnError(name, int(places[error.index]), error.reason) from None
     distinct = _distinct(everything)
     if len(distinct) < 2 or len(set(present.tolist())) < 2:
         raise _LeftOut(f"constant, {distinct[0]}" if distinct else "empty")
@@ -209,7 +218,8 @@ def _of_text(name: str, present: np.ndarray, distinct: tuple[str, ...]) -> tuple
     if all(re.fullmatch(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.]\d{2,4}", value) for value in distinct[:50]):
         raise _LeftOut(f"dates such as {distinct[0]}; make numbers of them first")
     if len(distinct) > _MOST_CATEGORIES or 2 * len(distinct) > len(present):
-        raise _LeftOut(f"text with {len(distinct):,} different values, such as {distinct[0]!r}")
+        count = f"{len(distinct):,}" if len(distinct) <= MOST_COUNTED else f"more than {MOST_COUNTED:,}"
+        raise _LeftOut(f"text with {count} different values, such as {distinct[0]!r}")
     return Categorical.fit(name, present, distinct), _HOW["categorical"]
 
 

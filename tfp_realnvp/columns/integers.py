@@ -1,13 +1,13 @@
-"""Columns of whole numbers, of ordered values and of truth values."""
+"""Columns of whole numbers, ordered values and booleans."""
 
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.columns.codes import codes_of
 from tfp_realnvp.columns.column import (
     Column,
-    ColumnError,
     infinite_where,
     inner_noise,
     normal_cdf,
@@ -16,14 +16,14 @@ from tfp_realnvp.columns.column import (
     smoothed,
 )
 
-# More values share bins, of about as many training rows each.
+# With more values, several share a bin; bins have about equal numbers of training rows.
 _MOST_BINS = 256
 TRUTH = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Whole(Column):
-    """Whole numbers and codes of ordered values; see `Integer`."""
+    """Whole numbers, or codes of ordered values; see `Integer`."""
 
     edges: tuple[int, ...]
     cumulative: tuple[float, ...]
@@ -49,12 +49,12 @@ class _Whole(Column):
         return first + tf.clip_by_value(tf.floor(share * width), 0, width - 1)
 
     def _inner_quantiles(self, dtype: tf.DType) -> tf.Tensor:
-        """The normal quantiles of the edges between bins."""
+        """The normal quantiles at the edges between bins."""
         inner = tf.constant(self.cumulative[1:-1], tf.float64)
         return tf.cast(tf.math.ndtri(inner), dtype)
 
     def _bins(self, dtype: tf.DType) -> list[tf.Tensor]:
-        """First number, probability below, probability above, probability and width of each bin."""
+        """Each bin's first number, probability below it, probability above it, own probability, and width."""
         edges, cumulative = np.asarray(self.edges, np.float64), np.asarray(self.cumulative)
         upper, mass = 1 - cumulative[1:], np.diff(cumulative)
         return [tf.constant(part, dtype) for part in (edges[:-1], cumulative[:-1], upper, mass, np.diff(edges))]
@@ -73,9 +73,9 @@ class Integer(_Whole):
         v = Phi^{-1}(F(x + u)),    F piecewise linear through (edges, cumulative)
         log q(v | x) = log N(v; 0, 1) - log(F(x + 1) - F(x))
 
-    `F` is the distribution function of the training rows, each number one bin where there are few and bins of several
-    where there are many, and half a row more in each. `Phi` is that of a standard normal. Uniform dequantisation after
-    a change of variables: a frequent number has a wide cell, so that the flow need not learn a spike.
+    `F` is the distribution function of the training rows, with half a row added to each bin. A bin is one number, or
+    several if there are more than 256. `Phi` is the standard normal CDF. This is uniform dequantisation after a change
+    of variables: a frequent number has a wide cell, so that the flow need not learn a spike.
     """
 
     type = "integer"
@@ -104,7 +104,7 @@ class Integer(_Whole):
 
 @dataclasses.dataclass(frozen=True)
 class Ordinal(_Whole):
-    """One of several values in an order: text in the order given, or numbers that repeat, such as rounded ones."""
+    """One of several ordered values: text in a given order, or numbers that repeat, such as grades."""
 
     values: tuple[str | float, ...]
 
@@ -131,7 +131,7 @@ class Ordinal(_Whole):
 
 @dataclasses.dataclass(frozen=True)
 class Boolean(Ordinal):
-    """True or false, written in one of several ways."""
+    """One of two values, such as yes and no."""
 
     type = "boolean"
 
@@ -151,21 +151,7 @@ def _edges(x: np.ndarray, low: int, high: int) -> tuple[int, ...]:
     if high - low < _MOST_BINS:
         return tuple(range(low, high + 2))
     quantiles = np.quantile(x, np.linspace(0, 1, _MOST_BINS + 1)[1:-1], method="inverted_cdf").astype(np.int64)
-    # A number that fills a bin of its own has an edge on both sides.
+    # A number that fills a whole bin gets an edge on both sides.
     repeated = quantiles[:-1][quantiles[:-1] == quantiles[1:]]
     inner = np.unique(np.concatenate([quantiles, repeated + 1]))
     return (low, *(int(edge) for edge in inner if low < edge <= high), high + 1)
-
-
-def codes_of(name: str, values: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
-    """The place of each value among those known; NaN where one is missing."""
-    places = {value: place for place, value in enumerate(known)}
-    codes = np.empty(len(values))
-    for row, value in enumerate(values):
-        is_missing = value is None or value != value
-        code = np.nan if is_missing else places.get(value)
-        if code is None:
-            shown = ", ".join(map(str, known[:8])) + (", ..." if len(known) > 8 else "")
-            raise ColumnError(name, row, f"expected one of {shown}, got {value!r}")
-        codes[row] = code
-    return codes

@@ -1,4 +1,4 @@
-"""Columns of real numbers: unbounded, bounded on one side or both, or on a circle."""
+"""Columns of real numbers: unbounded, bounded, or circular."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_realnvp.columns.column import Column, infinite_where, inner_noise
 
-# How far from a bound a value must be, of the distance of the two, or of the median from the one.
+# The least distance from a bound, relative to the distance of both bounds, or of the median from the only one.
 _MARGIN = 1e-6
 
 
@@ -43,8 +43,8 @@ class Bounded(Column):
 
         t = log(x - low),  -log(high - x)  or  log(x - low) - log(high - x),    v = (t - mean) / std
 
-    The density is that of `x` in its own units, and 0 outside of the bounds. A value nearer to a bound than `margin`
-    is taken for one at that distance, since the logarithm of 0 is infinite. Samples lie within the bounds.
+    The density is in the units of `x`, and 0 outside of the bounds. A value nearer to a bound than `margin` is moved to
+    that distance, since the logarithm of 0 is infinite. Samples lie within the bounds.
     """
 
     low: float | None
@@ -74,7 +74,7 @@ class Bounded(Column):
         inside = tf.math.is_finite(x)
         inside &= x >= (-np.inf if self.low is None else self.low)
         inside &= x <= (np.inf if self.high is None else self.high)
-        # A value of the support stands for one outside.
+        # Values outside are replaced by one inside, to avoid NaN.
         at_mean = tf.cast(self._bounded(tf.constant(self.mean, tf.float64)), x.dtype)
         t, log_slope = self.unbounded(tf.where(inside, x, at_mean))
         return ((t - self.mean) / self.std)[:, tf.newaxis], infinite_where(~inside, math.log(self.std) - log_slope)
@@ -113,14 +113,14 @@ class Bounded(Column):
 
 @dataclasses.dataclass(frozen=True)
 class Circular(Column):
-    """A number on a circle, such as an angle or an hour of the day: `x` and `x + period` are the same.
+    """A number on a circle, such as an angle or an hour of the day: `x` and `x + period` are equal.
 
         v = r (cos a, sin a),   a = 2 pi (x - start) / period,   r = sqrt(-2 log(1 - u))
         log q(v | x) = -r^2 / 2 - log(2 pi / period)
 
-    The radius has the distribution of a standard normal's in the plane, so that a uniform `x` gives a standard normal
-    `v`. The density is the integral of the flow's over the radius: it joins at the ends of the period for
-    any flow. One radius bounds it from below.
+    The radius is distributed as that of a standard normal in the plane, so that a uniform `x` gives a standard normal
+    `v`. The density of `x` is the integral of the flow's density over the radius, so it is continuous at the ends of
+    the period for any flow. One radius gives a lower bound.
     """
 
     period: float
@@ -151,7 +151,8 @@ class Circular(Column):
     def quantize(self, v: tf.Tensor) -> tf.Tensor:
         turn = tf.math.atan2(v[:, 1], v[:, 0]) / (2 * math.pi)
         x = self.start + self.period * (turn - tf.floor(turn))
-        return tf.where(x < self.start + self.period, x, tf.constant(self.start, x.dtype))  # As rounding gives it.
+        # Rounding may reach the end.
+        return tf.where(x < self.start + self.period, x, tf.constant(self.start, x.dtype))
 
     def features(self, x: tf.Tensor) -> tf.Tensor:
         angle = (2 * math.pi / self.period) * tf.math.floormod(x - self.start, tf.constant(self.period, x.dtype))

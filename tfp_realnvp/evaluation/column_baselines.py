@@ -35,24 +35,41 @@ def column_log_likelihoods(
     column_log_likelihoods(columns, [rows[:80]], [rows[80:]])["independent columns"]
     ```
     """
-    fitted_to, rows = (tf.constant(np.concatenate([np.asarray(batch) for batch in part])) for part in (train, test))
-    v, _, log_q = columns.dequantize(rows, columns.noise(rows, seed=(seed, 0)))
-    weights = columns.weights_of(rows)
-    weights = 1.0 if weights is None else weights.numpy() / np.mean(weights)
-    bound = None if columns.is_exact else bound_of("uniform", 1)
-
-    def score(density: tfd.Distribution) -> Score:
-        log_prob = density.log_prob(tf.cast(v, tf.float64)).numpy() - log_q.numpy()
-        return Score.of(log_prob * weights, NATS, bound)
-
     size = columns.entries
-    scores = {"independent columns": score(tfd.MultivariateNormalDiag(tf.zeros([size], tf.float64)))}
-    if columns.is_partial:
-        return scores
-    if len(fitted_to) <= size:
-        raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} entries, got {len(fitted_to):,}")
-    fitted = columns.dequantize(fitted_to, columns.noise(fitted_to, seed=(seed, 1)))[0].numpy().astype(np.float64)
-    covariance = np.cov(fitted.T) + 1e-6 * np.eye(size)
-    factor = np.linalg.cholesky(covariance)
-    scores["Gaussian copula"] = score(tfd.MultivariateNormalTriL(fitted.mean(0), factor))
-    return scores
+    densities: dict[str, tfd.Distribution] = {
+        "independent columns": tfd.MultivariateNormalDiag(tf.zeros([size], tf.float64))
+    }
+    if not columns.is_partial:
+        count, mean, covariance = _moments(columns, train, seed)
+        if count <= size:
+            raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} entries, got {count:,}")
+        factor = np.linalg.cholesky(covariance + 1e-6 * np.eye(size))
+        densities["Gaussian copula"] = tfd.MultivariateNormalTriL(mean, factor)
+    log_probs: dict[str, list[np.ndarray]] = {name: [] for name in densities}
+    weights: list[np.ndarray] = []
+    for number, batch in enumerate(test):
+        rows = tf.constant(np.asarray(batch))
+        v, _, log_q = columns.dequantize(rows, columns.noise(rows, seed=_noise_seed(seed, number, 0)))
+        if (of_rows := columns.weights_of(rows)) is not None:
+            weights.append(of_rows.numpy().astype(np.float64))
+        for name, density in densities.items():
+            log_probs[name].append(density.log_prob(tf.cast(v, tf.float64)).numpy() - log_q.numpy())
+    weight = np.concatenate(weights) / np.mean(np.concatenate(weights)) if weights else 1.0
+    bound = None if columns.is_exact else bound_of("uniform", 1)
+    return {name: Score.of(np.concatenate(parts) * weight, NATS, bound) for name, parts in log_probs.items()}
+
+
+def _moments(columns: Columns, train: Iterable[np.ndarray], seed: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """The number of rows, and the mean and covariance of their `v`, whose columns are about standard normal."""
+    count, total, square = 0, np.zeros(columns.entries), np.zeros([columns.entries] * 2)
+    for number, batch in enumerate(train):
+        rows = tf.constant(np.asarray(batch))
+        v, _, _ = columns.dequantize(rows, columns.noise(rows, seed=_noise_seed(seed, number, 1)))
+        v = v.numpy().astype(np.float64)
+        count, total, square = count + len(v), total + v.sum(0), square + v.T @ v
+    mean = total / max(count, 1)
+    return count, mean, (square - count * np.outer(mean, mean)) / max(count - 1, 1)
+
+
+def _noise_seed(seed: int, batch: int, part: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in([seed, batch], part)

@@ -130,8 +130,7 @@ class Scorer:
     @property
     def text(self) -> tuple[str, ...]:
         """Names of columns that are text, though they may look like numbers."""
-        both = () if self.columns is None else (*self.columns.columns, *self.columns.context)
-        return tuple(column.name for column in both if column.is_text)
+        return () if self.columns is None else self.columns.text
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Columns that a table of these names lacks; a model of rows with missing values needs its context's only."""
