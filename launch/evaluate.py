@@ -15,7 +15,7 @@ import itertools
 
 from absl import flags
 
-from launch import image_flags, run, source, terminal
+from launch import data_flags, run, source, terminal
 from tfp_realnvp import data, evaluation, presets
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
@@ -65,7 +65,7 @@ def main() -> None:
 def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
     preset = run.trained_preset()
     model = run.trained_config()["model"]
-    made = {name: model.get(name) for name in image_flags.KEPT}
+    made = {name: model.get(name) for name in data_flags.KEPT}
     events = run.load_data(
         preset.dataset,
         preset.event_shape,

@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from launch import arguments, image_flags, results, run
+from launch import arguments, data_flags, results, run
 from tfp_realnvp import serving
 from tfp_realnvp.serving import card
 
@@ -73,7 +73,7 @@ def main() -> None:
             columns=preset.columns,
             metadata={
                 "dataset": preset.dataset,
-                **{name: config["model"].get(name) for name in ("files", "columns", *image_flags.KEPT)},
+                **{name: config["model"].get(name) for name in ("files", "columns", *data_flags.KEPT)},
                 "preset": config["preset"],
                 "model": preset.settings(),
                 "command": run.command_line(config["command"]),

@@ -17,7 +17,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from launch import arguments, image_flags, lossless_model, run, score_input, source
+from launch import arguments, data_flags, lossless_model, run, score_input, source
 from tfp_realnvp import lossless, storage
 from tfp_realnvp.data.image_file import Decoder
 
@@ -31,7 +31,7 @@ def main() -> None:
     shape = tuple(model.distribution.event_shape.as_list())
     names: list[str] = []
     parts: list[np.ndarray] = []
-    for batch in score_input.folder(_IMAGES.value, shape, Decoder(flatten_alpha=image_flags.FLATTEN_ALPHA.value)):
+    for batch in score_input.folder(_IMAGES.value, shape, Decoder(flatten_alpha=data_flags.FLATTEN_ALPHA.value)):
         for row, fault in batch.faults.items():
             raise run.UsageError(f"{batch.ids[row]}: {fault.reason}")
         names += [str(name) for name in batch.ids]

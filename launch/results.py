@@ -16,6 +16,8 @@ from tfp_realnvp import data, evaluation, presets, serving, storage
 from tfp_realnvp.flows import Dequantizer
 
 BATCH_SIZE = 100
+# Rows of a table of several types that the baselines see at a time.
+_ROWS = 10_000
 _FILE = "results.json"
 
 
@@ -108,7 +110,8 @@ def images_alone(preset: presets.Preset, batches: tf.data.Dataset) -> tf.data.Da
 
 
 def _baselines(preset: presets.Preset, given: data.Events) -> dict[str, evaluation.Score]:
-    train, test = (images_alone(preset, given.evaluation_batches(split, BATCH_SIZE)) for split in ("train", "test"))
+    size = BATCH_SIZE if given.types is None else _ROWS
+    train, test = (images_alone(preset, given.evaluation_batches(split, size)) for split in ("train", "test"))
     scores: dict[str, evaluation.Score] = {}
     try:
         if given.types is not None:
@@ -133,7 +136,7 @@ def _write_samples(
     columns, rows = given.types, None
     if columns is not None and columns.context_size is not None:
         # The context of test rows, in turn.
-        test = np.concatenate(list(given.evaluation_batches("test", BATCH_SIZE).as_numpy_iterator()))
+        test = next(given.evaluation_batches("test", count).as_numpy_iterator())
         first = len(columns.columns)
         rows = np.resize(test[:, first : first + len(columns.context)], [count, len(columns.context)])
         context = {"context": columns.context_of(tf.constant(rows))}

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import tfp_realnvp as nvp
-from launch import arguments, image_flags, signals, terminal
+from launch import arguments, data_flags, signals, terminal
 from tfp_realnvp import data, extras, paths, presets, storage, training
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
@@ -28,7 +28,7 @@ DATASET = flags.DEFINE_string(
     None,
     f"Data to use instead of the preset's: {', '.join(data.names())}, or any other TFDS image set by name; "
     "folder:PATH, a folder of image files; npz:FILE[:NAME], npy:FILE, uint8 arrays [n, height, width(, channels)]; or "
-    f"vectors: csv:FILE, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
+    f"vectors: csv:FILE, parquet:FILES, arrow:FILES, npz:FILE[:SET], npy:FILE, {', '.join(data.table_names())}.",
 )
 DATA_DIR = arguments.DEFINE_path(
     "data_dir",
@@ -71,7 +71,7 @@ def command_line(argv: Sequence[str]) -> str:
 
 def without_folder(dataset: str) -> str:
     """The name of a data set without the folder that its file or folder is in."""
-    return re.sub("^((?:csv|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", dataset)
+    return re.sub("^((?:csv|parquet|arrow|npz|npy|folder):)(?:.*/)?(.+?/?)$", r"\1\2", dataset)
 
 
 class UsageError(ValueError):
@@ -130,10 +130,11 @@ def open_data(
     typing: data.Typing | None = None,
     image_size: int | None = None,
     flatten_alpha: str | None = None,
+    shuffle_buffer: int | None = None,
 ) -> data.Events:
     """The data of that name, from `--data_dir`: images, with or without labels; vectors, with columns in that order.
 
-    `--image_size` and `--flatten_alpha` override the arguments, which are those of a trained model.
+    The flags of `data_flags` override the last three arguments, which are those of a trained model.
     """
     if HEADER.present and not name.startswith("csv:"):
         raise UsageError(f"expected a CSV file, --dataset=csv:FILE, for --header, got {name}")
@@ -141,12 +142,15 @@ def open_data(
         print(f"Reading every image of {name}", flush=True)
     else:
         flatten_alpha = None  # Only the files of a folder may be transparent.
+    if not name.startswith(("csv:", "parquet:", "arrow:")):
+        shuffle_buffer = None  # Only these can be streamed.
     try:
         events = data.load(
             name,
             DATA_DIR.value,
-            image_size=image_flags.IMAGE_SIZE.value or image_size,
-            flatten_alpha=image_flags.FLATTEN_ALPHA.value or flatten_alpha,
+            image_size=data_flags.IMAGE_SIZE.value or image_size,
+            flatten_alpha=data_flags.FLATTEN_ALPHA.value or flatten_alpha,
+            shuffle_buffer=data_flags.SHUFFLE_BUFFER.value or shuffle_buffer,
             labels=labels,
             header=HEADER.value,
             columns=columns,
@@ -159,8 +163,8 @@ def open_data(
 
 
 def identity(given: data.Events) -> dict[str, Any]:
-    """The identification of data in a config or export, and how its images were made."""
-    kept = {name: getattr(given, name) for name in image_flags.KEPT if getattr(given, name) is not None}
+    """The identification of data in a config or export, and how they were read."""
+    kept = {name: getattr(given, name) for name in data_flags.KEPT if getattr(given, name) is not None}
     return kept if given.files is None else {"files": given.files, "columns": given.columns, **kept}
 
 
@@ -210,8 +214,7 @@ def load_data(
     typing: data.Typing | None = None,
     *,
     class_names: Sequence[str] | None = None,
-    image_size: int | None = None,
-    flatten_alpha: str | None = None,
+    **made: Any,
 ) -> data.Events:
     """The data of that name, or of `--dataset`, checked to fit the model.
 
@@ -223,11 +226,10 @@ def load_data(
       columns: names of the columns of vectors, in order, if the model has them.
       typing: what the columns are, where the model knows it.
       class_names: names of the classes, in order, where the model knows them.
-      image_size: as `data.load`, of the model's own data.
-      flatten_alpha: as `data.load`, of the model's own data.
+      **made: the last three arguments of `open_data`.
     """
     labels = classes is not None and (class_names is None or tuple(class_names))
-    events = open_data(DATASET.value or name, labels, columns and tuple(columns), typing, image_size, flatten_alpha)
+    events = open_data(DATASET.value or name, labels, columns and tuple(columns), typing, **made)
     if events.classes != classes:
         raise UsageError(f"expected labels of {classes} classes, got {events.name} of {events.classes}")
     if (events.shape, events.levels) != (tuple(shape), levels):

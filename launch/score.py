@@ -33,7 +33,7 @@ from collections.abc import Iterator
 import keras
 from absl import flags
 
-from launch import arguments, image_flags, run, score_input, score_output, source, terminal
+from launch import arguments, data_flags, run, score_input, score_output, source, terminal
 from launch.score_input import Batch
 from tfp_realnvp import data, paths, serving
 from tfp_realnvp.data.image_file import Decoder
@@ -140,9 +140,9 @@ def _batches(name: str, model: source.Source, scorer: serving.Scorer) -> Iterato
     if is_image and scorer.classes is not None and kind in ("folder", "npy"):
         raise run.UsageError(f"expected a set with labels for a conditional model, got {name}")
     if is_image and kind == "folder":
-        size = image_flags.IMAGE_SIZE.value or model.image_size
+        size = data_flags.IMAGE_SIZE.value or model.image_size
         return score_input.folder(
-            path, scorer.shape, Decoder(size, image_flags.FLATTEN_ALPHA.value or model.flatten_alpha)
+            path, scorer.shape, Decoder(size, data_flags.FLATTEN_ALPHA.value or model.flatten_alpha)
         )
     if is_image and kind == "npy":
         return score_input.arrays(path, scorer)

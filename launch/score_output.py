@@ -33,8 +33,10 @@ def table(batch: Batch, scores: Scores, scorer: Scorer, id_name: str, *, with_er
         flat = pa.array(scores.latents.reshape(-1), pa.float32(), from_pandas=True)
         columns["latents"] = pa.FixedSizeListArray.from_arrays(flat, size)
     if with_errors:
-        errors = [str(scores.faults[row]) if row in scores.faults else None for row in range(len(batch))]
-        columns["error"] = pa.array(errors if scores.faults else [None] * len(batch), pa.string())
+        errors: list[str | None] = [None] * len(batch)
+        for row, fault in scores.faults.items():
+            errors[row] = str(fault)
+        columns["error"] = pa.array(errors, pa.string())
     return pa.table(columns)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from launch import image_flags, init_from, run
+from launch import data_flags, init_from, run
 from tfp_realnvp import data, presets
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows.compositions import arguments_in, help_of, options_of, takes_images
@@ -125,7 +125,7 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
     elif _typing() != data.Typing():
         raise run.UsageError("expected a table for --columns, --context, --weights or --missing, got images")
     of_data: dict[str, Any] = {}
-    is_made = _CONDITIONAL.value or image_flags.IMAGE_SIZE.present or image_flags.FLATTEN_ALPHA.present
+    is_made = _CONDITIONAL.value or any(flag.present for flag in data_flags.ALL)
     events = _open(name or preset.dataset) if is_other or is_made else None
     if events is not None:
         of_data = dict(dataset=events.name, event_shape=events.shape, classes=events.classes)

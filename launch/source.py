@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfp_realnvp as nvp
-from launch import arguments, image_flags, run, terminal
+from launch import arguments, data_flags, run, terminal
 from tfp_realnvp import data, evaluation, serving
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
@@ -48,6 +48,7 @@ class Source:
       class_names: names of the classes, in order, or None if they are not known.
       image_size: the side to which images were resized and cropped, or None.
       flatten_alpha: the background of transparent images, or None.
+      shuffle_buffer: rows in the shuffle buffer in training, or None if the data were in memory.
       folder: folder for its pictures: `--output_dir`, the run's folder, or the working directory for an exported model.
     """
 
@@ -61,6 +62,7 @@ class Source:
     class_names: tuple[str, ...] | None
     image_size: int | None
     flatten_alpha: str | None
+    shuffle_buffer: int | None
     folder: pathlib.Path
 
     @property
@@ -102,7 +104,7 @@ def open_model() -> Source:
 
 
 def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pathlib.Path) -> Source:
-    given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns", *image_flags.KEPT)}
+    given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns", *data_flags.KEPT)}
     if (types := about.get("column_types")) is not None:
         return TableModel(distribution, **given, types=Columns.of_json(types), folder=folder)
     kind = ImageModel if distribution.event_shape.rank == 3 else Source
@@ -130,7 +132,7 @@ def open_data(source: Source, labels: bool | None = None) -> data.Events:
     classes = source.classes if labels is None or labels else None
     typing = None if source.types is None else data.Typing(columns=source.types)
     shape = source.shape if source.types is None else (source.types.size,)
-    made = {name: getattr(source, name) for name in image_flags.KEPT}
+    made = {name: getattr(source, name) for name in data_flags.KEPT}
     events = run.load_data(name, shape, source.levels, classes, source.columns, typing, **made)
     run.warn_of_other_files(events, source.dataset, source.files)
     return events

@@ -1,4 +1,4 @@
-"""A flow of a table in the interface of scikit-learn."""
+"""A flow as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with extra("data"):
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-# Rows whose scores are computed at a time, always as many, so that a score does not depend on what is beside a row.
+# Rows in a batch of scores. Batches are filled up to this size, so that a score does not depend on the other rows.
 _ROWS = 1024
 
 
@@ -179,7 +179,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         return Columns(tuple(Real.fit(name, values) for name, values in table.items()))
 
     def _build(self) -> None:
-        """Makes the flow, untrained."""
+        """Builds the untrained flow."""
         factory = FLOWS[self.flow]
         given = {"flow_name": self.flow} if "flow_name" in inspect.signature(factory).parameters else {}
         self.distribution_ = factory(event_shape=(self.columns_.entries,), **given, **(self.flow_options or {}))
@@ -209,7 +209,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         epochs = 10 if self.max_steps >= 10 else 1
         model.fit(
             batches,
-            shuffle=False,  # They are.
+            shuffle=False,  # Already shuffled.
             epochs=epochs,
             steps_per_epoch=max(self.max_steps // epochs, 1),
             verbose=2 if self.verbose else 0,
@@ -242,5 +242,5 @@ def _batch(events: Sequence[np.ndarray | None], place: tf.Tensor) -> Any:
     if not rest:
         return tf.gather(rows, place)
     weight = tf.gather(rest[1], place)
-    # A context of no entries, which the model removes: Keras drops weights without targets.
+    # The model removes an empty context. Without one, Keras would drop the weights.
     return tf.gather(rows, place), tf.zeros([tf.shape(place)[0], 0]), weight

@@ -51,7 +51,7 @@ class LocalTest(parameterized.TestCase):
         # The part of a data set's name behind folder: or csv: is a path; the others are no paths.
         others = dict(
             label="arguments.py",
-            flatten_alpha="image_flags.py",
+            flatten_alpha="data_flags.py",
             columns="settings.py",
             weights="settings.py",
             id="score.py",

@@ -1,4 +1,4 @@
-"""Columns of numbers and of text from what Arrow reads: Parquet, Feather, frames and arrays."""
+"""Columns of numbers and text from Parquet and Feather files, frames and arrays, read by Arrow."""
 
 import bisect
 import dataclasses
@@ -18,12 +18,12 @@ _BATCH = 2**16
 
 @dataclasses.dataclass(frozen=True)
 class ArrowTable:
-    """A table that is read when it is needed.
+    """A table that is read on demand.
 
     Attributes:
-      label: what messages call it.
-      names: of its columns.
-      read: from names of columns to batches of these.
+      label: its label for messages.
+      names: names of its columns.
+      read: maps names of columns to batches of these columns.
     """
 
     label: str
@@ -32,17 +32,17 @@ class ArrowTable:
 
 
 class ArrowReader:
-    """Rows of tables that have the same columns, such as the files of a folder.
+    """Reads the rows of tables with the same columns, such as the files of a folder.
 
     Args:
       tables: one or more.
-      left_out: names of columns that are not looked at.
-      only: names of the columns that are looked at; by default all.
-      text: names of columns that are text, though they may be integers.
-      is_named: whether the names are those of the tables, and not made up.
+      left_out: names of columns that are ignored.
+      only: names of the columns to read; by default all.
+      text: names of columns that are text even if their values are integers.
+      is_named: whether the tables have these names, rather than the caller.
 
     Raises:
-      BadTableError: where tables have different columns, or one has two of the same name.
+      BadTableError: if tables have different columns, or one has two columns of the same name.
     """
 
     notes: tuple[str, ...] = ()
@@ -73,10 +73,10 @@ class ArrowReader:
         self._starts: list[int] = []
 
     def batches(self) -> Iterator[pa.Table]:
-        """The rows, each column either float64 or text.
+        """The rows; each column is either float64 or text.
 
         Raises:
-          BadTableError: for a column of another type, or of different ones in two tables.
+          BadTableError: for a column of another type, or of different types in two tables.
         """
         self._starts, done = [], 0
         types: dict[str, pa.DataType] = {}
@@ -100,19 +100,19 @@ class ArrowReader:
         """The columns of a batch: float64, NaN where missing, or text, None where missing.
 
         Args:
-          batch: of `batches`, or several of them.
-          start: how many rows are before it.
+          batch: one or several of `batches`.
+          start: number of rows before it.
         """
         return {name: to_numpy(batch[name]) for name in self._kept}
 
     def place(self, row: int, name: str) -> str:
-        """Where the value of a row, from 0, and a column is."""
+        """The place of a value, given its row from 0: file, row and column."""
         table = bisect.bisect(self._starts, row) - 1
         label, row = self._tables[table].label, row - self._starts[table]
         return f"{label}, row {row}, column {name!r}" if self.is_named else f"{label}[{row}, {self._names.index(name)}]"
 
     def column_label(self, name: str) -> str:
-        """What messages call a column."""
+        """A column's label for messages."""
         return f"column {name!r}"
 
     def _plain(self, label: str, name: str, column: pa.Array) -> pa.Array:
@@ -125,21 +125,20 @@ class ArrowReader:
 
 
 def to_numpy(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as float64, NaN where missing, or as text without outer space, None where missing."""
+    """A column as float64, NaN where missing, or as text without surrounding space, None where missing."""
     if pa.types.is_floating(column.type):
         return column.to_numpy()
-    texts = number_text.cleaned(column.cast(pa.large_string())).combine_chunks()
-    codes = texts.dictionary_encode()
-    # Equal texts are one object.
-    values = np.array([*codes.dictionary.to_pylist(), None], object)
+    codes = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    # Each different text is cleaned once, and equal ones are one object.
+    values = np.array([*number_text.cleaned(codes.dictionary).to_pylist(), None], object)
     return values[codes.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)]
 
 
 def parquet(path: pathlib.Path) -> ArrowTable:
-    """A Parquet file. A part of a row group is in memory at a time.
+    """A Parquet file, of which a part of a row group is in memory at a time.
 
     Raises:
-      BadTableError: for another file.
+      BadTableError: if it is another kind of file.
     """
     try:
         names = pa.parquet.ParquetFile(path).schema_arrow.names
@@ -154,10 +153,10 @@ def parquet(path: pathlib.Path) -> ArrowTable:
 
 
 def feather(path: pathlib.Path) -> ArrowTable:
-    """An Arrow file: IPC, which is Feather, or a stream of it.
+    """An Arrow file in the IPC format, which is Feather, or in the streaming format.
 
     Raises:
-      BadTableError: for another file.
+      BadTableError: if it is another kind of file.
     """
     is_file = path.open("rb").read(6) == b"ARROW1"
 
@@ -178,10 +177,10 @@ def feather(path: pathlib.Path) -> ArrowTable:
 
 
 def in_memory(columns: Mapping[str, object], label: str) -> ArrowTable:
-    """Columns as Arrow's arrays, NumPy's, or sequences.
+    """Columns that are arrays of Arrow or NumPy, or sequences.
 
     Raises:
-      BadTableError: for columns of different lengths, or what is no column.
+      BadTableError: for columns of different lengths, or values that are not a column.
     """
     arrays = {name: _array(f"{label}, column {name!r}", values) for name, values in columns.items()}
     counts = {name: len(array) for name, array in arrays.items()}

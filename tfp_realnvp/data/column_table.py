@@ -13,13 +13,12 @@ class ColumnTable:
     """Rows of a table, by column.
 
     Attributes:
-      columns: by name, each `[rows]`: float64, NaN where a value is missing, or objects: text, None where it is.
-      label: what messages call the table: the path of its file.
-      is_named: whether the names are the table's own; else they are the caller's, or `column_0`, `column_1`, ...
-      notes: what a user may want to know, such as an encoding that was guessed.
-      faults: what is wrong with rows, by their number, from 0, in this table: with `on_error="keep"`, see
-        `stream_columns`; else nothing is.
-      start: how many rows of the file are before the first one.
+      columns: by name, each `[rows]`: float64 with NaN for missing values, or objects, text or None for missing values.
+      label: the table's label for messages: the path of its file.
+      is_named: whether the table has these names; otherwise they are the caller's, or `column_0`, `column_1`, ...
+      notes: notes for the user, such as an encoding that was guessed.
+      faults: errors by the number of the row in this table, from 0. Only with `on_error="keep"`, see `stream_columns`.
+      start: number of rows of the file before the first one.
     """
 
     columns: dict[str, np.ndarray]
@@ -34,13 +33,13 @@ class ColumnTable:
         return len(next(iter(self.columns.values())))
 
     def where(self, row: int, name: str) -> str:
-        """Where a value is: "wine.csv, line 12, column 3 ('sugar')".
+        """The place of a value: "wine.csv, line 12, column 3 ('sugar')".
 
-        Lines and columns of text are counted from 1, as an editor does; rows of other files from 0.
+        Lines and columns of text files are counted from 1, as editors do, rows of other files from 0.
 
         Args:
-          row: from 0, of this table.
-          name: of the column.
+          row: number of the row in this table, from 0.
+          name: name of the column.
         """
         return self._place(self.start + row, name)
 
@@ -48,10 +47,10 @@ class ColumnTable:
 def kept_names(
     label: str, names: Sequence[str], left_out: Collection[str], only: Collection[str] | None = None
 ) -> list[str]:
-    """The names of columns that are not left out and, with `only`, are in it.
+    """The names of the columns to read: not in `left_out` and, if `only` is given, in it.
 
     Raises:
-      BadTableError: if one that is left out is not there.
+      BadTableError: if a name in `left_out` is not a column.
     """
     if unknown := [name for name in left_out if name not in names]:
         raise BadTableError(f"{label}: expected names of columns among {some(names)}, got {unknown[0]!r}")

@@ -14,24 +14,24 @@ from tfp_realnvp.data.column_table import kept_names
 from tfp_realnvp.data.faults import Faults
 from tfp_realnvp.data.table_checks import BadTableError, some
 
-# A batch of lines that Python reads where Arrow cannot.
+# Lines in a batch that Python reads if Arrow cannot.
 _LINES = 2**14
 
 
 class CSVReader:
-    """A file whose columns are each numbers or text: of the first batch, which later ones have to follow.
+    """Reads a file whose columns are numbers or text each, as decided by the first batch with values.
 
     Args:
-      path: of a regular file, which is read several times.
+      path: a regular file, which is read several times.
       header: "auto", "yes" or "no": whether the first line is a header; see `read_header`.
-      names: of the columns. They name those of a file without a header, and decide what a header is; see `read_header`.
-      left_out: names of columns that are not looked at.
-      text: names of columns that are text whatever is in them.
-      only: names of the columns that are looked at; by default all.
-      faults: takes lines that are too long or too short, and what is no number among numbers.
+      names: names of the columns. They apply to a file without a header, and help to detect one; see `read_header`.
+      left_out: names of columns that are ignored.
+      text: names of columns that are text even if their values are numbers.
+      only: names of the columns to read; by default all.
+      faults: collects lines of the wrong length, and values that are not numbers in a column of numbers.
 
     Raises:
-      BadTableError: for what is no table.
+      BadTableError: if the file is not a table.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class CSVReader:
         self._faults = faults
 
     def batches(self) -> Iterator[pa.Table]:
-        """The file's rows, all of them text.
+        """The rows of the file; all values are text.
 
         Raises:
-          BadTableError: for a line of another number of fields than the first.
+          BadTableError: for a line whose number of fields differs from the first.
         """
         done = 0
         try:
@@ -73,18 +73,18 @@ class CSVReader:
                 done += batch.num_rows
                 yield pa.Table.from_batches([batch]).rename_columns(self._kept)
         except pa.ArrowInvalid:
-            # It does not say in which line, and does not take lines longer than its blocks.
+            # Arrow does not name the line, and refuses lines that are longer than its blocks.
             yield from self._by_python(done)
 
     def columns(self, batch: pa.Table, start: int) -> dict[str, np.ndarray]:
         """The columns of a batch: float64, NaN where missing, or text, None where missing.
 
         Args:
-          batch: of `batches`, or several of them.
-          start: how many rows of the file are before it.
+          batch: one or several of `batches`.
+          start: number of rows of the file before it.
 
         Raises:
-          BadTableError: for a value that is no number among numbers, or none that float32 can hold.
+          BadTableError: for a value that is not a number in a column of numbers.
         """
         texts = {name: number_text.cleaned(batch[name]) for name in self._kept}
         unknown = {
@@ -105,17 +105,17 @@ class CSVReader:
             if notation is not None:
                 column = number_text.numbers(name, column, notation, report)
             elif name not in self._notations and name not in self._as_text:
-                column = column.cast(pa.float64())  # Nothing is there yet.
+                column = column.cast(pa.float64())  # No value so far.
             columns[name] = arrow_columns.to_numpy(column)
         return columns
 
     def place(self, row: int, name: str) -> str:
-        """Where the value of a row, from 0, and a column is, as an editor counts."""
+        """The place of a value, given its row from 0: file, line as an editor counts it, and column."""
         rows = (line for line, end, _ in self._text.lines(is_strict=False) if end > self._header.end)
         return f"{self.label}, line {next(itertools.islice(rows, row, None))}, {self.column_label(name)}"
 
     def column_label(self, name: str) -> str:
-        """What messages call a column."""
+        """A column's label for messages."""
         return self._header.label(self._names.index(name))
 
     def _by_arrow(self) -> Iterator[pa.RecordBatch]:
@@ -139,7 +139,7 @@ class CSVReader:
         return f"{self.label}, line {number}"
 
     def _by_python(self, done: int) -> Iterator[pa.Table]:
-        """The rows behind the first ones."""
+        """The rows after the first `done` ones."""
         rows = ((line, fields) for line, end, fields in self._text.lines() if end > self._header.end)
         left = itertools.islice(rows, done, None)
         count = self._header.count

@@ -1,4 +1,4 @@
-"""The first line of a CSV file: names of columns, or a row."""
+"""Decides whether the first line of a CSV file is a header."""
 
 import collections
 import dataclasses
@@ -10,24 +10,24 @@ from tfp_realnvp.columns.inference import MISSING
 from tfp_realnvp.data.csv_text import CSVText
 from tfp_realnvp.data.table_checks import BadTableError
 
-# Whether the first line names the columns; "auto": where it cannot be a row.
+# Whether the first line is a header; "auto": if it cannot be a row.
 HEADERS = ("auto", "yes", "no")
 
-# A decimal comma, or thousands in groups.
+# A decimal comma, or separated thousands.
 WRITTEN_OTHERWISE = re.compile(r"[+-]?(\d*,\d+|\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?)")
 _SAY_WHICH = "; set --header=yes or --header=no"
-# So many rows are looked at for a text of the first line.
+# Rows that are searched for a text of the first line.
 _ROWS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the first line shows.
+    """The result of reading the first line.
 
     Attributes:
-      names: of the columns, or None without a header.
-      count: of the columns.
-      end: how many lines are before the first row.
+      names: names of the columns, or None without a header.
+      count: number of columns.
+      end: number of lines before the first row.
     """
 
     names: tuple[str, ...] | None
@@ -35,7 +35,7 @@ class Header:
     end: int
 
     def label(self, column: int) -> str:
-        """What messages call a column, which is given from 0."""
+        """The label for messages of a column, counted from 0."""
         name = "" if self.names is None else f" ({self.names[column]!r})"
         return f"column {column + 1}{name}"
 
@@ -45,17 +45,17 @@ def read_header(
 ) -> Header:
     """Reads the first line.
 
-    By default, it is a header if any of its fields is neither a number nor a sign of a missing one.
+    By default, it is a header if any of its fields is neither a number nor a sign of a missing value.
 
     Args:
       text: the file.
-      width: how many of its fields to take; by default all.
+      width: number of its fields to use; by default all.
       header: "auto", "yes" or "no": whether it is a header.
-      names: what the columns are called, in any order. With `header="auto"`, a line of these names is a header though
-        they are numbers. A file of one column is taken only if they are given.
+      names: expected names of the columns, in any order. With `header="auto"`, a line of these names is a header even
+        if they are numbers. A file of one column is refused without them.
 
     Raises:
-      BadTableError: if it may be names or a row, if two names are equal or one is empty, or if there is one column.
+      BadTableError: if it may be a header or a row, two names are equal, one is empty, or there is one column.
       ValueError: for another `header`.
     """
     if header not in HEADERS:
@@ -79,24 +79,24 @@ def read_header(
 
 
 def is_number(field: str) -> bool:
-    """Whether a field is a number as Python and Arrow write it."""
+    """Whether a field is a number in the notation of Python and Arrow."""
     try:
         float(field)
     except ValueError:
         return False
-    # Python takes 1_000 and digits of other scripts, too; nothing else does.
+    # Python also accepts 1_000 and digits of other scripts; nothing else does.
     return field.isascii() and "_" not in field
 
 
 def quoted(field: str) -> str:
-    """A field in a message, the first characters of a long one."""
+    """A field for a message; a long one is cut."""
     return repr(field if len(field) <= 40 else f"{field[:40]}...") if field else "an empty field"
 
 
 def _is_header(
     where: str, first: list[str], below: Sequence[tuple[int, int, list[str]]], names: Sequence[str] | None
 ) -> bool:
-    """Whether the first line must be one of names; refuses one that may be names or a row."""
+    """Whether the first line is a header; refuses a line that may be a header or a row."""
     if names is not None and sorted(first) == sorted(names):
         return True
     numbers = [field for field in first if is_number(field)]
@@ -106,7 +106,7 @@ def _is_header(
         if not is_number(field) and field.lower() not in MISSING and not WRITTEN_OTHERWISE.fullmatch(field)
     ]
     if words:
-        # Years and other counts are names, too; other numbers are those of a row with a mistake in it.
+        # Years and other counts may be names; other numbers are values of a row with an error in it.
         if odd := [field for field in numbers if not field.isdecimal()]:
             raise BadTableError(
                 f"{where}: expected names or numbers, got both, such as {quoted(words[0][1])} and"

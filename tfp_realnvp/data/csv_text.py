@@ -1,4 +1,4 @@
-"""How a CSV file is written: its compression, encoding and separator, and its lines as fields."""
+"""Detects compression, encoding and separator of a CSV file, and splits its lines into fields."""
 
 import bz2
 import codecs
@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from tfp_realnvp.data.table_checks import BadTableError, some
 
-# By the first bytes of a file; its name does not matter.
+# By the first bytes of a file; its name is not used.
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _DAMAGE = (EOFError, OSError, RuntimeError, NotImplementedError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
@@ -40,14 +40,14 @@ _SAMPLE = 2**16
 
 @dataclasses.dataclass(frozen=True)
 class CSVText:
-    """How a file is written.
+    """The format of a file.
 
     Attributes:
-      path: of the file.
-      encoding: a codec of Python's; "utf-8" unless a byte order mark, or a byte, shows another.
-      separator: between the fields of a line.
-      is_quoted: whether any field is, which may then hold separators and line ends.
-      notes: what a user may want to know, such as an encoding that is a guess.
+      path: path of the file.
+      encoding: a Python codec; "utf-8" unless a byte order mark or an invalid byte shows another.
+      separator: the separator between the fields of a line.
+      is_quoted: whether any field is quoted; such fields may contain separators and line ends.
+      notes: notes for the user, such as an encoding that is a guess.
     """
 
     path: pathlib.Path
@@ -61,10 +61,10 @@ class CSVText:
         return _decompressed(self.path)
 
     def lines(self, *, is_strict: bool = True) -> Generator[tuple[int, int, list[str]], None, None]:
-        """For each record that is not empty: its first and last line, from 1, and its fields without outer space.
+        """For each non-empty record: its first and last line, from 1, and its fields without surrounding space.
 
         Args:
-          is_strict: whether to refuse text behind a closing quote, and a quote that is never closed.
+          is_strict: whether to refuse text after a closing quote, and a quote that is never closed.
         """
         with self.open() as file, io.TextIOWrapper(file, self.encoding, newline="") as text:
             reader = csv.reader(text, delimiter=self.separator, strict=is_strict)
@@ -81,15 +81,15 @@ class CSVText:
 
 
 def inspect(path: pathlib.Path, *, only_utf8: bool = False) -> CSVText:
-    """Finds out how a file is written, in one pass over its bytes.
+    """Detects the format of a file in one pass over its bytes.
 
     - Compression: gzip, bzip2, xz, or zip with one member.
-    - Encoding: that of a byte order mark; else UTF-8, or cp1252 where a byte cannot be UTF-8.
-    - Separator: of tabs, semicolons, bars and commas, the first that splits every line of the first 64 KiB into the
-      same number of fields, two or more; else the first that is in the first line.
+    - Encoding: that of a byte order mark; otherwise UTF-8, or cp1252 if a byte is not valid UTF-8.
+    - Separator: the first of tab, semicolon, bar and comma that splits every line of the first 64 KiB into the same
+      number of fields, two or more; otherwise the first one that occurs in the first line.
 
     Args:
-      path: of a regular file.
+      path: a regular file.
       only_utf8: whether to refuse other encodings.
 
     Raises:
@@ -101,7 +101,7 @@ def inspect(path: pathlib.Path, *, only_utf8: bool = False) -> CSVText:
             sample = text.read(_SAMPLE)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # Of the file system, not of what is in the file.
+            raise  # An error of the file system, not of the contents.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadTableError(f"{path}: expected a compressed file that is whole, got: {reason}") from None
     if not sample.strip():
@@ -140,7 +140,7 @@ def _encoding(path: pathlib.Path, only_utf8: bool) -> tuple[str, bool, tuple[str
     if only_utf8 or encoding != "utf-8":
         name = encoding.upper().removesuffix("-SIG")
         raise BadTableError(f"{path}, line {line}: expected text in {name}, got byte {byte:#04x}")
-    # Both have a letter for almost any byte: one of them always fits.
+    # Almost any byte is a letter in both encodings, so one of them always fits.
     encoding = "cp1252"
     is_quoted, undefined = _decode(path, encoding)
     if undefined is not None:
@@ -150,7 +150,7 @@ def _encoding(path: pathlib.Path, only_utf8: bool) -> tuple[str, bool, tuple[str
 
 
 def _decode(path: pathlib.Path, encoding: str) -> tuple[bool, tuple[int, int] | None]:
-    """Whether there are quotes, and line and value of the first byte that is not of the encoding, if one is."""
+    """Whether there are quotes, and line and value of the first byte that is invalid in the encoding, or None."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line, is_quoted, chunk = 1, False, b"-"
     with _decompressed(path) as file:
@@ -172,7 +172,7 @@ def _separator(sample: str) -> str:
     first, *rest = sample.splitlines(keepends=True)
     if excel := _EXCEL.fullmatch(first.strip()):
         return excel[1]
-    # The last line may be cut.
+    # The last line may be incomplete.
     whole = sample if len(sample) < _SAMPLE or not rest else first + "".join(rest[:-1])
     for separator in _SEPARATORS:
         counts = {len(fields) for fields in csv.reader(io.StringIO(whole, newline=""), delimiter=separator) if fields}

@@ -62,7 +62,7 @@ class Events:
     crops and flips.
 
     A split of images that fits in 1 GiB is decoded at its first use and kept in the host's memory for the lifetime of
-    this object, as are all vectors. A larger split is read from disk in each pass.
+    this object, as are all vectors without a `shuffle_buffer`. Other data are read from disk in each pass.
 
     Attributes:
       name: the name passed to `load`, without the version of a TFDS set.
@@ -79,6 +79,7 @@ class Events:
       note: a note about omitted or reordered data, or "".
       image_size: the argument of `load`.
       flatten_alpha: the argument of `load`.
+      shuffle_buffer: the argument of `load`.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Events:
     note: str = dataclasses.field(default="", repr=False)
     image_size: int | None = dataclasses.field(default=None, repr=False)
     flatten_alpha: str | None = dataclasses.field(default=None, repr=False)
+    shuffle_buffer: int | None = dataclasses.field(default=None, repr=False)
     _source: Source = dataclasses.field(kw_only=True, repr=False)
 
     @property

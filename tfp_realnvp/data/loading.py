@@ -27,6 +27,7 @@ def load(
     header: str = "auto",
     columns: Sequence[str] | None = None,
     typing: Typing | None = None,
+    shuffle_buffer: int | None = None,
 ) -> Events:
     """Opens an image set, preprocessed as in the Real NVP paper, a folder or an array of images, or a table.
 
@@ -65,6 +66,7 @@ def load(
       header: for a table, see `load_table`.
       columns: for a table, see `load_table`.
       typing: for a table, see `load_table`.
+      shuffle_buffer: for a table, see `load_table`.
 
     Raises:
       DataNotFoundError: if the set is not in `data_dir`, or there is no such folder.
@@ -90,7 +92,11 @@ def load(
     if tables.is_table(name):
         if labels or image_size is not None or flatten_alpha is not None:
             raise ValueError(f"{name}: expected images for labels, image_size or flatten_alpha, got a table")
-        return tables.load_table(name, data_dir, header=header, columns=columns, typing=typing)
+        return tables.load_table(
+            name, data_dir, header=header, columns=columns, typing=typing, shuffle_buffer=shuffle_buffer
+        )
+    if shuffle_buffer is not None:
+        raise ValueError(f"{name}: expected a table, csv:, parquet: or arrow:, for a shuffle_buffer, got images")
     from tfp_realnvp.data.image_file import Decoder  # Imports Pillow.
 
     decoder = Decoder(image_size, flatten_alpha)

@@ -1,4 +1,4 @@
-"""Columns of text as numbers, where all their values are written in one notation."""
+"""Parses columns of text whose values are numbers in one notation."""
 
 import dataclasses
 import functools
@@ -10,18 +10,18 @@ import pyarrow.compute as pc
 from tfp_realnvp.columns.inference import MISSING
 from tfp_realnvp.data.csv_header import quoted
 
-# A column of which more than this part is no number is text; with fewer, these are mistakes.
+# A column with a larger share of values that are not numbers is text; with a smaller one, these are errors.
 _MOST_MISTAKES = 0.05
 
 _SPACES = r"\x{20}\x{a0}\x{2009}\x{202f}"
 
 
 class NotationError(ValueError):
-    """A value that is not in its column's notation.
+    """A value that is not in the notation of its column.
 
     Attributes:
-      column: its name.
-      row: its number, from 0.
+      column: name of the column.
+      row: number of the row, from 0.
     """
 
     def __init__(self, column: str, row: int, message: str):
@@ -31,11 +31,11 @@ class NotationError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Notation:
-    """How the numbers of a column are written.
+    """The notation of the numbers in a column.
 
     Attributes:
-      decimal: the sign before the fraction.
-      group: between groups of thousands, as characters of a regular expression; "" for no groups.
+      decimal: the decimal separator.
+      group: thousands separators, as characters of a regular expression; "" for none.
     """
 
     decimal: str = "."
@@ -49,11 +49,11 @@ class Notation:
         return rf"^[+-]?((\d+{fraction}?\d*|{fraction}\d+)([eE][+-]?\d+)?|(?i:inf|infinity))$"
 
     def fits(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Which texts are in this notation; null for null."""
+        """Whether each text is in this notation; null for null."""
         return pc.match_substring_regex(texts, self._pattern)
 
     def numbers(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Float64 numbers of texts that all fit."""
+        """The float64 numbers of texts that are all in this notation."""
         if self.group:
             texts = pc.replace_substring_regex(texts, f"[{self.group}]", "")
         if self.decimal != ".":
@@ -65,7 +65,7 @@ _PLAIN = Notation()
 _COMMA = Notation(",")
 _GROUPED_BY_COMMA = Notation(".", ",")
 _GROUPED_BY_POINT = Notation(",", ".")
-# The first that fits is taken, but for those of a comma, which may be either.
+# The first one that fits is used, except for a comma, which may be decimal or separate thousands.
 _NOTATIONS = (
     _PLAIN,
     _COMMA,
@@ -76,30 +76,29 @@ _NOTATIONS = (
 
 
 def cleaned(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts without outer space; null where they stand for a missing value."""
+    """Texts without surrounding space; null for signs of a missing value."""
     texts = pc.utf8_trim_whitespace(texts)
     missing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(sorted(MISSING), texts.type))
     return pc.if_else(missing, pa.scalar(None, texts.type), texts)
 
 
 def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -> dict[str, Notation | None]:
-    """How each column is written.
+    """The notation of each column.
 
-    A column is of numbers if all its values are, in one notation: with a decimal point or comma, with or without groups
-    of thousands, which are separated by commas, points, spaces or apostrophes. Where all values are such as `1,234`,
-    the comma separates thousands in a file whose fields commas separate; in others, the notation of other columns
-    decides.
+    A column is numeric if all its values are numbers in one notation: with a decimal point or comma, with or without
+    thousands separated by commas, points, spaces or apostrophes. If all values are like `1,234`, the comma separates
+    thousands in a file with commas between fields; in other files, the notation of other columns decides.
 
     Args:
       columns: `cleaned` texts by the name of the column.
-      separator: of the file that they are from.
+      separator: the separator between fields of the file.
 
     Returns:
-      The notation of each column of numbers, None of each column of text. Up to 5 % of the values of a column of
-      numbers may be none. A column without any value is left out.
+      The notation of each numeric column, and None for each column of text. Up to 5 % of the values of a numeric column
+      may not be numbers. Columns without values are left out.
 
     Raises:
-      NotationError: if nothing shows whether `1,234` is 1.234.
+      NotationError: if `1,234` may be 1234 or 1.234.
     """
     found, ambiguous = {}, []
     for name, texts in columns.items():
@@ -120,7 +119,7 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
         elif has_commas == has_points:
             raise _either(name, columns[name], ",")
     for name, notation in clear.items():
-        # Beside decimal commas, 1.234 is as likely 1234.
+        # In a file with decimal commas, 1.234 may be 1234.
         if (
             notation is _PLAIN
             and has_commas
@@ -134,7 +133,7 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
 def numbers(
     name: str, texts: pa.ChunkedArray, notation: Notation, report: Callable[[NotationError], None]
 ) -> pa.ChunkedArray:
-    """The numbers of a column, float64; null for a value that is not in this notation, which is reported."""
+    """The numbers of a column, float64; a value that is not in this notation is reported and becomes null."""
     texts = _ascii(texts)
     if notation is _PLAIN and (plain := _cast(texts)) is not None:
         return plain
@@ -153,7 +152,7 @@ def _notation(texts: pa.ChunkedArray) -> Notation | None:
     count = len(texts) - texts.null_count
     if count - _sum(is_number) > _MOST_MISTAKES * count:
         return None
-    return max(fits, key=lambda notation: _sum(fits[notation]))  # The first of equal ones.
+    return max(fits, key=lambda notation: _sum(fits[notation]))  # The first one if several fit equally.
 
 
 def _wrong(name: str, texts: pa.ChunkedArray, row: int, fits: pa.ChunkedArray) -> NotationError:

@@ -1,4 +1,4 @@
-"""Tables of numbers and text, whole or batch by batch: of files, frames and arrays."""
+"""Reads tables of numbers and text from files, frames and arrays, whole or in batches."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,30 +20,30 @@ def read_columns(
 ) -> ColumnTable:
     """Reads a table of numbers and text.
 
-    - `csv:PATH`: in UTF-8, UTF-16 or cp1252, as it is or in gzip, zip, bzip2 or xz; separated by commas, semicolons,
-      tabs or bars; with or without a header. A column is of numbers if all its values are, in one notation: `1234.5`,
-      `1,234.5`, `1.234,5`, `1 234.5` or `1'234.5`. Empty fields, NA, n/a, nan, null, none, ? and - are missing.
+    - `csv:PATH`: in UTF-8, UTF-16 or cp1252, optionally compressed by gzip, zip, bzip2 or xz; separated by commas,
+      semicolons, tabs or bars; with or without a header. A column is numeric if all its values are numbers in one
+      notation: `1234.5`, `1,234.5`, `1.234,5`, `1 234.5` or `1'234.5`. Empty fields, NA, n/a, nan, null, none, ? and -
+      are missing values.
     - `parquet:PATH` and `arrow:PATH`, a file or a pattern such as `DIR/*.parquet`. Dates are text.
-    - `npy:PATH` and `npz:PATH[:NAME]`: an array `[rows, columns]`, one with named fields, or arrays `train`,
-      `validation` and `test`, whose rows follow each other; or several arrays `[rows]`, each of them a column.
-    - A frame of pandas, polars or Arrow, or a mapping of arrays. An index of rows is no column.
+    - `npy:PATH` and `npz:PATH[:NAME]`: an array `[rows, columns]`, an array with named fields, arrays `train`,
+      `validation` and `test`, which are concatenated, or several arrays `[rows]`, each a column.
+    - A frame of pandas, polars or Arrow, or a mapping of arrays. An index of rows is not a column.
 
     Args:
       source: one of these. A path is relative to the working directory.
-      header: of a CSV file, whether its first line names the columns: "yes", "no", or "auto", which asks where the line
-        may be names or a row.
-      names: of the columns; those without names get these. A line of these names is a header of a CSV file.
-      left_out: names of columns that are not looked at.
-      text: names of columns that are text though they look like numbers.
+      header: whether the first line of a CSV file is a header: "yes", "no", or "auto", which refuses an ambiguous line.
+      names: names of the columns of a table without names. In a CSV file, a line of these names is a header.
+      left_out: names of columns that are ignored.
+      text: names of columns that are text even if they look like numbers.
 
     Returns:
       The table, in memory.
 
     Raises:
       DataNotFoundError: if there is no such file.
-      BadTableError: if up to 5 % of a column are no numbers while the rest is; if a number is infinite or none that
-        float32 can hold; if lines are of unequal lengths, or names missing or equal; with the line and column.
-      ValueError: for another source.
+      BadTableError: if up to 5 % of the values of a column are not numbers and the others are, a number is infinite or
+        beyond float32's range, lines differ in length, or names are missing or equal; names the line and column.
+      ValueError: for another kind of source.
 
     ```python
     table = data.read_columns("csv:wine.csv.gz")
@@ -69,28 +69,27 @@ def stream_columns(
     only: Collection[str] | None = None,
     on_error: str = "raise",
 ) -> Iterator[ColumnTable]:
-    """As `read_columns`, but batch by batch, so that the table may be larger than memory.
+    """Like `read_columns`, but in batches, so that the table may be larger than memory.
 
-    What a column of a CSV file is, numbers of some notation or text, is that of the first batch that has any of its
-    values.
+    The first batch with values in a column of a CSV file decides whether it is numeric, and its notation.
 
     Args:
-      source: as of `read_columns`. All but CSV, Parquet and Arrow is in memory anyway.
-      rows: of a batch; the last one may have fewer.
-      header: as of `read_columns`; so are the others.
-      names: see there.
-      left_out: see there.
-      text: see there.
-      only: names of the columns to read, of those that are there; by default all.
-      on_error: "raise", or "keep": a value that is not as its column's is missing, and so are all of a line of the
-        wrong length; `ColumnTable.faults` has the reasons.
+      source: see `read_columns`. All but CSV, Parquet and Arrow files are in memory as a whole.
+      rows: rows in a batch; the last batch may have fewer.
+      header: see `read_columns`.
+      names: see `read_columns`.
+      left_out: see `read_columns`.
+      text: see `read_columns`.
+      only: names of the columns to read, if they exist; by default all.
+      on_error: "raise", or "keep": a bad value counts as missing, as do all values of a line of the wrong length, and
+        `ColumnTable.faults` has the reasons.
 
     Yields:
       Tables, in the order of the file.
 
     Raises:
-      BadTableError: as `read_columns` does, and if a value is no number where those of the first batch were.
-      ValueError: for another source or `on_error`.
+      BadTableError: see `read_columns`; also for text in a column that was numeric in earlier batches.
+      ValueError: for another kind of source, or another `on_error`.
 
     ```python
     for table in data.stream_columns("parquet:trips/*.parquet"):

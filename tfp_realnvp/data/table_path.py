@@ -1,4 +1,4 @@
-"""Files of tables."""
+"""Finds the files of a table."""
 
 import glob
 import os
@@ -9,27 +9,27 @@ from tfp_realnvp.data.sets import DataNotFoundError
 
 
 def existing(path: str) -> pathlib.Path:
-    """A file that can be read several times.
+    """The path of a regular file, which can be read several times.
 
     Raises:
-      DataNotFoundError: if there is none.
+      DataNotFoundError: if there is no such file.
     """
     found = paths.local(path)
     if os.path.isdir(found):
         raise DataNotFoundError(f"expected a file, got the folder {found}")
-    if not os.path.exists(found):  # Which says so of a name that is too long, too.
+    if not os.path.exists(found):  # Also handles names that are too long.
         raise DataNotFoundError(f"there is no file {found}")
     if not found.is_file():
-        # It can be read once; a file is read several times here, and again when a run resumes or is evaluated.
+        # A pipe can be read once; files are read several times, and again when a run resumes or is evaluated.
         raise DataNotFoundError(f"expected a file, got a pipe or a device at {found}: write the table to a file first")
     return found
 
 
 def existing_array(path: str) -> tuple[pathlib.Path, str | None]:
-    """The file of `PATH`, or of `PATH:NAME` with the name in it.
+    """The file and array name in `PATH:NAME`, or the file in `PATH` and None.
 
     Raises:
-      DataNotFoundError: if there is none.
+      DataNotFoundError: if there is no such file.
     """
     name = None
     if not paths.local(path).exists() and ":" in path:
@@ -38,10 +38,10 @@ def existing_array(path: str) -> tuple[pathlib.Path, str | None]:
 
 
 def matching(pattern: str) -> list[pathlib.Path]:
-    """The files that a pattern such as `DIR/*.parquet` names, in the order of their names; or the file of that name.
+    """The files that match a pattern such as `DIR/*.parquet`, sorted by name, or the file with this name.
 
     Raises:
-      DataNotFoundError: if there are none.
+      DataNotFoundError: if there are no such files.
     """
     if not glob.has_magic(pattern) or os.path.exists(paths.local(pattern)):
         return [existing(pattern)]

@@ -1,4 +1,4 @@
-"""From a source of rows to its reader, and from its batches to tables."""
+"""Chooses the reader of a source, and converts its batches to tables."""
 
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from tfp_realnvp.data.table_checks import FLOAT32, BadTableError, fault, some
 
 
 class _Kept(TypedDict):
-    """Which columns are looked at, and which of them are text."""
+    """Which columns are read, and which of them are text."""
 
     left_out: Collection[str]
     only: Collection[str] | None
@@ -33,7 +33,7 @@ def reader(
     faults: Faults,
     only: Collection[str] | None = None,
 ) -> CSVReader | ArrowReader:
-    """What reads a source; see `stream_columns` for the arguments."""
+    """The reader of a source; see `stream_columns` for the arguments."""
     kept: _Kept = {"left_out": left_out, "only": only, "text": text}
     if isinstance(source, str):
         kind, _, path = source.partition(":")
@@ -52,10 +52,10 @@ def reader(
 
 
 def whole(reader: CSVReader | ArrowReader, faults: Faults) -> ColumnTable:
-    """All rows.
+    """All rows as one table.
 
     Raises:
-      BadTableError: if there are none.
+      BadTableError: if there are no rows.
     """
     batches = list(reader.batches())
     if not batches:
@@ -64,7 +64,7 @@ def whole(reader: CSVReader | ArrowReader, faults: Faults) -> ColumnTable:
 
 
 def in_batches(reader: CSVReader | ArrowReader, rows: int, faults: Faults) -> Iterator[ColumnTable]:
-    """So many rows at a time; the last table may have fewer."""
+    """Tables of `rows` rows each; the last one may have fewer."""
     waiting: list[pa.Table] = []
     start = 0
     for batch in reader.batches():
@@ -105,7 +105,7 @@ def _of_arrays(path: str, names: Sequence[str] | None, kept: _Kept) -> ArrowRead
 
 
 def _of_frame(frame: Any) -> ArrowTable:
-    """A frame of pandas, whose index is no column, or of anything that Arrow can take."""
+    """A frame of pandas, without its index, or any other frame that Arrow reads."""
     label = f"the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]}"
     if type(frame).__module__.partition(".")[0] == "pandas":
         names = [str(name) for name in frame.columns]

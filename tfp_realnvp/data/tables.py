@@ -4,18 +4,19 @@ import difflib
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp import paths
-from tfp_realnvp.data import array_file, csv_file, sets, table_path, typed_tables
+from tfp_realnvp.data import array_file, csv_file, sets, streamed_tables, table_path, typed_tables
+from tfp_realnvp.data.column_table import ColumnTable
 from tfp_realnvp.data.events import Events, InMemory
 from tfp_realnvp.data.published_tables import TABLES
 from tfp_realnvp.data.sets import DataNotFoundError
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array, moments, some
-from tfp_realnvp.data.table_files import read_columns
+from tfp_realnvp.data.table_files import read_columns, stream_columns
 from tfp_realnvp.data.typed_tables import Typing
 
 # Files whose columns may be of several types.
@@ -42,6 +43,7 @@ def load_table(
     header: str = "auto",
     columns: Sequence[str] | None = None,
     typing: Typing | None = None,
+    shuffle_buffer: int | None = None,
 ) -> Events:
     """Opens a table, whose rows are the vectors to train on.
 
@@ -55,6 +57,16 @@ def load_table(
     A single array or a file is shuffled in a fixed order and split: the last tenth is the test split, the last tenth of
     the rest the validation split.
 
+    With a `shuffle_buffer`, files of several types are read in each pass, so that they may be larger than memory:
+
+    - One pass infers the types of the columns: from the extremes and different values of all rows, and moments,
+      quantiles and frequencies of a uniform sample of 100,000 training rows. A second pass checks every value.
+    - A hash of a row's number decides its split, 81 % train, 9 % validation and 10 % test. Rows that are appended do
+      not move others.
+    - An epoch reads the rows in the order of the files, and draws each batch from the buffer. If the files are sorted,
+      the buffer should be larger than a sorted part. The order is a function of seed and epoch, so that a resumed run
+      is exact; it reads the epoch from its start.
+
     Args:
       name: one of the above. A path is relative to the working directory.
       data_dir: folder that contains the published sets, directly or in `tabular`. It is only read.
@@ -63,6 +75,8 @@ def load_table(
         assigned to the columns of a file without names.
       typing: the types of the columns, missing values and weights, see `Typing`. By default all columns of a CSV file
         are real numbers, and none may be missing; those of Parquet and Arrow are inferred.
+      shuffle_buffer: rows in memory from which batches are drawn, for csv:, parquet: and arrow:. By default the whole
+        table is in memory. Types are inferred then, for CSV, too.
 
     Returns:
       The rows as float32, in the units of the file or the publication; unless all columns are real numbers, as
@@ -85,6 +99,10 @@ def load_table(
     ```
     """
     kind, _, path = name.partition(":")
+    if shuffle_buffer is not None:
+        if kind not in _OF_TYPES or not path:
+            raise ValueError(f"{name}: expected csv:, parquet: or arrow: for a shuffle_buffer, got another table")
+        return _streamed(name, header, columns, typing or Typing(), shuffle_buffer)
     if kind in _OF_TYPES and path and (typing is not None or kind != "csv"):
         return _of_types(name, header, columns, typing or Typing())
     if typing is not None and not typing.is_default:
@@ -108,6 +126,13 @@ def _of_types(name: str, header: str, columns: Sequence[str] | None, typing: Typ
             return events
         return _from_csv(name, file, columns)
     return events
+
+
+def _streamed(name: str, header: str, columns: Sequence[str] | None, typing: Typing, shuffle_buffer: int) -> Events:
+    def read(only: Collection[str] | None) -> Iterator[ColumnTable]:
+        return stream_columns(name, header=header, names=columns, left_out=typing.left_out, text=typing.text, only=only)
+
+    return streamed_tables.events_of(name, read, typing, shuffle_buffer)
 
 
 def _from_csv(name: str, file: csv_file.CSVFile, columns: Sequence[str] | None) -> Events:
