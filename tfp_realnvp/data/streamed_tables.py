@@ -76,13 +76,15 @@ def events_of(name: str, read: Reader, typing: Typing, shuffle_buffer: int) -> E
     """
     if shuffle_buffer < 1:
         raise ValueError(f"expected a shuffle_buffer of 1 row or more, got {shuffle_buffer}")
-    columns, notes = (typing.columns, ()) if typing.columns is not None else _inferred(name, read, typing)
+    columns, notes = typing.columns, tuple[str, ...]()
+    if columns is None:
+        columns, notes = _inferred(name, read, typing)
     counts, digest, total = dict.fromkeys(SPLITS, 0), hashlib.sha256(), 0
     notes_of_file: tuple[str, ...] = ()
     for table in read(columns.names):
         total, notes_of_file = table.start + len(table), table.notes
         for numbers, rows in usable_rows(columns, [table]):
-            digest.update(rows)
+            digest.update(rows.data)
             for split, count in zip(SPLITS, np.bincount(table_statistics.splits_of(numbers), minlength=3)):
                 counts[split] += int(count)
     count = sum(counts.values())

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ class _Seen:
     def __init__(self) -> None:
         self.missing = 0
         self.is_full = False
-        self._different: set[str] | set[float] = set()
+        self._different: set[Any] = set()
         self._extremes: list[float] = []
         self._fraction: list[float] = []
         self._is_text = False
