@@ -82,7 +82,7 @@ def main(_: list[str]) -> None:
         f"{len(MEAN)} columns, correlation {_CORRELATION} of neighbours, {values.rows:,} training rows with gaps, "
         f"{values.steps:,} steps of {_BATCH} rows. Under a nominal coverage in percent stands that of the imputed "
         "intervals. Worst column: the largest difference from nominal of one column and interval, in points. Widths of "
-        "the 90 % intervals are divided by those of the exact conditional ones."
+        "the 90 % intervals are divided by those of the exact conditional ones; 199 exact draws give 1.013."
     )
     lines = [*interleaved.heading("benchmarks.imputation", about, ""), *interleaved.table(names, rows)]
     print("\n".join(lines))
