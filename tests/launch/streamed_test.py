@@ -17,25 +17,25 @@ class StreamedTest(absltest.TestCase):
         super().setUpClass()
         folder = programs.scratch() / "streamed"
         folder.mkdir(exist_ok=True)
-        cls.csv, cls.run = folder / "table.csv", folder / "run"
+        cls.csv, cls.folder = folder / "table.csv", folder / "run"
         random = np.random.default_rng(0)
         with cls.csv.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["income", "kind", "age"])
             for _ in range(400):
                 writer.writerow([f"{random.gamma(2):.4f}", random.choice(["a", "b", "c"]), random.integers(20, 60)])
-        cls.flags = (*_FLOW, f"--dataset=csv:{cls.csv}", f"--output_dir={cls.run}", "--shuffle_buffer=60")
+        cls.flags = (*_FLOW, f"--dataset=csv:{cls.csv}", f"--output_dir={cls.folder}", "--shuffle_buffer=60")
         cls.trained = programs.run("train", *cls.flags, "--epochs=1", "--context=kind")
 
     def test_trains(self):
         self.assertEqual(self.trained.status, 0, self.trained.errors)
         for line in ("  income  positive  log\n", "  shuffled in a buffer of 60\n", "Gaussian copula", "samples.csv"):
             self.assertIn(line, self.trained.output)
-        self.assertEqual(json.loads((self.run / "config.json").read_text())["model"]["shuffle_buffer"], 60)
+        self.assertEqual(json.loads((self.folder / "config.json").read_text())["model"]["shuffle_buffer"], 60)
 
     def test_evaluates_the_same_rows(self):
-        expected = json.loads((self.run / "results.json").read_text())["coupling"]
-        for model in (f"--output_dir={self.run}", f"--saved_model={self.run / 'saved_model'}"):
+        expected = json.loads((self.folder / "results.json").read_text())["coupling"]
+        for model in (f"--output_dir={self.folder}", f"--saved_model={self.folder / 'saved_model'}"):
             evaluated = programs.run("evaluate", model, "--header=yes")
             self.assertEqual(evaluated.errors, "")
             self.assertIn(f"{expected['nats']:.4f} +-", evaluated.output)
