@@ -123,7 +123,7 @@ TARGETS = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a flow, named after its factory, is made and trained.
+    """How a flow, named after its factory or a transformer of `coupling_flow`, is made and trained.
 
     Attributes:
       settings: keywords of the factory.
@@ -134,6 +134,7 @@ class Recipe:
     learning_rate: float
 
 
+_LIKE_NSF = dict(couplings=4, hidden_units=(64, 64), mix="linear", norm="act_first")
 RECIPES = {
     "real_nvp": Recipe(dict(couplings=12, hidden_units=(64, 64)), 4e-3),
     "nice": Recipe(dict(couplings=8, hidden_units=(64, 64)), 4e-3),
@@ -147,6 +148,11 @@ RECIPES = {
     "planar": Recipe(dict(layers=32), 3e-2),
     "radial": Recipe(dict(layers=32), 3e-2),
     "sylvester": Recipe(dict(layers=32), 1e-2),
+    # Transformers, each in the couplings of nsf.
+    **{
+        name: Recipe(dict(_LIKE_NSF, transformer=name), 4e-3)
+        for name in ("linear_spline", "quadratic_spline", "bernstein", "sum_of_squares", "unconstrained_monotonic")
+    },
 }
 
 
@@ -242,7 +248,7 @@ def panel(target: str, flow: str, budget: Budget) -> dict[str, Any]:
     started = time.perf_counter()
     density, recipe = TARGETS[target], RECIPES[flow]
     keras.utils.set_random_seed(budget.seed)
-    distribution = getattr(nvp, flow)(event_shape=(2,), **recipe.settings)
+    distribution = getattr(nvp, flow, nvp.coupling_flow)(event_shape=(2,), **recipe.settings)
     # Not a bare gradient tape: where a flow has an `ActNorm`, the model's first step sets it.
     model = nvp.FlowModel(distribution, clip_norm=10.0)
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, budget.steps)
