@@ -84,8 +84,8 @@ class PanelTest(absltest.TestCase):
         self.assertEqual(output.with_suffix(".png").read_bytes()[:4], b"\x89PNG")
 
     def test_refuses_what_it_does_not_know(self):
-        with self.assertRaisesRegex(app.UsageError, "expected some of real_nvp, .*, got sylvester, maf"):
-            self._run(flows=["sylvester", "maf"])
+        with self.assertRaisesRegex(app.UsageError, "expected some of real_nvp, .*, got ellipse, maf"):
+            self._run(flows=["ellipse", "maf"])
         with self.assertRaisesRegex(app.UsageError, "expected some of moons, .*, got none"):
             self._run(targets=[])
 
