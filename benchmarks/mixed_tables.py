@@ -369,10 +369,10 @@ def draw(drawn: Mapping[str, tuple[Prepared, np.ndarray]], path: str | os.PathLi
     across = min(6, len(panels))
     down = math.ceil(len(panels) / across)
     figure = matplotlib.figure.Figure(figsize=(2.3 * across, 2.0 * down + 0.3), layout="constrained")
-    axes = figure.subplots(down, across, squeeze=False).flat
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
     for axis, (table, place, rows) in zip(axes, panels):
         _panel(axis, table, place, rows[:, place])
-    for axis in list(axes)[len(panels) :]:
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     handles, labels = next(iter(figure.axes)).get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
