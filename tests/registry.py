@@ -226,6 +226,17 @@ def _mixture() -> nvt.Transformer:
     return nvt.Compose(nvt.Sigmoidal(2), nvt.Affine())
 
 
+def _residual_entry(name: str, size: int, context_size: int | None = None, **settings: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        network = nvp.conditioners.LipschitzMLP(
+            outputs=size, hidden_units=(4, 5), coefficient=0.6, context_size=context_size, dtype=dtype
+        )
+        network.build((None, size))
+        return nvb.Residual(network, size, **settings)
+
+    return Entry(f"residual_{name}", make, (size,), context_size=context_size)
+
+
 def _batch_norm_entry(name: str, event_shape: tuple[int, ...], mask: nvb.Mask | None = None, **kwargs: Any) -> Entry:
     channels = mask.changed_size(event_shape[-1]) if mask else event_shape[-1]
 
@@ -384,6 +395,8 @@ BIJECTORS = (
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
     Entry("sylvester", lambda dtype, policy: nvb.Sylvester(5, dtype=dtype), _VECTOR),
     Entry("sylvester_few_units", lambda dtype, policy: nvb.Sylvester(3, units=2, dtype=dtype), (3,)),
+    _residual_entry("exact", 3),
+    _residual_entry("roulette", 2, context_size=2, log_det="roulette"),
     Entry("standardize", lambda dtype, policy: nvb.Standardize(np.zeros(5), np.ones(5), dtype=dtype), _VECTOR),
     Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
     Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
@@ -420,13 +433,15 @@ def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry
 
 
 def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), **settings: Any) -> Entry:
-    has_networks = factory not in ("planar", "radial", "sylvester")
+    has_networks = factory not in ("planar", "radial", "sylvester", "residual")
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
         count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "nsf": "couplings"}
         small = {count.get(factory, "layers"): 3}
         if has_networks:
-            small |= dict(dtype_policy=policy, hidden_units=(6,))
+            small |= dict(dtype_policy=policy)
+        if has_networks or factory == "residual":
+            small |= dict(hidden_units=(6,))
         return getattr(nvp, factory)(event_shape=event_shape, dtype=dtype, **{**small, **settings})
 
     return Entry(
@@ -565,6 +580,7 @@ FLOWS = (
     _vector_flow("planar", "sampling", sampling=True),
     _vector_flow("sylvester", "density", units=2),
     _vector_flow("sylvester", "sampling", units=2, sampling=True),
+    _vector_flow("residual", "vector", (2,), layers=1, coefficient=0.6),
     _vector_flow("radial", "density"),
     _vector_flow("radial", "sampling", sampling=True),
 )

@@ -11,7 +11,7 @@ import tfp_realnvp as nvp
 from tests import registry
 
 nvb = nvp.bijectors
-_FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial, nvp.sylvester)
+_FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial, nvp.sylvester, nvp.residual)
 _WITHOUT_NETWORKS = (nvp.planar, nvp.radial, nvp.sylvester)
 
 

@@ -13,6 +13,7 @@ from tfp_realnvp.bijectors.masks import Alternating, ChannelHalves, Checkerboard
 from tfp_realnvp.bijectors.planar import Planar
 from tfp_realnvp.bijectors.precision import half_precision_inference
 from tfp_realnvp.bijectors.radial import Radial
+from tfp_realnvp.bijectors.residual import Residual
 from tfp_realnvp.bijectors.split import Split
 from tfp_realnvp.bijectors.squeeze import Squeeze
 from tfp_realnvp.bijectors.standardize import Standardize
@@ -36,6 +37,7 @@ __all__ = [
     "Planar",
     "Preceding",
     "Radial",
+    "Residual",
     "Split",
     "Squeeze",
     "Standardize",

@@ -4,6 +4,7 @@ from tfp_realnvp.conditioners.attention_network import AttentionNetwork
 from tfp_realnvp.conditioners.batch_normalization import BatchNormalization
 from tfp_realnvp.conditioners.dense_network import DenseNetwork
 from tfp_realnvp.conditioners.gated_network import GatedNetwork
+from tfp_realnvp.conditioners.lipschitz_mlp import LipschitzMLP
 from tfp_realnvp.conditioners.mlp import MLP, MaskedMLP
 from tfp_realnvp.conditioners.residual_network import ResidualNetwork
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
@@ -14,6 +15,7 @@ __all__ = [
     "BatchNormalization",
     "DenseNetwork",
     "GatedNetwork",
+    "LipschitzMLP",
     "MaskedMLP",
     "ResidualNetwork",
     "WeightNormConv2D",

@@ -10,6 +10,7 @@ from tfp_realnvp.flows.multiscale import multiscale
 from tfp_realnvp.flows.planar import planar, radial, sylvester
 from tfp_realnvp.flows.real_nvp import real_nvp
 from tfp_realnvp.flows.release_weights import load_release_weights
+from tfp_realnvp.flows.residual import residual
 from tfp_realnvp.flows.scales import scale_of_latents, split_orders
 from tfp_realnvp.flows.standardized import standardized
 from tfp_realnvp.flows.summary import summary, trainable_parameters
@@ -32,6 +33,7 @@ __all__ = [
     "planar",
     "radial",
     "real_nvp",
+    "residual",
     "scale_of_latents",
     "split_orders",
     "standardized",

@@ -29,6 +29,7 @@ FLOWS: dict[str, Factory] = {
         flows.planar,
         flows.radial,
         flows.sylvester,
+        flows.residual,
         flows.coupling_flow,
         flows.autoregressive_flow,
     )
