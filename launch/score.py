@@ -56,7 +56,7 @@ _IMPORTANCE_SAMPLES = flags.DEFINE_integer(
     "importance_samples", 1, "Noise samples for each row or image, k of the importance bound.", lower_bound=1
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", None, "Events that the model sees at a time. By default 4096 rows, or 32 images.", lower_bound=1
+    "batch_size", None, "Events that the model sees at a time. By default 16384 rows, or 32 images.", lower_bound=1
 )
 # Names of Beam's runners, as users call them.
 _RUNNERS = {name.removesuffix("Runner"): name for name in ("DataflowRunner", "FlinkRunner", "SparkRunner")}
@@ -94,7 +94,11 @@ def _run_pipeline(name: str) -> None:
         raise run.UsageError("expected an export, --saved_model, for --runner, got a run: its saved_model/ is one")
     if name.partition(":")[0] not in score_input.TABLES:
         raise run.UsageError(f"expected a table for --runner, got {name}")
-    options = {"importance_samples": _IMPORTANCE_SAMPLES.value, "latents": _LATENTS.value}
+    options = {
+        "importance_samples": _IMPORTANCE_SAMPLES.value,
+        "latents": _LATENTS.value,
+        "batch_size": _BATCH_SIZE.value or score_input.ROWS,
+    }
     job = score_beam.Job(
         source=name,
         export=str(serving.version_path(source.SAVED_MODEL.value).absolute()),
@@ -102,7 +106,7 @@ def _run_pipeline(name: str) -> None:
         header=run.HEADER.value,
         id_column=_ID.value,
         on_error=_ON_ERROR.value,
-        options=options | ({"batch_size": _BATCH_SIZE.value} if _BATCH_SIZE.value else {}),
+        options=options,
     )
     runner = _RUNNERS.get(str(_RUNNER.value), _RUNNER.value)
     try:
@@ -124,7 +128,7 @@ def _scorer(model: source.Source) -> serving.Scorer:
         noise_seed=about.get("noise_seed", 0),
         importance_samples=_IMPORTANCE_SAMPLES.value,
         latents=_LATENTS.value,
-        batch_size=_BATCH_SIZE.value or (4096 if model.levels is None else 32),
+        batch_size=_BATCH_SIZE.value or (score_input.ROWS if model.levels is None else 32),
         jit_compile=run.jit_compile(),
     )
     if scorer.is_exact and _IMPORTANCE_SAMPLES.value > 1:
