@@ -48,23 +48,24 @@ class LayersTest(parameterized.TestCase):
         stack = Stack(np.random.default_rng(1).integers(0, 2**32, 50_000, dtype=np.uint32), is_payload=True)
         before, shift = stack.copy(), BITS - layers.pixel_bits(entry.levels)
         numbers = (images << shift) + 2 ** (shift - 1) + 1
-        latents = layers.to_latents(flow.flow, numbers, stack)
+        integers = layers.IntegerFlow(flow.flow)
+        latents = integers.to_latents(numbers, stack)
         expected = flow.flow.forward((images + 0.5 + 2.0**-shift).astype(np.float64))
         np.testing.assert_allclose(np.ldexp(latents.astype(float), -BITS), expected, atol=2e-3)
-        np.testing.assert_array_equal(layers.to_data(flow.flow, latents, stack), numbers)
+        np.testing.assert_array_equal(integers.to_data(latents, stack), numbers)
         np.testing.assert_array_equal(stack.payload(), before.payload())
 
     def test_another_layer_is_refused(self):
         chain = nvp.bijectors.Chain([nvp.bijectors.Planar(4, dtype="float64")])
         with self.assertRaisesRegex(TypeError, "expected a flow of couplings, linear maps, .* got a layer planar"):
-            layers.to_latents(chain, np.zeros([1, 4], np.int64), None)
+            layers.IntegerFlow(chain).to_latents(np.zeros([1, 4], np.int64), None)
 
 
 class PackingTest(parameterized.TestCase):
     def test_images_come_back_at_the_bits_of_the_bound(self):
         model, images = _model(), _digits()
-        coded = codec.encode(model.distribution, images, levels=17)
-        np.testing.assert_array_equal(codec.decode(model.distribution, coded, levels=17), images)
+        coded = codec.encode(model.coder, images)
+        np.testing.assert_array_equal(codec.decode(model.coder, coded), images)
         x = nvp.dequantize(np.repeat(images, 8, 0), seed=(0, 1), levels=17, dtype="float64")
         bound = -float(tf.reduce_mean(model.distribution.log_prob(x))) / (64 * np.log(2))
         of_flow = 32 * len(coded.words) - 8 * coded.payload
@@ -84,17 +85,17 @@ class PackingTest(parameterized.TestCase):
         np.testing.assert_array_equal(lossless.unpack(_model(), lossless.pack(_model(), images)), images)
 
     def test_an_image_that_cannot_be_coded_is_stored(self):
-        images, push = _digits()[:40], codec._Coder.push
+        images, push = _digits()[:40], codec.Coder.push
 
         def refused(self, batch, stack):
             if np.any(np.all(batch == images[35], (1, 2, 3))):
                 raise codec.NotIncreasing
             push(self, batch, stack)
 
-        with mock.patch.object(codec._Coder, "push", refused):
-            coded = codec.encode(_model().distribution, images, levels=17)
+        with mock.patch.object(codec.Coder, "push", refused):
+            coded = codec.encode(_model().coder, images)
         self.assertEqual(coded.batches.count(-1), 1)
-        np.testing.assert_array_equal(codec.decode(_model().distribution, coded, levels=17), images)
+        np.testing.assert_array_equal(codec.decode(_model().coder, coded), images)
 
     @parameterized.parameters(
         (lambda content: content[:-1], "expected a whole file, got .* bytes with another checksum: copy it again"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.lossless.lattice import BITS, NotIncreasing
-from tfp_realnvp.lossless.layers import pixel_bits, to_data, to_latents
+from tfp_realnvp.lossless.layers import IntegerFlow, pixel_bits
 from tfp_realnvp.lossless.stack import REACH, OutOfBits, Stack
 
 # Called with the number of images that are done.
@@ -37,14 +37,36 @@ class _NotCodable(Exception):
     """An image whose latents are too far from 0."""
 
 
-def encode(
-    distribution: FlowDistribution,
-    images: np.ndarray,
-    *,
-    levels: int,
-    batch_size: int = 16,
-    progress: Progress | None = None,
-) -> Coded:
+class Coder:
+    """Pushes images onto a stack of bits, and pops them.
+
+    Args:
+      distribution: a flow over images in float64, with a standard normal base and no context.
+      levels: number of levels of a pixel.
+    """
+
+    def __init__(self, distribution: FlowDistribution, levels: int):
+        self._flow = IntegerFlow(distribution.flow)
+        self.bits = pixel_bits(levels)
+        self.event_shape = tuple(distribution.event_shape.as_list())
+
+    def push(self, images: np.ndarray, stack: Stack) -> None:
+        noise_bits = BITS - self.bits
+        noise = stack.pop_bits(images.size, noise_bits).reshape(images.shape)
+        numbers = self._flow.to_latents((images.astype(np.int64) << noise_bits) + noise, stack)
+        if np.max(np.abs(numbers)) >= REACH * 2**BITS:
+            raise _NotCodable
+        stack.push_normal(numbers.reshape(-1), BITS)
+
+    def pop(self, count: int, stack: Stack) -> np.ndarray:
+        noise_bits, shape = BITS - self.bits, (count, *self.event_shape)
+        latents = stack.pop_normal(int(np.prod(shape)), BITS).reshape(shape)
+        numbers = self._flow.to_data(latents, stack)
+        stack.push_bits((numbers & (2**noise_bits - 1)).reshape(-1), noise_bits)
+        return (numbers >> noise_bits).astype(np.uint8)
+
+
+def encode(coder: Coder, images: np.ndarray, *, batch_size: int = 16, progress: Progress | None = None) -> Coded:
     """Codes images into about `-log2 p(image)` bits each, by the bound with one noise sample.
 
     For each batch: noise is popped from the stack, so that its bits are not lost; each layer maps integers to integers,
@@ -52,9 +74,8 @@ def encode(
     probabilities. The first pops need bits: those are the compressed pixels of the first images.
 
     Args:
-      distribution: a flow over images in float64, with a standard normal base and no context.
+      coder: of the flow.
       images: uint8 `[n, *event_shape]`.
-      levels: number of levels of a pixel.
       batch_size: images that are coded together; more need more initial bits.
       progress: called with the number of finished images.
 
@@ -63,7 +84,6 @@ def encode(
 
     Ho, Lohn, Abbeel. Compression with flows via local bits-back coding. NeurIPS 2019. arXiv 1905.08500.
     """
-    coder = _Coder(distribution, levels)
     first = min(1, len(images))
     while True:
         payload = _compressed(images[:first])
@@ -99,11 +119,8 @@ def encode(
     return Coded(stack.words(), first, len(payload), tuple(batches))
 
 
-def decode(
-    distribution: FlowDistribution, coded: Coded, *, levels: int, progress: Progress | None = None
-) -> np.ndarray:
+def decode(coder: Coder, coded: Coded, *, progress: Progress | None = None) -> np.ndarray:
     """Undoes `encode`: the images, uint8 `[n, *event_shape]`."""
-    coder = _Coder(distribution, levels)
     stack, parts = Stack(coded.words, is_payload=False), []
     for size in reversed(coded.batches):
         if size < 0:
@@ -118,35 +135,13 @@ def decode(
     return np.concatenate(parts[::-1])
 
 
-def probe(distribution: FlowDistribution, images: np.ndarray, *, levels: int) -> bytes:
+def probe(coder: Coder, images: np.ndarray) -> bytes:
     """The bits after a batch, coded with known initial bits: another machine gets the same if it computes the same."""
     words = np.random.default_rng(1).integers(0, 2**32, 4 * images.size, dtype=np.uint32)
     stack = Stack(words, is_payload=True)
     with contextlib.suppress(NotIncreasing, _NotCodable):
-        _Coder(distribution, levels).push(images, stack)
+        coder.push(images, stack)
     return stack.words().tobytes()
-
-
-class _Coder:
-    def __init__(self, distribution: FlowDistribution, levels: int):
-        self._flow = distribution.flow
-        self.bits = pixel_bits(levels)
-        self.event_shape = tuple(distribution.event_shape.as_list())
-
-    def push(self, images: np.ndarray, stack: Stack) -> None:
-        noise_bits = BITS - self.bits
-        noise = stack.pop_bits(images.size, noise_bits).reshape(images.shape)
-        numbers = to_latents(self._flow, (images.astype(np.int64) << noise_bits) + noise, stack)
-        if np.max(np.abs(numbers)) >= REACH * 2**BITS:
-            raise _NotCodable
-        stack.push_normal(numbers.reshape(-1), BITS)
-
-    def pop(self, count: int, stack: Stack) -> np.ndarray:
-        noise_bits, shape = BITS - self.bits, (count, *self.event_shape)
-        latents = stack.pop_normal(int(np.prod(shape)), BITS).reshape(shape)
-        numbers = to_data(self._flow, latents, stack)
-        stack.push_bits((numbers & (2**noise_bits - 1)).reshape(-1), noise_bits)
-        return (numbers >> noise_bits).astype(np.uint8)
 
 
 def _compressed(images: np.ndarray) -> bytes:

@@ -8,6 +8,8 @@ from tfp_realnvp.lossless.stack import Stack
 
 # Numbers are multiples of 2^-20.
 BITS = 20
+# Most steps of a search for a segment; halving the bracket alone takes 33.
+_STEPS = 150
 # Maps float64 numbers to float64 numbers, entry by entry, increasing in each.
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -45,36 +47,57 @@ def stretch(numbers: np.ndarray, function: Function, stack: Stack, segment_bits:
     return start + (y >> segment_bits)
 
 
-def shrink(numbers: np.ndarray, function: Function, inverse: Function, stack: Stack, segment_bits: int) -> np.ndarray:
-    """Undoes `stretch`; `inverse` may be inaccurate."""
-    segment = np.floor(np.ldexp(inverse(np.ldexp(numbers.astype(np.float64), -BITS)), BITS - segment_bits))
-    segment = segment.astype(np.int64)
+def shrink(
+    numbers: np.ndarray, function: Function, stack: Stack, segment_bits: int, inverse: Function | None = None
+) -> np.ndarray:
+    """Undoes `stretch`. The segment is found by Newton's method; `inverse`, perhaps inaccurate, says where to begin."""
+    segment = _segment_of(numbers, function, segment_bits, inverse)
     start, size = _ends(function, segment, segment_bits)
-    while np.any(is_off := (numbers < start) | (numbers >= start + size)):
-        # One segment at a time: the inverse is off by little more than its rounding.
-        step = np.where(numbers < start, -1, 1)
-        segment = np.where(is_off, segment + step, segment)
-        start, size = _ends(function, segment, segment_bits)
     rest = stack.pop_bits(numbers.size, segment_bits).reshape(numbers.shape)
     y = ((numbers - start) << segment_bits) + rest
     stack.push_uniform(_flat(y % size), _flat(size))
     return (segment << segment_bits) + y // size
 
 
-def _ends(function: Function, segment: np.ndarray, segment_bits: int) -> tuple[np.ndarray, np.ndarray]:
+def _segment_of(numbers: np.ndarray, function: Function, segment_bits: int, inverse: Function | None) -> np.ndarray:
+    """The segment whose image contains each number."""
+    begin = numbers if inverse is None else _rounded(inverse(np.ldexp(numbers.astype(np.float64), -BITS)))
+    segment = begin >> segment_bits
+    # The answer is at least `low` and less than `high`.
+    low, high = np.full_like(numbers, -(2**32)), np.full_like(numbers, 2**32)
+    for step in range(_STEPS):
+        start, size = _ends(function, segment, segment_bits, checks=False)
+        is_below, is_above = numbers < start, numbers >= start + size
+        if not np.any(is_below | is_above):
+            return segment
+        high = np.where(is_below, segment, high)
+        low = np.where(is_above, segment + 1, low)
+        newton = segment + (numbers - start) // np.maximum(size, 1)
+        # Newton's method may cycle, so that every fourth step halves the bracket.
+        takes_newton = (newton >= low) & (newton < high) & (step % 4 != 3)
+        segment = np.where(is_below | is_above, np.where(takes_newton, newton, (low + high) >> 1), segment)
+    raise NotIncreasing("expected an increasing function, found no segment for a number")
+
+
+def _ends(
+    function: Function, segment: np.ndarray, segment_bits: int, checks: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """The rounded value at the start of each segment, and the distance to its end."""
 
     def at(node: np.ndarray) -> np.ndarray:
-        value = function(np.ldexp(node.astype(np.float64), segment_bits - BITS))
-        return np.rint(np.ldexp(value, BITS)).astype(np.int64)
+        return _rounded(function(np.ldexp(node.astype(np.float64), segment_bits - BITS)))
 
     start = at(segment)
     size = at(segment + 1) - start
-    if np.any(size < 1) or np.any(size > 2**22):
-        raise NotIncreasing(
-            f"expected 1 to 2^22 numbers for a segment of 2^{segment_bits}, got {np.min(size)} to {np.max(size)}"
-        )
+    if checks and (np.any(size < 1) or np.any(size > 2**22)):
+        found = f"{np.min(size)} to {np.max(size)}"
+        raise NotIncreasing(f"expected 1 to 2^22 numbers for a segment of 2^{segment_bits}, got {found}")
     return start, size
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    # A search may meet numbers for which the function is infinite.
+    return np.rint(np.ldexp(np.clip(values, -(2.0**30), 2.0**30), BITS)).astype(np.int64)
 
 
 def _popped(stack: Stack, sizes: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The layers of a flow as bijections of integers and a stack of bits."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,75 +34,89 @@ def pixel_bits(levels: int) -> int:
     return (levels - 1).bit_length()
 
 
-def to_latents(layer: Any, numbers: np.ndarray, stack: Stack) -> np.ndarray:
-    """Maps integers, multiples of 2^-BITS, from data to latents: the layer's forward direction.
+class IntegerFlow:
+    """A flow as a bijection of integers and a stack of bits.
 
-    Raises:
-      TypeError: for a layer that is not made of couplings, linear maps, scales and rearrangements.
-      NotIncreasing, OutOfBits: see `stretch` and `Stack`.
+    Args:
+      flow: a flow in float64, of couplings, linear maps, scales and rearrangements of pixels.
     """
-    if isinstance(layer, Chain):
-        for part in layer.bijectors:
-            numbers = to_latents(part, numbers, stack)
-        return numbers
-    if isinstance(layer, private.Invert):
-        return to_data(layer.bijector, numbers, stack)
-    if isinstance(layer, Split):
-        first, second = np.split(numbers, 2, -1)
-        return np.concatenate([to_latents(layer.flow, first, stack), second], -1)
-    if isinstance(layer, _REORDERING):
-        return _reordered(layer.forward, numbers)
-    if isinstance(layer, InvertibleLinear):
-        return _Linear(layer).forward(numbers, stack)
-    function, _, segment_bits = _functions(layer, numbers)
-    return stretch(numbers, function, stack, segment_bits)
 
+    def __init__(self, flow: Any):
+        self._flow = flow
+        # Functions of tensors by the layers that they are of: graphs, which take less time than single operations.
+        self._graphs: dict[Any, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {}
 
-def to_data(layer: Any, numbers: np.ndarray, stack: Stack) -> np.ndarray:
-    """Undoes `to_latents`."""
-    if isinstance(layer, Chain):
-        for part in reversed(layer.bijectors):
-            numbers = to_data(part, numbers, stack)
-        return numbers
-    if isinstance(layer, private.Invert):
-        return to_latents(layer.bijector, numbers, stack)
-    if isinstance(layer, Split):
-        first, second = np.split(numbers, 2, -1)
-        return np.concatenate([to_data(layer.flow, first, stack), second], -1)
-    if isinstance(layer, _REORDERING):
-        return _reordered(layer.inverse, numbers)
-    if isinstance(layer, InvertibleLinear):
-        return _Linear(layer).inverse(numbers, stack)
-    function, inverse, segment_bits = _functions(layer, numbers)
-    return shrink(numbers, function, inverse, stack, segment_bits)
+    def to_latents(self, numbers: np.ndarray, stack: Stack) -> np.ndarray:
+        """Maps integers, multiples of 2^-BITS, from data to latents: the forward direction.
 
+        Raises:
+          TypeError: for a layer of another kind.
+          NotIncreasing, OutOfBits: see `stretch` and `Stack`.
+        """
+        return self._forward(self._flow, numbers, stack)
 
-def _functions(layer: Any, numbers: np.ndarray) -> tuple[Function, Function, int]:
-    """A layer that is increasing in each entry, given the entries that it keeps: both directions, and the segments."""
-    if isinstance(layer, Coupling):
-        # Kept entries are equal in data and latents.
-        raw = layer._raw(_real(numbers), None, False)
-        return (
-            _of_tensors(lambda x: layer._transform(x, raw)[0]),
-            _of_tensors(lambda z: layer._solve(z, raw)[0]),
-            _SEGMENT_BITS,
+    def to_data(self, numbers: np.ndarray, stack: Stack) -> np.ndarray:
+        """Undoes `to_latents`."""
+        return self._inverse(self._flow, numbers, stack)
+
+    def _forward(self, layer: Any, numbers: np.ndarray, stack: Stack) -> np.ndarray:
+        if isinstance(layer, Chain):
+            for part in layer.bijectors:
+                numbers = self._forward(part, numbers, stack)
+            return numbers
+        if isinstance(layer, private.Invert):
+            return self._inverse(layer.bijector, numbers, stack)
+        if isinstance(layer, Split):
+            first, second = np.split(numbers, 2, -1)
+            return np.concatenate([self._forward(layer.flow, first, stack), second], -1)
+        if isinstance(layer, _REORDERING):
+            return _reordered(layer.forward, numbers)
+        if isinstance(layer, InvertibleLinear):
+            return _Linear(layer).forward(numbers, stack)
+        function, _, segment_bits = self._functions(layer, numbers)
+        return stretch(numbers, function, stack, segment_bits)
+
+    def _inverse(self, layer: Any, numbers: np.ndarray, stack: Stack) -> np.ndarray:
+        if isinstance(layer, Chain):
+            for part in reversed(layer.bijectors):
+                numbers = self._inverse(part, numbers, stack)
+            return numbers
+        if isinstance(layer, private.Invert):
+            return self._forward(layer.bijector, numbers, stack)
+        if isinstance(layer, Split):
+            first, second = np.split(numbers, 2, -1)
+            return np.concatenate([self._inverse(layer.flow, first, stack), second], -1)
+        if isinstance(layer, _REORDERING):
+            return _reordered(layer.inverse, numbers)
+        if isinstance(layer, InvertibleLinear):
+            return _Linear(layer).inverse(numbers, stack)
+        function, inverse, segment_bits = self._functions(layer, numbers)
+        return shrink(numbers, function, stack, segment_bits, inverse)
+
+    def _functions(self, layer: Any, numbers: np.ndarray) -> tuple[Function, Function | None, int]:
+        """A layer that is increasing in each entry, given the entries that it keeps; its inverse if cheap; segments."""
+        if isinstance(layer, Coupling):
+            # Kept entries are equal in data and latents.
+            raw = layer._raw(_real(numbers), None, False)
+            if layer not in self._graphs:
+                shapes = ([None, *tensor.shape[1:]] for tensor in (numbers, raw))
+                signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
+                self._graphs[layer] = tf.function(
+                    lambda x, raw: layer._transform(x, raw)[0], signature, autograph=False
+                )
+            transform = self._graphs[layer]
+            return _of_tensors(lambda x: transform(x, raw)), None, _SEGMENT_BITS
+        if isinstance(layer, DequantizedLogit):
+            unit = 2.0 ** pixel_bits(layer.levels)
+            forward, inverse = (lambda y: layer.forward(unit * y)), (lambda z: layer.inverse(z) / unit)
+            return _of_tensors(forward), _of_tensors(inverse), _PIXEL_SEGMENT_BITS
+        if isinstance(layer, _ENTRYWISE):
+            forward = _of_tensors(lambda x: layer._forward_and_log_det(x, None, False)[0])
+            inverse = _of_tensors(lambda z: layer._inverse_and_log_det(z, None, False)[0])
+            return forward, None if isinstance(layer, Elementwise) else inverse, _SEGMENT_BITS
+        raise TypeError(
+            f"expected a flow of couplings, linear maps, scales and rearrangements of pixels, got a layer {layer.name}"
         )
-    if isinstance(layer, DequantizedLogit):
-        unit = 2.0 ** pixel_bits(layer.levels)
-        return (
-            _of_tensors(lambda y: layer.forward(unit * y)),
-            _of_tensors(lambda z: layer.inverse(z) / unit),
-            _PIXEL_SEGMENT_BITS,
-        )
-    if isinstance(layer, _ENTRYWISE):
-        return (
-            _of_tensors(lambda x: layer._forward_and_log_det(x, None, False)[0]),
-            _of_tensors(lambda z: layer._inverse_and_log_det(z, None, False)[0]),
-            _SEGMENT_BITS,
-        )
-    raise TypeError(
-        f"expected a flow of couplings, linear maps, scales and rearrangements of pixels, got a layer {layer.name}"
-    )
 
 
 class _Linear:
@@ -126,7 +141,7 @@ class _Linear:
     def inverse(self, numbers: np.ndarray, stack: Stack) -> np.ndarray:
         channels = numbers[..., np.argsort(self._order)]
         scaled = self._sheared(channels, self._lower, range(len(self._sizes)), -1) * self._signs
-        channels = shrink(scaled, lambda x: x * self._sizes, lambda z: z / self._sizes, stack, _SEGMENT_BITS)
+        channels = shrink(scaled, lambda x: x * self._sizes, stack, _SEGMENT_BITS, lambda z: z / self._sizes)
         return self._sheared(channels, self._upper, reversed(range(len(self._sizes))), -1)
 
     def _sheared(self, numbers: np.ndarray, matrix: np.ndarray, order: Any, sign: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_realnvp import paths, presets
 from tfp_realnvp.bijectors import Mask
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.lossless.codec import Coder
 from tfp_realnvp.serving.description import ExportError, describe
 from tfp_realnvp.serving.load import version_path
 from tfp_realnvp.serving.structure import own_variables
@@ -22,6 +23,7 @@ class Model:
     Attributes:
       distribution: the flow in float64; its networks compute as exported.
       levels: number of levels of a pixel.
+      coder: which codes images by the flow.
       name: the model's folder and version.
       digest: a hash of the graph and the weights.
 
@@ -65,6 +67,7 @@ class Model:
         for variable, saved in zip(own, module.own):
             variable.assign(tf.cast(saved, variable.dtype))
         self.levels: int = description["levels"]
+        self.coder = Coder(self.distribution, self.levels)
 
 
 def _digest(path: pathlib.Path) -> str:

@@ -73,7 +73,7 @@ def pack(
         raise ValueError(f"expected a name for each of {len(images)} images, got {len(names)}")
     if batch_size < 1:
         raise ValueError(f"expected a batch_size of 1 or more, got {batch_size}")
-    coded = codec.encode(model.distribution, images, levels=model.levels, batch_size=batch_size, progress=progress)
+    coded = codec.encode(model.coder, images, batch_size=batch_size, progress=progress)
     return Packed(
         coded=coded,
         names=None if names is None else tuple(names),
@@ -106,7 +106,7 @@ def unpack(
             "expected a machine that computes the same numbers as the one that packed the file, got another result for "
             f"a known batch: use {', '.join(differ) or 'a processor with the same instructions'}"
         )
-    images = codec.decode(model.distribution, packed.coded, levels=model.levels, progress=progress)
+    images = codec.decode(model.coder, packed.coded, progress=progress)
     if _hash(images) != packed.pixels:
         raise PackError("expected the pixels that were packed, got others: this machine computes other numbers")
     return images
@@ -116,7 +116,7 @@ def _probe(model: Model, batch_size: int) -> str:
     """A hash of the bits of a known batch."""
     shape = (batch_size, *model.distribution.event_shape.as_list())
     images = np.random.default_rng(0).integers(0, model.levels, shape).astype(np.uint8)
-    return hashlib.sha256(codec.probe(model.distribution, images, levels=model.levels)).hexdigest()
+    return hashlib.sha256(codec.probe(model.coder, images)).hexdigest()
 
 
 def _hash(images: np.ndarray) -> str:
