@@ -433,7 +433,7 @@ def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry
 
 
 def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), **settings: Any) -> Entry:
-    has_networks = factory not in ("planar", "radial", "sylvester", "residual")
+    has_networks = factory not in ("planar", "radial", "sylvester", "residual", "gaussianization")
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
         count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "nsf": "couplings"}
@@ -581,6 +581,7 @@ FLOWS = (
     _vector_flow("sylvester", "density", units=2),
     _vector_flow("sylvester", "sampling", units=2, sampling=True),
     _vector_flow("residual", "vector", (2,), layers=1, coefficient=0.6),
+    _vector_flow("gaussianization", "vector", (3,), layers=2, components=2),
     _vector_flow("radial", "density"),
     _vector_flow("radial", "sampling", sampling=True),
 )

@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import scipy.integrate
 import scipy.interpolate
+import scipy.special
+import scipy.stats
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
@@ -86,6 +88,30 @@ class AffineTest(parameterized.TestCase):
 class ShiftTest(absltest.TestCase):
     def test_shifts(self):
         np.testing.assert_array_equal(_of(transformers.Shift(), [2.0], [1.0, 5.0]), [[3, 7], [0, 0], [1, 5], [0, 0]])
+
+
+class ProbitTest(parameterized.TestCase):
+    def test_is_the_normal_quantile_of_the_logistic_cdf(self):
+        x = np.array([-9.0, -1.0, 0.0, 0.5, 12.0])
+        z, log_slope, back, inverse_log_slope = _of(transformers.Probit(), np.zeros([0]), x)
+        np.testing.assert_allclose(scipy.special.log_ndtr(z), -np.log1p(np.exp(-x)), rtol=1e-5)
+        slope = np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))) ** 2 / scipy.stats.norm.pdf(z)
+        np.testing.assert_allclose(log_slope, np.log(slope), atol=2e-5)
+        np.testing.assert_allclose(back, x, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(inverse_log_slope, -log_slope, atol=2e-5)
+
+    @parameterized.parameters("float32", "float64")
+    def test_in_the_tails_and_at_the_middle(self, dtype):
+        probit = transformers.Probit()
+        ends = (85.0, 86.0, 200.0, 1e4) if dtype == "float32" else (85.0, 705.0, 708.0, 1e4)
+        x = tf.constant([[0.0, *ends, *(-end for end in ends)]], dtype)
+        raw = tf.zeros([1, 0, x.shape[1]], dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            z, log_slope = probit.forward(x, raw)
+        precise = 1e-5 if dtype == "float32" else 1e-9
+        np.testing.assert_allclose(tape.gradient(z, x), np.exp(log_slope), rtol=100 * precise)
+        np.testing.assert_allclose(probit.inverse(z, raw)[0], x, rtol=precise, atol=precise)
 
 
 class RationalQuadraticSplineTest(parameterized.TestCase):

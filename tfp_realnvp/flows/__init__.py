@@ -5,6 +5,7 @@ from tfp_realnvp.flows.coupling_flow import coupling_flow, nice, nsf
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.flowpp import flowpp
+from tfp_realnvp.flows.gaussianization import gaussianization
 from tfp_realnvp.flows.glow import glow
 from tfp_realnvp.flows.multiscale import multiscale
 from tfp_realnvp.flows.planar import planar, radial, sylvester
@@ -22,6 +23,7 @@ __all__ = [
     "coupling_flow",
     "dequantizer",
     "flowpp",
+    "gaussianization",
     "glow",
     "iaf",
     "load_release_weights",

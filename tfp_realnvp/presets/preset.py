@@ -30,6 +30,7 @@ FLOWS: dict[str, Factory] = {
         flows.radial,
         flows.sylvester,
         flows.residual,
+        flows.gaussianization,
         flows.coupling_flow,
         flows.autoregressive_flow,
     )

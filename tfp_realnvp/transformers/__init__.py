@@ -7,6 +7,7 @@ from tfp_realnvp.transformers.by_entry import ByEntry
 from tfp_realnvp.transformers.circular_spline import CircularSpline
 from tfp_realnvp.transformers.compose import Compose
 from tfp_realnvp.transformers.linear_spline import LinearSpline
+from tfp_realnvp.transformers.probit import Probit
 from tfp_realnvp.transformers.quadratic_spline import QuadraticSpline
 from tfp_realnvp.transformers.rational_quadratic_spline import RationalQuadraticSpline
 from tfp_realnvp.transformers.shift import Shift
@@ -22,6 +23,7 @@ __all__ = [
     "CircularSpline",
     "Compose",
     "LinearSpline",
+    "Probit",
     "QuadraticSpline",
     "RationalQuadraticSpline",
     "Shift",
