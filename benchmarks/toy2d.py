@@ -150,6 +150,7 @@ RECIPES = {
     "sylvester": Recipe(dict(layers=32), 1e-2),
     "residual": Recipe(dict(layers=8, hidden_units=(64, 64)), 4e-3),
     "gaussianization": Recipe(dict(layers=8), 1e-2),
+    "ffjord": Recipe(dict(hidden_units=(64, 64)), 4e-3),
     # Transformers, each in the couplings of nsf.
     **{
         name: Recipe(dict(_LIKE_NSF, transformer=name), 4e-3)

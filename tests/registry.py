@@ -237,6 +237,27 @@ def _residual_entry(name: str, size: int, context_size: int | None = None, **set
     return Entry(f"residual_{name}", make, (size,), context_size=context_size)
 
 
+def _continuous_entry(name: str, size: int, context_size: int | None = None, **settings: Any) -> Entry:
+    def make(dtype: str, policy: str) -> nvb.Bijector:
+        hidden_units = (3,) * settings.get("depth", 2)
+        network = nvp.conditioners.VelocityMLP(
+            outputs=size, hidden_units=hidden_units, context_size=context_size, dtype=dtype
+        )
+        network.build((None, size))
+        return nvb.Continuous(network, size, steps=_steps(dtype), trace=settings.get("trace", "exact"))
+
+    return Entry(f"continuous_{name}", make, (size,), context_size=context_size)
+
+
+def _steps(dtype: str) -> int:
+    """Those that solve to near the end of what the dtype resolves."""
+    return 10 if dtype == "float32" else 50
+
+
+def _ffjord(dtype: str, policy: str) -> nvp.FlowDistribution:
+    return nvp.ffjord(event_shape=(2,), hidden_units=(3,), steps=_steps(dtype), dtype=dtype)
+
+
 def _batch_norm_entry(name: str, event_shape: tuple[int, ...], mask: nvb.Mask | None = None, **kwargs: Any) -> Entry:
     channels = mask.changed_size(event_shape[-1]) if mask else event_shape[-1]
 
@@ -397,6 +418,8 @@ BIJECTORS = (
     Entry("sylvester_few_units", lambda dtype, policy: nvb.Sylvester(3, units=2, dtype=dtype), (3,)),
     _residual_entry("exact", 3),
     _residual_entry("roulette", 2, context_size=2, log_det="roulette"),
+    _continuous_entry("exact", 3),
+    _continuous_entry("hutchinson", 2, context_size=2, depth=3, trace="hutchinson"),
     Entry("standardize", lambda dtype, policy: nvb.Standardize(np.zeros(5), np.ones(5), dtype=dtype), _VECTOR),
     Entry("chain_mixed", _mixed_chain, _IMAGE, has_networks=True),
     Entry("chain_context", _contextual_chain, (3,), context_size=2, has_networks=True),
@@ -581,6 +604,7 @@ FLOWS = (
     _vector_flow("sylvester", "density", units=2),
     _vector_flow("sylvester", "sampling", units=2, sampling=True),
     _vector_flow("residual", "vector", (2,), layers=1, coefficient=0.6),
+    Entry("ffjord", _ffjord, (2,), factory="ffjord"),
     _vector_flow("gaussianization", "vector", (3,), layers=2, components=2),
     _vector_flow("radial", "density"),
     _vector_flow("radial", "sampling", sampling=True),

@@ -12,7 +12,7 @@ from tests import registry
 
 nvb = nvp.bijectors
 _FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial, nvp.sylvester, nvp.residual)
-_FACTORIES += (nvp.gaussianization,)
+_FACTORIES += (nvp.gaussianization, nvp.ffjord)
 _WITHOUT_NETWORKS = (nvp.planar, nvp.radial, nvp.sylvester, nvp.gaussianization)
 
 

@@ -5,6 +5,7 @@ from tfp_realnvp.bijectors.autoregressive import Autoregressive
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.chain import Chain
+from tfp_realnvp.bijectors.continuous import Continuous
 from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.dequantized_logit import DequantizedLogit, dequantize
 from tfp_realnvp.bijectors.elementwise import Elementwise
@@ -28,6 +29,7 @@ __all__ = [
     "Chain",
     "ChannelHalves",
     "Checkerboard",
+    "Continuous",
     "Coupling",
     "DequantizedLogit",
     "Elementwise",

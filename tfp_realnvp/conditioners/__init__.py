@@ -7,6 +7,7 @@ from tfp_realnvp.conditioners.gated_network import GatedNetwork
 from tfp_realnvp.conditioners.lipschitz_mlp import LipschitzMLP
 from tfp_realnvp.conditioners.mlp import MLP, MaskedMLP
 from tfp_realnvp.conditioners.residual_network import ResidualNetwork
+from tfp_realnvp.conditioners.velocity_mlp import VelocityMLP
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "LipschitzMLP",
     "MaskedMLP",
     "ResidualNetwork",
+    "VelocityMLP",
     "WeightNormConv2D",
 ]

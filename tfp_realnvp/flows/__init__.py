@@ -4,6 +4,7 @@ from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow, iaf, maf,
 from tfp_realnvp.flows.coupling_flow import coupling_flow, nice, nsf
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
+from tfp_realnvp.flows.ffjord import ffjord
 from tfp_realnvp.flows.flowpp import flowpp
 from tfp_realnvp.flows.gaussianization import gaussianization
 from tfp_realnvp.flows.glow import glow
@@ -22,6 +23,7 @@ __all__ = [
     "autoregressive_flow",
     "coupling_flow",
     "dequantizer",
+    "ffjord",
     "flowpp",
     "gaussianization",
     "glow",

@@ -31,6 +31,7 @@ FLOWS: dict[str, Factory] = {
         flows.sylvester,
         flows.residual,
         flows.gaussianization,
+        flows.ffjord,
         flows.coupling_flow,
         flows.autoregressive_flow,
     )
