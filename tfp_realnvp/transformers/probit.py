@@ -30,21 +30,34 @@ class Probit(Transformer):
         sign = tf.where(x < 0, -tf.ones_like(x), tf.ones_like(x))
         tail = sign * x  # Unlike |x| it has a slope at 0.
         near = -tf.math.ndtri(tf.sigmoid(-tf.minimum(tail, most)))
-        # log Phi(-z) = -z^2/2 - log z - log(2 pi)/2 + log(1 - 1/z^2 + 3/z^4 - ...), solved for z by iteration.
-        far = tf.sqrt(2 * tf.maximum(tail, most))
+        # tail = z^2/2 + log z + log(2 pi)/2 - log(1 - 1/z^2 + 3/z^4 - ...), solved for z by iteration.
+        beyond = tf.maximum(tail, most)
+        far = math.sqrt(2) * tf.sqrt(beyond)
         for _ in range(6):
-            log_series = tf.math.log1p(-1 / far**2 + 3 / far**4 - 15 / far**6 + 105 / far**8)
-            far = tf.sqrt(2 * (tf.maximum(tail, most) - tf.math.log(far) - math.log(2 * math.pi) / 2 + log_series))
+            far = math.sqrt(2) * tf.sqrt(beyond - _log_inverse_slope(far) - math.log(2 * math.pi) / 2)
         z = tf.where(tail < most, near, far) * sign
-        return z, self._log_slope(x, z)
+        return z, _log_slope(x, z)
 
     def inverse(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         normal = tfd.Normal(tf.zeros([], z.dtype), tf.ones([], z.dtype))
         x = normal.log_cdf(z) - normal.log_cdf(-z)
-        return x, -self._log_slope(x, z)
-
-    def _log_slope(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        return tf.math.log_sigmoid(x) + tf.math.log_sigmoid(-x) + z**2 / 2 + math.log(2 * math.pi) / 2
+        return x, -_log_slope(x, z)
 
     def __str__(self) -> str:
         return "probit"
+
+
+def _log_inverse_slope(z: tf.Tensor) -> tf.Tensor:
+    """`log dx/dz` for large positive z, where `x = -log Phi(-z)`, by the asymptotic series."""
+    r = (1 / z) ** 2
+    return tf.math.log(z) - tf.math.log1p(r * (-1 + r * (3 + r * (-15 + r * 105))))
+
+
+def _log_slope(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """`log dz/dx`; far out from z alone, since x and z^2 / 2 would cancel."""
+    least = 12.0 if z.dtype == tf.float32 else 30.0
+    is_far = tf.abs(z) > least
+    far = -_log_inverse_slope(tf.maximum(tf.abs(z), least))
+    x, z = (tf.where(is_far, tf.zeros_like(x), each) for each in (x, z))
+    near = tf.math.log_sigmoid(x) + tf.math.log_sigmoid(-x) + z**2 / 2 + math.log(2 * math.pi) / 2
+    return tf.where(is_far, far, near)
