@@ -3,7 +3,7 @@
     python -m benchmarks.quality                                           the table of what was run
     python -m benchmarks.quality --run=mnist,cifar10_cpu --data_dir=DIR    train or resume these and add their rows
     python -m benchmarks.quality --check --data_dir=DIR                    evaluate every released model again
-    python -m benchmarks.quality --importance=mnist --data_dir=DIR         add the bound with 100 noise samples
+    python -m benchmarks.quality --importance=mnist_glow --data_dir=DIR         add the bound with 100 noise samples
 
 A row is a command of `launch.train` with the folder `runs/quality/NAME`. An interrupted run resumes, and a finished run
 is only read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
@@ -88,10 +88,11 @@ RECIPES = {
         "Real NVP, narrow, bfloat16, batches of 16",
         _of("cifar10_cpu", *_SMALL_BATCHES),
     ),
+    "cifar10_glow_1": Recipe("CIFAR-10", "Glow, mixtures of 4 logistics, bfloat16", _of("cifar10_glow", "--epochs=5")),
     "cifar10_glow": Recipe(
         "CIFAR-10",
-        "Glow, mixtures of 4 logistics, bfloat16",
-        _of("cifar10_glow", "--epochs=5"),
+        "the same, gone on with",
+        _of("cifar10_glow", "--epochs=7", "--seed=1", "--init_from=runs/quality/cifar10_glow_1"),
         released="cifar10",
     ),
     "cifar10": Recipe(
