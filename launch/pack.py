@@ -1,7 +1,9 @@
 """Compress images losslessly into a file, by the density of a saved model.
 
-    python -m launch.pack --saved_model=cifar10 --images=FOLDER --output_file=images.nvp
-    python -m launch.unpack --saved_model=cifar10 --input_file=images.nvp --output_dir=FOLDER
+    python -m launch.pack --saved_model=cifar10 --images=FOLDER \\
+        --output_file=images.nvp
+    python -m launch.unpack --saved_model=cifar10 --input_file=images.nvp \\
+        --output_dir=FOLDER
 
 The images are the files of a folder and of the folders in it, of the model's size. Their names are kept, their formats
 are not: `launch.unpack` writes PNG files with the same pixels.

@@ -1,6 +1,7 @@
 """Write the images of a file by `launch.pack` as PNG files.
 
-    python -m launch.unpack --saved_model=cifar10 --input_file=images.nvp --output_dir=FOLDER
+    python -m launch.unpack --saved_model=cifar10 --input_file=images.nvp \\
+        --output_dir=FOLDER
 
 It needs the model that packed the file, and a machine that computes the same numbers. A file that is damaged, or that
 would be decoded to other pixels, is refused; so is a folder that is not empty.
