@@ -66,7 +66,9 @@ class HelpTest(parameterized.TestCase):
         self.assertEndsWith(output, f"\n{folder}\n")
         with contextlib.redirect_stderr(io.StringIO()) as errors:
             self.assertEqual(__main__.main(["trian"]), 2)
-        self.assertRegex(errors.getvalue(), r"^error: expected PROGRAM to be one of compress, .*train, unpack, got trian\n$")
+        self.assertRegex(
+            errors.getvalue(), r"^error: expected PROGRAM to be one of compress, .*train, unpack, got trian\n$"
+        )
 
     def test_the_console_command_is_the_same_program(self):
         given = ("--flagfile=digits_glow", "--steps=1", "--describe")
