@@ -23,7 +23,9 @@ _FOLDERS = [pathlib.Path(package.__file__).parent for package in (nvp, launch)]
 # Of another object than oneself: `layer._name`, `tensorflow.python`.
 _FOREIGN = re.compile(r"(?<!\bself)(?<!\bcls)(?<!\bsuper\(\))(?<=[\w)\]])\._[a-z]\w*|\.(?:python|src|__bases__)\b")
 # Of classes here, which others here may call.
-_OWN = re.compile(r"\._(?:forward|inverse)_and_\w+|\._(?:forward_with_inputs|forward_event_shape|backward)\b")
+_OWN = re.compile(
+    r"\._(?:forward|inverse)_and_\w+|\._(?:forward_with_inputs|forward_event_shape|backward|raw|transform)\b"
+)
 
 
 class PrivateTest(parameterized.TestCase):

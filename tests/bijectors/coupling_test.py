@@ -9,7 +9,8 @@ from tfp_realnvp.bijectors import Alternating, Checkerboard, Coupling
 from tfp_realnvp.conditioners import MLP
 
 _COUPLINGS = tuple((entry.name, entry) for entry in registry.BIJECTORS if entry.name.startswith("coupling_"))
-_AFFINE = [e for name, e in _COUPLINGS if not name.endswith(("spline", "sigmoidal", "mixture_image"))]
+_CURVED = ("spline", "circular", "bernstein", "sum_of_squares", "monotonic", "coupling_sigmoidal", "mixture_image")
+_AFFINE = [e for name, e in _COUPLINGS if not name.endswith(_CURVED)]
 
 
 def _constant(shift, raw_log_scale):

@@ -72,7 +72,7 @@ class IntegerFlow:
         if isinstance(layer, _REORDERING):
             return _reordered(layer.forward, numbers)
         if isinstance(layer, InvertibleLinear):
-            return _Linear(layer).forward(numbers, stack)
+            return _Linear(layer, numbers.shape[-1]).forward(numbers, stack)
         function, _, segment_bits = self._functions(layer, numbers)
         return stretch(numbers, function, stack, segment_bits)
 
@@ -89,7 +89,7 @@ class IntegerFlow:
         if isinstance(layer, _REORDERING):
             return _reordered(layer.inverse, numbers)
         if isinstance(layer, InvertibleLinear):
-            return _Linear(layer).inverse(numbers, stack)
+            return _Linear(layer, numbers.shape[-1]).inverse(numbers, stack)
         function, inverse, segment_bits = self._functions(layer, numbers)
         return shrink(numbers, function, stack, segment_bits, inverse)
 
@@ -122,8 +122,7 @@ class IntegerFlow:
 class _Linear:
     """A linear map of channels, P L D U: triangular maps with a diagonal of 1 as rounded sums, and scales."""
 
-    def __init__(self, layer: InvertibleLinear):
-        size: int = layer._size  # type: ignore[assignment]  # A linear map has always one.
+    def __init__(self, layer: InvertibleLinear, size: int):
         images_of_units = tf.reshape(tf.eye(size, dtype=tf.float64), [size, *_ones(layer), size])
         transposed = np.reshape(layer.forward(images_of_units), [size, size])
         packed, permuted = (factor.numpy() for factor in tf.linalg.lu(transposed.T))

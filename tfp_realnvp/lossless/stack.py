@@ -1,5 +1,6 @@
 """A stack of bits for bits-back coding: numbers of known distributions are pushed onto it and popped from it."""
 
+import copy
 import math
 from typing import Any
 
@@ -41,8 +42,8 @@ class Stack:
 
     def copy(self) -> "Stack":
         """An independent stack with the same bits."""
-        copied = object.__new__(Stack)
-        copied._models, copied._coder = self._models, self._coder.clone()
+        copied = copy.copy(self)
+        vars(copied)["_coder"] = self._coder.clone()
         return copied
 
     @property
