@@ -58,7 +58,7 @@ class ByHand:
         return (v - self.mean) / self.deviation, np.sum(slope - np.log(self.deviation), -1)
 
     def inverse(self, z: np.ndarray) -> np.ndarray:
-        """Rows of vectors; whole numbers are those below, of which some may not be in the table."""
+        """Rows of vectors; whole numbers are those below, and the table may lack some."""
         v = z * self.deviation + self.mean
         x = np.where(self.is_log, np.exp(np.where(self.is_log, v, 0.0)) + self._origin, v)
         x = np.where(self.is_logit, 0.5 + 0.5 * np.tanh(v / 2), x)

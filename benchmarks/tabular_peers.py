@@ -1,7 +1,7 @@
 """The flows of nflows, normflows and zuko, laid out as ours: the peers of `benchmarks.tabular`.
 
 Each is made of the library's own transforms, with the same number of them, the same alternation or reversal of the
-entries and networks of the same sizes, all of which start with a last layer of zeros. Where a library
+entries and networks of the same sizes, and their last layers start at zero. Where a library
 offers a single way, such as the map from a network's output to a scale, that way is used.
 
     python -m benchmarks.tabular_peers      trains what its standard input asks for, see `benchmarks.tabular.Remote`

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -34,14 +35,20 @@ def main() -> None:
         images = lossless.unpack(lossless_model.opened(), content, progress=source.progress(count, "image"))
     except (OSError, lossless.PackError) as error:
         raise run.UsageError(f"{file}: {error}") from error
-    names = packed.names or tuple(f"{i:06}" for i in range(count))
-    for name, pixels in zip(names, images, strict=True):
-        path = folder / pathlib.PurePath(name).with_suffix(".png")
+    paths = [folder / name for name in _files(packed.names or [f"{i:06}" for i in range(count)])]
+    for path in paths:
         if folder.resolve() not in path.resolve().parents:
-            raise run.UsageError(f"{file}: expected names within a folder, got {name}")
+            raise run.UsageError(f"{file}: expected names within a folder, got {path.relative_to(folder)}")
+    for path, pixels in zip(paths, images, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.write(path, _png(pixels))
     print(f"Wrote {count:,} images to {folder}")
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    """Names of PNG files: another suffix is replaced, unless two images would get the same name."""
+    replaced = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
+    return replaced if len(set(replaced)) == len(names) else [f"{name}.png" for name in names]
 
 
 def _png(pixels: np.ndarray) -> bytes:

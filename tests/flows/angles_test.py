@@ -61,7 +61,7 @@ class AnglesTest(parameterized.TestCase):
         grid = np.stack(np.meshgrid(*[ticks] * size), -1).reshape([-1, size])
         mass = distribution.prob(grid).numpy() * (2 * np.pi / cells) ** size
         self.assertAlmostEqual(np.sum(mass), 1, delta=1e-5 if size == 1 else 1e-3)
-        self.assertGreater(np.max(mass) / np.min(mass), 1.5)  # Not the uniform density, of which all would hold.
+        self.assertGreater(np.max(mass) / np.min(mass), 1.5)  # All of this would hold for the uniform density, too.
 
     @parameterized.named_parameters(*_NAMED)
     def test_joins_at_the_ends(self, name):

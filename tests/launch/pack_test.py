@@ -37,6 +37,18 @@ class PackTest(absltest.TestCase):
         self.assertRegex(cut.error, f"{file}: expected a whole file, got .* bytes with another checksum: copy it again")
         self.assertFalse((folder / "other").exists())
 
+    def test_images_that_differ_in_their_suffix_alone_both_come_back(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        images = next(iter(nvp.data.load("digits").evaluation_batches("test", 2))).numpy()
+        (folder / "images").mkdir()
+        for pixels, suffix in zip(images, ("bmp", "png"), strict=True):
+            Image.fromarray(pixels[..., 0]).save(folder / "images" / f"a.{suffix}")
+        model = f"--saved_model={programs.exported()}"
+        programs.run("pack", model, f"--images={folder}/images", f"--output_file={folder}/a.nvp")
+        programs.run("unpack", model, f"--input_file={folder}/a.nvp", f"--output_dir={folder}/back")
+        for pixels, suffix in zip(images, ("bmp", "png"), strict=True):
+            np.testing.assert_array_equal(Image.open(folder / "back" / f"a.{suffix}.png"), pixels[..., 0])
+
     def test_usage(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         Image.new("L", (8, 6)).save(f"{folder}/a.png")

@@ -57,8 +57,10 @@ class Elementwise(Bijector):
         transformer.build(tf.as_dtype(dtype).name, name)
         self.transformer, self._event = transformer, tf.TensorShape(event_shape)
         self._raw_shape = (*pixels, transformer.outputs, entries)
-        self.raw = None if conditioner else self._variable("zeros", f"{name}_raw", dtype, shape=self._raw_shape)
-        if conditioner is not None:
+        self.raw = None
+        if conditioner is None:
+            self.raw = self._variable("zeros", f"{name}_raw", dtype, shape=self._raw_shape)
+        else:
             self.conditioner = conditioner
 
     def describe(self) -> str:

@@ -135,7 +135,7 @@ def to_numpy(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def parquet(path: pathlib.Path) -> ArrowTable:
-    """A Parquet file, of which a part of a row group is in memory at a time.
+    """A Parquet file. Only a part of a row group is in memory at a time.
 
     Raises:
       BadTableError: if it is another kind of file.

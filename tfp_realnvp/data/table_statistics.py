@@ -140,7 +140,7 @@ class _Seen:
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Parts of a column, of which those before its first value are numbers, though the values are text."""
+    """Joins the parts of a column. Parts before its first value are numbers, though the values are text."""
     if any(part.dtype == object for part in parts):
         parts = [part if part.dtype == object else np.full(len(part), None, object) for part in parts]
     return np.concatenate(parts)

@@ -56,7 +56,7 @@ def vector_flow(
       hidden_units: sizes of the hidden layers of each MLP.
       activation: activation of the networks.
       context_size: size of the context of a conditional flow, or None for no context.
-      circular: entries that are angles in radians, in each of which the density has the period 2 pi. A `CircularSpline`
+      circular: entries that are angles in radians. The density has the period 2 pi in each. A `CircularSpline`
         transforms them, MLPs read their cosine and sine, and the default base is uniform on the circle. A conditioner
         or base of your own must have this period itself. Samples lie in [-pi, pi].
       circular_bins: number of bins of each circular spline.

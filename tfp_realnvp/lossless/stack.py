@@ -29,7 +29,7 @@ class Stack:
 
     Args:
       words: the initial bits, uint32 `[n]`.
-      is_payload: whether these are any bits, of which `payload` gives back the same; otherwise those of `words`.
+      is_payload: whether these are arbitrary bits, which `payload` returns at the end; otherwise the result of `words`.
 
     Duda. Asymmetric numeral systems. 2009. arXiv 0902.0271.
     """

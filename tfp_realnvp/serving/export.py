@@ -223,7 +223,8 @@ def _written(
         module.weights = list({id(variable): variable for variable in read}.values())
         for name, function in served.functions.items():
             setattr(module, name, function)
-        module.own = own_variables(distribution.flow)
+        if "network_0" in served.functions:  # What builds the flow again, layer by layer, needs both.
+            module.own = own_variables(distribution.flow)
         if levels is not None:
             module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
         parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ def sizes_of(raw: tf.Tensor, total: float) -> tf.Tensor:
 
 
 class Bins:
-    """The bin of each `x` among adjacent bins of these sizes, the first of which begins at `start`.
+    """The bin of each `x` among adjacent bins of these sizes; the first one begins at `start`.
 
     A value below the first bin belongs to the first bin, a value above the last bin to the last.
     """
