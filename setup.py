@@ -14,6 +14,7 @@ LOSSLESS = ["constriction>=0.5,<0.6"]  # The entropy coder
 PLOTS = ["matplotlib>=3.10,<4"]
 # The table `gas`; CSV files; the table `bsds300`; the estimator
 DATA = ["pandas>=3,<4", "pyarrow>=25,<27", "h5py>=3,<4", "scikit-learn>=1.9,<2"]
+BEAM = ["apache-beam>=2.77,<3"]  # `launch.score` in many processes; TFDS builds some of its sets with it.
 DOCS = ["mkdocs-material>=9.8,<10", "mkdocstrings-python>=2,<3", "latex2mathml>=3.81,<4"]  # `make docs`
 
 setup(
@@ -80,18 +81,20 @@ setup(
         "serve": SERVE,
         "plots": PLOTS,
         "data": DATA,
-        "beam": ["apache-beam>=2.77,<3"],  # TFDS builds some of its sets with it.
+        "beam": BEAM,
         "lossless": LOSSLESS,
         "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "bench": ["torch==2.13.0", "nflows==0.14", "normflows==1.7.3", "zuko==1.6.0"],  # The peers in benchmarks
         "dev": [
             "mypy>=2.4,<3",
+            "polars>=2,<3",  # Its frames are read without an import of ours.
             "pytest>=9,<10",
             "pytest-xdist>=3.8,<4",
             "pyyaml>=6,<7",
             "ruff>=0.17,<0.18",
             *SERVE,
             *PLOTS,
+            *BEAM,
             *DATA,
             *LOSSLESS,
             *DOCS,
