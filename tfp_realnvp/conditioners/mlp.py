@@ -94,8 +94,8 @@ class MaskedMLP(Network):
         h_0 = x;  h_j = a((M_j * W_j) h_{j-1} + b_j [+ C context]);  y = (M * W) h_n + b
 
     Input i has degree i (from 1), and so has its sine if it is an angle; hidden units have degrees 1 ... size - 1 in
-    turn. A hidden unit is connected to degrees up to its own, an output for entry i to degrees below i. Initialisation
-    and other arguments are as in `MLP`.
+    turn, or 0 ... size - 1 with a context, on which the first entry then depends, too. A hidden unit is connected to
+    degrees up to its own, an output for entry i to degrees below i. Initialisation and other arguments are as in `MLP`.
 
     Args:
       outputs_per_entry: number of outputs per entry; the first output of all entries comes first.
@@ -134,9 +134,9 @@ class MaskedMLP(Network):
 
         size = last_axis(input_shape)
         self.circular = checked_angles(self.circular, size)
-        # With a single entry, hidden units have degree 0 and the output depends on the context alone.
-        lowest = min(1, size - 1)
-        hidden = [np.arange(units) % max(size - 1, 1) + lowest for units in self.hidden_units]
+        # Units of degree 0 read the context alone. Without them the first entry would not depend on it.
+        lowest = 0 if self.context_size is not None else min(1, size - 1)
+        hidden = [np.arange(units) % max(size - lowest, 1) + lowest for units in self.hidden_units]
         entries = np.arange(1, size + 1)
         # A sine has the degree of its angle.
         degrees = [np.concatenate([entries, entries[list(self.circular)]]), *hidden]
