@@ -1,6 +1,6 @@
 """Imports go down only: launch -> training, evaluation, serving, presets -> flows, data -> bijectors -> transformers.
 
-`lossless` is above serving and presets. Beside bijectors stand conditioners and storage.
+`lossless` is above serving and presets, `inference` above training. Beside bijectors stand conditioners and storage.
 """
 
 import ast
@@ -23,6 +23,7 @@ _BELOW = {
     "flows": _BOTTOM | _FILES | _BELOW_ALL,
     "columns": {"flows"} | _BOTTOM | _FILES | _BELOW_ALL,
     "data": {"columns", "flows"} | _BOTTOM | _FILES | _BELOW_ALL,
+    "inference": {"training"} | _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL,
     "lossless": {"presets", "serving"} | _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL,
     **{room: _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL for room in ("training", "evaluation", "serving", "presets")},
 }

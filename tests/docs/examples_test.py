@@ -33,6 +33,7 @@ import tfp_realnvp as nvp
 matplotlib.use("agg")
 
 _REAL_NVP = nvp.real_nvp
+_FIT_POSTERIOR = nvp.inference.fit_posterior
 _ROOT = pathlib.Path(__file__).parents[2]
 _PACKAGE = pathlib.Path(nvp.__file__).parent
 # Under Bazel the package may lie elsewhere than the pages.
@@ -136,6 +137,12 @@ def _small_real_nvp(*, event_shape: tuple[int, ...], **settings: Any) -> nvp.Flo
     return _REAL_NVP(event_shape=event_shape, **{**small, **settings})
 
 
+def _small_fit_posterior(*pairs: Any, **settings: Any) -> nvp.inference.Posterior:
+    """`nvp.inference.fit_posterior` with a small flow, for the same reason."""
+    flow = functools.partial(nvp.maf, layers=1, hidden_units=(8,))
+    return _FIT_POSTERIOR(*pairs, **{"flow": flow, **settings})
+
+
 def _logit_alone(levels: int) -> nvp.FlowDistribution:
     """The least that is a flow of images."""
     flow = nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(levels)])
@@ -168,6 +175,7 @@ class _InFolder(parameterized.TestCase):
         os.chdir(folder)
         # What is not said in a block is small here.
         self.enter_context(mock.patch.object(nvp, "real_nvp", _small_real_nvp))
+        self.enter_context(mock.patch.object(nvp.inference, "fit_posterior", _small_fit_posterior))
 
 
 @parameterized.named_parameters(

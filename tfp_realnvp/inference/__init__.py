@@ -1,0 +1,19 @@
+"""Neural posterior estimation: the posterior of a simulator's parameters by a conditional flow, and its calibration."""
+
+from tfp_realnvp.inference.calibration import Calibration, expected_coverage, rank_statistics, tarp
+from tfp_realnvp.inference.fit import fit_posterior
+from tfp_realnvp.inference.parts import simulate
+from tfp_realnvp.inference.plots import plot_coverage, plot_ranks
+from tfp_realnvp.inference.posterior import Posterior
+
+__all__ = [
+    "Calibration",
+    "Posterior",
+    "expected_coverage",
+    "fit_posterior",
+    "plot_coverage",
+    "plot_ranks",
+    "rank_statistics",
+    "simulate",
+    "tarp",
+]

@@ -1,0 +1,171 @@
+"""Training a posterior from pairs of parameters and observations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp import flows, training
+from tfp_realnvp.inference.parts import Parts
+from tfp_realnvp.inference.posterior import Posterior, PosteriorModel, observation_of
+from tfp_realnvp.inference.support import Support
+
+
+def fit_posterior(
+    theta: Any,
+    x: Any,
+    *,
+    prior: Any = None,
+    flow: Callable[..., flows.FlowDistribution] | None = None,
+    embedding: keras.layers.Layer | Callable[[], keras.layers.Layer] | None = None,
+    ensemble: int = 1,
+    validation_fraction: float = 0.1,
+    batch_size: int = 100,
+    learning_rate: float = 1e-3,
+    clip_norm: float = 5.0,
+    max_epochs: int = 500,
+    patience: int = 20,
+    seed: int = 0,
+    verbose: int = 0,
+) -> Posterior:
+    """Learns the posterior of a simulator's parameters from simulated pairs (neural posterior estimation).
+
+        (theta_i, x_i) ~ p(theta) p(x | theta)
+        loss = -mean over i of log q(theta_i | x_i),    whose minimum over all q is q(theta | x) = p(theta | x)
+
+    The simulator may be any program; its likelihood is not needed. Parameters are mapped to unbounded numbers by the
+    prior's `experimental_default_event_space_bijector()`. Each unbounded parameter and each entry of a vector x is
+    standardised to mean 0 and variance 1; of an x with more axes, each channel (the last axis). Pairs whose parameters
+    lie exactly on the edge of the support, a set of probability 0, are left out.
+
+    A share of the pairs is held out; the weights with the least loss on it are kept, the learning rate is halved after
+    `patience / 3` epochs without improvement, and training ends after `patience`.
+
+    Args:
+      theta: parameters, an array `[n, *shape]`, or arrays by name (a dict or a named tuple, as a TFP joint distribution
+        samples). The flow's vector has the parts in this order, each in row-major order.
+      x: observations of the same pairs, an array `[n, *shape]` or arrays by name, which are flattened and joined.
+      prior: the distribution that `theta` was drawn from, for its support; a joint distribution may include the
+        observed parts. None for parameters without bounds.
+      flow: a factory of flows, called with `event_shape=` and `context_size=`, such as
+        `functools.partial(nvp.maf, layers=5)`. By default a neural spline flow.
+      embedding: a Keras layer from observations `[n, *shape]` to vectors, trained with the flow, or a function that
+        makes one, which an ensemble needs. By default the flow's networks read the flattened observations.
+      ensemble: number of flows, trained one after the other with other weights, splits and orders; the posterior is
+        their equal mixture.
+      validation_fraction: share of the pairs that is held out.
+      batch_size: pairs in a training step.
+      learning_rate: initial learning rate of Adam.
+      clip_norm: largest global norm of the gradient.
+      max_epochs: most passes over the training pairs.
+      patience: epochs without a smaller loss on the held-out pairs after which training ends.
+      seed: seed of the weights, the split and the order; sets Keras' global seed.
+      verbose: as in `keras.Model.fit`.
+
+    Raises:
+      TypeError: for one embedding for several flows.
+      ValueError: if numbers of pairs differ or are too few, parameters lie outside the prior's support, values are not
+        finite, a parameter is constant, or the prior has other parts.
+
+    ```python
+    joint = tfd.JointDistributionNamed(
+        dict(scale=tfd.HalfNormal(1.0), y=lambda scale: tfd.Sample(tfd.Normal(0.0, scale[..., tf.newaxis]), 1))
+    )
+    theta, x = nvp.inference.simulate(joint, 200, observed="y")
+    posterior = nvp.inference.fit_posterior(theta, x, prior=joint, max_epochs=2)
+    posterior.sample(4, {"y": [[0.3]]})["scale"]  # [4]
+    ```
+
+    Papamakarios, Murray. Fast epsilon-free inference of simulation models with Bayesian conditional density estimation.
+    NeurIPS 2016. arXiv 1605.06376. Greenberg, Nonnenmacher, Macke. Automatic posterior transformation. ICML 2019.
+    arXiv 1905.07488.
+    """
+    if ensemble < 1:
+        raise ValueError(f"expected an ensemble of 1 or more flows, got {ensemble}")
+    if ensemble > 1 and isinstance(embedding, keras.layers.Layer):
+        raise TypeError("expected a function that makes an embedding for each flow of the ensemble, got one layer")
+    parts, observations = Parts.of(theta, "theta"), Parts.of(x, "x")
+    support = Support(parts, prior, x)
+    vectors, observed = parts.vectors(theta, "theta"), observation_of(observations, x)
+    if len(vectors) != len(observed):
+        raise ValueError(f"expected as many parameters as observations, got {len(vectors)} and {len(observed)}")
+    u, rows = _unbounded(support, vectors)
+    observed = observed.numpy()[rows]
+    members, histories = [], []
+    for member in range(ensemble):
+        model = _model(u, observed, flow, embedding, clip_norm, seed + member)
+        held_out = round(validation_fraction * len(u))
+        if not 0 < held_out < len(u) or len(u) - held_out < 2:
+            raise ValueError(
+                f"expected a validation_fraction that leaves pairs on both sides, got {validation_fraction} of {len(u)}"
+            )
+        order = np.random.default_rng(seed + member).permutation(len(u))
+        train, validation = order[held_out:], order[:held_out]
+        model.compile(training.Adam(learning_rate))
+        history = model.fit(
+            u[train],
+            observed[train],
+            validation_data=(u[validation], observed[validation]),
+            validation_batch_size=1_000,
+            batch_size=min(batch_size, len(train)),
+            epochs=max_epochs,
+            callbacks=[
+                keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=max(patience // 3, 1)),
+                keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+            ],
+            verbose=verbose,
+        )
+        members.append(model)
+        histories.append({name: history.history[name] for name in ("loss", "val_loss")})
+    return Posterior(members, support, observations, histories)
+
+
+def _unbounded(support: Support, vectors: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Unbounded vectors of the rows within the support, and which rows these are."""
+    u, log_det = (part.numpy() for part in support.unbounded(vectors))
+    outside = np.any(np.isnan(u), -1) | ~np.all(np.isfinite(vectors), -1)
+    if np.any(outside):
+        row = vectors[int(np.argmax(outside))].numpy().tolist()
+        raise ValueError(f"expected theta within the prior's support, got {row} and {outside.sum() - 1} more outside")
+    rows = np.flatnonzero(np.all(np.isfinite(u), -1) & np.isfinite(log_det))
+    if len(rows) < 0.99 * len(u):
+        raise ValueError(f"expected theta within the prior's support, got {len(u) - len(rows)} of {len(u)} on its edge")
+    return u[rows], rows
+
+
+def _model(
+    u: np.ndarray,
+    observed: np.ndarray,
+    flow: Callable[..., flows.FlowDistribution] | None,
+    embedding: Any,
+    clip_norm: float,
+    seed: int,
+) -> PosteriorModel:
+    keras.utils.set_random_seed(seed)
+    axes = (0,) if observed.ndim <= 2 else tuple(range(observed.ndim - 1))
+    mean, deviation = (np.asarray(moment, np.float32) for moment in (observed.mean(axes), observed.std(axes)))
+    deviation = np.where(deviation > 0, deviation, np.float32(1))  # A constant entry says nothing.
+    layer = embedding if embedding is None or isinstance(embedding, keras.layers.Layer) else embedding()
+    context_size = int(np.prod(observed.shape[1:]))
+    if layer is not None:
+        shape = layer(tf.constant((observed[:2] - mean) / deviation)).shape
+        if len(shape) != 2:
+            raise ValueError(f"expected an embedding that returns vectors [n, size], got shape {tuple(shape)}")
+        context_size = shape[-1]
+    spread = u.std(0)
+    if not np.all(spread > 0):
+        raise ValueError(f"expected parameters that vary, got constants at {np.flatnonzero(spread == 0).tolist()}")
+    made = (flow or _spline_flow)(event_shape=u.shape[1], context_size=context_size)
+    distribution = flows.standardized(made, u.mean(0), spread)
+    return PosteriorModel(distribution, mean, deviation, layer, l2=0.0, clip_norm=clip_norm, seed=seed)
+
+
+def _spline_flow(*, event_shape: int, context_size: int) -> flows.FlowDistribution:
+    given: dict[str, Any] = dict(event_shape=event_shape, context_size=context_size, hidden_units=(64, 64))
+    if event_shape == 1:  # Nothing for a coupling to condition on.
+        return flows.autoregressive_flow(layers=2, transformer="spline(bins=8, bound=5.0)", **given)
+    return flows.nsf(couplings=5, bins=8, bound=5.0, norm=None, **given)

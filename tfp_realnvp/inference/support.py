@@ -1,0 +1,106 @@
+"""Parameters as vectors of unbounded numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.inference.parts import Parts, by_name, joined, separated
+
+tfd = tfp.distributions
+
+
+class Support:
+    """The prior's support, mapped to all of R^k by the prior's own bijector.
+
+        u = T^-1(theta),    log p(theta) = log p(u) + log|det dT^-1/dtheta|
+
+    Args:
+      parts: of the parameters.
+      prior: a distribution of the parameters; a joint distribution may have observed parts beside them. None for
+        parameters without bounds.
+      observations: observed parts, `[n, ...]` each, by name or as one array.
+
+    Raises:
+      ValueError: if the prior has other parts or shapes than the parameters.
+    """
+
+    def __init__(self, parts: Parts, prior: Any, observations: Any):
+        self.parts = parts
+        self._bijector = None
+        self._pack: Any = lambda arrays: arrays[0]
+        self._shapes = parts.shapes  # Of the unbounded parts.
+        if prior is None:
+            return
+        if isinstance(prior, tfd.JointDistribution):
+            if parts.names is None:
+                raise ValueError("expected parameters by name for a joint distribution, got an array")
+            pinned = _without_observed(prior, parts.names, observations)
+            self._bijector = pinned.experimental_default_event_space_bijector()
+            self._pack = _packer(pinned.event_shape, parts.names)
+            shapes = self._bijector.inverse_event_shape(self._pack(list(map(tf.TensorShape, parts.shapes))))
+            named = by_name(shapes) or {}
+            self._shapes = tuple(tuple(named[name]) for name in parts.names)
+        else:
+            shape = tuple(prior.batch_shape.as_list() + prior.event_shape.as_list())
+            if parts.shapes != (shape,):
+                raise ValueError(f"expected parameters of the prior's shape [n, {_inner(shape)}], got {parts.shapes}")
+            self._bijector = prior.experimental_default_event_space_bijector()
+            self._shapes = (tuple(self._bijector.inverse_event_shape(shape)),)
+
+    @property
+    def size(self) -> int:
+        """The number of unbounded entries."""
+        return Parts(None, self._shapes).size
+
+    def unbounded(self, vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`u` and the log-det of `theta -> u`, `[n, k]` and `[n]`, of vectors `[n, size]`; not finite outside."""
+        if self._bijector is None:
+            return vectors, tf.zeros_like(vectors[:, 0])
+        theta = self._pack(separated(vectors, self.parts.shapes))
+        given: dict[str, Any] = {}
+        if by_name(theta) is None:
+            given = dict(event_ndims=len(self.parts.shapes[0]))
+        u, log_det = self._bijector.inverse(theta), self._bijector.inverse_log_det_jacobian(theta, **given)
+        return joined(self._arrays(u), self._shapes), tf.broadcast_to(log_det, tf.shape(vectors)[:1])
+
+    def bounded(self, u: tf.Tensor) -> tf.Tensor:
+        """Vectors of parameters `[n, size]` of `u` `[n, k]`."""
+        if self._bijector is None:
+            return u
+        theta = self._bijector.forward(self._pack(separated(u, self._shapes)))
+        return joined(self._arrays(theta), self.parts.shapes)
+
+    def _arrays(self, values: Any) -> list[tf.Tensor]:
+        named = by_name(values)
+        return [values] if named is None or self.parts.names is None else [named[name] for name in self.parts.names]
+
+
+def _without_observed(prior: Any, names: tuple[str, ...], observations: Any) -> Any:
+    """The joint distribution of the parameters alone."""
+    of_prior = by_name(prior.event_shape) or {}
+    if missing := [name for name in names if name not in of_prior]:
+        raise ValueError(f"expected parameters among the prior's parts {', '.join(of_prior)}, got {', '.join(missing)}")
+    others = [name for name in of_prior if name not in names]
+    if not others:
+        return prior
+    named = by_name(observations)
+    if named is None and len(others) == 1:
+        named = {others[0]: observations}
+    if named is None or any(name not in named for name in others):
+        raise ValueError(f"expected the prior's part {', '.join(others)} among parameters or observations, got neither")
+    # No bijector of a parameter depends on an observation; any will do.
+    return prior.experimental_pin(**{name: tf.convert_to_tensor(named[name])[0] for name in others})
+
+
+def _packer(structure: Any, names: tuple[str, ...]) -> Any:
+    """A function from the list of parts to the prior's own structure, a dict or a named tuple."""
+    make = dict if isinstance(structure, Mapping) else type(structure)
+    return lambda arrays: make(**dict(zip(names, arrays)))
+
+
+def _inner(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
