@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from launch import compression_rows, page, run, source
+from launch import page, reconstruction_rows, run, source
 from tfp_realnvp import evaluation, flows
 
 
@@ -19,7 +19,7 @@ def parts(model: source.ImageModel, pixels: np.ndarray, labels: np.ndarray) -> l
       pixels: test images, uint8.
       labels: their classes.
     """
-    return [_samples(model), *_manifold(model), *_compression(model, pixels[:10], labels[:10])]
+    return [_samples(model), *_manifold(model), *_reconstruction(model, pixels[:10], labels[:10])]
 
 
 def _samples(model: source.ImageModel) -> str:
@@ -52,14 +52,14 @@ def _manifold(model: source.ImageModel) -> list[str]:
     return [f"{page.heading('Between four images')}\n{picture}"]
 
 
-def _compression(model: source.ImageModel, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
+def _reconstruction(model: source.ImageModel, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
     """Images from their coarser latents, of a flow of several scales."""
     orders = flows.split_orders(model.distribution.flow)
     if not orders:
         return []
-    rows, names = compression_rows.draw(model, orders, pixels, labels)
+    rows, names = reconstruction_rows.draw(model, orders, pixels, labels)
     caption = "Test images, decoded from all their latents and from the coarser ones, with noise for the others."
-    return [f"{page.heading('From the coarser latents')}\n{_picture(model, rows, names, 'Compression', caption)}"]
+    return [f"{page.heading('From the coarser latents')}\n{_picture(model, rows, names, 'Reconstruction', caption)}"]
 
 
 def _picture(

@@ -37,7 +37,7 @@ _PROGRAMS = (
     "encode",
     "export",
     "interpolate",
-    "compress",
+    "reconstruct",
     "extrapolate",
     "edit",
     "report",

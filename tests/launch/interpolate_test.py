@@ -89,7 +89,7 @@ class InterpolateTest(pictures.PicturesTest):
 
     def test_vectors_have_no_pictures(self):
         nvp.save(nvp.real_nvp(event_shape=(4,), couplings=1, hidden_units=(4,)), self.folder / "vectors")
-        for program in ("interpolate", "compress", "extrapolate", "edit"):
+        for program in ("interpolate", "reconstruct", "extrapolate", "edit"):
             self.assertEqual(
                 programs.run(program, f"--saved_model={self.folder / 'vectors'}").error,
                 "expected a model of images, got a model of vectors of shape (4,)",

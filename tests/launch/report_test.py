@@ -81,10 +81,10 @@ class ReportTest(absltest.TestCase):
         self.assertNotIn(str(programs.scratch().parent), self.text)  # That of the run, and of its data.
 
     def test_pictures_show_something(self):
-        names = {"Training curves", "Learning rate", "Samples at two temperatures", "Manifold", "Compression"}
+        names = {"Training curves", "Learning rate", "Samples at two temperatures", "Manifold", "Reconstruction"}
         self.assertEqual(set(self.page.pictures), names)
         self.assertGreater(np.std(self.page.pictures["Training curves"]), 10)
-        given, whole, half = _tiles(self.page.pictures["Compression"], 3, 10)
+        given, whole, half = _tiles(self.page.pictures["Reconstruction"], 3, 10)
         self.assertGreater(np.mean(given == whole), 0.97)
         self.assertLess(np.mean(given == half), 0.97)
         cold, warm = _tiles(self.page.pictures["Samples at two temperatures"], 2, 10)
@@ -157,7 +157,7 @@ class OtherRunsTest(absltest.TestCase):
         text = (self.trained / "report.html").read_text(encoding="utf-8")
         self.assertNotIn("<b>", text)
         page = pages.Page(text)
-        self.assertNotIn("Compression", page.pictures)
+        self.assertNotIn("Reconstruction", page.pictures)
         self.assertIn(f"; trained on {_NAME}; ", page.words[2])
         self.assertEqual(page.words[-1], f"python -m launch.train '--flagfile={_NAME}'")
         names = [name for name, *_ in page.rows]

@@ -7,8 +7,8 @@ from tfp_realnvp.evaluation.baselines import (
     histogram_bits_per_dim,
 )
 from tfp_realnvp.evaluation.bits_per_dim import bits_per_dim
+from tfp_realnvp.evaluation.coarse_latents import FILLS, keep_coarse
 from tfp_realnvp.evaluation.column_baselines import column_log_likelihoods
-from tfp_realnvp.evaluation.compression import FILLS, keep_coarse
 from tfp_realnvp.evaluation.edit import change_labels
 from tfp_realnvp.evaluation.evaluate import evaluate
 from tfp_realnvp.evaluation.images import image_grid, save_image_grid

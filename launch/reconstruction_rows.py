@@ -1,4 +1,4 @@
-"""Rows of a picture of conceptual compression, shared by two programs."""
+"""Rows of a picture of images without their finer latents, shared by two programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m launch.compress`."""
+"""`python -m launch.reconstruct`."""
 
 import numpy as np
 from absl.testing import absltest
@@ -17,7 +17,7 @@ class CompressTest(pictures.PicturesTest):
         for fill in ("noise", "zeros"):
             target = self.folder / f"{fill}.png"
             flags = (f"--saved_model={export}", "--count=5", f"--fill={fill}", f"--output_file={target}")
-            self.assertEqual(self.run_program("compress", *flags), [target])
+            self.assertEqual(self.run_program("reconstruct", *flags), [target])
             drawn[fill] = self.tiles(target, 3, 5)
         images = np.concatenate(list(data.load("digits").evaluation_batches("test", 300)))
         chosen = images[np.random.default_rng(0).choice(300, 5, replace=False)]
@@ -37,15 +37,15 @@ class CompressTest(pictures.PicturesTest):
 
     def test_of_a_conditional_run(self):
         folder = programs.trained_with_labels()
-        (path,) = self.run_program("compress", f"--output_dir={folder}", "--count=4")
-        self.assertEqual(path.name, "compression-count-4.png")
+        (path,) = self.run_program("reconstruct", f"--output_dir={folder}", "--count=4")
+        self.assertEqual(path.name, "reconstruction-count-4.png")
         given, whole, _ = self.tiles(path, 3, 4)
         self.assertGreater(np.mean(whole == given), 0.97)
 
     def test_one_scale_has_no_coarser_latents(self):
         folder, _ = programs.trained()
         self.assertEqual(
-            programs.run("compress", f"--output_dir={folder}").error,
+            programs.run("reconstruct", f"--output_dir={folder}").error,
             "expected a model with several scales, got one with a single scale",
         )
 
