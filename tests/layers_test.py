@@ -1,6 +1,7 @@
 """Imports go down only: launch -> training, evaluation, serving, presets -> flows, data -> bijectors -> transformers.
 
-`lossless` is above serving and presets, `inference` above training. Beside bijectors stand conditioners and storage.
+`lossless` is above serving and presets, `inference` and `mcmc` above training. Beside bijectors stand conditioners and
+storage.
 """
 
 import ast
@@ -25,6 +26,7 @@ _BELOW = {
     "data": {"columns", "flows"} | _BOTTOM | _FILES | _BELOW_ALL,
     "inference": {"training"} | _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL,
     "lossless": {"presets", "serving"} | _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL,
+    "mcmc": {"training"} | _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL,
     **{room: _MIDDLE | _BOTTOM | _FILES | _BELOW_ALL for room in ("training", "evaluation", "serving", "presets")},
 }
 _PACKAGE = pathlib.Path(tfp_realnvp.__file__).parent
