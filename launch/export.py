@@ -4,16 +4,21 @@
 
 Writes the next version, at first `served/digits/1`, for TensorFlow Serving; a version appears only when it is complete.
 docs/serving.md lists its signatures, and so does `saved_model_cli show --dir=served/digits/1 --all`.
+
+With --calibration_split=validation the model also answers `p_value`: how unusual an event's density is among those of
+the validation events, see docs/novelty.md.
 """
 
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from absl import flags
 
-from launch import arguments, data_flags, results, run
-from tfp_realnvp import serving
+from launch import arguments, calibration, data_flags, results, run
+from tfp_realnvp import novelty, presets, serving
+from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.serving import card
 
 _EXPORT_DIR = arguments.DEFINE_path("export_dir", None, "Folder of the model, which gets a new version.", required=True)
@@ -59,6 +64,7 @@ def main() -> None:
         _check_card()
     preset, config = run.trained_preset(), run.trained_config()
     distribution = run.trained_distribution(preset)
+    calibrated = _calibration(preset, config, distribution)
     try:
         path = serving.publish(
             distribution,
@@ -71,6 +77,7 @@ def main() -> None:
             invalid_rows=_INVALID_ROWS.value,
             classes=preset.classes,
             columns=preset.columns,
+            calibration=calibrated,
             metadata={
                 "dataset": preset.dataset,
                 **{name: config["model"].get(name) for name in ("files", "columns", *data_flags.KEPT)},
@@ -88,6 +95,40 @@ def main() -> None:
     if _CARD.value:
         for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir(), results.read(run.output_dir())):
             print(f"Wrote {file}")
+
+
+def _calibration(
+    preset: presets.Preset, config: dict[str, Any], distribution: FlowDistribution
+) -> novelty.Calibration | None:
+    if calibration.SPLIT.value is None:
+        return None
+    if _WEIGHTS_DTYPE.value != "float32":
+        raise run.UsageError(
+            f"expected float32 weights for --calibration_split, got {_WEIGHTS_DTYPE.value}: log-densities differ"
+        )
+    levels, kept = run.levels_of(preset), config["model"]
+    shape = preset.event_shape if preset.columns is None else (preset.columns.size,)
+    events = run.load_data(
+        preset.dataset,
+        shape,
+        levels,
+        preset.classes,
+        kept.get("columns"),
+        run.typing_of(preset),
+        **{name: kept.get(name) for name in data_flags.KEPT},
+    )
+    run.warn_of_other_files(events, preset.dataset, kept.get("files"))
+    scorer = serving.Scorer(
+        distribution,
+        columns=preset.columns,
+        levels=levels,
+        classes=preset.classes,
+        novelty=calibration.names_of(levels),
+        codec=calibration.CODEC.value,
+        batch_size=1024 if levels is None else 32,
+        jit_compile=run.jit_compile(),
+    )
+    return calibration.of_split(scorer, events, calibration.SPLIT.value)
 
 
 def _check_card() -> None:

@@ -5,6 +5,8 @@
       --saved_model=served/trips --output_file=scores.parquet
     python -m launch.score folder:photos --saved_model=mnist \\
       --output_file=scores.jsonl
+    python -m launch.score folder:photos --saved_model=mnist --data_dir=DIR \\
+      --novelty=typicality,complexity,gradient --output_file=scores.csv
 
 FILE is a table, csv:, parquet:, arrow:, npz:, npy: or tfrecord: and its path, or the path alone, whose suffix says what
 it is; folder:PATH or npy:PATH of images; or the name of a set, whose splits are all scored. It is read batch by
@@ -12,6 +14,10 @@ batch, and may be larger than memory.
 
 The noise of a bound is a function of the row alone, as in an export. So is the score: a run and its export, and any
 part of the file, give the same, up to float32 rounding between the two models.
+
+With --novelty, each score has its p-value beside it: on average at most 1 % of regular events get .01 or less. An
+export that was made with --calibration_split has its calibration; otherwise the program first scores the validation
+split of the model's own data. docs/novelty.md says what each score finds, and what it does not.
 
 With --runner, a pipeline of Apache Beam scores tables on one machine or many, into one file for each 65,536 rows of an
 input: scores-FILE-START.parquet for --output_file=scores.parquet. Files that exist are skipped, so that the same
@@ -33,9 +39,9 @@ from collections.abc import Iterator
 import keras
 from absl import flags
 
-from launch import arguments, data_flags, run, score_input, score_output, source, terminal
+from launch import arguments, calibration, data_flags, run, score_input, score_output, source, terminal
 from launch.score_input import Batch
-from tfp_realnvp import data, paths, serving
+from tfp_realnvp import data, novelty, paths, serving
 from tfp_realnvp.data.image_file import Decoder
 
 arguments.DEFINE_positional("FILE")
@@ -46,6 +52,11 @@ _ID = flags.DEFINE_string(
     "id", None, "Column of a table to write beside the scores. By default the row's number from 0, or an image's path."
 )
 _LATENTS = flags.DEFINE_bool("latents", False, "Whether to write latents, too; of a bound, those of the first noise.")
+_NOVELTY = flags.DEFINE_list(
+    "novelty",
+    [],
+    f"Novelty scores to write, with their p-values: {', '.join(novelty.TAILS)}. Complexity is of images.",
+)
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "column",
@@ -78,8 +89,10 @@ def main() -> None:
         if "://" in _OUTPUT_FILE.value:
             raise run.UsageError(f"expected a path on a local disk without --runner, got {_OUTPUT_FILE.value}")
         model = source.open_model()
-        scorer = _scorer(model)
-        done, faults = _score(_batches(score_input.named(file), model, scorer), scorer, path)
+        exported = _exported_calibration()
+        scorer = _scorer(model, exported)
+        calibrated = _calibration(model, scorer, exported)
+        done, faults = _score(_batches(score_input.named(file), model, scorer), scorer, path, calibrated)
     except (data.BadTableError, data.BadImageError, ModuleNotFoundError) as error:
         raise run.UsageError(str(error)) from error
     bound = "" if scorer.is_exact else f"; log_prob is a lower bound, of {_IMPORTANCE_SAMPLES.value} noise samples"
@@ -94,7 +107,17 @@ def _run_pipeline(name: str) -> None:
         raise run.UsageError("expected an export, --saved_model, for --runner, got a run: its saved_model/ is one")
     if name.partition(":")[0] not in score_input.TABLES:
         raise run.UsageError(f"expected a table for --runner, got {name}")
+    exported = _exported_calibration()
+    lacking = [name for name in _NOVELTY.value if exported is None or name not in exported.statistics]
+    if lacking:
+        raise run.UsageError(
+            f"expected an export with a calibration of {lacking[0]} for --runner, got one without: export it with "
+            "--calibration_split"
+        )
+    if calibration.SPLIT.value is not None:
+        raise run.UsageError("expected the export's own calibration for --runner, got --calibration_split")
     options = {
+        "novelty": _NOVELTY.value,
         "importance_samples": _IMPORTANCE_SAMPLES.value,
         "latents": _LATENTS.value,
         "batch_size": _BATCH_SIZE.value or score_input.ROWS,
@@ -116,21 +139,55 @@ def _run_pipeline(name: str) -> None:
     print(f"Wrote the shards of {_OUTPUT_FILE.value}", flush=True)
 
 
-def _scorer(model: source.Source) -> serving.Scorer:
+def _exported_calibration() -> novelty.Calibration | None:
+    export = source.SAVED_MODEL.value
+    if not _NOVELTY.value and calibration.SPLIT.value is not None:
+        raise run.UsageError("expected --novelty for --calibration_split, got none")
+    if export is None or not _NOVELTY.value:
+        return None
+    try:
+        return serving.calibration_of(serving.version_path(export))
+    except (FileNotFoundError, serving.ExportError) as error:
+        raise run.UsageError(str(error)) from error
+
+
+def _codec(exported: novelty.Calibration | None) -> str:
+    return calibration.CODEC.value if calibration.CODEC.present or exported is None else exported.codec
+
+
+def _calibration(
+    model: source.Source, scorer: serving.Scorer, exported: novelty.Calibration | None
+) -> novelty.Calibration | None:
+    """The calibration of the export, if it has what is asked for, and otherwise by a split of the model's data."""
+    if not scorer.novelty:
+        return None
+    split = calibration.SPLIT.value
+    has_all = exported is not None and exported.codec == scorer.codec and {*scorer.novelty} <= {*exported.statistics}
+    if split is None and has_all:
+        return exported
+    return calibration.of_split(scorer, source.open_data(model), split or "validation")
+
+
+def _scorer(model: source.Source, exported: novelty.Calibration | None) -> serving.Scorer:
     export = source.SAVED_MODEL.value
     about = {} if export is None else serving.describe(serving.version_path(export))
-    scorer = serving.Scorer(
-        model.distribution,
-        columns=model.types,
-        names=None if model.types is not None else model.columns,
-        levels=model.levels,
-        classes=model.classes,
-        noise_seed=about.get("noise_seed", 0),
-        importance_samples=_IMPORTANCE_SAMPLES.value,
-        latents=_LATENTS.value,
-        batch_size=_BATCH_SIZE.value or (score_input.ROWS if model.levels is None else 32),
-        jit_compile=run.jit_compile(),
-    )
+    try:
+        scorer = serving.Scorer(
+            model.distribution,
+            columns=model.types,
+            names=None if model.types is not None else model.columns,
+            levels=model.levels,
+            classes=model.classes,
+            noise_seed=about.get("noise_seed", 0),
+            importance_samples=_IMPORTANCE_SAMPLES.value,
+            latents=_LATENTS.value,
+            novelty=_NOVELTY.value,
+            codec=_codec(exported),
+            batch_size=_BATCH_SIZE.value or (score_input.ROWS if model.levels is None else 32),
+            jit_compile=run.jit_compile(),
+        )
+    except ValueError as error:
+        raise run.UsageError(str(error)) from error
     if scorer.is_exact and _IMPORTANCE_SAMPLES.value > 1:
         raise run.UsageError("expected a model of a bound for --importance_samples, got one whose log_prob is exact")
     return scorer
@@ -161,7 +218,9 @@ def _batches(name: str, model: source.Source, scorer: serving.Scorer) -> Iterato
     return score_input.events(events)
 
 
-def _score(batches: Iterator[Batch], scorer: serving.Scorer, path: pathlib.Path) -> tuple[int, int]:
+def _score(
+    batches: Iterator[Batch], scorer: serving.Scorer, path: pathlib.Path, calibrated: novelty.Calibration | None
+) -> tuple[int, int]:
     """Scores all batches into the file; the number of events, and of those without a score."""
     done = faults = 0
     bar = keras.utils.Progbar(None, unit_name="event") if terminal.is_live() else None
@@ -171,7 +230,9 @@ def _score(batches: Iterator[Batch], scorer: serving.Scorer, path: pathlib.Path)
             if scores.faults and _ON_ERROR.value == "stop":
                 row = min(scores.faults)
                 raise run.UsageError(batch.where(row, scores.faults[row]))
-            write(score_output.table(batch, scores, scorer, _ID.value or "id", with_errors=_ON_ERROR.value == "column"))
+            has_errors = _ON_ERROR.value == "column"
+            id_name = _ID.value or "id"
+            write(score_output.table(batch, scores, scorer, id_name, with_errors=has_errors, calibration=calibrated))
             done, faults = done + len(batch), faults + len(scores.faults)
             if bar is not None:
                 bar.update(done)

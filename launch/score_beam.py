@@ -14,7 +14,7 @@ from typing import Any
 from launch import score_input, score_output
 from launch.score_input import Batch
 from tfp_realnvp.extras import extra
-from tfp_realnvp.serving import Scorer, Scores
+from tfp_realnvp.serving import Scorer, Scores, calibration_of
 
 with extra("beam"):
     import apache_beam as beam
@@ -138,6 +138,7 @@ class _Write(beam.DoFn):
 
     def setup(self) -> None:
         self._scorer = self._job.scorer()
+        self._calibration = calibration_of(self._job.export) if self._scorer.novelty else None
 
     def process(self, scored: tuple[Batch, Scores]) -> None:
         batch, scores = scored
@@ -146,7 +147,12 @@ class _Write(beam.DoFn):
             row = min(scores.faults)
             raise ValueError(batch.where(row, scores.faults[row]))
         table = score_output.table(
-            batch, scores, self._scorer, job.id_column or "id", with_errors=job.on_error == "column"
+            batch,
+            scores,
+            self._scorer,
+            job.id_column or "id",
+            with_errors=job.on_error == "column",
+            calibration=self._calibration,
         )
         path = job.shard(batch)
         with tempfile.TemporaryDirectory() as folder:

@@ -13,21 +13,31 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from launch.score_input import Batch
-from tfp_realnvp import evaluation, storage
+from tfp_realnvp import evaluation, novelty, storage
 from tfp_realnvp.serving import Scorer, Scores
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 
-def table(batch: Batch, scores: Scores, scorer: Scorer, id_name: str, *, with_errors: bool) -> pa.Table:
-    """The scores beside their ids: an event without a score has its reason in a column `error`."""
-    if with_errors and id_name == "error" or id_name in ("log_prob", "bits_per_dim", "latents"):
-        id_name = "id"
-    text = batch.ids.dtype == object
-    columns = {id_name: pa.array(batch.ids, pa.string() if text else pa.int64())}
-    columns["log_prob"] = _scores(scores.log_prob)
+def table(
+    batch: Batch,
+    scores: Scores,
+    scorer: Scorer,
+    id_name: str,
+    *,
+    with_errors: bool,
+    calibration: novelty.Calibration | None = None,
+) -> pa.Table:
+    """The scores beside their ids: an event without a score has its reason in a column `error`.
+
+    With a calibration, each statistic of novelty has its p-value in a column beside it; that of "typicality" is
+    `log_prob`.
+    """
+    columns = {"log_prob": _scores(scores.log_prob)}
     if scorer.levels is not None:
         columns["bits_per_dim"] = _scores(evaluation.bits_per_dim(scores.log_prob, scorer.shape))
+    if calibration is not None:
+        columns |= _of_novelty(scores, calibration)
     if scores.latents is not None:
         size = scores.latents.shape[1]
         flat = pa.array(scores.latents.reshape(-1), pa.float32(), from_pandas=True)
@@ -37,7 +47,22 @@ def table(batch: Batch, scores: Scores, scorer: Scorer, id_name: str, *, with_er
         for row, fault in scores.faults.items():
             errors[row] = str(fault)
         columns["error"] = pa.array(errors, pa.string())
-    return pa.table(columns)
+    ids = pa.array(batch.ids, pa.string() if batch.ids.dtype == object else pa.int64())
+    return pa.table({"id" if id_name in columns else id_name: ids, **columns})
+
+
+def _of_novelty(scores: Scores, calibration: novelty.Calibration) -> dict[str, pa.Array]:
+    """The statistics and their p-values."""
+    has_score = np.isfinite(scores.log_prob)
+    found = calibration.p_values({name: values[has_score] for name, values in scores.novelty.items()})
+    columns = {}
+    for name, values in scores.novelty.items():
+        if name != "typicality":
+            columns[name] = _scores(values)
+        of_all = np.full(len(values), np.nan)
+        of_all[has_score] = found[name]
+        columns[f"{name}_p_value"] = _scores(of_all)
+    return columns
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Imports go down only: launch -> training, evaluation, serving, presets -> flows, data -> bijectors -> transformers.
 
-`lossless` is above serving and presets, `inference` and `mcmc` above training. Beside bijectors stand conditioners and
-storage.
+`lossless` is above serving and presets, `inference` and `mcmc` above training. Beside bijectors stand conditioners,
+novelty and storage.
 """
 
 import ast
@@ -14,10 +14,11 @@ import tfp_realnvp
 
 _FILES = {"extras", "named", "paths", "version"}  # Files below all rooms that read or write, or take names for objects.
 _BELOW_ALL = {"moments", "private"}  # Moments over replicas, and the private names of other packages.
-_BOTTOM = {"bijectors", "conditioners", "storage", "transformers"}
+_BOTTOM = {"bijectors", "conditioners", "novelty", "storage", "transformers"}
 _MIDDLE = {"flows", "columns", "data"}
 _BELOW = {
     "storage": set(),
+    "novelty": set(),
     "conditioners": _BELOW_ALL,
     "transformers": _BELOW_ALL,
     "bijectors": {"transformers"} | _BELOW_ALL,

@@ -21,6 +21,7 @@ _WITH_COMMANDS = (
     "first_flow.md",
     "gallery.md",
     "install.md",
+    "novelty.md",
     "own_images.md",
     "programs.md",
     "serving.md",

@@ -29,7 +29,10 @@ class ExportTest(absltest.TestCase):
 
     def test_writes_the_best_checkpoint(self):
         before = programs.contents(self.trained)
-        result = self._export(f"--export_dir={self.model}", f"--litert={self.model}/lite/digits.tflite", "--card")
+        novelty = ("--calibration_split=validation", "--calibration_events=70")
+        result = self._export(
+            f"--export_dir={self.model}", f"--litert={self.model}/lite/digits.tflite", "--card", *novelty
+        )
         self.assertEqual(result.status, 0, result.errors)
         written = [self.target, *(self.model / name for name in ("lite/digits.tflite", "README.md", "samples.png"))]
         self.assertEqual(result.output.splitlines()[-4:], [f"Wrote {path}" for path in written])
@@ -43,6 +46,11 @@ class ExportTest(absltest.TestCase):
         log_probs = [model.signatures["log_prob"](images=images)["log_prob"] for model in (ours, theirs)]
         np.testing.assert_array_equal(*log_probs)
         self.assertTrue(np.all(np.isfinite(log_probs)))
+        calibration = serving.calibration_of(self.target)
+        self.assertEqual([*calibration.statistics], ["typicality", "complexity", "gradient"])
+        p_value = ours.signatures["p_value"](images=images)["p_value"]
+        expected = calibration.p_values({"typicality": log_probs[0].numpy()})["typicality"]
+        np.testing.assert_allclose(p_value, expected, rtol=1e-6)
         self.assertEqual(programs.contents(self.trained), before)
         self.assertEqual((self.model / "samples.png").read_bytes(), (self.trained / "samples.png").read_bytes())
         card = (self.model / "README.md").read_text()
@@ -54,6 +62,7 @@ class ExportTest(absltest.TestCase):
             "python -m launch.train --scales=1 --width=2 --blocks=0 --batch_size=400 --verbose=2 --data_dir=DIR",
             "| `log_prob` | `images` float32 [any, 8, 8, 1] | `bits_per_dim` float32 [any]<br>`log_prob` float32",
             f"tfp-realnvp evaluate --saved_model={self.target}",
+            "`p_value` was calibrated by 70 validation images of digits. No p-value is below 0.028.",
         ):
             self.assertIn(said, card)
         has_changes = json.loads((self.trained / "config.json").read_text())["uncommitted_changes"]

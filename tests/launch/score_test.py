@@ -49,7 +49,9 @@ class ScoreTest(absltest.TestCase):
         cls.export = cls.folder / "model"
         for i, variable in enumerate(flow.trainable_variables):  # Where it is the identity, the bound is tight.
             variable.assign_add(tf.random.stateless_normal(variable.shape, [0, i], stddev=0.3))
-        nvp.save(flow, cls.export, columns=cls.columns)
+        of_flow = serving.Scorer(flow, columns=cls.columns, novelty=("typicality", "gradient"), batch_size=64)
+        found = of_flow.score(cls.columns.encode(learned)[:100, : of_flow.columns.size]).novelty
+        nvp.save(flow, cls.export, columns=cls.columns, calibration=nvp.novelty.Calibration(found))
         cls.scorer = serving.Scorer.of_export(cls.export, batch_size=64)
 
     @classmethod
@@ -78,11 +80,16 @@ class ScoreTest(absltest.TestCase):
         return scores, errors
 
     def test_the_export_says_the_same(self):
-        path, said = self._score(self.csv, "scores.csv", "--id=id", "--latents")
+        path, said = self._score(self.csv, "scores.csv", "--id=id", "--latents", "--novelty=typicality,gradient")
         self.assertIn(f"{_COUNT} scored, 0 without a score; log_prob is a lower bound, of 1 noise samples", said)
         rows = self.columns.encode({name: np.asarray(values) for name, values in self.table.items() if name != "id"})
-        served = tf.saved_model.load(str(self.export)).signatures["log_prob"](rows=tf.constant(rows))["log_prob"]
-        np.testing.assert_allclose(_column(path), served, rtol=1e-5)
+        served = tf.saved_model.load(str(self.export)).signatures["p_value"](rows=tf.constant(rows))
+        np.testing.assert_allclose(_column(path), served["log_prob"], rtol=1e-5)
+        # Rounding may move a log-density past another one.
+        np.testing.assert_allclose(_column(path, "typicality_p_value"), served["p_value"], atol=2.1 / 101)
+        calibration = serving.calibration_of(self.export)
+        expected = calibration.p_values({"gradient": _column(path, "gradient")})["gradient"]
+        np.testing.assert_allclose(_column(path, "gradient_p_value"), expected, atol=2.1 / 101)
         self.assertEqual([row["id"] for row in _read(path)], self.table["id"])
         self.assertContainsSubset(["id", "log_prob", "latent_0", "error"], [*_read(path)[0]])
         tighter, _ = self._score(self.csv, "scores.jsonl", "--importance_samples=8", "--on_error=stop")
@@ -161,7 +168,7 @@ class ScoreTest(absltest.TestCase):
             output=str(folder / "scores.parquet"),
             id_column="id",
             rows=130,
-            options={"batch_size": 64},
+            options={"batch_size": 64, "novelty": ("typicality",)},
         )
         score_beam.run(job, options)
         shards = sorted(folder.iterdir())
@@ -171,6 +178,7 @@ class ScoreTest(absltest.TestCase):
             tables = [pa.parquet.read_table(path) for path in shards]
             self.assertEqual([len(table) for table in tables], [130, 130, 40])
             table = pa.concat_tables(tables)
+            self.assertEqual(table.column_names, ["id", "log_prob", "typicality_p_value", "error"])
             found = dict(zip(table["id"].to_pylist(), table["log_prob"].to_numpy()))
             self.assertEqual(found, {i: np.float32(score) for i, score in self._scores(self.csv)[0].items()})
             if shards[1].stat().st_mtime_ns == written[shards[1]]:
@@ -193,7 +201,16 @@ class ScoreTest(absltest.TestCase):
         served = signature(images=tf.constant(images))
         for name in ("log_prob", "bits_per_dim"):
             np.testing.assert_allclose(_column(arrays, name), served[name], rtol=1e-5)
-        files, _ = self._score(folder, "files.csv", model=model)
+        novelty = "--novelty=typicality,complexity,gradient"
+        files, said = self._score(folder, "files.csv", novelty, "--calibration_events=60", "--codec=webp", model=model)
+        self.assertIn("Calibrated by 60 validation images of digits", said)
+        scorer = serving.Scorer.of_export(model, novelty=("complexity", "gradient"), codec="webp", batch_size=32)
+        for name, values in scorer.score(images).novelty.items():
+            np.testing.assert_allclose(_column(files, name)[:6], values, rtol=1e-4)
+        for name in ("typicality", "complexity", "gradient"):
+            ranks = _column(files, f"{name}_p_value")[:6] * 61
+            np.testing.assert_allclose(ranks, np.round(ranks), atol=1e-4)
+            self.assertEqual(_read(files)[6][f"{name}_p_value"], "")
         self.assertEqual(_read(files)[0]["id"], "more/0.png")
         np.testing.assert_array_equal(_column(files)[:6], _column(arrays))
         self.assertIn("got a file that is not an image", _read(files)[6]["error"])
@@ -207,6 +224,11 @@ class ScoreTest(absltest.TestCase):
             ([str(self.csv), model, f"--output_file={self.folder / 'none.txt'}"], "expected a suffix .csv"),
             ([str(self.folder / "gone.csv"), model, output], "gone.csv"),
             (["digits", model, output], "expected events of shape"),
+            (
+                [str(self.csv), model, output, "--novelty=complexity"],
+                "expected images for the novelty score complexity",
+            ),
+            ([str(self.csv), model, output, "--calibration_split=test"], "expected --novelty for --calibration_split"),
         ):
             self.assertIn(message, programs.run("score", *arguments).error)
         lacking = self._write("lacking.csv", {name: self.table[name] for name in ("age", "income")})

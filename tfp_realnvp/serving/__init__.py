@@ -1,6 +1,6 @@
 """Exports models for machines with TensorFlow alone, and loads them again."""
 
-from tfp_realnvp.serving.description import ExportError, describe
+from tfp_realnvp.serving.description import ExportError, calibration_of, describe
 from tfp_realnvp.serving.export import WEIGHTS_DTYPES, publish, save, versions
 from tfp_realnvp.serving.litert import save_litert
 from tfp_realnvp.serving.load import load, version_path
@@ -16,6 +16,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "Settings",
+    "calibration_of",
     "describe",
     "load",
     "publish",

@@ -112,6 +112,13 @@ def _card(
     about, model = describe(version), config["model"]
     title, ours = next(iter(scores.items()))
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
+    calibrated: list[str] = []
+    if (calibration := about.get("calibration")) is not None:
+        calibrated = [
+            f"`p_value` was calibrated by {calibration['count']:,} {calibration['source'] or 'events'}. No p-value is "
+            f"below {2 / (calibration['count'] + 1):.2g}.",
+            "",
+        ]
     rows = [f"| {what} | {_number(score.mean)} +- {_number(score.standard_error)} |" for what, score in scores.items()]
     changes = ", with uncommitted changes" if config.get("uncommitted_changes") else ""
     events = "images" if len(about["event_shape"]) == 3 else "rows"
@@ -149,6 +156,7 @@ def _card(
             "",
             *signature_table(version),
             "",
+            *calibrated,
             "## Limits",
             "",
             limits,

@@ -5,11 +5,13 @@ import os
 from typing import Any
 
 from tfp_realnvp import paths
+from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.serving.released import released
 
 # In the folder that TensorFlow reserves for extra files.
 EXTRA = "assets.extra"
 DESCRIPTION = "tfp_realnvp.json"
+CALIBRATION = "calibration.json"
 
 _KINDS = {"event_shape": list, "levels": int | None, "dtype": str, "context_size": int | None, "classes": int | None}
 
@@ -49,3 +51,24 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
         raise ExportError(f"expected an event_shape of positive integers in {file}, got {shape}: copy the export again")
     return about
+
+
+def calibration_of(path: str | os.PathLike[str]) -> Calibration | None:
+    """The calibration that an export was saved with, or None.
+
+    Args:
+      path: path of a version, as of `describe`.
+
+    Raises:
+      FileNotFoundError: if there is no export of this package at `path`.
+      ExportError: if it cannot be read.
+    """
+    if "calibration" not in describe(path):
+        return None
+    file = paths.local(path) / EXTRA / CALIBRATION
+    try:
+        return Calibration.of_json(json.loads(file.read_bytes()))
+    except OSError:
+        raise ExportError(f"expected a calibration in {file}, found none: copy the export again") from None
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ExportError(f"expected a calibration in {file}, got {error}: copy the export again") from error

@@ -21,8 +21,9 @@ from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.extras import MissingExtraError
 from tfp_realnvp.flows import FlowDistribution, split_orders
 from tfp_realnvp.flows.distribution import flow_distribution
+from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.serving import warm_up
-from tfp_realnvp.serving.description import DESCRIPTION, EXTRA
+from tfp_realnvp.serving.description import CALIBRATION, DESCRIPTION, EXTRA
 from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.signatures import Served
@@ -40,6 +41,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     columns: Columns | None = None,
+    calibration: Calibration | None = None,
     weights_dtype: str = "float32",
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -67,6 +69,10 @@ def save(
     A conditional flow also takes `context` float32 [n, context_size] or `labels` int32 [n]; `sample` then draws one
     image per row and has no count. Vectors are named `vectors`, and have neither bits/dim nor pixels.
 
+    With a calibration, `p_value` and `p_value_uint8` answer `p_value` float32 [n] beside the answers of `log_prob`: the
+    two-sided conformal p-value of log p(x), see `tfp_realnvp.novelty.p_values`. A row with a `log_prob` of -inf has the
+    smallest one.
+
     An invalid request fails with an `InvalidArgumentError` that states what was expected and what came: pixels outside
     the support or NaN, a count below 1 or above `max_samples`, more than `max_rows` rows, a wrong shape or label. With
     `invalid_rows="minus_inf"`, `log_prob` returns -inf for such a row and answers the others, for servers that batch
@@ -82,6 +88,8 @@ def save(
       path: the folder to write, on a local disk; it must not exist. Its parents are created.
       columns: column types of a table. The model then has the signatures of
         `tfp_realnvp.serving.tables.ServedTable`.
+      calibration: statistics of events that the flow was not trained on, with "typicality", as
+        `tfp_realnvp.serving.Scorer` computes them with the noise seed of the settings. `calibration_of` reads it again.
       weights_dtype: dtype of residual networks' kernels in the file: "bfloat16" halves its size. Kernels are cast at
         each call; the arithmetic does not change.
       metadata: further entries of `assets.extra/tfp_realnvp.json`, for example the name of the data.
@@ -91,7 +99,8 @@ def save(
     Raises:
       FileExistsError: if `path` exists.
       ValueError: if the event shape is unknown, the flow needs a context that the settings do not give, the flow was
-        itself loaded from an export, or it has no residual network for bfloat16 kernels.
+        itself loaded from an export, it has no residual network for bfloat16 kernels, or a calibration is without
+        "typicality" or given with bfloat16 kernels, which have other log-densities.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -106,7 +115,7 @@ def save(
     """
     path = _local(path)
     _refuse_existing(path)
-    with _written(distribution, path.parent, columns, weights_dtype, metadata, settings) as model:
+    with _written(distribution, path.parent, columns, calibration, weights_dtype, metadata, settings) as model:
         _rename(model, path)
 
 
@@ -116,6 +125,7 @@ def publish(
     *,
     version: int | None = None,
     columns: Columns | None = None,
+    calibration: Calibration | None = None,
     weights_dtype: str = "float32",
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -129,6 +139,7 @@ def publish(
       folder: the model's folder, named like the model.
       version: version number; by default the highest existing number plus 1, or 1.
       columns: as in `save`.
+      calibration: as in `save`.
       weights_dtype: as in `save`.
       metadata: as in `save`.
       **settings: as in `save`.
@@ -145,7 +156,7 @@ def publish(
     local = _local(folder)
     if version is not None:
         _refuse_existing(local / str(version))
-    with _written(distribution, local, columns, weights_dtype, metadata, settings) as model:
+    with _written(distribution, local, columns, calibration, weights_dtype, metadata, settings) as model:
         if not (model / EXTRA / warm_up.NAME).exists():
             logging.warning("Wrote no warm-up requests for TensorFlow Serving: pip install 'tfp_realnvp[serve]'")
         while True:
@@ -171,6 +182,7 @@ def _written(
     distribution: FlowDistribution,
     parent: pathlib.Path,
     columns: Columns | None,
+    calibration: Calibration | None,
     weights_dtype: str,
     metadata: Mapping[str, Any] | None,
     given: Mapping[str, Any],
@@ -198,6 +210,10 @@ def _written(
             raise ValueError(f"expected a name that begins with a letter, got {variable.name}: name that Keras layer")
     if settings.max_pixels is not None and shape.rank != 3:
         raise ValueError(f"expected images for max_pixels, got vectors of shape {shape}")
+    if calibration is not None and "typicality" not in calibration.statistics:
+        raise ValueError(f"expected a calibration with typicality, got {', '.join(calibration.statistics)}")
+    if calibration is not None and weights_dtype != "float32":
+        raise ValueError(f"expected float32 kernels with a calibration, got {weights_dtype}: log-densities differ")
     levels = levels_of(distribution)
     description = {
         **(metadata or {}),
@@ -208,13 +224,17 @@ def _written(
         **dataclasses.asdict(settings),
         "weights_dtype": weights_dtype,
         **({} if columns is None else {"column_types": columns.to_json()}),
+        **({} if calibration is None else {"calibration": {"count": calibration.count, "source": calibration.source}}),
         "versions": {"tfp_realnvp": __version__, "tensorflow": tf.__version__},
     }
     with _LOCK, contextlib.ExitStack() as stack:
         for network in networks:
             with inference_precision(network):
                 stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
-        served = Served(distribution, settings) if columns is None else ServedTable(distribution, settings, columns)
+        if columns is None:
+            served = Served(distribution, settings, calibration)
+        else:
+            served = ServedTable(distribution, settings, columns, calibration)
         # Saves only what the graphs read, not the distribution: the file contains no Keras or TFP objects, no weight
         # that has been folded, and none twice.
         functions = [*served.functions.values(), *served.signatures.values()]
@@ -236,6 +256,8 @@ def _written(
         extra = model / EXTRA
         extra.mkdir()
         (extra / DESCRIPTION).write_text(storage.to_json(description, indent=2) + "\n")
+        if calibration is not None:
+            (extra / CALIBRATION).write_text(storage.to_json(calibration.to_json()) + "\n")
         example = None if columns is None else columns.example()
         with contextlib.suppress(MissingExtraError):
             warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list(), example)

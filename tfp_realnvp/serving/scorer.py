@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp import novelty as novelty_room
 from tfp_realnvp.columns import Column, ColumnError, Columns, Real
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.novelty.gradient import log_prob_and_gradient_norm
 from tfp_realnvp.serving.description import describe
 from tfp_realnvp.serving.load import load, version_path
 from tfp_realnvp.serving.row_noise import dequantize_rows, noise_of_rows
@@ -39,11 +41,13 @@ class Scores:
       log_prob: float64 `[n]`, nats; NaN where there is none.
       latents: float32 `[n, entries]`, or None.
       faults: the reason why an event has no score, by its number from 0.
+      novelty: statistics by the names of `tfp_realnvp.novelty.TAILS`, `[n]`; NaN where there is no score.
     """
 
     log_prob: np.ndarray
     latents: np.ndarray | None
     faults: Mapping[int, Fault]
+    novelty: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Scorer:
@@ -64,8 +68,16 @@ class Scorer:
       noise_seed: the setting of an export, see `tfp_realnvp.serving.Settings`.
       importance_samples: K. The first is the noise of the signatures.
       latents: whether to return latents, of the first noise sample.
+      novelty: names of the statistics of `tfp_realnvp.novelty.TAILS` to compute, with one noise sample. "complexity" is
+        of images; "gradient" costs a backward pass, and is with respect to the flow's own event: dequantised pixels, or
+        the entries of encoded rows.
+      codec: the codec of "complexity".
       batch_size: number of events that the model sees at a time.
       jit_compile: whether to compile with XLA.
+
+    Raises:
+      ValueError: for an unknown statistic, "complexity" for events that are not images, or statistics with more than
+        one noise sample.
 
     ```python
     scorer = Scorer(nvp.load("digits"), levels=17)
@@ -85,6 +97,8 @@ class Scorer:
         noise_seed: int = 0,
         importance_samples: int = 1,
         latents: bool = False,
+        novelty: Sequence[str] = (),
+        codec: str = "png",
         batch_size: int = 4096,
         jit_compile: bool = False,
     ):
@@ -97,6 +111,7 @@ class Scorer:
         self._distribution = distribution
         self._samples, self._batch_size = importance_samples, batch_size
         self._seed, self._has_latents = noise_seed, latents
+        self.novelty, self.codec = self._checked(novelty), codec
         example = self._example()
         event = tf.TensorSpec([batch_size, *example.shape], tf.as_dtype(example.dtype))
         condition = [] if classes is None else [tf.TensorSpec([batch_size], tf.int32)]
@@ -183,7 +198,7 @@ class Scorer:
             for row in np.flatnonzero((labels < 0) | (labels >= self.classes)).tolist():
                 found.setdefault(row, Fault(None, f"expected a label in 0 ... {self.classes - 1}, got {labels[row]}"))
         if self.levels is not None:
-            highest = events.reshape([len(events), -1]).max(-1, initial=0)
+            highest = events.reshape([len(events), math.prod(self.shape)]).max(-1, initial=0)
             for row in np.flatnonzero(highest >= self.levels).tolist():
                 found.setdefault(row, Fault(None, f"expected pixels in 0 ... {self.levels - 1}, got {highest[row]}"))
         if found:
@@ -195,29 +210,48 @@ class Scorer:
         given = [events] if labels is None or self.classes is None else [events, labels.astype(np.int32)]
         starts = range(0, len(events), self._batch_size)
         parts = [self._of_part(*(part[i : i + self._batch_size] for part in given)) for i in starts]
-        log_prob = np.concatenate([np.zeros(0), *(nats for nats, _ in parts)])
-        latents = np.concatenate([z for _, z in parts]) if self._has_latents and parts else None
+        log_prob = np.concatenate([np.zeros(0), *(part["log_prob"] for part in parts)])
+        latents = np.concatenate([part["latents"] for part in parts]) if self._has_latents and parts else None
         for row in np.flatnonzero(~np.isfinite(log_prob)).tolist():
             found.setdefault(row, Fault(None, f"expected an event with a density, got a log_prob of {log_prob[row]}"))
-        log_prob[list(found)] = np.nan
-        if latents is not None:
-            latents[list(found)] = np.nan
-        return Scores(log_prob, latents, found)
+        statistics = {name: np.zeros(0) for name in self.novelty}
+        if "typicality" in statistics:
+            statistics["typicality"] = log_prob.copy()
+        if "complexity" in statistics and len(events):
+            statistics["complexity"] = novelty_room.input_complexity(events, log_prob, codec=self.codec)
+        if "gradient" in statistics:
+            norms = np.concatenate([np.zeros(0), *(part["gradient"] for part in parts)])
+            for row in np.flatnonzero(~np.isfinite(norms)).tolist():
+                found.setdefault(row, Fault(None, f"expected an event with a gradient, got a norm of {norms[row]}"))
+            statistics["gradient"] = norms
+        for values in (log_prob, *([] if latents is None else [latents]), *statistics.values()):
+            values[list(found)] = np.nan
+        return Scores(log_prob, latents, found, statistics)
 
-    def _of_part(self, *given: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Log-densities and latents of up to a batch, which is filled up, since another size would round otherwise."""
+    def _checked(self, novelty: Sequence[str]) -> tuple[str, ...]:
+        for name in novelty:
+            if name not in novelty_room.TAILS:
+                raise ValueError(f"expected novelty of {', '.join(novelty_room.TAILS)}, got {name!r}")
+        if "complexity" in novelty and self.levels is None:
+            raise ValueError(f"expected images for the novelty score complexity, got events of shape {self.shape}")
+        if novelty and self._samples > 1:
+            raise ValueError(f"expected one noise sample for novelty, got {self._samples}")
+        return tuple(novelty)
+
+    def _of_part(self, *given: np.ndarray) -> dict[str, np.ndarray]:
+        """The answers for up to a batch, which is filled up, since another size would round otherwise."""
         count = len(given[0])
         if count < self._batch_size:
             given = tuple(np.concatenate([part, np.repeat(part[:1], self._batch_size - count, 0)]) for part in given)
         events, *condition = map(tf.constant, given)
-        total, latents = np.zeros(count), None
+        total, others = np.zeros(count), {}
         for k in range(self._samples):
-            log_prob, *z = self._densities(*self._dequantize(events, tf.constant(self._seed + k), *condition))
-            nats = log_prob.numpy()[:count].astype(np.float64)
+            answers = self._densities(*self._dequantize(events, tf.constant(self._seed + k), *condition))
+            nats = answers.pop("log_prob").numpy()[:count].astype(np.float64)
             total = nats if k == 0 else np.logaddexp(total, nats)
-            if k == 0 and z:
-                latents = z[0].numpy()[:count].reshape([count, -1])
-        return total - math.log(self._samples), latents
+            if k == 0:
+                others = {name: values.numpy()[:count] for name, values in answers.items()}
+        return {"log_prob": total - math.log(self._samples), **others}
 
     def _dequantized(self, events: tf.Tensor, seed: tf.Tensor, *labels: tf.Tensor) -> list[tf.Tensor]:
         """`log q`, the flow's events, and their context if it has one."""
@@ -231,12 +265,17 @@ class Scorer:
         dtype = self._distribution.dtype
         return [log_q, *(tf.cast(part, dtype) for part in (v, context) if part is not None)]
 
-    def _densities_of(self, log_q: tf.Tensor, v: tf.Tensor, *context: tf.Tensor) -> list[tf.Tensor]:
-        given = dict(zip(("context",), context))
-        answers = [tf.cast(self._distribution.log_prob(v, **given), tf.float32) - log_q]
+    def _densities_of(self, log_q: tf.Tensor, v: tf.Tensor, *context: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = {}
+        if "gradient" in self.novelty:
+            nats, norm = log_prob_and_gradient_norm(self._distribution, v, *context)
+            answers["gradient"] = tf.cast(norm, tf.float32)
+        else:
+            nats = self._distribution.log_prob(v, **dict(zip(("context",), context)))
+        answers["log_prob"] = tf.cast(nats, tf.float32) - log_q
         if self._has_latents:
             z, _ = self._distribution.flow.forward_and_log_det(v, *context)
-            answers.append(tf.cast(z, tf.float32))
+            answers["latents"] = tf.reshape(tf.cast(z, tf.float32), [self._batch_size, -1])
         return answers
 
     def _example(self) -> np.ndarray:

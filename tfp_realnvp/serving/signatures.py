@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.novelty import Calibration
+from tfp_realnvp.novelty.conformal import two_sided_p_values
 from tfp_realnvp.serving.row_noise import dequantize_rows
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.structure import couplings_of, least_side, levels_of
@@ -28,10 +30,11 @@ class Served:
       signatures: checked float32 functions by name, for servers.
     """
 
-    def __init__(self, distribution: FlowDistribution, settings: Settings):
+    def __init__(self, distribution: FlowDistribution, settings: Settings, calibration: Calibration | None = None):
         event_shape = distribution.event_shape.as_list()
         self._distribution = distribution
         self._settings = settings
+        self._calibration = None if calibration is None else calibration.statistics["typicality"]
         self._is_image = len(event_shape) == 3
         self._levels = levels_of(distribution)
         has_integers = self._is_image and self._levels is not None and self._levels <= 256
@@ -80,6 +83,7 @@ class Served:
             "log_prob": self._log_prob,
             "encode": self._encode,
             "reconstruct_error": self._reconstruct_error,
+            **({} if self._calibration is None else {"p_value": self._p_value}),
         }
         named = {name: function(answer, float_events) for name, answer in of_events.items()}
         if self._integer_levels is not None:
@@ -133,6 +137,14 @@ class Served:
             answers["bits_per_dim"] = -nats / (math.prod(self._event_shape) * math.log(2))
         return answers
 
+    def _p_value(
+        self, events: tf.Tensor, *condition: tf.Tensor, has_levels: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        return self._with_p_values(self._log_prob(events, *condition, has_levels=has_levels))
+
+    def _with_p_values(self, answers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"p_value": two_sided_p_values(answers["log_prob"], tf.constant(self._calibration)), **answers}
+
     def _encode(self, events: tf.Tensor, *condition: tf.Tensor, **unused: tf.Tensor) -> dict[str, tf.Tensor]:
         (z, log_det), has_context = self._latents(events, condition)
         self._refuse_context_unless(has_context, condition)
@@ -158,7 +170,7 @@ class Served:
             images = tf.identity(images)
         highest = tf.reduce_max(tf.cast(images, tf.int32), axis=[1, 2, 3])
         has_levels = highest < levels
-        if answer != self._log_prob or self._settings.invalid_rows == "refuse":
+        if answer not in (self._log_prob, self._p_value) or self._settings.invalid_rows == "refuse":
             _assert(tf.reduce_all(has_levels), f"expected pixels in 0 ... {levels - 1}, got", tf.reduce_max(highest))
         # A placeholder image for an invalid row.
         images = tf.minimum(images, tf.cast(levels - 1, tf.uint8))

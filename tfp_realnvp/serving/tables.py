@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.serving.row_noise import noise_of_rows
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.signatures import Function, Served
@@ -18,21 +19,33 @@ class ServedTable(Served):
         log_prob  rows float32 [n, size]                                            -> log_prob float32 [n], nats
         sample    count int32 [] or context float32 [n, context columns],
                   seed int32 [2], temperature float32 []                            -> rows float32 [n, columns]
+        p_value   as log_prob, with a calibration                                   -> p_value float32 [n], log_prob
 
     Rows are as `Columns.encode` makes them and `Columns.decode` takes them. The noise of `log_prob` is a function of
     `noise_seed` and of the row alone.
     """
 
-    def __init__(self, distribution: FlowDistribution, settings: Settings, columns: Columns):
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        settings: Settings,
+        columns: Columns,
+        calibration: Calibration | None = None,
+    ):
         self._columns = columns
-        super().__init__(distribution, settings)
+        super().__init__(distribution, settings, calibration)
 
     def _named_signatures(self) -> dict[str, Function]:
         rows = tf.TensorSpec([None, self._columns.size], tf.float32, name="rows")
         log_prob = tf.function(self._log_prob_of_rows, input_signature=[rows], autograph=False)
         has_context = len(self._columns.context) > 0
         context = [tf.TensorSpec([None, len(self._columns.context)], tf.float32, name="context")] if has_context else []
-        return {"log_prob": log_prob, "sample": self._sample_signature(context), "serving_default": log_prob}
+        named = {"log_prob": log_prob, "sample": self._sample_signature(context), "serving_default": log_prob}
+        if self._calibration is not None:
+            named["p_value"] = tf.function(
+                lambda rows: self._with_p_values(self._log_prob_of_rows(rows)), input_signature=[rows], autograph=False
+            )
+        return named
 
     def _log_prob_of_rows(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = tf.ensure_shape(rows, [None, self._columns.size])
