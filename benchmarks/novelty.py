@@ -39,7 +39,7 @@ _FAILS = 0.8
 def define_flags() -> None:
     flags.DEFINE_list("models", ["digits", "mnist", "cifar10"], "Released models.")
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets: mnist, cifar10 and tiny_imagenet.")
-    flags.DEFINE_integer("images", 300, "Regular images, and novel images of each kind.", lower_bound=_GROUP)
+    flags.DEFINE_integer("images", 200, "Regular images, and novel images of each kind.", lower_bound=_GROUP)
     flags.DEFINE_integer("calibration", 500, "Calibration images.", lower_bound=2)
     flags.DEFINE_list("codecs", ["png", "webp", "jpeg2000"], f"Codecs of {', '.join(novelty.CODECS)}.")
     flags.DEFINE_string("rows", str(_RESULTS / "novelty.jsonl"), "The file of all rows.")

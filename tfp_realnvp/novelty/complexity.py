@@ -56,9 +56,9 @@ def input_complexity(images: np.ndarray, log_prob: np.ndarray, *, codec: str = "
     costs for being complex, and is subtracted: S is the log-likelihood ratio between a universal model, the codec, and
     the flow.
 
-    It fails for images that are simpler for the flow than for the codec, such as blank or constant ones: their S is
-    small, and they count as regular. It also fails where the codec is as good as the flow, for a weak flow or images of
-    few pixels, whose file is mostly header.
+    It fails for images of another kind that the flow codes as well as the regular ones, beside the codec: photographs
+    of another source, or inverted ones, by a flow of photographs, which has learned what all photographs share. Files
+    of small images are mostly header, and L then depends on the codec more than on the image: compare several.
 
     Args:
       images: uint8 `[n, height, width, channels]` of 1 or 3 channels.
