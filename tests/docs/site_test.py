@@ -16,8 +16,8 @@ import tfp_realnvp as nvp
 from tests import browser
 
 _ROOT = pathlib.Path(__file__).parents[2]
-_ROOMS = ("bijectors", "columns", "conditioners", "data", "evaluation", "flows", "lossless")
-_ROOMS += ("novelty", "presets", "serving", "storage", "training", "transformers")
+_ROOMS = ("bijectors", "columns", "conditioners", "data", "evaluation", "flows", "inference", "lossless")
+_ROOMS += ("mcmc", "novelty", "presets", "serving", "storage", "training", "transformers")
 _NEEDED = ("material", "mkdocstrings_handlers", "latex2mathml")
 _MISSING = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 _NOTEBOOKS = ("conditional_flow_and_editing", "flow_in_a_tfp_model", "image_flow", "serving", "vector_flow")
