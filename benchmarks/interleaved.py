@@ -29,8 +29,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from launch import machine
-
 _ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -256,6 +254,8 @@ def heading(module: str, *about: str, machines: Collection[str] | None = None) -
     """
     lines = [f"# {module}", "", f"`{command(module)}`, {time.strftime('%Y-%m-%d')}", "", *about]
     if machines is None:
+        from launch import machine  # It needs TensorFlow, which a peer's interpreter lacks.
+
         packages = versions("tensorflow", "keras", "tensorflow_probability")
         return [*lines, f"Machine: {machine.processor()}; {_load()}.", f"{packages}.", ""]
     return [*lines, *(f"Machine: {name}." for name in sorted(machines)), ""]

@@ -255,19 +255,27 @@ class Ours:
     """A flow of ours in training; `benchmarks.tabular_peers.Learner` has the same methods."""
 
     def __init__(self, job: dict[str, Any]):
-        self._job = job
+        self.job = job
         self._kept = []
+
+    def flow(self, size: int) -> nvp.FlowDistribution:
+        """The flow of the job, untrained."""
+        return build(self.job["flow"], layout_of(self.job, size))
+
+    def model(self, distribution: nvp.FlowDistribution) -> nvp.FlowModel:
+        """The compiled model of that flow."""
+        model = nvp.FlowModel(distribution, clip_norm=_CLIP_NORM)
+        rate = keras.optimizers.schedules.CosineDecay(self.job["learning_rate"], self.job["steps"])
+        model.compile(training.Adam(rate), jit_compile=False)
+        return model
 
     def start(self, path: str) -> None:
         """Takes the data of a file: the splits, and the order of the training rows."""
         with np.load(path) as file:
             self._data = {name: tf.constant(array) for name, array in file.items()}
-        job = self._job
-        keras.utils.set_random_seed(job["seed"])
-        self._distribution = build(job["flow"], layout_of(job, self._data["train"].shape[1]))
-        model = nvp.FlowModel(self._distribution, clip_norm=_CLIP_NORM)
-        rate = keras.optimizers.schedules.CosineDecay(job["learning_rate"], job["steps"])
-        model.compile(training.Adam(rate), jit_compile=False)
+        keras.utils.set_random_seed(self.job["seed"])
+        self._distribution = self.flow(self._data["train"].shape[1])
+        self._model = model = self.model(self._distribution)
         model.optimizer.build(model.trainable_variables)
 
         @tf.function(autograph=False)
@@ -284,6 +292,11 @@ class Ours:
         """The steps from `first` to before `last`; one that is not finite changes nothing."""
         for index in range(first, last):
             self._step(tf.constant(index))
+
+    def average(self) -> None:
+        """From now on the averaged weights, if the model averages them."""
+        if self._model.average is not None:
+            self._model.average.copy_to_variables()
 
     def evaluate(self, split: str) -> list[float]:
         """The mean of log_prob, and its standard error."""
@@ -307,11 +320,12 @@ class Remote:
         self._process = process
         self._job = job
 
-    def start(self, path: str) -> None:
+    def start(self, path: str, **recipe: Any) -> None:
         job = self._job
         with np.load(path) as file:
             size = file["train"].shape[1]
-        recipe = dict(learning_rate=job["learning_rate"], steps=job["steps"], clip_norm=_CLIP_NORM)
+        recipe = recipe or dict(learning_rate=job["learning_rate"], clip_norm=_CLIP_NORM)
+        recipe["steps"] = job["steps"]
         asked = dict(library=job["library"], flow=job["flow"], layout=layout_of(job, size), seed=job["seed"])
         self._ask("start", path=path, threads=1, **asked, **recipe)
 
@@ -320,6 +334,9 @@ class Remote:
 
     def train(self, first: int, last: int) -> None:
         self._ask("train", first=first, last=last)
+
+    def average(self) -> None:
+        self._ask("average")
 
     def evaluate(self, split: str) -> list[float]:
         return self._ask("evaluate", split=split)
@@ -342,10 +359,10 @@ class Remote:
 
 
 @contextlib.contextmanager
-def learner(job: dict[str, Any], torch_python: str) -> Iterator[Ours | Remote]:
+def learner(job: dict[str, Any], torch_python: str, ours: type[Ours] = Ours) -> Iterator[Ours | Remote]:
     """Ours, or a peer in that interpreter."""
     if job["library"] == "ours":
-        yield Ours(job)
+        yield ours(job)
         return
     command = [torch_python, "-m", "benchmarks.tabular_peers"]
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -242,7 +242,8 @@ class Learner:
         # For the speed normflows has its fast density, here its good one.
         layout = layout | (dict(fast_density=False) if library == "normflows" else {})
         self._model = _build(library, flow, layout, threads, seed)
-        self._recipe = recipe
+        self._recipe = dict(schedule="cosine", average_decay=None) | recipe
+        self._average = [parameter.detach().clone() for parameter in self._model.parameters()]
         self._optimizer = torch.optim.Adam(self._model.parameters(), recipe["learning_rate"], eps=1e-8)
         self._kept = None
 
@@ -252,15 +253,34 @@ class Learner:
     def train(self, first: int, last: int) -> None:
         """The steps from `first` to before `last`; one that is not finite changes nothing."""
         for step in range(first, last):
-            rate = self._recipe["learning_rate"] * (1 + math.cos(math.pi * step / self._recipe["steps"])) / 2
+            rate = self._recipe["learning_rate"]
+            if self._recipe["schedule"] == "cosine":
+                rate *= (1 + math.cos(math.pi * step / self._recipe["steps"])) / 2
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             self._optimizer.zero_grad(set_to_none=True)
             loss = -self._model.log_prob(self._data["train"][self._data["order"][step]]).mean()
             loss.backward()
-            norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._recipe["clip_norm"])
+            norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._recipe["clip_norm"] or math.inf)
             if torch.isfinite(loss) and torch.isfinite(norm):
                 self._optimizer.step()
+                self._update_average(step)
+
+    def _update_average(self, step: int) -> None:
+        """As `tfp_realnvp.training.WeightAverage`."""
+        if (decay := self._recipe["average_decay"]) is None:
+            return
+        weight = 1 - min(decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for average, parameter in zip(self._average, self._model.parameters()):
+                average.lerp_(parameter, weight)
+
+    def average(self) -> None:
+        """From now on the averaged weights, if the recipe averages them."""
+        if self._recipe["average_decay"] is not None:
+            with torch.no_grad():
+                for average, parameter in zip(self._average, self._model.parameters()):
+                    parameter.copy_(average)
 
     def evaluate(self, split: str) -> list[float]:
         """The mean of log_prob, and its standard error."""
