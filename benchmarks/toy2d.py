@@ -149,6 +149,8 @@ RECIPES = {
     "radial": Recipe(dict(layers=32), 3e-2),
     "sylvester": Recipe(dict(layers=32), 1e-2),
     "residual": Recipe(dict(layers=8, hidden_units=(64, 64)), 4e-3),
+    "bnaf": Recipe(dict(layers=3, units=16, depth=2), 1e-2),
+    "triangular_spline": Recipe(dict(layers=8), 1e-2),
     "gaussianization": Recipe(dict(layers=8), 1e-2),
     "ffjord": Recipe(dict(hidden_units=(64, 64)), 4e-3),
     # Transformers, each in the couplings of nsf.

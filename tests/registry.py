@@ -226,6 +226,12 @@ def _mixture() -> nvt.Transformer:
     return nvt.Compose(nvt.Sigmoidal(2), nvt.Affine())
 
 
+def _conditional_blocks(dtype: str, policy: str) -> nvb.Bijector:
+    network = nvp.conditioners.MLP(outputs=6, hidden_units=(3,), context_size=2, dtype=policy)
+    network.build((None, 0))
+    return nvb.BlockAutoregressive(3, units=2, depth=2, conditioner=network, dtype=dtype)
+
+
 def _residual_entry(name: str, size: int, context_size: int | None = None, **settings: Any) -> Entry:
     def make(dtype: str, policy: str) -> nvb.Bijector:
         network = nvp.conditioners.LipschitzMLP(
@@ -412,10 +418,16 @@ BIJECTORS = (
         lambda dtype, policy: nvb.InvertibleLinear(5, form="householder", dtype=dtype),
         _VECTOR,
     ),
+    Entry(
+        "invertible_linear_triangular",
+        lambda dtype, policy: nvb.InvertibleLinear(2, event_ndims=3, form="triangular", dtype=dtype),
+        _IMAGE,
+    ),
     Entry("planar", lambda dtype, policy: nvb.Planar(5, dtype=dtype), _VECTOR),
     Entry("radial", lambda dtype, policy: nvb.Radial(5, dtype=dtype), _VECTOR),
     Entry("sylvester", lambda dtype, policy: nvb.Sylvester(5, dtype=dtype), _VECTOR),
     Entry("sylvester_few_units", lambda dtype, policy: nvb.Sylvester(3, units=2, dtype=dtype), (3,)),
+    Entry("block_autoregressive", _conditional_blocks, (3,), context_size=2, has_networks=True),
     _residual_entry("exact", 3),
     _residual_entry("roulette", 2, context_size=2, log_det="roulette"),
     _continuous_entry("exact", 3),
@@ -456,7 +468,8 @@ def _real_nvp(name: str, event_shape: tuple[int, ...], **settings: Any) -> Entry
 
 
 def _vector_flow(factory: str, name: str, event_shape: tuple[int, ...] = (4,), **settings: Any) -> Entry:
-    has_networks = factory not in ("planar", "radial", "sylvester", "residual", "gaussianization")
+    without = ("planar", "radial", "sylvester", "residual", "gaussianization", "bnaf", "triangular_spline")
+    has_networks = factory not in without
 
     def make(dtype: str, policy: str) -> nvp.FlowDistribution:
         count = {"glow": "steps", "flowpp": "couplings", "nice": "couplings", "nsf": "couplings"}
@@ -605,6 +618,8 @@ FLOWS = (
     _vector_flow("sylvester", "sampling", units=2, sampling=True),
     _vector_flow("residual", "vector", (2,), layers=1, coefficient=0.6),
     Entry("ffjord", _ffjord, (2,), factory="ffjord"),
+    _vector_flow("bnaf", "vector", (3,), layers=2, units=2, depth=1),
+    _vector_flow("triangular_spline", "vector", layers=2, bins=3),
     _vector_flow("gaussianization", "vector", (3,), layers=2, components=2),
     _vector_flow("radial", "density"),
     _vector_flow("radial", "sampling", sampling=True),

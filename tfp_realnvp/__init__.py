@@ -23,6 +23,7 @@ from tfp_realnvp.flows import (
     Dequantizer,
     FlowDistribution,
     autoregressive_flow,
+    bnaf,
     coupling_flow,
     dequantizer,
     ffjord,
@@ -44,6 +45,7 @@ from tfp_realnvp.flows import (
     summary,
     sylvester,
     trainable_parameters,
+    triangular_spline,
 )
 from tfp_realnvp.serving import load, publish, save
 from tfp_realnvp.training import FlowModel
@@ -57,6 +59,7 @@ __all__ = [
     "autoregressive_flow",
     "bijectors",
     "bits_per_dim",
+    "bnaf",
     "columns",
     "conditioners",
     "coupling_flow",
@@ -94,6 +97,7 @@ __all__ = [
     "trainable_parameters",
     "training",
     "transformers",
+    "triangular_spline",
 ]
 
 

@@ -26,7 +26,7 @@ class InvertibleLinearTest(parameterized.TestCase):
         np.testing.assert_allclose(matrix @ matrix.T, np.eye(6), atol=1e-14)
         self.assertGreater(np.max(np.abs(matrix - np.eye(6))), 0.1)
 
-    @parameterized.parameters("lu", "full", "householder")
+    @parameterized.parameters("lu", "full", "householder", "triangular")
     def test_multiplies_each_position_of_an_image(self, form):
         linear = registry.randomize(InvertibleLinear(3, event_ndims=3, form=form, dtype="float64"))
         matrix = linear.forward(tf.eye(3, dtype=tf.float64)[:, tf.newaxis, tf.newaxis]).numpy()[:, 0, 0].T
@@ -43,7 +43,7 @@ class InvertibleLinearTest(parameterized.TestCase):
         np.testing.assert_array_equal(np.tril(upper, -1), 0)
         np.testing.assert_array_equal(np.sign(np.diag(upper)), linear._signs)
 
-    @parameterized.parameters("lu", "full", "householder")
+    @parameterized.parameters("lu", "full", "householder", "triangular")
     def test_may_be_made_where_a_function_is_traced(self, form):
         made = []
 
@@ -67,6 +67,14 @@ class InvertibleLinearTest(parameterized.TestCase):
         np.testing.assert_array_equal(log_det, 0)
         np.testing.assert_allclose(linear.inverse(tf.identity(z)), x, rtol=1e-12)
 
+    def test_a_triangular_matrix(self):
+        linear = InvertibleLinear(4, form="triangular")
+        np.testing.assert_array_equal(linear.forward(tf.eye(4)), np.eye(4))
+        matrix = registry.randomize(linear).forward(tf.eye(4)).numpy().T
+        np.testing.assert_array_equal(np.triu(matrix, 1), 0)
+        self.assertTrue(np.all(np.diag(matrix) > 0))
+        self.assertTrue(np.all(matrix[np.tril_indices(4, -1)] != 0))
+
     @parameterized.parameters(0.0, 1e-30, 1e30)
     def test_reflections_of_extreme_vectors(self, length):
         linear = InvertibleLinear(3, form="householder")
@@ -77,7 +85,8 @@ class InvertibleLinearTest(parameterized.TestCase):
         self.assertTrue(np.all(np.isfinite(tape.gradient(z, linear.reflections.value))))
 
     def test_unknown_settings_are_refused(self):
-        with self.assertRaisesRegex(ValueError, 'expected form to be "lu", "full" or "householder", got \'qr\''):
+        message = 'expected form to be "lu", "full", "householder" or "triangular", got \'qr\''
+        with self.assertRaisesRegex(ValueError, message):
             InvertibleLinear(2, form="qr")
         with self.assertRaisesRegex(ValueError, "invertible_linear: expected vectors of size 2, got 3"):
             InvertibleLinear(2).forward(tf.zeros([1, 3]))

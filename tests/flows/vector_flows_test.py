@@ -12,8 +12,8 @@ from tests import registry
 
 nvb = nvp.bijectors
 _FACTORIES = (nvp.nice, nvp.nsf, nvp.maf, nvp.iaf, nvp.naf, nvp.planar, nvp.radial, nvp.sylvester, nvp.residual)
-_FACTORIES += (nvp.gaussianization, nvp.ffjord)
-_WITHOUT_NETWORKS = (nvp.planar, nvp.radial, nvp.sylvester, nvp.gaussianization)
+_FACTORIES += (nvp.gaussianization, nvp.ffjord, nvp.bnaf, nvp.triangular_spline)
+_WITHOUT_NETWORKS = (nvp.planar, nvp.radial, nvp.sylvester, nvp.gaussianization, nvp.bnaf, nvp.triangular_spline)
 
 
 class VectorFlowsTest(parameterized.TestCase):
@@ -42,6 +42,15 @@ class VectorFlowsTest(parameterized.TestCase):
         distribution = registry.randomize(nvp.maf(event_shape=1, layers=1, hidden_units=(4,), context_size=2))
         of_contexts = distribution.log_prob([0.3], context=[[0.0, 1.0], [1.0, 0.0]])
         self.assertGreater(abs(of_contexts[0] - of_contexts[1]), 1e-3)
+
+    @parameterized.parameters(nvp.bnaf, nvp.triangular_spline, nvp.residual, nvp.ffjord)
+    def test_layers_and_base_depend_on_the_context(self, factory):
+        settings = {"hidden_units": (4,)} if factory in (nvp.residual, nvp.ffjord) else {}
+        settings |= dict(event_shape=2, layers=1, context_size=2)
+        for base in ("normal", "conditional_normal"):
+            distribution = registry.randomize(factory(base=base, **settings))
+            of_contexts = distribution.log_prob([0.3, 0.4], context=[[0.0, 1.0], [1.0, 0.0]])
+            self.assertGreater(abs(of_contexts[0] - of_contexts[1]), 1e-3)
 
     @parameterized.parameters(nvp.nice, nvp.nsf)
     def test_couplings_start_as_the_identity_but_for_the_order(self, factory):

@@ -4,6 +4,7 @@ from tfp_realnvp.bijectors.act_norm import ActNorm
 from tfp_realnvp.bijectors.autoregressive import Autoregressive
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.bijector import Bijector
+from tfp_realnvp.bijectors.block_autoregressive import BlockAutoregressive
 from tfp_realnvp.bijectors.chain import Chain
 from tfp_realnvp.bijectors.continuous import Continuous
 from tfp_realnvp.bijectors.coupling import Coupling
@@ -26,6 +27,7 @@ __all__ = [
     "Autoregressive",
     "BatchNorm",
     "Bijector",
+    "BlockAutoregressive",
     "Chain",
     "ChannelHalves",
     "Checkerboard",

@@ -15,7 +15,8 @@ class InvertibleLinear(Bijector):
         inverse:  x = W^{-1} z
         log|det df/dx| = positions * log|det W|
 
-    W starts as a random rotation. With `form="lu"` its factors are learned, and the determinant is free:
+    W starts as a random rotation, unless it is triangular. With `form="lu"` its factors are learned, and the log-det is
+    free:
 
         W = P L (U + diag(sign * exp(log_size)))
 
@@ -27,10 +28,12 @@ class InvertibleLinear(Bijector):
 
         W = H_1 H_2 ... H_C,  H_i = I - 2 v_i v_i^T / |v_i|^2
 
+    With `form="triangular"` W is lower triangular with a positive diagonal, and starts as the identity.
+
     Args:
       channels: size of the last axis, C.
       event_ndims: number of axes of an event: 1 for vectors, 3 for images.
-      form: "lu", "full" or "householder".
+      form: "lu", "full", "householder" or "triangular".
       seed: seed of the initial rotation.
 
     Raises:
@@ -55,13 +58,17 @@ class InvertibleLinear(Bijector):
         dtype: str = "float32",
         name: str = "invertible_linear",
     ):
-        if form not in ("lu", "full", "householder"):
-            raise ValueError(f'expected form to be "lu", "full" or "householder", got {form!r}')
+        if form not in ("lu", "full", "householder", "triangular"):
+            raise ValueError(f'expected form to be "lu", "full", "householder" or "triangular", got {form!r}')
         super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.form = form
         normal = np.random.default_rng(seed).normal(size=[channels, channels])
         if form == "householder":
             self.reflections = self._variable(normal, f"{name}_reflections", dtype)
+            return
+        if form == "triangular":
+            self.lower = self._variable("zeros", f"{name}_lower", dtype, shape=(channels, channels))
+            self.log_size = self._variable("zeros", f"{name}_log_size", dtype, shape=(channels,))
             return
         rotation = np.linalg.qr(normal)[0]
         if form == "full":
@@ -84,12 +91,17 @@ class InvertibleLinear(Bijector):
         upper = tf.linalg.set_diag(tf.linalg.band_part(self.upper.value, 0, -1), self._signs * tf.exp(log_size))
         return lower, upper
 
+    def _triangular(self) -> tf.Tensor:
+        return tf.linalg.set_diag(tf.linalg.band_part(self.lower.value, -1, 0), tf.exp(self.log_size.value))
+
     def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         if self.form == "lu":
             lower, upper = self._factors()
             matrix = tf.gather(lower @ upper, self._order)
         elif self.form == "householder":
             matrix = product_of_reflections(self.reflections.value)
+        elif self.form == "triangular":
+            matrix = self._triangular()
         else:
             matrix = self.matrix.value
         return self._multiplied(matrix, x), self._log_det(x)
@@ -102,6 +114,8 @@ class InvertibleLinear(Bijector):
             matrix = tf.linalg.triangular_solve(upper, below, lower=False)
         elif self.form == "householder":
             matrix = tf.transpose(product_of_reflections(self.reflections.value))
+        elif self.form == "triangular":
+            matrix = tf.linalg.triangular_solve(self._triangular(), identity)
         else:
             matrix = tf.linalg.solve(self.matrix.value, identity)
         return self._multiplied(matrix, z), -self._log_det(z)
@@ -114,7 +128,7 @@ class InvertibleLinear(Bijector):
     def _log_det(self, x: tf.Tensor) -> tf.Tensor:
         if self.form == "householder":
             return tf.zeros(tf.shape(x)[:1], x.dtype)
-        if self.form == "lu":
+        if self.form in ("lu", "triangular"):
             log_size = self.log_size.value
         else:  # `tf.linalg.slogdet` has no kernel for XLA.
             log_size = tf.math.log(tf.abs(tf.linalg.diag_part(tf.linalg.qr(self.matrix.value)[1])))

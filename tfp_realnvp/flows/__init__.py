@@ -1,6 +1,7 @@
 """Factories that return a distribution."""
 
 from tfp_realnvp.flows.autoregressive_flow import autoregressive_flow, iaf, maf, naf
+from tfp_realnvp.flows.bnaf import bnaf
 from tfp_realnvp.flows.coupling_flow import coupling_flow, nice, nsf
 from tfp_realnvp.flows.dequantizer import Dequantizer, dequantizer
 from tfp_realnvp.flows.distribution import FlowDistribution
@@ -16,11 +17,13 @@ from tfp_realnvp.flows.residual import residual
 from tfp_realnvp.flows.scales import scale_of_latents, split_orders
 from tfp_realnvp.flows.standardized import standardized
 from tfp_realnvp.flows.summary import summary, trainable_parameters
+from tfp_realnvp.flows.triangular_spline import triangular_spline
 
 __all__ = [
     "Dequantizer",
     "FlowDistribution",
     "autoregressive_flow",
+    "bnaf",
     "coupling_flow",
     "dequantizer",
     "ffjord",
@@ -44,4 +47,5 @@ __all__ = [
     "summary",
     "sylvester",
     "trainable_parameters",
+    "triangular_spline",
 ]

@@ -65,4 +65,5 @@ def ffjord(
         network = VelocityMLP(outputs=size, name=f"{name}_network", **of_network)
         network.build((None, size))
         found.append(Continuous(network, size, steps=steps, trace=trace, seed=seed + i, name=name))
-    return flow_of_layers(found, event_shape=[size], dtype=dtype, flow_name="ffjord", **options)
+    given: dict[str, Any] = dict(context_size=context_size, dtype=dtype, **options)
+    return flow_of_layers(found, event_shape=[size], flow_name="ffjord", **given)

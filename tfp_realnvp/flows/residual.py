@@ -68,4 +68,5 @@ def residual(
         network = LipschitzMLP(outputs=size, dtype=dtype, name=f"{name}_network", **of_network)
         network.build((None, size))
         found.append(Residual(network, size, log_det=log_det, terms=terms, seed=seed + i, name=name))
-    return flow_of_layers(found, event_shape=[size], dtype=dtype, flow_name="residual", **options)
+    given: dict[str, Any] = dict(context_size=context_size, dtype=dtype, **options)
+    return flow_of_layers(found, event_shape=[size], flow_name="residual", **given)
