@@ -115,8 +115,8 @@ class BlockAutoregressive(Bijector):
             of_entries = tf.einsum("iaib->iab", blocks)
             found.append(_Dense(kernel, of_entries, tf.convert_to_tensor(bias.value)))
         if hasattr(self, "conditioner"):
-            first = found[0]
-            found[0] = first._replace(bias=first.bias + self._added(x, context, training))
+            kernel, own_blocks, shared = found[0]
+            found[0] = _Dense(kernel, own_blocks, shared + self._added(x, context, training))
         return found
 
     def _added(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:
