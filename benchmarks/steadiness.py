@@ -11,6 +11,7 @@ PYTHON is an interpreter with the packages that `benchmarks.tabular` names. Each
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
@@ -88,10 +89,10 @@ class Ours(tabular.Ours):
     """A flow of ours in training by one of `RECIPES`."""
 
     def flow(self, size: int) -> nvp.FlowDistribution:
-        scale = RECIPES[self.job["recipe"]].get("scale")
-        changed = {} if scale is None else dict(transformer=nvp.transformers.Affine(scale=scale))
-        shape = dict(event_shape=[size], hidden_units=self.job["hidden_units"])
-        return nvp.real_nvp(couplings=self.job["layers"], **shape, **changed)
+        shape = dict(event_shape=[size], hidden_units=self.job["hidden_units"], couplings=self.job["layers"])
+        if (scale := RECIPES[self.job["recipe"]].get("scale")) is None:
+            return nvp.real_nvp(**shape)
+        return nvp.coupling_flow(transformer=functools.partial(nvp.transformers.Affine, scale=scale), **shape)
 
     def model(self, distribution: nvp.FlowDistribution) -> nvp.FlowModel:
         recipe = RECIPES[self.job["recipe"]]
