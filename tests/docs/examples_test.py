@@ -175,7 +175,8 @@ class _InFolder(parameterized.TestCase):
         os.chdir(folder)
         # What is not said in a block is small here.
         self.enter_context(mock.patch.object(nvp, "real_nvp", _small_real_nvp))
-        self.enter_context(mock.patch.object(nvp.inference, "fit_posterior", _small_fit_posterior))
+        for module in (nvp.inference, nvp.inference.truncated):
+            self.enter_context(mock.patch.object(module, "fit_posterior", _small_fit_posterior))
 
 
 @parameterized.named_parameters(
