@@ -73,7 +73,7 @@ def _mixture(latent: _Latent, components: int = 4) -> tfd.Distribution:
 
 # Each returns a distribution, or the flow's last layer before a standard normal base, which keeps temperatures and
 # latents of one kind, and takes a context.
-_BASES = {
+BASES = {
     "normal": _normal,
     "learned_normal": _learned_normal,
     "conditional_normal": _conditional_normal,
@@ -119,7 +119,7 @@ def flow_of_layers(
     """
     layers = list(layers)
     if isinstance(base, str):
-        base = named(base, _BASES, "base")(_Latent(event_shape, context_size, dtype))
+        base = named(base, BASES, "base")(_Latent(event_shape, context_size, dtype))
     if isinstance(base, Bijector):
         layers, base = [*layers, base], None
     flow = Chain(layers, backprop=backprop, name=name or flow_name)

@@ -105,11 +105,11 @@ def _without(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 # Conditioners by name, for events with that many axes.
-_CONDITIONERS: dict[int, dict[str, Callable[..., keras.layers.Layer]]] = {
+CONDITIONERS: dict[int, dict[str, Callable[..., keras.layers.Layer]]] = {
     1: {"mlp": mlp, "attention": attention},
     3: {"residual": residual, "gated": gated, "dense": dense},
 }
-_TRANSFORMERS = {
+TRANSFORMERS = {
     "affine": Affine,
     "shift": Shift,
     "spline": RationalQuadraticSpline,
@@ -128,7 +128,7 @@ def transformer_of(transformer: str | MakeTransformer) -> Transformer:
         return transformer()
     if not isinstance(transformer, str):  # Each layer needs its own transformer.
         raise TypeError(f"expected the name of a transformer or a callable that returns one, got {transformer!r}")
-    parts = [make() for make in all_named(transformer, _TRANSFORMERS, "transformer")]
+    parts = [make() for make in all_named(transformer, TRANSFORMERS, "transformer")]
     return parts[0] if len(parts) == 1 else Compose(*parts)
 
 
@@ -151,7 +151,7 @@ def layer_maker(
     if callable(conditioner):
         make_network = conditioner
     else:
-        make_network = named(conditioner, _CONDITIONERS[event_ndims], f"conditioner of {kind}")
+        make_network = named(conditioner, CONDITIONERS[event_ndims], f"conditioner of {kind}")
 
     def make(transformer: str | MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
         built = transformer_of(transformer)
