@@ -37,6 +37,7 @@ from tfp_realnvp import training
 
 BOUND = 4.5  # The picture shows [-4.5, 4.5]^2.
 _TEST_POINTS = 20_000
+_COLUMNS = 11  # Flows beside each other in the picture.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,16 +320,21 @@ def _entropy(panel: dict[str, Any]) -> float:
 
 
 def draw(panels: dict[tuple[str, str], dict[str, Any]], cells: int, path: pathlib.Path) -> None:
-    """A row for each target: its density, then each flow's."""
+    """A row for each target: its density, then each flow's; more flows than fit are below, in rows of their own."""
     targets, flows = (list(dict.fromkeys(names)) for names in zip(*panels))
-    figure = matplotlib.figure.Figure(figsize=(1.3 * (len(flows) + 1), 1.45 * len(targets) + 0.2), layout="constrained")
-    axes = figure.subplots(len(targets), len(flows) + 1, squeeze=False)
-    for number, (row, target) in enumerate(zip(axes, targets)):
+    blocks = np.array_split(flows, -(-len(flows) // _COLUMNS))
+    rows = [(target, block) for block in blocks for target in targets]
+    width, height = 1.3 * (len(blocks[0]) + 1), 1.45 * len(rows) + 0.2 * len(blocks)
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(len(rows), len(blocks[0]) + 1, squeeze=False)
+    for number, (row, (target, block)) in enumerate(zip(axes, rows)):
         exact = np.exp(TARGETS[target].log_prob(grid(cells))).reshape([cells, cells])
         columns = [("target", exact, _entropy(panels[target, flows[0]]), 0.0)]
-        for flow in flows:
+        for flow in block:
             panel = panels[target, flow]
             columns.append((flow, panel["density"], panel["nats"], panel["outside"]))
+        for axis in row[len(columns) :]:
+            axis.set_axis_off()
         for axis, (name, density, nats, outside) in zip(row, columns):
             # One scale for a row. The root shows what is thin, too.
             axis.imshow(np.sqrt(density), vmin=0, vmax=np.sqrt(np.max(exact)), cmap="magma", origin="lower")
@@ -336,7 +342,7 @@ def draw(panels: dict[tuple[str, str], dict[str, Any]], cells: int, path: pathli
             axis.set_yticks([])
             beyond = f", {outside:.0%} outside" if outside >= 0.005 else ""
             axis.set_xlabel(f"{nats:.2f} nats{beyond}", fontsize=7, labelpad=2)
-            if number == 0:
+            if number % len(targets) == 0:
                 axis.set_title(name, fontsize=8)
         row[0].set_ylabel(target, fontsize=8)
     drawn = io.BytesIO()

@@ -9,10 +9,13 @@ import types
 from unittest import mock
 
 import numpy as np
+import PIL.Image
 from absl import app, flags
 from absl.testing import absltest, parameterized
 
 from benchmarks import toy2d
+from tfp_realnvp import presets
+from tfp_realnvp.flows.networks import TRANSFORMERS
 
 
 @parameterized.parameters(*toy2d.TARGETS)
@@ -82,6 +85,24 @@ class PanelTest(absltest.TestCase):
         figures = json.loads(output.with_suffix(".json").read_text())
         self.assertGreater(figures["rings"]["nice"]["divergence"], 0)
         self.assertEqual(output.with_suffix(".png").read_bytes()[:4], b"\x89PNG")
+
+    def test_has_every_flow_and_transformer(self):
+        builders = {"coupling", "autoregressive"}  # Their transformers stand for them.
+        self.assertEmpty({*presets.FLOWS} - builders - {*toy2d.RECIPES})
+        # The others' own flows are real_nvp, nice, nsf and flowpp.
+        self.assertEmpty({*TRANSFORMERS} - {"affine", "shift", "spline", "sigmoidal"} - {*toy2d.RECIPES})
+
+    def test_more_flows_than_fit_are_drawn_below(self):
+        panel = {"density": np.ones([4, 4], np.float32), "nats": 1.0, "divergence": 0.1, "outside": 0.0}
+        panels = {("rings", flow): panel for flow in list(toy2d.RECIPES)[: toy2d._COLUMNS + 2]}
+        sizes = []
+        for few in (dict(list(panels.items())[:7]), panels):
+            toy2d.draw(few, 4, self.folder / "few.png")
+            with PIL.Image.open(self.folder / "few.png") as image:
+                sizes.append(image.size)
+        # 13 flows are two rows of 7 and of 6.
+        self.assertEqual(sizes[0][0], sizes[1][0])
+        self.assertAlmostEqual(sizes[1][1] / sizes[0][1], 2, delta=0.1)
 
     def test_refuses_what_it_does_not_know(self):
         with self.assertRaisesRegex(app.UsageError, "expected some of real_nvp, .*, got ellipse, maf"):
