@@ -31,4 +31,5 @@ def others() -> None:
     assert_type(nvp.data.load("digits"), nvp.data.Events)
     assert_type(nvp.evaluate(nvp.nice(event_shape=2), [np.zeros([3, 2])]), nvp.evaluation.Score)
     assert_type(nvp.columns.infer({"height": np.array([1.7, 1.6])}), nvp.columns.Columns)
+    assert_type(nvp.inference.fit_posterior(np.zeros([9, 2]), np.zeros([9, 1])), nvp.inference.Posterior)
     nvp.dequantize(np.zeros([2, 2], np.uint8), seed=(0, 0))

@@ -187,6 +187,12 @@ class ErrorsTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             inference.fit_posterior(**(dict(theta=theta, x=x, flow=_SMALL, max_epochs=1) | changes))
 
+    def test_refuses_whole_numbers(self):
+        prior = tfd.JointDistributionNamed(dict(p=tfd.Beta(1.0, 1.0), n=tfd.Bernoulli(0.5)))
+        theta = {"p": tf.zeros([20]), "n": tf.zeros([20], tf.int32)}
+        with self.assertRaisesRegex(TypeError, "expected real parameters, which have a density, got int32"):
+            inference.fit_posterior(theta, _pairs(20, 0)[1], prior=prior)
+
     def test_a_joint_distribution_needs_both_kinds(self):
         joint = tfd.JointDistributionNamed(dict(a=tfd.Normal(0.0, 1.0), y=lambda a: tfd.Normal(a, 1.0)))
         with self.assertRaisesRegex(ValueError, "expected observed to be among a, y, got b"):

@@ -67,7 +67,7 @@ def fit_posterior(
       verbose: as in `keras.Model.fit`.
 
     Raises:
-      TypeError: for one embedding for several flows.
+      TypeError: for parameters that are not floats, or one embedding for several flows.
       ValueError: if numbers of pairs differ or are too few, parameters lie outside the prior's support, values are not
         finite, a parameter is constant, or the prior has other parts.
 
@@ -89,6 +89,9 @@ def fit_posterior(
     if ensemble > 1 and isinstance(embedding, keras.layers.Layer):
         raise TypeError("expected a function that makes an embedding for each flow of the ensemble, got one layer")
     parts, observations = Parts.of(theta, "theta"), Parts.of(x, "x")
+    for array in tf.nest.flatten(theta):
+        if not (dtype := tf.convert_to_tensor(array).dtype).is_floating:
+            raise TypeError(f"expected real parameters, which have a density, got {dtype.name}")
     support = Support(parts, prior, x)
     vectors, observed = parts.vectors(theta, "theta"), observation_of(observations, x)
     if len(vectors) != len(observed):
