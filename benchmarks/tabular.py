@@ -1,12 +1,15 @@
-"""Quality and speed of flows on tables, beside nflows, normflows, zuko and TFP.
+"""Quality and speed of flows on tables, beside nflows, normflows, zuko, FlowJAX and TFP.
 
     python -m benchmarks.tabular --torch_python=PYTHON              test log-likelihoods, an hour on two cores
     python -m benchmarks.tabular --torch_python=PYTHON --sets=wine_red --flows=maf --seeds=0      some of them
     python -m benchmarks.tabular --norun                            the tables of all finished runs
     python -m benchmarks.tabular --torch_python=PYTHON --speed      steps and rows a second
+    python -m benchmarks.tabular --torch_python=PYTHON --flows=ffjord,residual,gaussianization    flows that few have
+    python -m benchmarks.tabular --jax_python=PYTHON --flows=bnaf,triangular_spline               beside FlowJAX
 
 PYTHON is an interpreter with `pip install torch==2.13.0 nflows==0.14 normflows==1.7.3 zuko==1.6.0`. All have the same
 number of layers, alternation or reversal of the entries and networks of the same sizes (`benchmarks/tabular_peers.py`).
+FlowJAX is in an interpreter of its own, with `pip install flowjax==19.1.2` (`benchmarks/tabular_flowjax.py`).
 
 Quality: every library trains on the same batches in the same order, with Adam, a cosine-shaped learning rate and
 gradients clipped alike. The result is the test log-likelihood of the weights that were best on the validation rows.
@@ -49,8 +52,22 @@ _ROOT = pathlib.Path(__file__).parent.parent
 _RESULTS = pathlib.Path(__file__).parent / "results"
 
 SETS = ("wine_red", "wine_white", "parkinsons", "california", "bsds300_patches")
-FLOWS = ("real_nvp", "maf", "nsf")
-LIBRARIES = ("ours", "nflows", "normflows", "zuko")
+# The peers that have each flow.
+_MOST = ("nflows", "normflows", "zuko")
+FLOWS = {
+    "real_nvp": _MOST,
+    "maf": _MOST,
+    "nsf": _MOST,
+    "sum_of_squares": ("zuko",),
+    "bernstein": ("zuko",),
+    "unconstrained_monotonic": ("zuko",),
+    "gaussianization": ("zuko",),
+    "ffjord": ("zuko",),
+    "residual": ("normflows",),
+    "bnaf": ("flowjax",),
+    "triangular_spline": ("flowjax",),
+}
+LIBRARIES = ("ours", *_MOST, "flowjax")
 _PEERS = LIBRARIES[1:]
 
 # Its density takes 63 evaluations of each network, forward and backward.
@@ -75,7 +92,8 @@ def define_flags() -> None:
     flags.DEFINE_string("torch_python", sys.executable, "The interpreter that has PyTorch and the peers.")
     flags.DEFINE_string("data_dir", "../shared/data/tabular", "Folder of the tables.")
     flags.DEFINE_list("sets", list(SETS), f"Some of {', '.join(SETS)}.")
-    flags.DEFINE_list("flows", list(FLOWS), f"Some of {', '.join(FLOWS)}.")
+    flags.DEFINE_string("jax_python", sys.executable, "The interpreter that has FlowJAX.")
+    flags.DEFINE_list("flows", ["real_nvp", "maf", "nsf"], f"Some of {', '.join(FLOWS)}.")
     flags.DEFINE_list("libraries", list(LIBRARIES), f"Some of {', '.join(LIBRARIES)}; speed has tfb.RealNVP, too.")
     flags.DEFINE_list("seeds", ["0", "1", "2"], "Of the weights and the order of the rows.")
     flags.DEFINE_integer("steps", 1_000, "Training steps.", lower_bound=1)
@@ -104,7 +122,8 @@ def main(_: list[str]) -> None:
     jobs = list(_jobs())
     file = pathlib.Path(values.rows)
     if values.run:
-        run(jobs, file, lambda job: learner(job, values.torch_python), values.data_dir)
+        pythons = {"flowjax": values.jax_python}
+        run(jobs, file, lambda job: learner(job, pythons.get(job["library"], values.torch_python)), values.data_dir)
     interleaved.publish(_quality(jobs, read(file)), values.output or str(_RESULTS / "tabular.md"))
 
 
@@ -179,7 +198,7 @@ def _jobs() -> Iterator[dict[str, Any]]:
         for set_name in values.sets:
             for flow in values.flows:
                 for library in values.libraries:
-                    if (set_name, flow, library) == _TOO_SLOW:
+                    if (set_name, flow, library) == _TOO_SLOW or library not in ("ours", *FLOWS[flow]):
                         continue
                     yield dict(set=set_name, flow=flow, library=library, seed=int(seed), **shared)
 
@@ -359,12 +378,16 @@ class Remote:
 
 
 @contextlib.contextmanager
-def learner(job: dict[str, Any], torch_python: str, ours: type[Ours] = Ours) -> Iterator[Ours | Remote]:
+def learner(job: dict[str, Any], python: str, ours: type[Ours] = Ours) -> Iterator[Ours | Remote]:
     """Ours, or a peer in that interpreter."""
     if job["library"] == "ours":
         yield ours(job)
         return
-    command = [torch_python, "-m", "benchmarks.tabular_peers"]
+    command = [
+        python,
+        "-m",
+        "benchmarks.tabular_flowjax" if job["library"] == "flowjax" else "benchmarks.tabular_peers",
+    ]
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with subprocess.Popen(command, **pipes, text=True, cwd=_ROOT) as process:
         yield Remote(process, job)
@@ -376,14 +399,42 @@ def layout_of(job: dict[str, Any], size: int) -> dict[str, Any]:
 
 
 def build(flow: str, layout: dict[str, Any]) -> nvp.FlowDistribution:
-    """Ours of that layout, made of what all libraries have: splines get no linear maps and no first normalisation."""
-    shared = dict(event_shape=[layout["size"]], hidden_units=layout["hidden_units"])
-    if flow == "real_nvp":
-        return nvp.real_nvp(couplings=layout["layers"], **shared)
-    if flow == "maf":
-        return nvp.maf(layers=layout["layers"], **shared)
-    splines = dict(couplings=layout["layers"], bins=layout["bins"], bound=layout["bound"])
-    return nvp.nsf(norm=None, mix="alternate", **splines, **shared)
+    """Ours of that layout, made of what all libraries have: splines get no linear maps and no first normalisation.
+
+    `gaussianization` and `triangular_spline` keep their `ActNorm`s. Degrees, components and signals are the defaults of
+    zuko.
+    """
+    size, layers, hidden_units, bins, bound = (layout[n] for n in ("size", "layers", "hidden_units", "bins", "bound"))
+    networks = dict(event_shape=[size], hidden_units=hidden_units)
+    match flow:
+        case "real_nvp":
+            return nvp.real_nvp(couplings=layers, **networks)
+        case "nsf":
+            return nvp.nsf(norm=None, mix="alternate", couplings=layers, bins=bins, bound=bound, **networks)
+        case "maf":
+            return nvp.maf(layers=layers, **networks)
+        case "gaussianization":
+            return nvp.gaussianization(event_shape=[size], layers=layers)
+        case "ffjord":
+            return nvp.ffjord(norm=None, **networks)
+        case "residual":
+            return nvp.residual(layers=layers, norm=None, **networks)
+        case "bnaf":
+            return nvp.bnaf(event_shape=[size], layers=layers, norm=None, **blocks_of(layout))
+        case "triangular_spline":
+            return nvp.triangular_spline(event_shape=[size], layers=layers, bins=bins, bound=bound)
+    transformer = {
+        "sum_of_squares": f"sum_of_squares(polynomials=3, degree=4, bound={bound})",
+        "bernstein": f"bernstein(degree=16, bound={bound})",
+        "unconstrained_monotonic": f"unconstrained_monotonic(signal=16, hidden_units=[64, 64], bound={bound})",
+    }[flow]
+    return nvp.autoregressive_flow(layers=layers, transformer=transformer, **networks)
+
+
+def blocks_of(layout: dict[str, Any]) -> dict[str, int]:
+    """The hidden units of each entry, and the number of hidden layers, of a block network of about that size."""
+    hidden_units = layout["hidden_units"]
+    return dict(units=max(1, hidden_units[0] // layout["size"]), depth=len(hidden_units))
 
 
 def _quality(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -485,7 +536,9 @@ def _speed() -> list[str]:
                 is_slow = flow == "maf" and function == "sample"
                 calls_of_function = max(1, calls // layout["size"]) if is_slow else calls
                 settings = dict(flow=flow, layout=layout, batch_size=_SPEED_BATCH, calls=calls_of_function)
-                candidates = _candidates(function, settings, [*values.libraries, "tfb"], values.torch_python)
+                # Speed is not measured beside FlowJAX.
+                libraries = [n for n in values.libraries if n in ("ours", *FLOWS[flow]) and n != "flowjax"]
+                candidates = _candidates(function, settings, [*libraries, "tfb"], values.torch_python)
                 results = interleaved.measure(candidates, values.repeats)
                 by_function[function] = results, calls_of_function
                 facts.update({k: v for r in results.values() for k, v in r.facts.items()})
