@@ -86,9 +86,10 @@ class InvertibleLinear(Bijector):
 
     def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
         """L, and U with its diagonal."""
-        log_size = self.log_size.value
-        lower = tf.linalg.set_diag(tf.linalg.band_part(self.lower.value, -1, 0), tf.ones_like(log_size))
-        upper = tf.linalg.set_diag(tf.linalg.band_part(self.upper.value, 0, -1), self._signs * tf.exp(log_size))
+        # Not `tf.linalg.set_diag`, which OpenVINO does not read.
+        on_diagonal, log_size = np.eye(len(self._signs)) > 0, self.log_size.value
+        lower = tf.where(on_diagonal, tf.ones_like(log_size), tf.linalg.band_part(self.lower.value, -1, 0))
+        upper = tf.where(on_diagonal, self._signs * tf.exp(log_size), tf.linalg.band_part(self.upper.value, 0, -1))
         return lower, upper
 
     def _triangular(self) -> tf.Tensor:
