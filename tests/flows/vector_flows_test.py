@@ -43,7 +43,7 @@ class VectorFlowsTest(parameterized.TestCase):
         of_contexts = distribution.log_prob([0.3], context=[[0.0, 1.0], [1.0, 0.0]])
         self.assertGreater(abs(of_contexts[0] - of_contexts[1]), 1e-3)
 
-    @parameterized.parameters(nvp.bnaf, nvp.triangular_spline, nvp.residual, nvp.ffjord)
+    @parameterized.parameters(nvp.bnaf, nvp.triangular_spline, nvp.residual, nvp.ffjord, nvp.gaussianization)
     def test_layers_and_base_depend_on_the_context(self, factory):
         settings = {"hidden_units": (4,)} if factory in (nvp.residual, nvp.ffjord) else {}
         settings |= dict(event_shape=2, layers=1, context_size=2)

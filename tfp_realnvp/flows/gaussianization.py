@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_realnvp.bijectors import ActNorm, Bijector, Elementwise, InvertibleLinear
+from tfp_realnvp.conditioners import MLP
 from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import size_of
@@ -17,6 +18,7 @@ def gaussianization(
     event_shape: int | Sequence[int],
     layers: int = 6,
     components: int = 8,
+    context_size: int | None = None,
     dtype: str = "float32",
     seed: int = 0,
     **options: Any,
@@ -25,7 +27,7 @@ def gaussianization(
 
         z = (gaussianize_n o rotate_{n-1} o ... o rotate_1 o gaussianize_1)(x),    z ~ base
 
-    There is no network. A density has a closed form, a sample takes one bisection for all entries per layer. The
+    Without a context there is no network. A density has a closed form, a sample takes one bisection for all entries per layer. The
     logistic components give tails that are heavier than a Gaussian's, and more so with each layer. An `ActNorm`
     precedes each layer, so that the first training batch places the mixtures; the paper places their means on data
     instead.
@@ -34,6 +36,8 @@ def gaussianization(
       event_shape: `[size]`, or the size.
       layers: number of layers that transform each entry.
       components: number of logistic components per entry and layer.
+      context_size: size of the context of a conditional flow, of which the components' weights, means and scales are
+        linear functions; or None for no context.
       seed: seed of the initial rotations.
       **options: `base` and other [options that flows share](#options-that-flows-share).
 
@@ -54,6 +58,11 @@ def gaussianization(
             name = f"rotation_{i}"
             found.append(InvertibleLinear(size, form="householder", seed=seed + i, dtype=dtype, name=name))
         found.append(ActNorm(size, dtype=dtype, name=f"act_norm_{i}"))
-        mixtures = Compose(Sigmoidal(components), Probit())
-        found.append(Elementwise(mixtures, [size], dtype=dtype, name=f"gaussianize_{i}"))
-    return flow_of_layers(found, event_shape=[size], dtype=dtype, flow_name="gaussianization", **options)
+        mixtures, name, network = Compose(Sigmoidal(components), Probit()), f"gaussianize_{i}", None
+        if context_size is not None:
+            of_network: dict[str, Any] = dict(hidden_units=(), context_size=context_size, dtype=dtype)
+            network = MLP(outputs=mixtures.outputs * size, name=f"{name}_network", **of_network)
+            network.build((None, 0))
+        found.append(Elementwise(mixtures, [size], network, dtype=dtype, name=name))
+    given: dict[str, Any] = dict(context_size=context_size, dtype=dtype, **options)
+    return flow_of_layers(found, event_shape=[size], flow_name="gaussianization", **given)
