@@ -168,7 +168,8 @@ def _model(
 
 
 def _spline_flow(*, event_shape: int, context_size: int) -> flows.FlowDistribution:
-    given: dict[str, Any] = dict(event_shape=event_shape, context_size=context_size, hidden_units=(64, 64))
+    given: dict[str, Any] = dict(event_shape=event_shape, context_size=context_size)
+    given |= dict(hidden_units=(64, 64), activation="silu")
     if event_shape == 1:  # Nothing for a coupling to condition on.
         return flows.autoregressive_flow(layers=2, transformer="spline(bins=8, bound=5.0)", **given)
     return flows.nsf(couplings=5, bins=8, bound=5.0, norm=None, **given)
