@@ -93,7 +93,8 @@ class InvertibleLinear(Bijector):
         return lower, upper
 
     def _triangular(self) -> tf.Tensor:
-        return tf.linalg.set_diag(tf.linalg.band_part(self.lower.value, -1, 0), tf.exp(self.log_size.value))
+        on_diagonal = np.eye(self._size) > 0  # As in `_factors`.
+        return tf.where(on_diagonal, tf.exp(self.log_size.value), tf.linalg.band_part(self.lower.value, -1, 0))
 
     def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         if self.form == "lu":

@@ -27,10 +27,10 @@ def gaussianization(
 
         z = (gaussianize_n o rotate_{n-1} o ... o rotate_1 o gaussianize_1)(x),    z ~ base
 
-    Without a context there is no network. A density has a closed form, a sample takes one bisection for all entries per layer. The
-    logistic components give tails that are heavier than a Gaussian's, and more so with each layer. An `ActNorm`
-    precedes each layer, so that the first training batch places the mixtures; the paper places their means on data
-    instead.
+    Without a context there is no network. A density has a closed form, a sample takes one bisection for all entries per
+    layer. The logistic components give tails that are heavier than a Gaussian's, and more so with each layer. An
+    `ActNorm` precedes each layer, so that the first training batch places the mixtures; the paper places their means on
+    data instead.
 
     Args:
       event_shape: `[size]`, or the size.
