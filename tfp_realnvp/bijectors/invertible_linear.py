@@ -93,7 +93,7 @@ class InvertibleLinear(Bijector):
         return lower, upper
 
     def _triangular(self) -> tf.Tensor:
-        on_diagonal = np.eye(self._size) > 0  # As in `_factors`.
+        on_diagonal = np.eye(self.log_size.shape[0]) > 0  # As in `_factors`.
         return tf.where(on_diagonal, tf.exp(self.log_size.value), tf.linalg.band_part(self.lower.value, -1, 0))
 
     def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
