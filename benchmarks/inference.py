@@ -261,7 +261,8 @@ def _verdict(of: dict[str, list[dict[str, Any]]]) -> str:
 def draw(rows: Sequence[dict[str, Any]], path: str | os.PathLike) -> None:
     """Draws the coverage curves, the mean over seeds, a panel for each task and budget."""
     tasks, budgets = (list(dict.fromkeys(row[name] for row in rows)) for name in ("task", "budget"))
-    figure = matplotlib.figure.Figure(figsize=(2.4 * len(tasks) + 0.4, 2.3 * len(budgets) + 0.4), layout="constrained")
+    size = max(2.4 * len(tasks) + 0.4, 4.2), 2.3 * len(budgets) + 0.4  # The legend needs that width.
+    figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(budgets), len(tasks), squeeze=False, sharex=True, sharey=True)
     for line, budget in enumerate(budgets):
         for column, task in enumerate(tasks):
