@@ -312,24 +312,26 @@ class Ours:
         for index in range(first, last):
             self._step(tf.constant(index))
 
-    def average(self) -> None:
-        """From now on the averaged weights, if the model averages them."""
-        if self._model.average is not None:
-            self._model.average.copy_to_variables()
-
     def evaluate(self, split: str) -> list[float]:
         """The mean of log_prob, and its standard error."""
         data = self._data[split]
-        parts = [self._log_prob(data[i : i + _ROWS_AT_ONCE]).numpy() for i in range(0, len(data), _ROWS_AT_ONCE)]
+        with self._average():
+            parts = [self._log_prob(data[i : i + _ROWS_AT_ONCE]).numpy() for i in range(0, len(data), _ROWS_AT_ONCE)]
         rows = np.concatenate(parts)
         return [float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(len(rows)))]
 
     def keep(self) -> None:
-        self._kept = [variable.numpy() for variable in self._distribution.variables]
+        with self._average():
+            self._kept = [variable.numpy() for variable in self._distribution.variables]
 
     def restore(self) -> None:
+        self._model.average = None  # What was kept is the average.
         for variable, value in zip(self._distribution.variables, self._kept):
             variable.assign(value)
+
+    def _average(self) -> contextlib.AbstractContextManager[None]:
+        """The averaged weights, if the model averages them."""
+        return contextlib.nullcontext() if self._model.average is None else self._model.average.lent()
 
 
 class Remote:
@@ -353,9 +355,6 @@ class Remote:
 
     def train(self, first: int, last: int) -> None:
         self._ask("train", first=first, last=last)
-
-    def average(self) -> None:
-        self._ask("average")
 
     def evaluate(self, split: str) -> list[float]:
         return self._ask("evaluate", split=split)

@@ -9,10 +9,11 @@ offers a single way, such as the map from a network's output to a scale, that wa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import nflows.distributions
@@ -266,7 +267,9 @@ class Learner:
         layout = layout | (dict(fast_density=False) if library == "normflows" else {})
         self._model = _build(library, flow, layout, threads, seed)
         self._recipe = dict(schedule="cosine", average_decay=None) | recipe
-        self._average = [parameter.detach().clone() for parameter in self._model.parameters()]
+        self._average = None  # Not of buffers: these flows have none that training changes.
+        if self._recipe["average_decay"] is not None:
+            self._average = [parameter.detach().clone() for parameter in self._model.parameters()]
         self._optimizer = torch.optim.Adam(self._model.parameters(), recipe["learning_rate"], eps=1e-8)
         self._kept = None
 
@@ -293,30 +296,38 @@ class Learner:
 
     def _update_average(self, step: int) -> None:
         """As `tfp_realnvp.training.WeightAverage`."""
-        if (decay := self._recipe["average_decay"]) is None:
+        if self._average is None:
             return
-        weight = 1 - min(decay, (1 + step) / (10 + step))
+        weight = 1 - min(self._recipe["average_decay"], (1 + step) / (10 + step))
         with torch.no_grad():
             for average, parameter in zip(self._average, self._model.parameters()):
                 average.lerp_(parameter, weight)
 
-    def average(self) -> None:
-        """From now on the averaged weights, if the recipe averages them."""
-        if self._recipe["average_decay"] is not None:
-            with torch.no_grad():
-                for average, parameter in zip(self._average, self._model.parameters()):
-                    parameter.copy_(average)
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[None]:
+        """The averaged weights, if the recipe averages them."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for average, parameter in zip(self._average or (), self._model.parameters()):
+            parameter.data, average.data = average.data, parameter.data
 
     def evaluate(self, split: str) -> list[float]:
         """The mean of log_prob, and its standard error."""
-        with torch.no_grad():
+        with torch.no_grad(), self._lent():
             rows = torch.cat([self._model.log_prob(rows) for rows in self._data[split].split(_ROWS_AT_ONCE)])
         return [rows.mean().item(), (rows.std() / math.sqrt(len(rows))).item()]
 
     def keep(self) -> None:
-        self._kept = {name: value.clone() for name, value in self._model.state_dict().items()}
+        with self._lent():
+            self._kept = {name: value.clone() for name, value in self._model.state_dict().items()}
 
     def restore(self) -> None:
+        self._average = None  # What was kept is the average.
         self._model.load_state_dict(self._kept)
 
 

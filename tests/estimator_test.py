@@ -60,6 +60,18 @@ class FlowEstimatorTest(absltest.TestCase):
         alike, weighted = (nvp.FlowEstimator(**options).fit(table, sample_weight=w) for w in (None, weight))
         self.assertGreater(weighted.score(table[:200]), alike.score(table[:200]))
 
+    def test_few_rows_are_not_learned_by_heart(self):
+        """Of 80 rows, what is best on held-out ones generalises; the last weights do not."""
+        rows = np.random.default_rng(0).normal(size=[480, 4])
+        options = dict(max_steps=300, batch_size=32, flow_options=dict(couplings=3, hidden_units=(32, 32)))
+        few, others = rows[:80], rows[80:]
+        last, kept = (
+            nvp.FlowEstimator(**options, validation_fraction=share).fit(few).score(others) for share in (None, 0.2)
+        )
+        exact = -2 * np.log(2 * np.pi) - 0.5 * np.mean(np.sum(others**2, -1))
+        self.assertBetween(kept, exact - 0.5, exact + 0.1)
+        self.assertLess(last, kept - 0.5)
+
     def test_pipeline_and_grid_search(self):
         table = np.random.default_rng(0).normal(size=[60, 3])
         pipeline = make_pipeline(StandardScaler(), nvp.FlowEstimator(**_TINY))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ with extra("data"):
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+_LOOKS = 20  # At the held-out rows.
 # Rows in a batch of scores. Batches are filled up to this size, so that a score does not depend on the other rows.
 _ROWS = 1024
 
@@ -45,9 +47,12 @@ class FlowEstimator(DensityMixin, BaseEstimator):
       batch_size: rows in a batch; at most the number of training rows.
       learning_rate: initial learning rate of Adam, which decreases to 0 as a cosine.
       clip_norm: largest global norm of the gradient.
-      average_decay: decay of the moving average of the weights; None uses the last weights.
+      average_decay: decay of the moving average of the weights; None uses the weights themselves.
+      validation_fraction: share of the rows that is held out. The weights are kept that are best on them after one of
+        the twentieths of the training; a flow that is trained on few rows for long gives other rows next to no
+        density. None, or a share of less than one row, keeps the last weights.
       random_state: seed of the weights, the order of rows and the noise.
-      verbose: 1 prints a line for each tenth of the training.
+      verbose: 1 prints a line for each twentieth of the training.
 
     Attributes:
       columns_: the fitted `Columns`.
@@ -78,6 +83,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         learning_rate: float = 2e-3,
         clip_norm: float = 10.0,
         average_decay: float | None = 0.99,
+        validation_fraction: float | None = 0.1,
         random_state: Any = 0,
         verbose: int = 0,
     ):
@@ -89,6 +95,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.clip_norm = clip_norm
         self.average_decay = average_decay
+        self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.verbose = verbose
 
@@ -127,6 +134,9 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         rows = self.columns_.encode(self._table(X, is_first=False))
         if np.any(np.isnan(rows)):
             raise ValueError("expected a value in each row and column, got missing values (NaN)")
+        return self._scores(rows)
+
+    def _scores(self, rows: np.ndarray) -> np.ndarray:
         padded = np.resize(rows, [-(-len(rows) // _ROWS) * _ROWS, rows.shape[1]])
         scores = [self._log_prob(tf.constant(padded[start : start + _ROWS])) for start in range(0, len(padded), _ROWS)]
         return np.concatenate([part.numpy() for part in scores])[: len(rows)].astype(np.float64)
@@ -200,21 +210,31 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         )
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, self.max_steps)
         model.compile(training.Adam(rate))
+        if weight is not None:
+            rows, weight = rows[weight > 0], weight[weight > 0]
+        held_out = int(len(rows) * (self.validation_fraction or 0.0))
+        order = np.random.default_rng(seed).permutation(len(rows))
+        rows, others = rows[order[held_out:]], rows[order[:held_out]]
+        weight, of_others = (None, None) if weight is None else (weight[order[held_out:]], weight[order[:held_out]])
         size = min(self.batch_size, len(rows))
         events = (rows,) if weight is None else (rows, None, weight)
         places = (
             tf.data.Dataset.range(len(rows)).shuffle(len(rows), seed=seed).repeat().batch(size, drop_remainder=True)
         )
         batches = places.map(lambda place: _batch(events, place)).take(self.max_steps).prefetch(2)
-        epochs = 10 if self.max_steps >= 10 else 1
+        best = _BestWeights(lambda: np.average(self._scores(others), weights=of_others))
+        epochs = _LOOKS if self.max_steps >= _LOOKS else 1
         model.fit(
             batches,
+            callbacks=[best] if held_out else [],
             shuffle=False,  # Already shuffled.
             epochs=epochs,
             steps_per_epoch=max(self.max_steps // epochs, 1),
             verbose=2 if self.verbose else 0,
         )
-        if model.average is not None:
+        if held_out:
+            best.restore()
+        elif model.average is not None:
             model.average.copy_to_variables()
         self.n_iter_ = epochs * max(self.max_steps // epochs, 1)
 
@@ -235,6 +255,29 @@ class FlowEstimator(DensityMixin, BaseEstimator):
             self._build()
             for variable, value in zip(self.distribution_.variables, weights, strict=True):
                 variable.assign(value)
+
+
+class _BestWeights(keras.callbacks.Callback):
+    """Keeps the weights, averaged if the model averages them, whose score was best after an epoch."""
+
+    def __init__(self, score: Callable[[], float]):
+        super().__init__()
+        self._score = score
+        self._best = -np.inf
+        self._kept: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        with contextlib.nullcontext() if self.model.average is None else self.model.average.lent():
+            score = self._score()
+            # The first ones are kept in any case: a score may not be a number.
+            if not self._kept or score > self._best:
+                self._best = score if np.isfinite(score) else -np.inf
+                self._kept = [variable.numpy() for variable in self.model.distribution.variables]
+
+    def restore(self) -> None:
+        """Assigns the kept weights."""
+        for variable, value in zip(self.model.distribution.variables, self._kept):
+            variable.assign(value)
 
 
 def _batch(events: Sequence[np.ndarray | None], place: tf.Tensor) -> Any:
