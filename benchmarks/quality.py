@@ -89,10 +89,15 @@ RECIPES = {
         _of("cifar10_cpu", *_SMALL_BATCHES),
     ),
     "cifar10_glow_1": Recipe("CIFAR-10", "Glow, mixtures of 4 logistics, bfloat16", _of("cifar10_glow", "--epochs=5")),
-    "cifar10_glow": Recipe(
+    "cifar10_glow_2": Recipe(
         "CIFAR-10",
         "the same, gone on with",
         _of("cifar10_glow", "--epochs=7", "--seed=1", "--init_from=runs/quality/cifar10_glow_1"),
+    ),
+    "cifar10_glow": Recipe(
+        "CIFAR-10",
+        "the same, gone on with again",
+        _of("cifar10_glow", "--epochs=6", "--seed=2", "--init_from=runs/quality/cifar10_glow_2"),
         released="cifar10",
     ),
     "cifar10": Recipe(
