@@ -43,7 +43,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plain, validated": _PLAIN | dict(validate_every=50),
     "steady": _STEADY,
     "steady, 1e-3": _STEADY | dict(learning_rate=1e-3),
-    "steady, .999": _STEADY | dict(average_decay=0.999),
+    "steady, 5e-3": _STEADY | dict(learning_rate=5e-3),
     "steady, tanh": _STEADY | dict(scale="tanh"),
 }
 

@@ -67,7 +67,7 @@ class HelpTest(parameterized.TestCase):
         with contextlib.redirect_stderr(io.StringIO()) as errors:
             self.assertEqual(__main__.main(["trian"]), 2)
         self.assertRegex(
-            errors.getvalue(), r"^error: expected PROGRAM to be one of compress, .*train, unpack, got trian\n$"
+            errors.getvalue(), r"^error: expected PROGRAM to be one of edit, .*train, unpack, got trian\n$"
         )
 
     def test_the_console_command_is_the_same_program(self):

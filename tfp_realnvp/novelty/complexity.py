@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image, features
 
 # Options of Pillow for a lossless file: its format, and how to save it.
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -91,6 +90,8 @@ def input_complexity(images: np.ndarray, log_prob: np.ndarray, *, codec: str = "
 def _encoder(codec: str) -> Callable[[np.ndarray], bytes]:
     if codec not in _OPTIONS:
         raise ValueError(f"expected a codec of {', '.join(CODECS)}, got {codec!r}")
+    from PIL import Image, features  # Only when needed: importing the package loads no more than TensorFlow's own.
+
     name, options = _OPTIONS[codec]
     if codec == "jxl":
         try:
