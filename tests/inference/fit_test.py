@@ -98,6 +98,8 @@ class SupportTest(_Eager):
         mass = np.sum(np.exp(posterior.log_prob(grid, theta[0] ** 2))) * 3 / 2_000
         self.assertAlmostEqual(mass, 1, places=2)
         np.testing.assert_array_equal(posterior.log_prob([[1.9], [5.1]], theta[0] ** 2), [-math.inf, -math.inf])
+        with self.assertRaisesRegex(ValueError, "expected parameters that are numbers, got NaN"):
+            posterior.log_prob([[3.0], [math.nan]], theta[0] ** 2)
 
     @parameterized.parameters(tfd.JointDistributionNamed, tfd.JointDistributionCoroutine)
     def test_a_joint_distribution(self, kind):
@@ -168,6 +170,27 @@ class EmbeddingTest(_Eager):
         self.assertEqual(posterior.sample(3, x[:2]).shape, (3, 2, 2))
         with self.assertRaisesRegex(TypeError, "expected a function that makes an embedding for each flow"):
             inference.fit_posterior(theta, x, embedding=network, ensemble=2)
+
+
+class RoundingTest(_Eager):
+    def test_rounding_makes_no_constant_vary(self):
+        theta, x = _pairs(1_000, 0)
+        constant = np.full([1_000, 2], 0.1, np.float32)
+        self.assertGreater(np.min(constant.std(0)), 0)
+        with self.assertRaisesRegex(ValueError, r"expected parameters that vary, got constants at \[0, 1\]"):
+            inference.fit_posterior(constant, x)
+        x[:, 0] = 0.1
+        posterior = inference.fit_posterior(theta, x, flow=_SMALL, max_epochs=1, batch_size=900)
+        self.assertEqual(posterior.members[0].deviation[0], 1)
+
+    def test_a_density_that_is_not_a_number(self):
+        def broken(**given):
+            flow = _SMALL(**given)
+            flow.trainable_variables[0].assign(math.nan * flow.trainable_variables[0])
+            return flow
+
+        with self.assertRaisesRegex(ValueError, "expected a finite loss on the held-out pairs, got inf"):
+            inference.fit_posterior(*_pairs(20, 0), flow=broken, max_epochs=2)
 
 
 class ErrorsTest(parameterized.TestCase):

@@ -42,9 +42,10 @@ class Calibration:
 
     @property
     def p_values(self) -> dict[str, float]:
-        """Of each statistic, the p-value of a chi-squared test that ranks are uniform.
+        """The p-value of a chi-squared test that ranks are uniform, for each statistic.
 
-        A small one says that the posterior is wrong. Of k p-values the least is below p / k with probability p or less.
+        A small p-value shows that the posterior is wrong. If it is right, the smallest of k p-values is below p / k
+        with a probability of at most p.
         """
         counts = np.stack([np.bincount(part, minlength=self.bins) for part in self._binned().T])
         expected = len(self.ranks) / self.bins
@@ -87,8 +88,8 @@ def rank_statistics(posterior: Any, theta: Any, x: Any, *, samples: int = 99, se
 
         s_j(theta) = theta_j;    regions (-inf, q_j], one for each entry
 
-    Sees a bias, a wrong scale or a wrong shape of a marginal. Does not see a wrong dependence between entries, nor that
-    the posterior ignores x: the prior itself passes.
+    It detects a bias, a wrong scale or a wrong shape of a marginal. It detects neither a wrong dependence between
+    entries nor a posterior that ignores x: the prior itself passes.
 
     Args:
       posterior: has `sample(count, x, seed=)`, as `Posterior` has.
@@ -115,8 +116,8 @@ def expected_coverage(posterior: Any, theta: Any, x: Any, *, samples: int = 99, 
 
         s(theta) = -log q(theta | x);    regions {theta: q(theta | x) >= c}
 
-    Sees a posterior that is too narrow (coverage below the level) or too wide (above), in all entries at once. Does not
-    see a bias that leaves the rank of the density, nor that the posterior ignores x: the prior itself passes.
+    It detects a posterior that is too narrow (coverage below the level) or too wide (above), in all entries at once. It
+    detects neither a bias that keeps the rank of the density nor a posterior that ignores x: the prior itself passes.
 
     Args:
       posterior: has `sample(count, x, seed=)` and `log_prob(theta, x)`.
@@ -153,9 +154,9 @@ def tarp(
 
         s(theta) = |theta - r|,    r random and independent of theta given x;    regions {|theta - r| <= c}
 
-    Distances are in standard deviations of the true parameters. Needs samples only. Sees a posterior that is too narrow
-    or too wide, a bias and a wrong dependence. Does not see that the posterior ignores x, unless the references depend
-    on x.
+    Distances are in standard deviations of the true parameters. It needs samples only. It detects a posterior that is
+    too narrow or too wide, a bias and a wrong dependence. It does not detect that the posterior ignores x, unless the
+    references depend on x.
 
     Args:
       posterior: has `sample(count, x, seed=)`.
@@ -175,9 +176,9 @@ def tarp(
     inference. ICML 2023. arXiv 2302.03026.
     """
     _, truth, drawn = _truth_and_samples(posterior, theta, x, samples, seed)
+    if len(constant := np.flatnonzero(np.ptp(truth, 0) == 0)):
+        raise ValueError(f"expected parameters that vary, got constants at {constant.tolist()}")
     deviation = truth.std(0)
-    if not np.all(deviation > 0):
-        raise ValueError(f"expected parameters that vary, got constants at {np.flatnonzero(deviation == 0).tolist()}")
     if references is None:
         points = np.random.default_rng(seed).uniform(truth.min(0), truth.max(0), truth.shape)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def fit_posterior(
         samples). The flow's vector has the parts in this order, each in row-major order.
       x: observations of the same pairs, an array `[n, *shape]` or arrays by name, which are flattened and joined.
       prior: the distribution that `theta` was drawn from, for its support; a joint distribution may include the
-        observed parts. None for parameters without bounds.
+        observed parts, on which no support of a parameter may depend. None for parameters without bounds.
       flow: a factory of flows, called with `event_shape=` and `context_size=`, such as
         `functools.partial(nvp.maf, layers=5)`. By default a neural spline flow.
       embedding: a Keras layer from observations `[n, *shape]` to vectors, trained with the flow, or a function that
@@ -68,8 +69,8 @@ def fit_posterior(
 
     Raises:
       TypeError: for parameters that are not floats, or one embedding for several flows.
-      ValueError: if numbers of pairs differ or are too few, parameters lie outside the prior's support, values are not
-        finite, a parameter is constant, or the prior has other parts.
+      ValueError: if numbers of pairs differ or are too few, parameters lie outside the prior's support, values or the
+        held-out loss are not finite, a parameter is constant, or the prior has other parts.
 
     ```python
     joint = tfd.JointDistributionNamed(
@@ -122,8 +123,12 @@ def fit_posterior(
             ],
             verbose=verbose,
         )
+        losses = {name: history.history[name] for name in ("loss", "val_loss")}
+        # `min` keeps a NaN of the first epoch, as the callbacks do.
+        if not math.isfinite(least := min(losses["val_loss"])):
+            raise ValueError(f"expected a finite loss on the held-out pairs, got {least}: the flow's density overflows")
         members.append(model)
-        histories.append({name: history.history[name] for name in ("loss", "val_loss")})
+        histories.append(losses)
     return Posterior(members, support, observations, histories)
 
 
@@ -151,7 +156,8 @@ def _model(
     keras.utils.set_random_seed(seed)
     axes = (0,) if observed.ndim <= 2 else tuple(range(observed.ndim - 1))
     mean, deviation = (np.asarray(moment, np.float32) for moment in (observed.mean(axes), observed.std(axes)))
-    deviation = np.where(deviation > 0, deviation, np.float32(1))  # A constant entry says nothing.
+    # Rounding may give a constant entry a deviation above 0.
+    deviation = np.where(np.ptp(observed, axes) > 0, deviation, np.float32(1))
     layer = embedding if embedding is None or isinstance(embedding, keras.layers.Layer) else embedding()
     context_size = int(np.prod(observed.shape[1:]))
     if layer is not None:
@@ -159,11 +165,10 @@ def _model(
         if len(shape) != 2:
             raise ValueError(f"expected an embedding that returns vectors [n, size], got shape {tuple(shape)}")
         context_size = shape[-1]
-    spread = u.std(0)
-    if not np.all(spread > 0):
-        raise ValueError(f"expected parameters that vary, got constants at {np.flatnonzero(spread == 0).tolist()}")
+    if len(constant := np.flatnonzero(np.ptp(u, 0) == 0)):
+        raise ValueError(f"expected parameters that vary, got constants at {constant.tolist()}")
     made = (flow or _spline_flow)(event_shape=u.shape[1], context_size=context_size)
-    distribution = flows.standardized(made, u.mean(0), spread)
+    distribution = flows.standardized(made, u.mean(0), u.std(0))
     return PosteriorModel(distribution, mean, deviation, layer, l2=0.0, clip_norm=clip_norm, seed=seed)
 
 

@@ -18,8 +18,8 @@ _COLUMNS = 4
 def plot_ranks(calibration: Calibration) -> matplotlib.figure.Figure:
     """The histogram of the ranks of each statistic, beside the band of uniform ranks.
 
-    The band is two standard deviations of a bin's share of n ranks, `sqrt((1/k)(1 - 1/k)/n)`. A U shape says that the
-    posterior is too narrow, a hump too wide, a slope that it is biased.
+    The band is two standard deviations of a bin's share of n ranks, `sqrt((1/k)(1 - 1/k)/n)`. A U shape
+    indicates a posterior that is too narrow, a hump one that is too wide, a slope one that is biased.
 
     Args:
       calibration: from `rank_statistics`, `expected_coverage` or `tarp`.
@@ -57,7 +57,7 @@ def plot_coverage(calibration: Calibration) -> matplotlib.figure.Figure:
     """The share of pairs within the credible region of each level, beside the diagonal and its band.
 
     The band is two standard errors, `2 sqrt(level (1 - level) / n)`. A curve of `expected_coverage` below the diagonal
-    says that the posterior is too narrow, above it too wide.
+    indicates a posterior that is too narrow, above it one that is too wide.
 
     Args:
       calibration: from `expected_coverage`, `tarp` or `rank_statistics`.

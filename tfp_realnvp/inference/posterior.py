@@ -81,12 +81,22 @@ class Posterior:
     def log_prob(self, theta: Any, x: Any) -> tf.Tensor:
         """The log-density of parameters in nats, `[...]`, in their own units; -inf outside the prior's support.
 
+        As of any flow, it is also -inf so far out that a density overflows.
+
         Args:
           theta: parameters, an array `[..., *shape]` or arrays by name, as in training.
           x: an observation, or several, `[..., *shape]`; batch axes of both are broadcast.
+
+        Raises:
+          ValueError: for other shapes or names, a parameter that is NaN, or an observation that is not finite.
         """
         vectors = self._support.parts.vectors(theta, "theta")
+        if tf.reduce_any(tf.math.is_nan(vectors)):
+            raise ValueError("expected parameters that are numbers, got NaN")
         u, log_det = self._support.unbounded(tf.reshape(vectors, [-1, self._support.parts.size]))
+        is_inside = tf.reduce_all(tf.math.is_finite(u), -1) & tf.math.is_finite(log_det)
+        u = tf.where(is_inside[:, tf.newaxis], u, tf.zeros_like(u))
+        log_det = tf.where(is_inside, log_det, tf.constant(-math.inf, log_det.dtype))
         contexts, of_x = self._contexts(x)
         batch = tf.broadcast_dynamic_shape(tf.shape(vectors)[:-1], of_x)
 
@@ -98,9 +108,7 @@ class Posterior:
         u, log_det = (rows(part, tf.shape(vectors)[:-1]) for part in (u, log_det[:, tf.newaxis]))
         log_probs = [f(u, context=rows(context, of_x)) for f, context in zip(self._log_probs, contexts)]
         log_prob = tf.reduce_logsumexp(tf.stack(log_probs), 0) - math.log(len(log_probs)) + log_det[:, 0]
-        # The log-det is NaN outside the support.
-        inside = tf.math.is_finite(log_prob)
-        return tf.reshape(tf.where(inside, log_prob, tf.constant(-math.inf, log_prob.dtype)), batch)
+        return tf.reshape(log_prob, batch)
 
     def sample(self, count: int, x: Any, *, seed: int = 0) -> Any:
         """Draws parameters: `[count, *shape]` for one observation, `[count, n, *shape]` for n of them.

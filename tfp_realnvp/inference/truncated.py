@@ -32,11 +32,10 @@ def fit_posterior_sequentially(
         theta ~ prior restricted to region_r
 
     Every round trains on all simulations so far whose parameters lie in the region: these are draws from the prior
-    restricted to it, so that the loss needs no correction and its minimum at x is the posterior, but for the mass
-    outside of the regions. The result holds at `x` alone. For other observations it is the posterior under a restricted
-    prior.
+    restricted to it, so the loss needs no correction and its minimum at x is the posterior, except for the mass outside
+    of the regions. The result holds at `x` alone. For other observations it is the posterior under a restricted prior.
 
-    Pays if the posterior is much narrower than the prior and simulations are dear.
+    It pays if the posterior is much narrower than the prior and simulations are expensive.
 
     Args:
       prior: a TFP distribution of the parameters, with `sample`.
