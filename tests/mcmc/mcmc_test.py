@@ -134,8 +134,12 @@ class IndependenceTest(absltest.TestCase):
         self.assertAlmostEqual(np.std(chains.samples), 0.8, delta=error)
 
     def test_refuses_a_target_without_density(self):
-        with self.assertRaisesRegex(ValueError, "expected proposals at which the target has a density, got a chain"):
-            mcmc.independence(lambda x: x[..., 0] * 0 - math.inf, _identity(), draws=10)
+        def log_prob(x):
+            return tf.where(x[..., 0] > 0, x[..., 0] * 0, -math.inf)
+
+        # Two proposals of a chain are negative in a quarter of all chains.
+        with self.assertRaisesRegex(ValueError, r"got -inf at all of the first 2 proposals of \d+ of 40 chains: take"):
+            mcmc.independence(log_prob, _identity(), draws=10, chains=40, warmup=0)
 
 
 class EvidenceTest(parameterized.TestCase):
@@ -251,10 +255,14 @@ class ErrorsTest(parameterized.TestCase):
 
     def test_a_target_that_turns_to_nan(self):
         target = lambda x: tf.where(tf.abs(x[..., 0]) < 9, 10 * x[..., 0], math.nan)  # noqa: E731
+        flow = _identity()
         with self.assertRaisesRegex(
-            ValueError, r"expected a finite ELBO, got nan in step \d+ of 60: the target is NaN or"
+            ValueError,
+            r"expected a finite ELBO and gradient, got nan and a norm of .* in step \d+ of 60: the target is",
         ):
-            mcmc.fit(target, _identity(), steps=60, learning_rate=1.0)
+            mcmc.fit(target, flow, steps=60, learning_rate=1.0)
+        weights = np.concatenate([np.ravel(variable) for variable in flow.trainable_variables])
+        self.assertTrue(np.all(np.isfinite(weights)) and np.any(weights != 0), weights)
 
     @parameterized.parameters(
         (dict(draws=3), "expected draws of 4 or more, got 3"),

@@ -36,7 +36,7 @@ def fit(
       target: a function from events `[n, *event_shape]` to log p `[n]`, in TensorFlow operations, or a pinned joint
         distribution, `joint.experimental_pin(y=y)`. Of the latter, the flow models all unpinned variables, mapped to
         real numbers by TFP's default bijectors, end to end in one vector.
-      flow: its variables are changed.
+      flow: its variables are changed; where a step fails, they are those of the step before.
       steps: number of training steps.
       samples: number of draws per step.
       learning_rate: highest learning rate.
@@ -47,7 +47,8 @@ def fit(
 
     Raises:
       TypeError: if the target is neither, or returns no tensor of its events' dtype.
-      ValueError: if the target returns another shape, or NaN, or no density at a draw of the flow.
+      ValueError: if the target returns another shape, or NaN, or no density at a draw of the flow, or if a gradient is
+        not finite.
 
     ```python
     flow = nvp.iaf(event_shape=(2,), layers=2, hidden_units=(16,))
@@ -68,22 +69,28 @@ def fit(
 
     # A step of `tfp.vi.fit_surrogate_posterior` outside a graph takes twice the time.
     @tf.function(autograph=False)
-    def step(number: tf.Tensor) -> tf.Tensor:
+    def step(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.random.experimental.stateless_fold_in(tf.constant([seed, 1]), number)
         with tf.GradientTape() as tape:
             x, log_q = flow.experimental_sample_and_log_prob(samples, seed=seeds)
             elbo = tf.reduce_mean(wanted.log_prob(x) - log_q)
             loss = -elbo
-        optimizer.apply(tape.gradient(loss, flow.trainable_variables), flow.trainable_variables)
-        return elbo
+        gradients = tape.gradient(loss, flow.trainable_variables, unconnected_gradients="zero")
+        norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(elbo) & tf.math.is_finite(norm)
+        # A kernel that is skipped still multiplies the gradient, by 0.
+        gradients = [tf.where(is_finite, gradient, tf.zeros_like(gradient)) for gradient in gradients]
+        optimizer.apply(gradients, flow.trainable_variables, skip=~is_finite)
+        return elbo, norm
 
     found = np.zeros(steps)
     for number in range(steps):
-        found[number] = step(tf.constant(number))
-        if not np.isfinite(found[number]):
+        found[number], norm = step(tf.constant(number))
+        if not (np.isfinite(found[number]) and np.isfinite(norm)):
             raise ValueError(
-                f"expected a finite ELBO, got {found[number]} in step {number + 1} of {steps}: the target is NaN or "
-                "has no density at a draw of the flow, or the learning rate is too high"
+                f"expected a finite ELBO and gradient, got {found[number]} and a norm of {norm} in step {number + 1} "
+                f"of {steps}: the target is NaN or has no density at a draw of the flow, or the learning rate is too "
+                "high"
             )
     return found
 

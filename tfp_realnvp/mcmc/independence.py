@@ -1,4 +1,4 @@
-"""Independence Metropolis: a flow proposes, whatever the state."""
+"""Independence Metropolis: a flow proposes independently of the state."""
 
 from typing import Any
 
@@ -31,7 +31,8 @@ def independence(
       seed: seed of all draws.
 
     Raises:
-      TypeError, ValueError: as `nvp.mcmc.fit`; also if the target has no density at any draw that starts a chain.
+      TypeError, ValueError: as `nvp.mcmc.fit`; also if a chain has met no event with a density by the end of its
+        warm-up.
 
     ```python
     flow = nvp.real_nvp(event_shape=(2,))
@@ -50,9 +51,7 @@ def independence(
     length = warmup + draws + 1  # The first are states, not proposals.
     proposed = drawn(wanted, flow, length * chains, (seed, 0))
     log_weights = proposed.log_weights.reshape([length, chains])
-    if np.any(np.all(np.isneginf(log_weights), axis=0)):
-        raise ValueError("expected proposals at which the target has a density, got a chain with -inf at each")
-    # A state without density accepts whatever comes: so a chain leaves it.
+    # A state without a density accepts every proposal, so the chain leaves it.
     log_uniform = np.log1p(-np.random.default_rng(seed).random([length, chains]))
     index, columns = np.zeros([length, chains], np.int64), np.arange(chains)
     acceptance = np.zeros([length, chains])
@@ -64,5 +63,11 @@ def independence(
         acceptance[step] = np.exp(log_ratio)
         index[step] = np.where(log_uniform[step] < log_ratio, step, state)
     kept = index[-draws:]
+    lost = int(np.sum(np.isneginf(log_weights[kept[0], columns])))
+    if lost:
+        raise ValueError(
+            f"expected each chain to reach an event at which the target has a density, got -inf at all of the first "
+            f"{warmup + 2} proposals of {lost} of {chains} chains: take a longer warmup or a better flow"
+        )
     events = proposed.events.reshape([length, chains, *proposed.events.shape[1:]])[kept, columns]
     return Chains.of(events, wanted, flow, acceptance=float(np.mean(acceptance[-draws:])))

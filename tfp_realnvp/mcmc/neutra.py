@@ -39,8 +39,8 @@ def neutra(
         x = f^{-1}(z),    log p(z) = log p(x) + log|det dx/dz|,    chains of z, samples x
 
     A flow f fitted to p makes p(z) nearly the flow's base, a standard normal: one step size suits all directions,
-    curved and funnel-shaped targets become round, and chains start at draws of the flow. The samples are p's own,
-    whatever the flow: a poor one only makes them slow.
+    curved and funnel-shaped targets become round, and chains start at draws of the flow. The samples are from
+    p for any flow: a poor one only makes them slow.
 
     Each leapfrog step takes f^{-1} and its gradient: one evaluation of each network for couplings and for `iaf`, one
     for each entry of the event for `maf`, with a bisection for `naf`, and a solver for `ffjord` and `residual`.
