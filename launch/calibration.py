@@ -19,7 +19,7 @@ SPLIT = flags.DEFINE_enum(
 EVENTS = flags.DEFINE_integer(
     "calibration_events",
     2_000,
-    "Number of events that calibrate, n, the first ones of the split: no two-sided p-value is below 2 / (n + 1).",
+    "Number of events that calibrate, n, a random sample of the split: no two-sided p-value is below 2 / (n + 1).",
     lower_bound=1,
 )
 CODEC = flags.DEFINE_enum(
@@ -33,19 +33,12 @@ def names_of(levels: int | None) -> tuple[str, ...]:
 
 
 def of_split(scorer: serving.Scorer, events: data.Events, split: str) -> novelty.Calibration:
-    """The calibration by the first `--calibration_events` events of a split, without those that have no score."""
-    parts: list[dict[str, np.ndarray]] = []
-    left = EVENTS.value
-    for batch in events.evaluation_batches(split, 256):
-        part, *labels = (np.asarray(tensor)[:left] for tensor in tf.nest.flatten(batch))
-        if scorer.columns is not None:
-            part = part[:, : scorer.columns.size]  # Without the weight.
-        scores = scorer.score(part, labels=labels[0] if labels else None)
-        parts.append({name: np.delete(values, list(scores.faults)) for name, values in scores.novelty.items()})
-        left -= len(part)
-        if not left:
-            break
-    found = {name: np.concatenate([np.zeros(0), *(part[name] for part in parts)]) for name in scorer.novelty}
+    """The calibration by `--calibration_events` events of a split, without those that have no score."""
+    drawn, *labels = sample_of(events, split, EVENTS.value)
+    if scorer.columns is not None:
+        drawn = drawn[:, : scorer.columns.size]  # Without the weight.
+    scores = scorer.score(drawn, labels=labels[0] if labels else None)
+    found = {name: np.delete(values, list(scores.faults)) for name, values in scores.novelty.items()}
     if not len(found[scorer.novelty[0]]):
         raise run.UsageError(f"expected events that have a score in {split} of {events.name}, got none")
     kind = "rows" if scorer.levels is None else "images"
@@ -54,3 +47,21 @@ def of_split(scorer: serving.Scorer, events: data.Events, split: str) -> novelty
     )
     print(f"Calibrated by {calibration.count:,} {calibration.source}", flush=True)
     return calibration
+
+
+def sample_of(events: data.Events, split: str, count: int) -> list[np.ndarray]:
+    """A random sample of a split, in its order and always the same: the events, and their labels if there are labels.
+
+    The first events of a split may be of one class, or the oldest ones.
+    """
+    is_drawn = np.zeros(events.num_examples(split), bool)
+    is_drawn[np.random.default_rng(0).permutation(len(is_drawn))[:count]] = True
+    parts, start = [], 0
+    for batch in events.evaluation_batches(split, 256):
+        tensors = [np.asarray(tensor) for tensor in tf.nest.flatten(batch)]
+        rows = is_drawn[start : start + len(tensors[0])]
+        parts.append([tensor[rows] for tensor in tensors])
+        start += len(rows)
+    if not parts:
+        raise run.UsageError(f"expected events in {split} of {events.name}, got none")
+    return [np.concatenate(tensors) for tensors in zip(*parts)]

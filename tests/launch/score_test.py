@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
-from launch import score_input
+from launch import calibration, score_input
 from tests.launch import programs
 from tfp_realnvp import serving
 
@@ -247,6 +247,20 @@ def _example(row):
         else:
             features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+class CalibrationTest(absltest.TestCase):
+    def test_a_sample_of_a_sorted_split_is_of_all_of_it(self):
+        rows = np.arange(3_000, dtype=np.float32).reshape(-1, 2)
+        path = programs.scratch() / "sorted.npz"
+        np.savez(path, train=rows, validation=rows, test=rows)
+        events = nvp.data.load(f"npz:{path}")
+        (found,) = calibration.sample_of(events, "validation", 300)
+        self.assertEqual(found.shape, (300, 2))
+        self.assertTrue(np.all(np.diff(found[:, 0]) > 0))
+        self.assertBetween(np.mean(found[:, 0] < 1_500), 0.4, 0.6)
+        np.testing.assert_array_equal(calibration.sample_of(events, "validation", 300)[0], found)
+        self.assertEqual(calibration.sample_of(events, "validation", 2_000)[0].shape, (1_500, 2))
 
 
 if __name__ == "__main__":

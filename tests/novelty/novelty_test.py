@@ -15,6 +15,7 @@ import tfp_realnvp as nvp
 from tests import registry
 from tests.launch import programs
 from tfp_realnvp import novelty, serving
+from tfp_realnvp.novelty.conformal import two_sided_p_values
 
 _LEVELS = 17
 
@@ -48,8 +49,8 @@ class PValuesTest(parameterized.TestCase):
     def test_super_uniform_in_finite_samples(self, count, tail):
         # Over calibrations, too; a discrete statistic has ties.
         random = np.random.default_rng(count)
-        for drawn in (random.normal(size=[20_000, count + 1]), random.integers(0, 3, [20_000, count + 1])):
-            found = np.array([novelty.p_values(row[-1], row[:-1], tail=tail) for row in drawn[:4_000]])
+        for drawn in (random.normal(size=[4_000, count + 1]), random.integers(0, 3, [4_000, count + 1])):
+            found = np.array([novelty.p_values(row[-1], row[:-1], tail=tail) for row in drawn])
             for level in (0.05, 0.1, 0.25, 0.5, 0.9):
                 error = math.sqrt(level * (1 - level) / len(found))
                 self.assertLessEqual(np.mean(found <= level), level + 4 * error)
@@ -71,8 +72,18 @@ class PValuesTest(parameterized.TestCase):
             odd = scorer.score(np.stack([mean, mean + 9 * std]).astype(np.float32)).novelty
             np.testing.assert_array_less(calibration.p_values(odd)[name], 0.02)
 
+    def test_rounding_breaks_no_ties(self):
+        calibration = novelty.Calibration({"typicality": np.repeat([-40.0, -30.0, -20.0], [10, 79, 10])})
+        expected = [22 / 100, 1, 22 / 100]
+        for rounding in (-2e-6, 0, 2e-6):
+            statistic = np.float32([-40, -30, -20]) * np.float32(1 + rounding)
+            np.testing.assert_allclose(calibration.p_values({"typicality": statistic})["typicality"], expected)
+            ascending = calibration.statistics["typicality"]
+            np.testing.assert_allclose(two_sided_p_values(tf.constant(statistic), ascending), expected, rtol=1e-6)
+
     @parameterized.parameters(
         (dict(tail="lower"), "expected tail to be both or upper, got 'lower'"),
+        (dict(tolerance=-1.0), "expected a tolerance of 0 or more, got -1.0"),
         (dict(calibration=np.zeros(0)), "expected at least one calibration event, got none"),
         (dict(calibration=np.array([1.0, np.nan])), "expected numbers, got NaN: leave out events that have no score"),
         (dict(statistic=np.array([np.nan])), "expected numbers, got NaN"),

@@ -11,9 +11,13 @@ import tensorflow as tf
 
 # Which values of a statistic are unusual: those on both sides of the calibration's, or the greater ones alone.
 TAILS = {"typicality": "both", "complexity": "upper", "gradient": "both"}
+# By that share statistics of equal events may differ: rounding depends on the batch, the compiler and folded norms.
+_ROUNDING = 1e-5
 
 
-def p_values(statistic: np.ndarray, calibration: np.ndarray, *, tail: str = "both") -> np.ndarray:
+def p_values(
+    statistic: np.ndarray, calibration: np.ndarray, *, tail: str = "both", tolerance: float = 0.0
+) -> np.ndarray:
     """Conformal p-values of new events: the rank of a statistic among those of n calibration events.
 
         p_upper = (1 + #{i: s_i >= s}) / (n + 1)
@@ -21,7 +25,7 @@ def p_values(statistic: np.ndarray, calibration: np.ndarray, *, tail: str = "bot
         p_both  = min(1, 2 min(p_lower, p_upper))
 
     If the new event and the calibration events are exchangeable, for example independent draws of one distribution,
-    then P(p <= a) <= a for every a in [0, 1] and every n: the p-value is super-uniform, whatever the model and the
+    then P(p <= a) <= a for every a in [0, 1] and every n: the p-value is super-uniform, for any model and any
     statistic. The probability is over the calibration events, too: given one calibration, the rate of false alarms at
     a varies with a standard deviation of about sqrt(a (1 - a) / n).
 
@@ -36,12 +40,13 @@ def p_values(statistic: np.ndarray, calibration: np.ndarray, *, tail: str = "bot
       statistic: one number for each new event, of any shape.
       calibration: the statistic of the calibration events, `[n]`, in any order.
       tail: "both", or "upper" where only great values are unusual.
+      tolerance: numbers at most that far from `statistic` count as equal to it, which can only raise p-values.
 
     Returns:
       float64 of the shape of `statistic`.
 
     Raises:
-      ValueError: for another tail, no calibration events, or NaN.
+      ValueError: for another tail, no calibration events, a negative tolerance, or NaN.
 
     ```python
     random = np.random.default_rng(0)
@@ -58,10 +63,12 @@ def p_values(statistic: np.ndarray, calibration: np.ndarray, *, tail: str = "bot
         raise ValueError("expected at least one calibration event, got none")
     if np.any(np.isnan(ascending)) or np.any(np.isnan(statistic)):
         raise ValueError("expected numbers, got NaN: leave out events that have no score")
-    upper = len(ascending) - np.searchsorted(ascending, statistic, side="left")
+    if not tolerance >= 0:
+        raise ValueError(f"expected a tolerance of 0 or more, got {tolerance}")
+    upper = len(ascending) - np.searchsorted(ascending, statistic - tolerance, side="left")
     if tail == "upper":
         return (1 + upper) / (len(ascending) + 1)
-    lower = np.searchsorted(ascending, statistic, side="right")
+    lower = np.searchsorted(ascending, statistic + tolerance, side="right")
     return np.minimum(1.0, 2 * (1 + np.minimum(lower, upper)) / (len(ascending) + 1))
 
 
@@ -73,7 +80,10 @@ class Calibration:
         "complexity"   `input_complexity`           upper
         "gradient"     `gradient_norm`              both
 
-    `tfp_realnvp.serving.Scorer` computes them. An export that was saved with a calibration serves `p_value`.
+    `tfp_realnvp.serving.Scorer` computes them. An export that was saved with a calibration serves `p_value`. Numbers
+    that differ by at most 1e-5 of the statistic's median size count as equal: the float32 rounding of an event's
+    log-density depends on the batch and the compiler, and events that occur repeatedly, such as rows of categories,
+    should tie.
 
     Attributes:
       statistics: by name, float32 `[n]`, sorted; the n is one for all.
@@ -126,11 +136,11 @@ class Calibration:
         missing = [name for name in statistics if name not in self.statistics]
         if missing:
             raise ValueError(f"expected statistics of {', '.join(self.statistics)}, got {missing[0]}")
-        # As the calibration's, so that equal numbers tie.
-        return {
-            name: p_values(np.asarray(values, np.float32), self.statistics[name], tail=TAILS[name])
-            for name, values in statistics.items()
-        }
+        found = {}
+        for name, values in statistics.items():
+            calibration, values = self.statistics[name], np.asarray(values, np.float32)
+            found[name] = p_values(values, calibration, tail=TAILS[name], tolerance=_tolerance(calibration))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The calibration as JSON's types."""
@@ -147,10 +157,14 @@ class Calibration:
         return cls(given["statistics"], codec=given["codec"], source=given["source"])
 
 
-def two_sided_p_values(statistic: tf.Tensor, ascending: tf.Tensor) -> tf.Tensor:
-    """`p_values` with both tails as tensors, float32 `[m]`, given sorted calibration statistics `[n]`."""
-    count = ascending.shape[0]
-    upper = count - tf.searchsorted(ascending, statistic, side="left")
-    lower = tf.searchsorted(ascending, statistic, side="right")
+def two_sided_p_values(statistic: tf.Tensor, ascending: np.ndarray) -> tf.Tensor:
+    """`Calibration.p_values` of a two-sided statistic, float32 `[m]`, given sorted calibration statistics `[n]`."""
+    count, tolerance = len(ascending), _tolerance(ascending)
+    upper = count - tf.searchsorted(ascending, statistic - tolerance, side="left")
+    lower = tf.searchsorted(ascending, statistic + tolerance, side="right")
     ranks = tf.cast(2 * (1 + tf.minimum(lower, upper)), tf.float32)
     return tf.minimum(ranks / (count + 1), 1.0)
+
+
+def _tolerance(calibration: np.ndarray) -> float:
+    return _ROUNDING * float(np.median(np.abs(calibration)))

@@ -18,9 +18,8 @@ def gradient_norm(
 
     It depends on the units of x, as a density does: an entry that is measured in units a thousand times larger has a
     thousand times the gradient, and decides the norm. For pixels, those next to black and white do, since the logit is
-    steep there: among images of white strokes on black it finds no inverted and no blank one. It fails for novel events
-    whose gradient has a usual norm but another direction: for a standard Gaussian it is |x|, and adds nothing to log
-    p(x).
+    steep there: a flow of MNIST finds no inverted and no blank images by it. It fails for novel events whose gradient
+    has a usual norm but another direction: for a standard Gaussian it is |x|, and adds nothing to log p(x).
 
     Args:
       distribution: a flow, trained or loaded.

@@ -9,9 +9,10 @@ def group_p_values(groups: np.ndarray, calibration: np.ndarray, *, resamples: in
         T = |mean_m log p(x_m) - mean_i log p(c_i)|
         p = (1 + #{k: T_k >= T}) / (K + 1)
 
-    T_k is the same of a bootstrap: M and n of the n calibration log-densities, both drawn with replacement. A mean has
-    a spread of 1 / sqrt(M) of a single event's: groups find shifts that single events do not show. Drawing the
-    calibration anew, too, accounts for the error of its mean, which matters unless M is much smaller than n.
+    T_k is the same statistic of a bootstrap: M and n of the n calibration log-densities, both drawn with replacement.
+    The standard deviation of a mean is 1 / sqrt(M) times a single event's, so groups show shifts that single events do
+    not. Resampling the
+    calibration events, too, accounts for the error of their mean, which matters unless M is much smaller than n.
 
     The level is asymptotic in n, unlike that of `p_values`: with n of some hundreds or more P(p <= a) is close to a.
 
@@ -37,7 +38,7 @@ def group_p_values(groups: np.ndarray, calibration: np.ndarray, *, resamples: in
     ```
 
     Nalisnick, Matsukawa, Teh, Lakshminarayanan. Detecting out-of-distribution inputs to deep generative models using
-    typicality. 2019. arXiv 1906.02994. There the calibration's mean is not drawn anew.
+    typicality. 2019. arXiv 1906.02994. There the calibration events are not resampled.
     """
     groups, calibration = np.asarray(groups, np.float64), np.asarray(calibration, np.float64)
     if groups.ndim < 1 or not groups.shape[-1]:

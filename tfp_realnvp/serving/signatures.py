@@ -143,7 +143,8 @@ class Served:
         return self._with_p_values(self._log_prob(events, *condition, has_levels=has_levels))
 
     def _with_p_values(self, answers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"p_value": two_sided_p_values(answers["log_prob"], tf.constant(self._calibration)), **answers}
+        assert self._calibration is not None  # Or there is no such signature.
+        return {"p_value": two_sided_p_values(answers["log_prob"], self._calibration), **answers}
 
     def _encode(self, events: tf.Tensor, *condition: tf.Tensor, **unused: tf.Tensor) -> dict[str, tf.Tensor]:
         (z, log_det), has_context = self._latents(events, condition)
