@@ -1,4 +1,4 @@
-"""Simulators with known posteriors, of the benchmark sbibm, written anew.
+"""Simulators with known posteriors, of the benchmark sbibm, reimplemented in NumPy.
 
 Lueckmann, Boelts, Greenberg, Goncalves, Macke. Benchmarking simulation-based inference. AISTATS 2021. arXiv 2101.04653.
 """

@@ -112,7 +112,7 @@ def cells() -> dict[str, Callable[[], str]]:
         "lossless files of images": lambda: _claims(
             ("[`pack`, `unpack`](compression.md)", "lossless.pack", "lossless.unpack")
         ),
-        "ONNX": lambda: _lacking("onnx"),
+        "ONNX": _onnx,
         "trained models included": lambda: _names(sorted(path.name for path in _ROOT.glob("saved_models/*/"))),
         "one network evaluation for value and log-det": lambda: _claims(
             ("yes", "bijectors.Bijector.forward_and_log_det", "bijectors.Bijector.inverse_and_log_det")
@@ -187,6 +187,11 @@ def _public_names() -> Iterator[str]:
             value = getattr(room, name)
             if callable(value) and not (inspect.isclass(value) and issubclass(value, Exception)):
                 yield from inspect.signature(value).parameters
+
+
+def _onnx() -> str:
+    is_there = (_ROOT / "examples/serving/to_onnx.py").exists()
+    return "`log_prob`, `encode`, `decode` by [a script](serving.md#onnx)" if is_there else "**none**"
 
 
 def _released() -> str:

@@ -35,8 +35,9 @@ class LibrariesTest(parameterized.TestCase):
             self.assertEqual(cells["context for every network"](), "all flows but `planar`; labels for images")
         with mock.patch.object(libraries_page, "exists", lambda name: name != "serving.save_litert"):
             self.assertEqual(cells["for serving"](), "SavedModel with checked signatures")
-        with mock.patch.object(libraries_page, "_public_names", lambda: ["save_onnx", "load"]):
-            self.assertEqual(cells["ONNX"](), "`save_onnx`")
+        with mock.patch.object(libraries_page, "_public_names", lambda: ["BayesianDense", "load"]):
+            self.assertEqual(cells["Bayesian weights"](), "`BayesianDense`")
+        with mock.patch.object(libraries_page, "_public_names", lambda: ["load"]):
             self.assertEqual(cells["Bayesian weights"](), "**none**")
 
     @parameterized.parameters(
