@@ -270,15 +270,18 @@ class ServedTest(absltest.TestCase):
 
     def test_tables(self):
         random = np.random.default_rng(0)
-        table = {"age": random.integers(20, 60, 120), "kind": random.choice(["a", "b"], 120)}
+        table = {"age": random.integers(20, 23, 120), "kind": random.choice(["a", "b"], 120)}
         columns = nvp.columns.infer_with_notes(table, nvp.columns.Spec.of_text("age:integer(0,120)")).columns
-        flow = nvp.coupling_flow(event_shape=(columns.entries,), couplings=1, hidden_units=(4,))
+        flow = registry.randomize(nvp.coupling_flow(event_shape=(columns.entries,), couplings=2, hidden_units=(32,)))
         scorer = serving.Scorer(flow, columns=columns, novelty=("typicality", "gradient"), batch_size=64)
         rows = columns.encode(table)
         path, calibration = self._served(scorer, rows[:60], flow, columns=columns)
-        found = tf.saved_model.load(path).signatures["p_value"](rows=tf.constant(rows[60:]))
+        # Each row by itself is rounded otherwise than in a batch, and still ties with equal rows.
+        signature = tf.saved_model.load(path).signatures["p_value"]
+        found = [signature(rows=tf.constant(row[np.newaxis]))["p_value"][0] for row in rows[60:]]
         expected = calibration.p_values(scorer.score(rows[60:]).novelty)
-        np.testing.assert_allclose(found["p_value"], expected["typicality"], atol=2.1 / 61)
+        self.assertBetween(len(np.unique(expected["typicality"])), 3, 6)
+        np.testing.assert_allclose(found, expected["typicality"], rtol=1e-6)
 
     def test_refused(self):
         flow = nvp.nice(event_shape=4)
