@@ -110,15 +110,14 @@ class VectorFlowsTest(parameterized.TestCase):
             distribution.sample(3, seed=(1, 2)), flow.sample(3, seed=(1, 2)) * std + mean, rtol=1e-4
         )
 
-    def test_they_are_served(self):
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        for factory in _FACTORIES:
-            small = {"couplings": 2} if factory in (nvp.nice, nvp.nsf) else {"layers": 2}
-            small |= {} if factory in _WITHOUT_NETWORKS else {"hidden_units": (4,)}
-            distribution = registry.randomize(factory(event_shape=(3,), **small))
-            path = nvp.publish(distribution, f"{folder}/{factory.__name__}")
-            x = distribution.sample(4, seed=1)
-            np.testing.assert_allclose(nvp.load(path).log_prob(x), distribution.log_prob(x), rtol=1e-4, atol=1e-4)
+    @parameterized.named_parameters((factory.__name__, factory) for factory in _FACTORIES)
+    def test_is_served(self, factory):
+        small = {"couplings": 2} if factory in (nvp.nice, nvp.nsf) else {"layers": 2}
+        small |= {} if factory in _WITHOUT_NETWORKS else {"hidden_units": (4,)}
+        distribution = registry.randomize(factory(event_shape=(3,), **small))
+        path = nvp.publish(distribution, f"{self.enterContext(tempfile.TemporaryDirectory())}/flow")
+        x = distribution.sample(4, seed=1)
+        np.testing.assert_allclose(nvp.load(path).log_prob(x), distribution.log_prob(x), rtol=1e-4, atol=1e-4)
 
 
 if __name__ == "__main__":
