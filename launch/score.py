@@ -31,12 +31,15 @@ command resumes a pipeline that was stopped:
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
+import os
 import pathlib
 import shlex
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 from absl import flags
 
 from launch import arguments, calibration, data_flags, run, score_input, score_output, source, terminal
@@ -88,6 +91,9 @@ def main() -> None:
             return
         if "://" in _OUTPUT_FILE.value:
             raise run.UsageError(f"expected a path on a local disk without --runner, got {_OUTPUT_FILE.value}")
+        if score_input.named(file).partition(":")[0] in score_input.TABLES:
+            # Batches of rows share the cores, see `_scored`; within a batch, small products are slower when shared.
+            tf.config.threading.set_intra_op_parallelism_threads(1)
         model = source.open_model()
         exported = _exported_calibration()
         scorer = _scorer(model, exported)
@@ -225,8 +231,7 @@ def _score(
     done = faults = 0
     bar = keras.utils.Progbar(None, unit_name="event") if terminal.is_live() else None
     with score_output.opened(path, path.suffix.lower()) as write:
-        for batch in _read_ahead(batches):
-            scores = batch.scored(scorer)
+        for batch, scores in _scored(batches, scorer):
             if scores.faults and _ON_ERROR.value == "stop":
                 row = min(scores.faults)
                 raise run.UsageError(batch.where(row, scores.faults[row]))
@@ -243,13 +248,21 @@ def _score(
     return done, faults
 
 
-def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; the next one is read while one is scored."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(next, batches, None)
-        while (batch := waiting.result()) is not None:
-            waiting = pool.submit(next, batches, None)
-            yield batch
+def _scored(batches: Iterator[Batch], scorer: serving.Scorer) -> Iterator[tuple[Batch, serving.Scores]]:
+    """The batches in their order, with their scores.
+
+    Several are scored side by side, one more than there are cores: reading, encoding and writing fill the gaps.
+    """
+    workers = (os.cpu_count() or 1) + 1
+    waiting: collections.deque[tuple[Batch, concurrent.futures.Future[serving.Scores]]] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for batch in batches:
+            waiting.append((batch, pool.submit(batch.scored, scorer)))
+            if len(waiting) > 2 * workers:
+                first, scores = waiting.popleft()
+                yield first, scores.result()
+        for first, scores in waiting:
+            yield first, scores.result()
 
 
 if __name__ == "__main__":
