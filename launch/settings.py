@@ -133,6 +133,8 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
         of_data["column_types"] = None if events.types is None else events.types.to_json()
         if events.name != preset.dataset:
             of_data["flip"] = False  # Mirror images may not belong to another set.
+        if len(events.shape) == 1 and len(preset.event_shape) > 1:
+            of_data |= presets.TABLE_RECIPE
     _check_flow_takes(given.get("flow", preset.flow), of_data.get("event_shape", preset.event_shape))
     try:
         return preset.replace(**{**of_data, **given}), events

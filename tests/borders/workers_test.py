@@ -108,7 +108,7 @@ class WorkersTest(parameterized.TestCase):
         for result in _run(self.folder / "run", *flags, of_second=["--learning_rate=0.5"]):
             self.assertEqual(
                 result.error,
-                "expected the same settings on all workers, got --learning_rate=0.001 on worker 0, 0.5 on worker 1",
+                "expected the same settings on all workers, got --learning_rate=0.002 on worker 0, 0.5 on worker 1",
             )
         self.assertFalse((self.folder / "run").exists())
 

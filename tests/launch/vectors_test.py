@@ -43,6 +43,11 @@ class VectorsTest(parameterized.TestCase):
         sizes = "(324 train, 36 validation, 40 test)"
         self.assertIn(f": 400 rows {sizes}, 2 columns (length, weight)", " ".join(self.result.output.split()))
 
+    def test_the_recipe_is_that_of_tables(self):
+        model = json.loads((self.trained / "config.json").read_text())["model"]
+        of_tables = {name: value for name, value in nvp.presets.TABLE_RECIPE.items() if name != "learning_rate"}
+        self.assertEqual({name: model[name] for name in of_tables}, of_tables)
+
     def test_samples_are_in_the_units_of_the_file(self):
         lines = (self.trained / "samples.csv").read_text().splitlines()
         self.assertEqual(lines[0], "length,weight")

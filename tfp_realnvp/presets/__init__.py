@@ -18,7 +18,7 @@ from tfp_realnvp.presets.images import (
 )
 from tfp_realnvp.presets.preset import FLOWS, Preset, comparable, of_settings, settings_of
 from tfp_realnvp.presets.recipe import DEQUANTIZATIONS, Recipe
-from tfp_realnvp.presets.tables import bsds300, gas, hepmass, miniboone, power
+from tfp_realnvp.presets.tables import TABLE_RECIPE, bsds300, gas, hepmass, miniboone, power
 from tfp_realnvp.presets.values import parsed
 
 IMAGE_NAMES, _TABLE_NAMES = (
@@ -34,6 +34,7 @@ __all__ = [
     "NAMES",
     "Preset",
     "Recipe",
+    "TABLE_RECIPE",
     "bsds300",
     "celeba",
     "cifar10",

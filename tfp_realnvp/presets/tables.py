@@ -1,7 +1,12 @@
 """MAF with 5 layers on the five tables of arXiv 1705.07057, table 1."""
 
+from typing import Any
+
 from tfp_realnvp.presets.preset import Preset
 from tfp_realnvp.presets.recipe import Recipe
+
+# Of tables that no paper has a recipe for: fields of `Recipe`, found by `benchmarks.steadiness`.
+TABLE_RECIPE: dict[str, Any] = dict(learning_rate=2e-3, schedule="cosine", clip_norm=10.0, ema=0.99)
 
 power = Preset(
     dataset="power",
