@@ -82,6 +82,8 @@ class FlowEstimatorTest(absltest.TestCase):
     def test_refused(self):
         with self.assertRaisesRegex(ValueError, "expected flow to be one of real_nvp, .* got 'vae'"):
             nvp.FlowEstimator("vae").fit(np.zeros([5, 2]))
+        with self.assertRaisesRegex(ValueError, "expected a validation_fraction between 0 and 1, or None, got 1"):
+            nvp.FlowEstimator(validation_fraction=1).fit(np.zeros([5, 2]))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         """
         if self.flow not in FLOWS:
             raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {self.flow!r}")
+        if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
+            raise ValueError(f"expected a validation_fraction between 0 and 1, or None, got {self.validation_fraction}")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         table = self._table(X, is_first=True)
         if len(table) < 2:
