@@ -26,6 +26,22 @@ def _parts(count: int = 3) -> None:
         pyarrow.parquet.write_table(table, f"part{part}.parquet", row_group_size=4)
 
 
+class MemoryTest(absltest.TestCase):
+    def test_of_a_parquet_file_a_part_is_in_memory(self):
+        """What is held does not grow with the rows that have been read."""
+        path = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory())) / "many.parquet"
+        numbers = np.random.default_rng(0).normal(size=[40, 20_000])
+        with pyarrow.parquet.ParquetWriter(path, pa.schema({"x": pa.float64()})) as writer:
+            for part in numbers:
+                writer.write_table(pa.table({"x": part}))
+        before, held = pa.total_allocated_bytes(), []
+        for part in data.stream_columns(f"parquet:{path}", 20_000):
+            np.testing.assert_array_equal(part.columns["x"], numbers[len(held)])
+            held.append(pa.total_allocated_bytes() - before)
+        self.assertLen(held, 40)
+        self.assertLess(max(held), path.stat().st_size / 3)
+
+
 class FrameTest(parameterized.TestCase):
     def assert_values(self, table, label):
         self.assertEqual((list(table.columns), len(table), table.label), (["x", "t"], 3, label))

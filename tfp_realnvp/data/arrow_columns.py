@@ -146,7 +146,8 @@ def parquet(path: pathlib.Path) -> ArrowTable:
         raise _damaged(str(path), error) from None
 
     def read(kept: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with pa.parquet.ParquetFile(path) as file:
+        # By default it would keep the bytes of all that it has read until the file is closed.
+        with pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
             yield from file.iter_batches(_BATCH, columns=list(kept))
 
     return ArrowTable(str(path), names, read)

@@ -36,8 +36,8 @@ def gaussianization(
       event_shape: `[size]`, or the size.
       layers: number of layers that transform each entry.
       components: number of logistic components per entry and layer.
-      context_size: size of the context of a conditional flow, of which the components' weights, means and scales are
-        linear functions; or None for no context.
+      context_size: size of the context of a conditional flow, or None for no context. The weights, means and scales of
+        the components are linear functions of the context.
       seed: seed of the initial rotations.
       **options: `base` and other [options that flows share](#options-that-flows-share).
 
