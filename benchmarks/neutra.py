@@ -120,7 +120,7 @@ MODELS = {"funnel": funnel, "banana": banana, "regression": regression}
 
 def define_flags() -> None:
     flags.DEFINE_list("targets", list(MODELS), "Targets.")
-    flags.DEFINE_integer("steps", 3_000, "Number of training steps of the flow.", lower_bound=1)
+    flags.DEFINE_integer("steps", 10_000, "Number of training steps of the flow.", lower_bound=1)
     flags.DEFINE_integer("draws", 1_000, "Number of draws of each chain.", lower_bound=4)
     flags.DEFINE_integer("warmup", 500, "Number of draws of warm-up.", lower_bound=20)
     flags.DEFINE_integer("chains", 16, "Number of chains.", lower_bound=2)
