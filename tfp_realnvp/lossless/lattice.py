@@ -61,7 +61,7 @@ def shrink(
 
 def _segment_of(numbers: np.ndarray, function: Function, segment_bits: int, inverse: Function | None) -> np.ndarray:
     """The segment whose image contains each number."""
-    begin = numbers if inverse is None else _rounded(inverse(np.ldexp(numbers.astype(np.float64), -BITS)))
+    begin = numbers if inverse is None else _rounded(inverse(numbers * 2.0**-BITS))
     segment = begin >> segment_bits
     # The answer is at least `low` and less than `high`.
     low, high = np.full_like(numbers, -(2**32)), np.full_like(numbers, 2**32)
@@ -85,7 +85,7 @@ def _ends(
     """The rounded value at the start of each segment, and the distance to its end."""
 
     def at(node: np.ndarray) -> np.ndarray:
-        return _rounded(function(np.ldexp(node.astype(np.float64), segment_bits - BITS)))
+        return _rounded(function(node * 2.0 ** (segment_bits - BITS)))
 
     start = at(segment)
     size = at(segment + 1) - start
@@ -97,7 +97,7 @@ def _ends(
 
 def _rounded(values: np.ndarray) -> np.ndarray:
     # A search may meet numbers for which the function is infinite.
-    return np.rint(np.ldexp(np.clip(values, -(2.0**30), 2.0**30), BITS)).astype(np.int64)
+    return np.rint(np.clip(values, -(2.0**30), 2.0**30) * 2.0**BITS).astype(np.int64)
 
 
 def _popped(stack: Stack, sizes: np.ndarray) -> np.ndarray:

@@ -43,8 +43,9 @@ class IntegerFlow:
 
     def __init__(self, flow: Any):
         self._flow = flow
-        # Functions of tensors by the layers that they are of: graphs, which take less time than single operations.
-        self._graphs: dict[Any, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {}
+        # By layer, name and signature: a graph takes less time than single operations.
+        self._graphs: dict[tuple[Any, ...], Callable[..., tf.Tensor]] = {}
+        self._linears: dict[InvertibleLinear, _Linear] = {}
 
     def to_latents(self, numbers: np.ndarray, stack: Stack) -> np.ndarray:
         """Maps integers, multiples of 2^-BITS, from data to latents: the forward direction.
@@ -70,9 +71,12 @@ class IntegerFlow:
             first, second = np.split(numbers, 2, -1)
             return np.concatenate([self._forward(layer.flow, first, stack), second], -1)
         if isinstance(layer, _REORDERING):
-            return _reordered(layer.forward, numbers)
+            return self._reordered(layer, "forward", numbers)
         if isinstance(layer, InvertibleLinear):
-            return _Linear(layer, numbers.shape[-1]).forward(numbers, stack)
+            return self._linear(layer, numbers).forward(numbers, stack)
+        if isinstance(layer, Coupling):
+            part, function, whole = self._changed(layer, numbers)
+            return whole(stretch(part, function, stack, _SEGMENT_BITS))
         function, _, segment_bits = self._functions(layer, numbers)
         return stretch(numbers, function, stack, segment_bits)
 
@@ -87,36 +91,73 @@ class IntegerFlow:
             first, second = np.split(numbers, 2, -1)
             return np.concatenate([self._inverse(layer.flow, first, stack), second], -1)
         if isinstance(layer, _REORDERING):
-            return _reordered(layer.inverse, numbers)
+            return self._reordered(layer, "inverse", numbers)
         if isinstance(layer, InvertibleLinear):
-            return _Linear(layer, numbers.shape[-1]).inverse(numbers, stack)
+            return self._linear(layer, numbers).inverse(numbers, stack)
+        if isinstance(layer, Coupling):
+            part, function, whole = self._changed(layer, numbers)
+            return whole(shrink(part, function, stack, _SEGMENT_BITS))
         function, inverse, segment_bits = self._functions(layer, numbers)
         return shrink(numbers, function, stack, segment_bits, inverse)
 
+    def _changed(
+        self, layer: Coupling, numbers: np.ndarray
+    ) -> tuple[np.ndarray, Function, Callable[[np.ndarray], np.ndarray]]:
+        """The changed part of data or latents, its increasing function, and what puts the part back.
+
+        Kept entries are equal in data and latents.
+        """
+        mask, x, given = layer.mask, _real(numbers), tf.constant(numbers)
+        raw = self._graph(layer, "raw", lambda x: layer._raw(x, None, False), x)(x)
+        if mask.changed_size(2) == 2:  # The part is everything, and `_transform` maps kept entries to themselves.
+            transform = self._graph(layer, "whole", lambda x, raw: layer._transform(x, raw)[0], x, raw)
+            return numbers, _of_tensors(lambda x: transform(x, raw)), lambda changed: changed
+        part = self._graph(layer, "changed", mask.changed, given)(given)
+        transform = self._graph(
+            layer, "part", lambda x, raw: layer.transformer.forward(x, raw)[0], tf.cast(part, tf.float64), raw
+        )
+        combine = self._graph(layer, "combine", mask.combine, given, part)
+        return (
+            part.numpy(),
+            _of_tensors(lambda x: transform(x, raw)),
+            lambda changed: combine(given, tf.constant(changed)).numpy(),
+        )
+
     def _functions(self, layer: Any, numbers: np.ndarray) -> tuple[Function, Function | None, int]:
-        """A layer that is increasing in each entry, given the entries that it keeps; its inverse if cheap; segments."""
-        if isinstance(layer, Coupling):
-            # Kept entries are equal in data and latents.
-            raw = layer._raw(_real(numbers), None, False)
-            if layer not in self._graphs:
-                shapes = ([None, *tensor.shape[1:]] for tensor in (numbers, raw))
-                signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
-                self._graphs[layer] = tf.function(
-                    lambda x, raw: layer._transform(x, raw)[0], signature, autograph=False
-                )
-            transform = self._graphs[layer]
-            return _of_tensors(lambda x: transform(x, raw)), None, _SEGMENT_BITS
+        """A layer that is increasing in each entry; its inverse if cheap; the binary logarithm of a segment's size."""
+        x = _real(numbers)
         if isinstance(layer, DequantizedLogit):
             unit = 2.0 ** pixel_bits(layer.levels)
-            forward, inverse = (lambda y: layer.forward(unit * y)), (lambda z: layer.inverse(z) / unit)
+            forward = self._graph(layer, "forward", lambda y: layer.forward(unit * y), x)
+            inverse = self._graph(layer, "inverse", lambda z: layer.inverse(z) / unit, x)
             return _of_tensors(forward), _of_tensors(inverse), _PIXEL_SEGMENT_BITS
         if isinstance(layer, _ENTRYWISE):
-            forward = _of_tensors(lambda x: layer._forward_and_log_det(x, None, False)[0])
-            inverse = _of_tensors(lambda z: layer._inverse_and_log_det(z, None, False)[0])
-            return forward, None if isinstance(layer, Elementwise) else inverse, _SEGMENT_BITS
+            forward = self._graph(layer, "forward", lambda x: layer._forward_and_log_det(x, None, False)[0], x)
+            inverse = self._graph(layer, "inverse", lambda z: layer._inverse_and_log_det(z, None, False)[0], x)
+            return _of_tensors(forward), None if isinstance(layer, Elementwise) else _of_tensors(inverse), _SEGMENT_BITS
         raise TypeError(
             f"expected a flow of couplings, linear maps, scales and rearrangements of pixels, got a layer {layer.name}"
         )
+
+    def _linear(self, layer: InvertibleLinear, numbers: np.ndarray) -> "_Linear":
+        if layer not in self._linears:
+            self._linears[layer] = _Linear(layer, numbers.shape[-1])
+        return self._linears[layer]
+
+    def _reordered(self, layer: Any, direction: str, numbers: np.ndarray) -> np.ndarray:
+        x = tf.constant(numbers.astype(np.float64))  # Integers up to 2^53 are exact.
+        return np.rint(self._graph(layer, direction, getattr(layer, direction), x)(x).numpy()).astype(np.int64)
+
+    def _graph(
+        self, layer: Any, name: str, function: Callable[..., tf.Tensor], *like: tf.Tensor
+    ) -> Callable[..., tf.Tensor]:
+        """The function as a graph, for tensors that are like those but for the size of a batch."""
+        signature = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in like]
+        key = (layer, name, *signature)
+        if key not in self._graphs:
+            # Of a function that is called, TensorFlow would warn that it is traced often: once for each layer.
+            self._graphs[key] = tf.function(function, signature, autograph=False).get_concrete_function()
+        return self._graphs[key]
 
 
 class _Linear:
@@ -145,13 +186,16 @@ class _Linear:
 
     def _sheared(self, numbers: np.ndarray, matrix: np.ndarray, order: Any, sign: int) -> np.ndarray:
         """Adds to each channel, in that order, its rounded sum of the channels that are not yet changed."""
-        numbers = numbers.copy()
+        channels = np.moveaxis(numbers, -1, 0).copy()
+        real = channels.astype(np.float64)
         for i in order:
-            others = np.flatnonzero(matrix[i])
+            total = np.zeros_like(real[i])
             # One channel at a time: a product of matrices may add in another order elsewhere.
-            total = sum((matrix[i, j] * numbers[..., j].astype(np.float64) for j in others), np.float64(0))
-            numbers[..., i] += sign * np.rint(total).astype(np.int64)
-        return numbers
+            for j in np.flatnonzero(matrix[i]):
+                total += matrix[i, j] * real[j]
+            channels[i] += sign * np.rint(total).astype(np.int64)
+            real[i] = channels[i]
+        return np.ascontiguousarray(np.moveaxis(channels, 0, -1))
 
 
 def _ones(layer: InvertibleLinear) -> list[int]:
@@ -160,13 +204,8 @@ def _ones(layer: InvertibleLinear) -> list[int]:
 
 
 def _real(numbers: np.ndarray) -> tf.Tensor:
-    return tf.constant(np.ldexp(numbers.astype(np.float64), -BITS))
+    return tf.constant(numbers * 2.0**-BITS)
 
 
 def _of_tensors(function: Any) -> Function:
     return lambda x: function(tf.constant(x, tf.float64)).numpy()
-
-
-def _reordered(function: Any, numbers: np.ndarray) -> np.ndarray:
-    # Integers up to 2^53 are exact in float64.
-    return np.rint(function(tf.constant(numbers.astype(np.float64))).numpy()).astype(np.int64)
