@@ -73,7 +73,7 @@ setup(
         "tensorflow-datasets>=4.9.10,<5",
         "importlib_resources>=6,<8",  # TFDS imports it and does not say so.
         "absl-py>=2,<3",
-        "numpy>=2,<3",
+        "numpy>=2,<2.4",  # TFP calls np.reshape with an argument that 2.4 no longer has, in the bijector of Dirichlet.
         "pillow>=11,<14",  # Reads image files.
         "tensorboard>=2.20,<3",  # TensorFlow's summaries are in it.
     ],

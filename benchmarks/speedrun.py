@@ -12,9 +12,10 @@ The moving average of the weights is evaluated on all test images, with one nois
 from __future__ import annotations
 
 import ast
+import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -40,7 +41,8 @@ def main(_: list[str]) -> None:
     values = flags.FLAGS
     preset = presets.get(values.preset).replace(**settings_of(values.settings))
     lines = interleaved.heading("benchmarks.speedrun", f"The `{values.preset}` preset {values.settings}".strip() + ".")
-    interleaved.publish([*lines, *run(preset, values.minutes, values.seed, values.data_dir)], values.output)
+    cells = run(preset, values.minutes, values.seed, values.data_dir)
+    interleaved.publish([*lines, *interleaved.table(list(cells), [list(cells.values())])], values.output)
 
 
 def settings_of(text: str) -> dict[str, Any]:
@@ -49,8 +51,8 @@ def settings_of(text: str) -> dict[str, Any]:
     return {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
 
 
-def run(preset: presets.Preset, minutes: float, seed: int, data_dir: str | None) -> list[str]:
-    """Trains for so long; returns a table of what was reached."""
+def run(preset: presets.Preset, minutes: float, seed: int, data_dir: str | None) -> dict[str, str]:
+    """Trains for so long; returns what was reached."""
     recipe, began = preset.recipe, time.monotonic()
     keras.utils.set_random_seed(seed)
     images = nvp.data.load(preset.dataset, data_dir)
@@ -65,11 +67,54 @@ def run(preset: presets.Preset, minutes: float, seed: int, data_dir: str | None)
         seed=seed,
     )
     model.compile(training.optimizer(recipe.optimizer, 0.0))
-    step = tf.function(model.train_step, autograph=False, jit_compile=model.jit_compile)
+    train_step = tf.function(model.train_step, autograph=False, jit_compile=model.jit_compile)
+
+    def step(batch: tf.Tensor) -> tf.Tensor:
+        return train_step(batch)["bits_per_dim"]
+
+    clock = train(step, model.optimizer, images, recipe, minutes, seed, began, at_report=model.loss_metric.reset_state)
+    began = time.monotonic()
+    if model.average is not None:
+        model.average.copy_to_variables()
+    tests = images.evaluation_batches("test", 100)
+    score = nvp.evaluate(distribution, tests, levels=preset.levels, dequantizer=dequantizer)
+    return {
+        "test bits/dim": f"{score.mean:.4f} +- {score.standard_error:.4f}",
+        "minutes": f"{clock.trained / 60:.1f}",
+        "images": f"{clock.images:,}",
+        "ms/image": f"{1000 * clock.trained / clock.images:.2f}",
+        "parameters": f"{nvp.trainable_parameters(distribution):,}",
+        "skipped steps": str(int(model.skipped_steps.value)),
+        "first step, s": f"{clock.prepared:.0f}",
+        "evaluation, s": f"{time.monotonic() - began:.0f}",
+        "machine": machine.processor(),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """Seconds until the training began and of training, and the number of images."""
+
+    prepared: float
+    trained: float
+    images: int
+
+
+def train(
+    step: Callable[[tf.Tensor], tf.Tensor],
+    optimizer: keras.Optimizer,
+    images: nvp.data.Events,
+    recipe: presets.Recipe,
+    minutes: float,
+    seed: int,
+    began: float,
+    at_report: Callable[[], None] = lambda: None,
+) -> Clock:
+    """Trains for so long, by a step that gives the bits/dim of training; the rate is a cosine of the time."""
     batches = _batches(images, recipe, seed)
     step(next(batches))  # At a rate of 0.
     prepared = time.monotonic() - began
-    trained = steps = 0
+    trained, steps = 0.0, 0
     while trained < 60 * minutes:
         began = time.monotonic()
         # 45,000 images a report.
@@ -78,30 +123,14 @@ def run(preset: presets.Preset, minutes: float, seed: int, data_dir: str | None)
             if passed >= 1:
                 break
             rise = min((steps + 1) / max(recipe.warmup_steps, 1), 1)
-            model.optimizer.learning_rate = recipe.learning_rate * rise * (1 + math.cos(math.pi * passed)) / 2
-            logs = step(next(batches))
+            optimizer.learning_rate = recipe.learning_rate * rise * (1 + math.cos(math.pi * passed)) / 2
+            bits = step(next(batches))
             steps += 1
         trained += time.monotonic() - began
-        bits = float(logs["bits_per_dim"])
-        print(f"{trained / 60:.1f} minutes, {steps * recipe.batch_size:,} images: {bits:.3f} in training", flush=True)
-        model.loss_metric.reset_state()
-    began = time.monotonic()
-    if model.average is not None:
-        model.average.copy_to_variables()
-    tests = images.evaluation_batches("test", 100)
-    score = nvp.evaluate(distribution, tests, levels=preset.levels, dequantizer=dequantizer)
-    cells = {
-        "test bits/dim": f"{score.mean:.4f} +- {score.standard_error:.4f}",
-        "minutes": f"{trained / 60:.1f}",
-        "images": f"{steps * recipe.batch_size:,}",
-        "ms/image": f"{1000 * trained / (steps * recipe.batch_size):.2f}",
-        "parameters": f"{nvp.trainable_parameters(distribution):,}",
-        "skipped steps": str(int(model.skipped_steps.value)),
-        "first step, s": f"{prepared:.0f}",
-        "evaluation, s": f"{time.monotonic() - began:.0f}",
-        "machine": machine.processor(),
-    }
-    return interleaved.table(list(cells), [list(cells.values())])
+        number = steps * recipe.batch_size
+        print(f"{trained / 60:.1f} minutes, {number:,} images: {float(bits):.3f} in training", flush=True)
+        at_report()
+    return Clock(prepared, trained, number)
 
 
 def _batches(images: nvp.data.Events, recipe: presets.Recipe, seed: int) -> Iterator[tf.Tensor]:

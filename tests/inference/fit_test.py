@@ -198,6 +198,10 @@ class ErrorsTest(parameterized.TestCase):
         (dict(theta=np.zeros([3, 2])), "expected as many parameters as observations, got 3 and 20"),
         (dict(x=np.full([20, 2], np.nan)), "expected finite observations"),
         (dict(prior=tfd.Sample(tfd.HalfNormal(1.0), 2)), "expected theta within the prior's support"),
+        (
+            dict(prior=tfd.Dirichlet([1.0, 2.0]), theta=np.full([20, 2], 0.6)),
+            "expected theta within the prior's support",
+        ),
         (dict(prior=tfd.Normal(0.0, 1.0)), "expected parameters of the prior's shape"),
         (dict(prior=tfd.JointDistributionNamed(dict(a=tfd.Normal(0.0, 1.0)))), "expected parameters by name"),
         (dict(theta=np.ones([20, 2])), "expected parameters that vary"),
@@ -226,6 +230,9 @@ class ErrorsTest(parameterized.TestCase):
             inference.fit_posterior({"a": tf.zeros([3])}, {"w": tf.zeros([3])}, prior=joint)
         with self.assertRaisesRegex(ValueError, "expected parameters among the prior's parts a, y, got c"):
             inference.fit_posterior({"c": tf.zeros([3])}, {"y": tf.zeros([3])}, prior=joint)
+        moving = tfd.JointDistributionNamed(dict(y=tfd.Exponential(1.0), a=lambda y: tfd.Uniform(0.0, y)))
+        with self.assertRaisesRegex(ValueError, "expected a support of the parameters that is the same for all"):
+            inference.fit_posterior({"a": tf.zeros([2]) + 0.5}, {"y": tf.constant([1.0, 2.0])}, prior=moving)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def fit_posterior(
         samples). The flow's vector has the parts in this order, each in row-major order.
       x: observations of the same pairs, an array `[n, *shape]` or arrays by name, which are flattened and joined.
       prior: the distribution that `theta` was drawn from, for its support; a joint distribution may include the
-        observed parts, on which no support of a parameter may depend. None for parameters without bounds.
+        observed parts, on which no parameter's support may depend. None for parameters without bounds.
       flow: a factory of flows, called with `event_shape=` and `context_size=`, such as
         `functools.partial(nvp.maf, layers=5)`. By default a neural spline flow.
       embedding: a Keras layer from observations `[n, *shape]` to vectors, trained with the flow, or a function that

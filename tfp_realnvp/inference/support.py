@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,8 @@ class Support:
       observations: observed parts, `[n, ...]` each, by name or as one array.
 
     Raises:
-      ValueError: if the prior has other parts or shapes than the parameters.
+      ValueError: if the prior has other parts or shapes than the parameters, or a support that depends on
+        observations.
     """
 
     def __init__(self, parts: Parts, prior: Any, observations: Any):
@@ -38,12 +40,13 @@ class Support:
         if isinstance(prior, tfd.JointDistribution):
             if parts.names is None:
                 raise ValueError("expected parameters by name for a joint distribution, got an array")
-            pinned = _without_observed(prior, parts.names, observations)
+            pinned, another = (_without_observed(prior, parts.names, observations, row) for row in (0, -1))
             self._bijector = pinned.experimental_default_event_space_bijector()
             self._pack = _packer(pinned.event_shape, parts.names)
             shapes = self._bijector.inverse_event_shape(self._pack(list(map(tf.TensorShape, parts.shapes))))
             named = by_name(shapes) or {}
             self._shapes = tuple(tuple(named[name]) for name in parts.names)
+            _check_equal(self._bijector, another.experimental_default_event_space_bijector(), pinned.dtype, shapes)
         else:
             shape = tuple(prior.batch_shape.as_list() + prior.event_shape.as_list())
             if parts.shapes != (shape,):
@@ -65,7 +68,28 @@ class Support:
         if by_name(theta) is None:
             given = dict(event_ndims=len(self.parts.shapes[0]))
         u, log_det = self._bijector.inverse(theta), self._bijector.inverse_log_det_jacobian(theta, **given)
-        return joined(self._arrays(u), self._shapes), tf.broadcast_to(log_det, tf.shape(vectors)[:1])
+        rows = joined(self._arrays(u), self._shapes)
+        rows = tf.where(self._returns(rows, vectors)[:, tf.newaxis], rows, tf.constant(math.nan, rows.dtype))
+        return rows, tf.broadcast_to(log_det, tf.shape(vectors)[:1])
+
+    def _returns(self, u: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+        """Whether `u` is mapped back to the vectors, `[n]`.
+
+        TFP's bijectors onto simplexes and kinds of matrices have fewer numbers than those, and invert all they get.
+        """
+        fewer = [
+            i for i, pair in enumerate(zip(self._shapes, self.parts.shapes)) if math.prod(pair[0]) < math.prod(pair[1])
+        ]
+        if not fewer:
+            return tf.ones_like(vectors[:, 0], tf.bool)
+        theta, back = (separated(of, self.parts.shapes) for of in (vectors, self.bounded(u)))
+        returns = []
+        for i in fewer:
+            given, found = (tf.reshape(of[i], [tf.shape(vectors)[0], -1]) for of in (theta, back))
+            # Not finite on the edge, which is no matter of this test.
+            difference = tf.where(tf.math.is_finite(found), tf.abs(found - given), tf.zeros_like(given))
+            returns.append(tf.reduce_max(difference, -1) <= 1e-3 * tf.reduce_max(tf.abs(given), -1))
+        return tf.reduce_all(tf.stack(returns), 0)
 
     def bounded(self, u: tf.Tensor) -> tf.Tensor:
         """Vectors of parameters `[n, size]` of `u` `[n, k]`."""
@@ -79,8 +103,8 @@ class Support:
         return [values] if named is None or self.parts.names is None else [named[name] for name in self.parts.names]
 
 
-def _without_observed(prior: Any, names: tuple[str, ...], observations: Any) -> Any:
-    """The joint distribution of the parameters alone."""
+def _without_observed(prior: Any, names: tuple[str, ...], observations: Any, row: int) -> Any:
+    """The joint distribution of the parameters, given the observation of a row."""
     of_prior = by_name(prior.event_shape) or {}
     if missing := [name for name in names if name not in of_prior]:
         raise ValueError(f"expected parameters among the prior's parts {', '.join(of_prior)}, got {', '.join(missing)}")
@@ -92,8 +116,15 @@ def _without_observed(prior: Any, names: tuple[str, ...], observations: Any) -> 
         named = {others[0]: observations}
     if named is None or any(name not in named for name in others):
         raise ValueError(f"expected the prior's part {', '.join(others)} among parameters or observations, got neither")
-    # No bijector of a parameter depends on an observation; any will do.
-    return prior.experimental_pin(**{name: tf.convert_to_tensor(named[name])[0] for name in others})
+    return prior.experimental_pin(**{name: tf.convert_to_tensor(named[name])[row] for name in others})
+
+
+def _check_equal(bijector: Any, another: Any, dtypes: Any, shapes: Any) -> None:
+    """Refuses supports that differ between two observations."""
+    u = tf.nest.map_structure(lambda dtype, shape: tf.fill(shape, tf.constant(0.5, dtype)), dtypes, shapes)
+    here, there = (tf.nest.flatten(of.forward(u)) for of in (bijector, another))
+    if any(tf.reduce_any(a != b) for a, b in zip(here, there)):
+        raise ValueError("expected a support of the parameters that is the same for all observations, got others")
 
 
 def _packer(structure: Any, names: tuple[str, ...]) -> Any:

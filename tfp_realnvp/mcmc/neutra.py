@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -55,7 +56,7 @@ def neutra(
       warmup: number of draws of each chain that adapt the step size, in the first four fifths, and are dropped.
       kernel: "hmc", whose trajectory length is adapted (ChEES) and jittered; or "nuts", the no-U-turn sampler.
       jit_compile: whether to compile the chains with XLA: faster for small flows and long chains.
-      seed: seed of all draws.
+      seed: seed of all draws, and of the weights of the default flow, for which it sets Keras' global seed.
 
     Returns:
       The chains, with the flow.
@@ -84,6 +85,7 @@ def neutra(
         shape = wanted.event_shape or event_shape
         if shape is None:
             raise ValueError("expected event_shape, such as (20,), for a function without a flow, got None")
+        keras.utils.set_random_seed(seed)
         flow = iaf(event_shape=shape, layers=3, hidden_units=(64, 64))
         fit(target, flow, steps=fit_steps, seed=seed)
     flow = flow_distribution(flow)
