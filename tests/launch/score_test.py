@@ -80,7 +80,9 @@ class ScoreTest(absltest.TestCase):
         return scores, errors
 
     def test_the_export_says_the_same(self):
-        path, said = self._score(self.csv, "scores.csv", "--id=id", "--latents", "--novelty=typicality,gradient")
+        # More batches than are scored side by side.
+        given = ("--id=id", "--latents", "--novelty=typicality,gradient", "--batch_size=7")
+        path, said = self._score(self.csv, "scores.csv", *given)
         self.assertIn(f"{_COUNT} scored, 0 without a score; log_prob is a lower bound, of 1 noise samples", said)
         rows = self.columns.encode({name: np.asarray(values) for name, values in self.table.items() if name != "id"})
         served = tf.saved_model.load(str(self.export)).signatures["p_value"](rows=tf.constant(rows))
