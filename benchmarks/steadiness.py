@@ -139,7 +139,7 @@ def _report(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> l
         f"{'x'.join(values.hidden_units)}; the tables are prepared as for `benchmarks.tabular`, and all see the same "
         "batches. A recipe is chosen by the validation rows."
     )
-    recipes = [f"- `{name}`: {_words(RECIPES[name])}." for name in values.recipes]
+    recipes = [f"- `{name}`: {words(RECIPES[name])}." for name in values.recipes]
     lines = interleaved.heading("benchmarks.steadiness", about, "", *recipes, "")
     for split in ("validation", "test"):
         columns = list(dict.fromkeys((job["library"], job["recipe"]) for job in jobs))
@@ -159,7 +159,8 @@ def _report(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> l
     return lines
 
 
-def _words(recipe: dict[str, Any]) -> str:
+def words(recipe: dict[str, Any]) -> str:
+    """The recipe in words."""
     words = [f"Adam at {recipe['learning_rate']:g}"]
     words += ["falling to 0 as a cosine"] if recipe["schedule"] == "cosine" else []
     words += [f"gradients clipped to {recipe['clip_norm']:g}"] if recipe["clip_norm"] else []

@@ -339,10 +339,10 @@ class Remote:
 
     def __init__(self, process: subprocess.Popen, job: dict[str, Any]):
         self._process = process
-        self._job = job
+        self.job = job
 
     def start(self, path: str, **recipe: Any) -> None:
-        job = self._job
+        job = self.job
         with np.load(path) as file:
             size = file["train"].shape[1]
         recipe = recipe or dict(learning_rate=job["learning_rate"], clip_norm=_CLIP_NORM)
