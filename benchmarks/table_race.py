@@ -137,8 +137,8 @@ def report(jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> li
         f"Test nats after {values.minutes:g} minutes of training on one thread, the mean of the seeds "
         f"{', '.join(values.seeds)}, +- the standard error over test rows; in parentheses the thousands of steps of "
         f"{values.batch_size} rows. A neural spline flow of 5 couplings, hidden 128x128, 8 bins on [-5, 5]; "
-        f"{steadiness.words(steadiness.RECIPES[_RECIPE] | dict(validate_every=None))}, the weights kept that are best on "
-        "validation rows. The tables are prepared as for `benchmarks.tabular`. Level is within one standard error."
+        f"{steadiness.words(steadiness.RECIPES[_RECIPE] | dict(validate_every=None))}, the weights kept that are best "
+        "on validation rows. The tables are prepared as for `benchmarks.tabular`. Level is within one standard error."
     )
     lines = interleaved.heading("benchmarks.table_race", about, machines=None if values.run else ())
     body = []
