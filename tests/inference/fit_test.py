@@ -149,7 +149,8 @@ class EnsembleTest(_Eager):
     def test_is_the_equal_mixture(self):
         theta, x = _pairs(100, 0)
         both = inference.fit_posterior(theta, x, flow=_SMALL, ensemble=2, max_epochs=1)
-        parts = [both.members[k].distribution.log_prob(theta, context=both.members[k].context_of(x)) for k in (0, 1)]
+        contexts = [member.context_of(member.standardized(x)) for member in both.members]
+        parts = [both.members[k].distribution.log_prob(theta, context=contexts[k]) for k in (0, 1)]
         self.assertGreater(np.max(np.abs(parts[0] - parts[1])), 1e-3)
         np.testing.assert_allclose(both.log_prob(theta, x), np.logaddexp(*parts) - math.log(2), rtol=1e-4)
         for member, place in zip(both.members, (-1_000.0, 1_000.0)):
@@ -182,6 +183,25 @@ class RoundingTest(_Eager):
         x[:, 0] = 0.1
         posterior = inference.fit_posterior(theta, x, flow=_SMALL, max_epochs=1, batch_size=900)
         self.assertEqual(posterior.members[0].deviation[0], 1)
+
+    def test_observations_in_any_unit(self):
+        theta, x = _pairs(100, 0)
+        others = x.astype(np.float64) * [1e30, 1.0] + [0.0, 1e9]
+        expected, found = (
+            inference.fit_posterior(theta, given, flow=_SMALL, max_epochs=1).log_prob(theta, given)
+            for given in (x, others)
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+    def test_a_prior_in_float64(self):
+        prior = tfd.Uniform(np.full(2, 1e9), np.full(2, 1e9 + 0.1))
+        theta = prior.sample(100, seed=0)
+        posterior = inference.fit_posterior(theta, theta - 1e9, prior=prior, flow=_SMALL, max_epochs=1)
+        self.assertTrue(np.all(np.isfinite(posterior.log_prob(theta, theta - 1e9))))
+        self.assertTrue(np.all(np.isfinite(prior.log_prob(posterior.sample(100, [0.05, 0.05])))))
+        self.assertTrue(inference.expected_coverage(posterior, theta, theta - 1e9, samples=1).samples)
+        with self.assertRaisesRegex(ValueError, "expected parameters that float32 can tell apart, got a standard devi"):
+            inference.fit_posterior(theta, theta - 1e9)
 
     def test_a_density_that_is_not_a_number(self):
         def broken(**given):

@@ -107,7 +107,7 @@ def rank_statistics(posterior: Any, theta: Any, x: Any, *, samples: int = 99, se
     Talts, Betancourt, Simpson, Vehtari, Gelman. Validating Bayesian inference algorithms with simulation-based
     calibration. arXiv 1804.06788.
     """
-    parts, truth, drawn = _truth_and_samples(posterior, theta, x, samples, seed)
+    parts, truth, drawn, _ = _truth_and_samples(posterior, theta, x, samples, seed)
     return Calibration(_ranks(truth, drawn), samples, parts.entries)
 
 
@@ -134,9 +134,9 @@ def expected_coverage(posterior: Any, theta: Any, x: Any, *, samples: int = 99, 
 
     Hermans et al. A trust crisis in simulation-based inference? TMLR 2022. arXiv 2110.06581.
     """
-    parts, truth, drawn = _truth_and_samples(posterior, theta, x, samples, seed)
+    parts, truth, drawn, precision = _truth_and_samples(posterior, theta, x, samples, seed)
     of_truth = -np.asarray(posterior.log_prob(theta, x), np.float64)
-    of_drawn = -np.asarray(posterior.log_prob(parts.values(tf.constant(drawn, tf.float32)), x), np.float64)
+    of_drawn = -np.asarray(posterior.log_prob(parts.values(tf.constant(drawn, precision)), x), np.float64)
     if of_truth.shape != truth.shape[:1] or of_drawn.shape != drawn.shape[:2]:
         raise ValueError(
             f"expected densities {truth.shape[:1]}, {drawn.shape[:2]}, got {of_truth.shape}, {of_drawn.shape}"
@@ -175,7 +175,7 @@ def tarp(
     Lemos, Coogan, Hezaveh, Perreault-Levasseur. Sampling-based accuracy testing of posterior estimators for general
     inference. ICML 2023. arXiv 2302.03026.
     """
-    _, truth, drawn = _truth_and_samples(posterior, theta, x, samples, seed)
+    _, truth, drawn, _ = _truth_and_samples(posterior, theta, x, samples, seed)
     if len(constant := np.flatnonzero(np.ptp(truth, 0) == 0)):
         raise ValueError(f"expected parameters that vary, got constants at {constant.tolist()}")
     deviation = truth.std(0)
@@ -194,18 +194,19 @@ def tarp(
 
 def _truth_and_samples(
     posterior: Any, theta: Any, x: Any, samples: int, seed: int
-) -> tuple[Parts, np.ndarray, np.ndarray]:
-    """Parameters `[n, size]` and samples `[samples, n, size]`."""
+) -> tuple[Parts, np.ndarray, np.ndarray, tf.DType]:
+    """Parameters `[n, size]` and samples `[samples, n, size]` as float64, and the samples' own dtype."""
     if samples < 1:
         raise ValueError(f"expected 1 sample or more, got {samples}")
     parts = Parts.of(theta, "theta")
     truth = parts.vectors(theta, "theta").numpy().astype(np.float64)
-    drawn = parts.vectors(posterior.sample(samples, x, seed=seed), "the samples").numpy().astype(np.float64)
+    of_posterior = parts.vectors(posterior.sample(samples, x, seed=seed), "the samples")
+    drawn = of_posterior.numpy().astype(np.float64)
     if drawn.shape != (samples, *truth.shape):
         raise ValueError(f"expected samples of shape {(samples, *truth.shape)}, got {drawn.shape}")
     if not (np.isfinite(truth).all() and np.isfinite(drawn).all()):
         raise ValueError("expected finite parameters and samples, got NaN or infinity")
-    return parts, truth, drawn
+    return parts, truth, drawn, of_posterior.dtype
 
 
 def _ranks(truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:

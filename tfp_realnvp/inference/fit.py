@@ -15,6 +15,9 @@ from tfp_realnvp.inference.parts import Parts
 from tfp_realnvp.inference.posterior import Posterior, PosteriorModel, observation_of
 from tfp_realnvp.inference.support import Support
 
+# The least number of values of a dtype per standard deviation of a parameter, as for columns of tables.
+_LEAST_STEPS = 100
+
 
 def fit_posterior(
     theta: Any,
@@ -70,7 +73,8 @@ def fit_posterior(
     Raises:
       TypeError: for parameters that are not floats, or one embedding for several flows.
       ValueError: if numbers of pairs differ or are too few, parameters lie outside the prior's support, values or the
-        held-out loss are not finite, a parameter is constant, or the prior has other parts.
+        held-out loss are not finite, a parameter is constant or varies by little more than its rounding, or the
+        prior has other parts.
 
     ```python
     joint = tfd.JointDistributionNamed(
@@ -98,10 +102,13 @@ def fit_posterior(
     if len(vectors) != len(observed):
         raise ValueError(f"expected as many parameters as observations, got {len(vectors)} and {len(observed)}")
     u, rows = _unbounded(support, vectors)
+    _check_resolution(vectors.numpy(), support.precision)
+    _check_resolution(u, tf.float32)
     observed = observed.numpy()[rows]
     members, histories = [], []
     for member in range(ensemble):
         model = _model(u, observed, flow, embedding, clip_norm, seed + member)
+        standardized = model.standardized(observed).numpy()
         held_out = round(validation_fraction * len(u))
         if not 0 < held_out < len(u) or len(u) - held_out < 2:
             raise ValueError(
@@ -112,8 +119,8 @@ def fit_posterior(
         model.compile(training.Adam(learning_rate))
         history = model.fit(
             u[train],
-            observed[train],
-            validation_data=(u[validation], observed[validation]),
+            standardized[train],
+            validation_data=(u[validation], standardized[validation]),
             validation_batch_size=1_000,
             batch_size=min(batch_size, len(train)),
             epochs=max_epochs,
@@ -145,6 +152,20 @@ def _unbounded(support: Support, vectors: tf.Tensor) -> tuple[np.ndarray, np.nda
     return u[rows], rows
 
 
+def _check_resolution(vectors: np.ndarray, precision: tf.DType) -> None:
+    """Refuses parameters that vary by little more than the rounding to a dtype."""
+    deviation = vectors.std(0, np.float64)
+    largest = np.max(np.abs(vectors), 0)
+    finest = np.spacing(largest.astype(precision.as_numpy_dtype))
+    coarse = (np.ptp(vectors, 0) > 0) & (deviation < _LEAST_STEPS * finest)
+    if np.any(coarse):
+        place = int(np.argmax(coarse))
+        raise ValueError(
+            f"expected parameters that {precision.name} can tell apart, got a standard deviation of "
+            f"{deviation[place]:.3g} among values up to {largest[place]:.3g} at {place}: subtract an offset"
+        )
+
+
 def _model(
     u: np.ndarray,
     observed: np.ndarray,
@@ -155,20 +176,23 @@ def _model(
 ) -> PosteriorModel:
     keras.utils.set_random_seed(seed)
     axes = (0,) if observed.ndim <= 2 else tuple(range(observed.ndim - 1))
-    mean, deviation = (np.asarray(moment, np.float32) for moment in (observed.mean(axes), observed.std(axes)))
+    # In float32, squares of numbers of 1e20 or 1e-25 are infinite or 0.
+    mean, deviation = observed.mean(axes, np.float64), observed.std(axes, np.float64)
     # Rounding may give a constant entry a deviation above 0.
-    deviation = np.where(np.ptp(observed, axes) > 0, deviation, np.float32(1))
+    deviation = np.where(np.ptp(observed, axes) > 0, deviation, 1.0)
+    if not (np.all(np.isfinite(deviation)) and np.all(deviation > 0)):
+        raise ValueError(f"expected observations with a finite standard deviation above 0, got {deviation}")
     layer = embedding if embedding is None or isinstance(embedding, keras.layers.Layer) else embedding()
     context_size = int(np.prod(observed.shape[1:]))
     if layer is not None:
-        shape = layer(tf.constant((observed[:2] - mean) / deviation)).shape
+        shape = layer(tf.constant((observed[:2] - mean) / deviation, tf.float32)).shape
         if len(shape) != 2:
             raise ValueError(f"expected an embedding that returns vectors [n, size], got shape {tuple(shape)}")
         context_size = shape[-1]
     if len(constant := np.flatnonzero(np.ptp(u, 0) == 0)):
         raise ValueError(f"expected parameters that vary, got constants at {constant.tolist()}")
     made = (flow or _spline_flow)(event_shape=u.shape[1], context_size=context_size)
-    distribution = flows.standardized(made, u.mean(0), u.std(0))
+    distribution = flows.standardized(made, u.mean(0, np.float64), u.std(0, np.float64))
     return PosteriorModel(distribution, mean, deviation, layer, l2=0.0, clip_norm=clip_norm, seed=seed)
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -54,7 +55,7 @@ class Parts:
         return tuple(found)
 
     def arrays(self, values: Any, what: str) -> list[tf.Tensor]:
-        """The arrays `[..., *shape]` of each part, float32, in order.
+        """The arrays `[..., *shape]` of each part in order, float64 if one of them has that precision, else float32.
 
         Raises:
           ValueError: for other names or shapes.
@@ -66,7 +67,11 @@ class Parts:
                 f"expected {expected} for {what}, got {'an array' if named is None else ', '.join(named) or 'none'}"
             )
         given = [values] if named is None or self.names is None else [named[name] for name in self.names]
-        arrays = [tf.cast(array, tf.float32) for array in given]
+        # TensorFlow would round Python's numbers to float32.
+        arrays = [tf.convert_to_tensor(array if tf.is_tensor(array) else np.asarray(array)) for array in given]
+        # Half precision and float32 fit into float32, whole numbers may not.
+        is_single = all(array.dtype.is_floating and array.dtype.size <= 4 for array in arrays)
+        arrays = [tf.cast(array, tf.float32 if is_single else tf.float64) for array in arrays]
         for array, shape in zip(arrays, self.shapes):
             if array.shape.rank < len(shape) or tuple(array.shape[array.shape.rank - len(shape) :]) != shape:
                 raise ValueError(f"expected {what} of shape [..., {', '.join(map(str, shape))}], got {array.shape}")

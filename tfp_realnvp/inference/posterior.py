@@ -20,6 +20,8 @@ class PosteriorModel(FlowModel):
 
         log q(u | x) = log flow(u | e((x - mean) / deviation))
 
+    It trains on standardised observations: float32 may not tell observations apart that are far from 0.
+
     Args:
       distribution: a conditional flow.
       mean: of the observations, for each entry.
@@ -30,11 +32,17 @@ class PosteriorModel(FlowModel):
 
     def __init__(self, distribution: Any, mean: np.ndarray, deviation: np.ndarray, embedding: Any, **options: Any):
         super().__init__(distribution, **options)
-        self.mean, self.deviation, self.embedding = tf.constant(mean), tf.constant(deviation), embedding
+        self.mean, self.deviation = (tf.constant(moment, tf.float64) for moment in (mean, deviation))
+        self.embedding = embedding
+
+    def standardized(self, x: Any) -> tf.Tensor:
+        """Standardised observations, float32; computed in the precision of the observations."""
+        x = tf.convert_to_tensor(x)
+        return tf.cast((x - tf.cast(self.mean, x.dtype)) / tf.cast(self.deviation, x.dtype), tf.float32)
 
     def context_of(self, given: tf.Tensor) -> tf.Tensor:
-        x = (tf.cast(given, tf.float32) - self.mean) / self.deviation
-        return tf.reshape(x, [tf.shape(x)[0], -1]) if self.embedding is None else self.embedding(x)
+        """The flow's context of standardised observations."""
+        return tf.reshape(given, [tf.shape(given)[0], -1]) if self.embedding is None else self.embedding(given)
 
 
 class Posterior:
@@ -136,7 +144,7 @@ class Posterior:
         """The contexts of each flow, `[rows, context_size]`, and the batch shape of the observations."""
         x, shape = observation_of(self._observations, x), event_shape_of(self._observations)
         rows = tf.reshape(x, [-1, *shape])
-        return [model.context_of(rows) for model in self.members], tf.shape(x)[: x.shape.rank - len(shape)]
+        return [model.context_of(model.standardized(rows)) for model in self.members], tf.shape(x)[: x.shape.rank - len(shape)]
 
 
 def observation_of(parts: Parts, x: Any) -> tf.Tensor:

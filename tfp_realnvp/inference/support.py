@@ -35,6 +35,7 @@ class Support:
         self._bijector = None
         self._pack: Any = lambda arrays: arrays[0]
         self._shapes = parts.shapes  # Of the unbounded parts.
+        self._dtypes = [tf.float32] * len(parts.shapes)
         if prior is None:
             return
         if isinstance(prior, tfd.JointDistribution):
@@ -47,30 +48,42 @@ class Support:
             named = by_name(shapes) or {}
             self._shapes = tuple(tuple(named[name]) for name in parts.names)
             _check_equal(self._bijector, another.experimental_default_event_space_bijector(), pinned.dtype, shapes)
+            dtypes = by_name(pinned.dtype) or {}
+            self._dtypes = [tf.as_dtype(dtypes[name]) for name in parts.names]
         else:
             shape = tuple(prior.batch_shape.as_list() + prior.event_shape.as_list())
             if parts.shapes != (shape,):
                 raise ValueError(f"expected parameters of the prior's shape [n, {_inner(shape)}], got {parts.shapes}")
             self._bijector = prior.experimental_default_event_space_bijector()
             self._shapes = (tuple(self._bijector.inverse_event_shape(shape)),)
+            self._dtypes = [prior.dtype]
 
     @property
     def size(self) -> int:
         """The number of unbounded entries."""
         return Parts(None, self._shapes).size
 
+    @property
+    def precision(self) -> tf.DType:
+        """The lowest precision of the prior's parts, float32 without a prior."""
+        return min(self._dtypes, key=lambda dtype: dtype.size)
+
     def unbounded(self, vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """`u` and the log-det of `theta -> u`, `[n, k]` and `[n]`, of vectors `[n, size]`; not finite outside."""
+        """`u` and the log-det of `theta -> u`, `[n, k]` and `[n]`, of vectors `[n, size]`; not finite outside.
+
+        They are float32; the prior's bijector computes in the prior's precision.
+        """
         if self._bijector is None:
+            vectors = tf.cast(vectors, tf.float32)
             return vectors, tf.zeros_like(vectors[:, 0])
-        theta = self._pack(separated(vectors, self.parts.shapes))
+        theta = self._pack(self._in_precision(separated(vectors, self.parts.shapes)))
         given: dict[str, Any] = {}
         if by_name(theta) is None:
             given = dict(event_ndims=len(self.parts.shapes[0]))
         u, log_det = self._bijector.inverse(theta), self._bijector.inverse_log_det_jacobian(theta, **given)
-        rows = joined(self._arrays(u), self._shapes)
+        rows = joined([tf.cast(part, tf.float32) for part in self._arrays(u)], self._shapes)
         rows = tf.where(self._returns(rows, vectors)[:, tf.newaxis], rows, tf.constant(math.nan, rows.dtype))
-        return rows, tf.broadcast_to(log_det, tf.shape(vectors)[:1])
+        return rows, tf.broadcast_to(tf.cast(log_det, tf.float32), tf.shape(vectors)[:1])
 
     def _returns(self, u: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
         """Whether `u` is mapped back to the vectors, `[n]`.
@@ -82,7 +95,8 @@ class Support:
         ]
         if not fewer:
             return tf.ones_like(vectors[:, 0], tf.bool)
-        theta, back = (separated(of, self.parts.shapes) for of in (vectors, self.bounded(u)))
+        bounded = self.bounded(u)
+        theta, back = (separated(of, self.parts.shapes) for of in (tf.cast(vectors, bounded.dtype), bounded))
         returns = []
         for i in fewer:
             given, found = (tf.reshape(of[i], [tf.shape(vectors)[0], -1]) for of in (theta, back))
@@ -92,11 +106,16 @@ class Support:
         return tf.reduce_all(tf.stack(returns), 0)
 
     def bounded(self, u: tf.Tensor) -> tf.Tensor:
-        """Vectors of parameters `[n, size]` of `u` `[n, k]`."""
+        """Vectors of parameters `[n, size]` of `u` `[n, k]`, in the highest precision of the prior's parts."""
         if self._bijector is None:
             return u
-        theta = self._bijector.forward(self._pack(separated(u, self._shapes)))
-        return joined(self._arrays(theta), self.parts.shapes)
+        theta = self._bijector.forward(self._pack(self._in_precision(separated(u, self._shapes))))
+        highest = max(self._dtypes, key=lambda dtype: dtype.size)
+        return joined([tf.cast(part, highest) for part in self._arrays(theta)], self.parts.shapes)
+
+    def _in_precision(self, arrays: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Arrays in the dtypes of the prior's parts."""
+        return [tf.cast(array, dtype) for array, dtype in zip(arrays, self._dtypes)]
 
     def _arrays(self, values: Any) -> list[tf.Tensor]:
         named = by_name(values)
