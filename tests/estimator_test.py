@@ -52,6 +52,22 @@ class FlowEstimatorTest(absltest.TestCase):
         with self.assertRaisesRegex(ValueError, "missing values"):
             estimator.fit(frame.assign(x=np.nan))
 
+    def test_names_are_optional_and_other_settings_wait_for_the_next_fit(self):
+        frame = _frame()[["x", "count"]].astype(float)
+        estimator = nvp.FlowEstimator(**_TINY).fit(frame)
+        scores = estimator.score_samples(frame)
+        with self.assertWarnsRegex(UserWarning, "X does not have valid feature names"):
+            np.testing.assert_array_equal(estimator.score_samples(frame.to_numpy()), scores)
+        estimator.set_params(flow_options=_TINY["flow_options"] | dict(activation="tanh"))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(estimator)).score_samples(frame), scores)
+        with self.assertWarnsRegex(UserWarning, "X has feature names"):
+            scores = nvp.FlowEstimator(**_TINY).fit(frame.to_numpy()).score_samples(frame)
+        self.assertTrue(np.all(np.isfinite(scores)))
+
+    def test_all_steps_are_taken(self):
+        estimator = nvp.FlowEstimator(**_TINY | dict(max_steps=39)).fit(_frame(20)[["x", "count"]])
+        self.assertEqual(estimator.n_iter_, 39)
+
     def test_weights_matter(self):
         table = np.concatenate([np.random.default_rng(0).normal(size=[200, 2]), 5 + np.zeros([200, 2])])
         table += 0.1 * np.random.default_rng(1).normal(size=table.shape)
@@ -80,6 +96,9 @@ class FlowEstimatorTest(absltest.TestCase):
         self.assertIn(search.best_params_["learning_rate"], (1e-3, 1e-2))
 
     def test_refused(self):
+        times = 1.7e9 + np.random.default_rng(0).normal(size=[20, 2])
+        with self.assertRaisesRegex(ValueError, "column_0: expected values that float32 can tell apart, got a standard"):
+            nvp.FlowEstimator().fit(times)
         with self.assertRaisesRegex(ValueError, "expected flow to be one of real_nvp, .* got 'vae'"):
             nvp.FlowEstimator("vae").fit(np.zeros([5, 2]))
         with self.assertRaisesRegex(ValueError, "expected a validation_fraction between 0 and 1, or None, got 1"):

@@ -126,6 +126,8 @@ class FlowEstimator(DensityMixin, BaseEstimator):
             weight = np.asarray(_check_sample_weight(sample_weight, rows, ensure_non_negative=True), np.float32)
             weight /= np.mean(weight)
         keras.utils.set_random_seed(seed)
+        # A copy of the fitted flow is built by these, though parameters may be set for another fit.
+        self._made_of = self.flow, dict(self.flow_options or {})
         self._build()
         self._train(rows, weight, seed)
         return self
@@ -168,15 +170,19 @@ class FlowEstimator(DensityMixin, BaseEstimator):
 
     def _table(self, X: Any, *, is_first: bool) -> dict[str, np.ndarray]:
         """The columns of `X` by name."""
-        if not hasattr(X, "columns"):
+        if hasattr(X, "columns"):
+            validate_data(self, X, reset=is_first, skip_check_array=True)
+            try:
+                table = {str(name): values for name, values in read_columns(X).columns.items()}
+            except BadTableError as error:
+                raise ValueError(str(error)) from error
+        else:
             array = validate_data(self, X, dtype=np.float64, reset=is_first)
-            return {f"column_{place}": array[:, place] for place in range(array.shape[1])}
-        validate_data(self, X, reset=is_first, skip_check_array=True)
-        try:
-            table = read_columns(X).columns
-        except BadTableError as error:
-            raise ValueError(str(error)) from error
-        return {str(name): values for name, values in table.items()}
+            table = {f"column_{place}": array[:, place] for place in range(array.shape[1])}
+        if is_first:
+            self._names = tuple(table)
+        # scikit-learn has compared names if both have them; columns without names are in their places.
+        return dict(zip(self._names, table.values(), strict=True))
 
     def _fitted_columns(self, table: Mapping[str, np.ndarray]) -> Columns:
         is_text = any(values.dtype == object for values in table.values())
@@ -192,9 +198,10 @@ class FlowEstimator(DensityMixin, BaseEstimator):
 
     def _build(self) -> None:
         """Builds the untrained flow."""
-        factory = FLOWS[self.flow]
-        given = {"flow_name": self.flow} if "flow_name" in inspect.signature(factory).parameters else {}
-        self.distribution_ = factory(event_shape=(self.columns_.entries,), **given, **(self.flow_options or {}))
+        name, options = self._made_of
+        factory = FLOWS[name]
+        given = {"flow_name": name} if "flow_name" in inspect.signature(factory).parameters else {}
+        self.distribution_ = factory(event_shape=(self.columns_.entries,), **given, **options)
         rows = tf.TensorSpec([_ROWS, self.columns_.size], tf.float32)
         self._log_prob = tf.function(self._log_prob_of_rows, autograph=False).get_concrete_function(rows)
 
@@ -225,20 +232,26 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         )
         batches = places.map(lambda place: _batch(events, place)).take(self.max_steps).prefetch(2)
         best = _BestWeights(lambda: np.average(self._scores(others), weights=of_others))
-        epochs = _LOOKS if self.max_steps >= _LOOKS else 1
-        model.fit(
-            batches,
-            callbacks=[best] if held_out else [],
-            shuffle=False,  # Already shuffled.
-            epochs=epochs,
-            steps_per_epoch=max(self.max_steps // epochs, 1),
-            verbose=2 if self.verbose else 0,
-        )
+        looks = _LOOKS if self.max_steps >= _LOOKS else 1
+        steps, rest = divmod(self.max_steps, looks)
+        for epochs, steps_per_epoch, part in (
+            (looks, steps, batches.take(looks * steps)),
+            (1, rest, batches.skip(looks * steps)),
+        ):
+            if steps_per_epoch:
+                model.fit(
+                    part,
+                    callbacks=[best] if held_out else [],
+                    shuffle=False,  # Already shuffled.
+                    epochs=epochs,
+                    steps_per_epoch=steps_per_epoch,
+                    verbose=2 if self.verbose else 0,
+                )
         if held_out:
             best.restore()
         elif model.average is not None:
             model.average.copy_to_variables()
-        self.n_iter_ = epochs * max(self.max_steps // epochs, 1)
+        self.n_iter_ = int(model.optimizer.iterations)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -10,6 +10,9 @@ from tfp_realnvp.columns.column import Column, infinite_where, inner_noise
 
 # The least distance from a bound, relative to the distance of both bounds, or of the median from the only one.
 _MARGIN = 1e-6
+# The least number of float32 values per standard deviation or period, as in tables of vectors: rows are float32, which
+# represents only every 128th of times in seconds since 1970.
+_LEAST_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,9 @@ class Real(Column):
 
     @classmethod
     def fit(cls, name: str, x: np.ndarray) -> "Real":
-        return cls(name, *_moments(name, x))
+        mean, std = _moments(name, x)
+        _check_resolution(name, x, std, "a standard deviation")
+        return cls(name, mean, std)
 
     def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outside = ~tf.math.is_finite(x)
@@ -61,6 +66,7 @@ class Bounded(Column):
             raise ValueError(f"{name}: expected a lower bound below the upper one, got {low} and {high}")
         unfitted = cls(name, low, high, _MARGIN * _scale(x, low, high), 0.0, 1.0)
         unfitted.checked(x)
+        _check_resolution(name, x, _moments(name, x)[1], "a standard deviation")
         t = unfitted.unbounded(tf.constant(x, tf.float64))[0].numpy()
         mean, std = _moments(name, t)
         return dataclasses.replace(unfitted, mean=mean, std=std)
@@ -133,6 +139,7 @@ class Circular(Column):
     def fit(cls, name: str, x: np.ndarray, period: float, start: float = 0.0) -> "Circular":
         if not (math.isfinite(period) and period > 0):
             raise ValueError(f"{name}: expected a period above 0, got {period}")
+        _check_resolution(name, x, period, "a period")
         return cls(name, float(period), float(start))
 
     @property
@@ -164,6 +171,17 @@ def _moments(name: str, x: np.ndarray) -> tuple[float, float]:
     if not std > np.finfo(np.float32).tiny:
         raise ValueError(f"{name}: expected values that differ, got {x[0]:g} in every training row")
     return mean, std
+
+
+def _check_resolution(name: str, x: np.ndarray, scale: float, what: str) -> None:
+    largest = float(np.max(np.abs(x), initial=0.0))
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(f"{name}: expected numbers that float32 can hold, got values up to {largest:.3g}")
+    if scale < _LEAST_STEPS * np.spacing(np.float32(largest)):
+        raise ValueError(
+            f"{name}: expected values that float32 can tell apart, got {what} of {scale:.3g} among values up to "
+            f"{largest:.3g}; shift or scale the column first"
+        )
 
 
 def _scale(x: np.ndarray, low: float | None, high: float | None) -> float:
