@@ -1,4 +1,5 @@
 import copy
+import functools
 import os
 import pickle
 import tempfile
@@ -280,6 +281,13 @@ class FlowDistributionTest(parameterized.TestCase):
                     function(**{name: {}})
             with self.assertRaisesRegex(ValueError, "expected no context, got shape"):
                 function(context=tf.zeros([2, 1]))
+
+    @parameterized.parameters("bnaf", "planar", "radial", "sylvester", "gaussianization", "triangular_spline")
+    def test_a_context_that_no_layer_reads_is_refused(self, name):
+        distribution = getattr(nvp, name)(event_shape=(2,), layers=1)
+        for function in (functools.partial(distribution.log_prob, tf.zeros([3, 2])), distribution.sample):
+            with self.assertRaisesRegex(ValueError, r"expected no context, got shape \(3, 1\)"):
+                function(context=tf.zeros([3, 1]))
 
     @parameterized.parameters("uint8", "int32", "int64", "bool")
     def test_what_is_no_float_is_refused(self, dtype):

@@ -29,6 +29,8 @@ class ActNorm(Bijector):
     Kingma, Dhariwal. Glow: generative flow with invertible 1x1 convolutions. NeurIPS 2018. arXiv 1807.03039.
     """
 
+    takes_context = False
+
     def __init__(self, channels: int, *, event_ndims: int = 1, dtype: str = "float32", name: str = "act_norm"):
         super().__init__(event_ndims=event_ndims, size=channels, name=name)
         self.shift = self._variable("zeros", f"{name}_shift", dtype, shape=(channels,))

@@ -46,6 +46,8 @@ class BatchNorm(Bijector):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.7 and appendix E.
     """
 
+    takes_context = False
+
     def __init__(
         self,
         channels: int,

@@ -75,6 +75,11 @@ class Bijector(Layer, OwnsLayers, KeepsArguments, tfp.bijectors.Bijector):
         value = value if isinstance(value, str) else np.asarray(value, dtype)
         return keras.Variable(value, dtype=dtype, autocast=False, name=name, **kwargs)
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether the layer itself may read the context; a flow of layers that do not refuses one."""
+        return True
+
     def describe(self) -> str:
         """The bijector and its settings in a few words, for `summary`."""
         return self.name

@@ -100,6 +100,10 @@ class BlockAutoregressive(Bijector):
         if conditioner is not None:
             self.conditioner = conditioner
 
+    @property
+    def takes_context(self) -> bool:
+        return hasattr(self, "conditioner")
+
     def describe(self) -> str:
         layers = "x".join([str(self.units)] * self.depth)
         return f"{self.name}: {layers} hidden units for each entry"

@@ -89,6 +89,7 @@ class DequantizedLogit(Bijector):
 
     # The inverse maps all logits far from 0 to one pixel value, whose own density differs from theirs.
     rounds_samples = True
+    takes_context = False
 
     def __init__(
         self, levels: int = 256, *, alpha: float = 0.05, validate_args: bool = False, name: str = "dequantized_logit"

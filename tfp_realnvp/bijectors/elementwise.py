@@ -63,6 +63,10 @@ class Elementwise(Bijector):
         else:
             self.conditioner = conditioner
 
+    @property
+    def takes_context(self) -> bool:
+        return hasattr(self, "conditioner")
+
     def describe(self) -> str:
         parameters = "learned" if self.raw is not None else "of the context"
         return f"Elementwise: {self.transformer}, parameters {parameters}"

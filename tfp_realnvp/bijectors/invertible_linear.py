@@ -48,6 +48,8 @@ class InvertibleLinear(Bijector):
     Tomczak, Welling. Improving variational auto-encoders using Householder flow. 2016. arXiv 1611.09630.
     """
 
+    takes_context = False
+
     def __init__(
         self,
         channels: int,

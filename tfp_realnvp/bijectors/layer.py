@@ -27,6 +27,11 @@ class Leaf(NamedTuple):
         words = self.bijector.describe() if hasattr(self.bijector, "describe") else self.bijector.name
         return f"Inverse of {words}" if self.is_inverse else words
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether the bijector may read the context; TFP's do not."""
+        return getattr(self.bijector, "takes_context", False)
+
     def forward(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """The output and log-det for events `x`, `[batch, *event]`."""
         layer = as_layer(self.bijector, x.shape.rank - 1)

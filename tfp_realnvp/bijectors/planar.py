@@ -31,6 +31,8 @@ class Planar(Bijector):
     Rezende, Mohamed. Variational inference with normalizing flows. ICML 2015. arXiv 1505.05770. Section 4.1.
     """
 
+    takes_context = False
+
     def __init__(self, size: int, *, seed: int = 0, dtype: str = "float32", name: str = "planar"):
         super().__init__(event_ndims=1, size=size, name=name)
         random = np.random.default_rng(seed)

@@ -32,6 +32,8 @@ class Radial(Bijector):
 
     _size: int
 
+    takes_context = False
+
     def __init__(self, size: int, *, seed: int = 0, dtype: str = "float32", name: str = "radial"):
         super().__init__(event_ndims=1, size=size, name=name)
         self.center = self._variable(np.random.default_rng(seed).normal(size=[size]), f"{name}_center", dtype)

@@ -39,6 +39,7 @@ class Split(Bijector):
 
     # "remat" stores the last layers of `flow`, and nothing before the split.
     networks = math.inf
+    takes_context = False
 
     def __init__(self, flow: Bijector, *, name: str = "split"):
         super().__init__(event_ndims=3, name=name)

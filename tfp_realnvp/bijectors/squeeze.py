@@ -37,6 +37,8 @@ class Squeeze(Bijector):
     Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017. Section 3.6 and figure 3.
     """
 
+    takes_context = False
+
     def __init__(self, order: str = "channel_major", *, name: str = "squeeze"):
         if order not in ORDERS:
             raise ValueError(f"expected order to be one of {', '.join(ORDERS)}, got {order!r}")

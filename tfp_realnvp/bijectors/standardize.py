@@ -32,6 +32,8 @@ class Standardize(Bijector):
     ```
     """
 
+    takes_context = False
+
     def __init__(self, mean: ArrayLike, std: ArrayLike, *, dtype: str = "float32", name: str = "standardize"):
         with np.errstate(over="ignore"):  # Infinities are refused below.
             mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)

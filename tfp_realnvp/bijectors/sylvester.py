@@ -42,6 +42,8 @@ class Sylvester(Bijector):
     1803.05649.
     """
 
+    takes_context = False
+
     def __init__(
         self, size: int, *, units: int | None = None, seed: int = 0, dtype: str = "float32", name: str = "sylvester"
     ):

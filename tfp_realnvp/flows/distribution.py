@@ -148,6 +148,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
             finite = tf.reduce_all(tf.math.is_finite(x))
             with tf.control_dependencies([tf.debugging.Assert(finite, ["expected finite events", x])]):
                 x = tf.identity(x)
+        self._check_context(context)
         # Replaced before the flow: large inputs would overflow in a network's sums and turn gradients into NaN.
         in_range = tf.abs(x) <= x.dtype.max / 2**12
         z, log_det = self.flow.forward_and_log_det(tf.where(in_range, x, tf.zeros([], x.dtype)), context)
@@ -172,6 +173,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
     def _latents(self, sample_shape: Any, seed: Any, context: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Draws from the base, and a context for each draw."""
+        self._check_context(context)
         has_tensors = any(tf.is_tensor(size) for size in tf.nest.flatten(sample_shape))
         shape = tf.get_static_value(tf.convert_to_tensor(sample_shape)) if has_tensors else np.asarray(sample_shape)
         if shape is not None and shape.size and (shape.dtype.kind not in "iu" or np.min(shape) < 0):
@@ -186,6 +188,11 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
                 f"{context.shape}: n samples take a context of n rows, one per sample"
             )
         return z, context
+
+    def _check_context(self, context: Any) -> None:
+        """Refuses a context that no layer would read. Networks check its size."""
+        if context is not None and not any(leaf.takes_context for leaf in self.flow.leaves()):
+            raise ValueError(f"{self.name}: expected no context, got shape {np.shape(context)}: build it with context_size")
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums a log-det that has axes within an event, such as an elementwise flow's."""
