@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -101,7 +102,7 @@ def tables(
         text.append(id_column)
     kind, _, path = source.partition(":")
     if kind == "tfrecord":
-        parts = _records(path, rows)
+        parts = _records(path, rows, text)
     else:
         parts = data.stream_columns(
             source, rows, header=header, names=scorer.names, text=text, only=only, on_error=on_error
@@ -114,7 +115,7 @@ def tables(
         ids = np.arange(table.start, table.start + len(table))
         if id_column is not None:
             values = columns.pop(id_column) if id_column not in (scorer.names or ()) else columns[id_column]
-            ids = values if values.dtype == object else np.array([f"{value:.9g}" for value in values], object)
+            ids = values if values.dtype == object else np.array([_in_digits(value) for value in values], object)
         if scorer.names is None and len(columns) != scorer.shape[0]:
             raise data.BadTableError(f"{table.label}: expected {scorer.shape[0]} columns, got {len(columns)}")
         faults = {row: Fault(None, reason) for row, reason in table.faults.items()}
@@ -189,8 +190,18 @@ def _pixels(file: pathlib.Path, shape: tuple[int, ...], decoder: Decoder) -> np.
     return image
 
 
-def _records(path: str, rows: int) -> Iterator[data.ColumnTable]:
-    """The rows of a TFRecord file of `tf.train.Example`s. Each feature has at most one value."""
+def _in_digits(value: float) -> str:
+    """A number with all its digits; one that is a float32 with the nine that tell it apart."""
+    if value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.9g}" if value == np.float32(value) or math.isnan(value) else repr(float(value))
+
+
+def _records(path: str, rows: int, text: Sequence[str]) -> Iterator[data.ColumnTable]:
+    """The rows of a TFRecord file of `tf.train.Example`s. Each feature has at most one value.
+
+    Whole numbers of the columns `text` become text: float64 does not hold all digits of an id.
+    """
     file = paths.local(path)
     if not file.is_file():
         raise data.DataNotFoundError(f"there is no file {file}")
@@ -205,7 +216,8 @@ def _records(path: str, rows: int) -> Iterator[data.ColumnTable]:
 
     for batch in records.batch(rows):
         try:
-            columns = {name: _column(part.numpy()) for name, part in tf.io.parse_example(batch, specs).items()}
+            parsed = tf.io.parse_example(batch, specs)
+            columns = {name: _column(part.numpy(), is_text=name in text) for name, part in parsed.items()}
         except tf.errors.InvalidArgumentError as error:
             raise data.BadTableError(
                 f"{file}: expected examples like the first, but TensorFlow says: {error}"
@@ -228,7 +240,9 @@ def _specs(file: pathlib.Path, record: bytes) -> dict[str, tf.io.FixedLenFeature
     return specs
 
 
-def _column(values: np.ndarray) -> np.ndarray:
+def _column(values: np.ndarray, *, is_text: bool) -> np.ndarray:
+    if is_text and values.dtype == np.int64:
+        return values.astype(str).astype(object)
     if values.dtype == object:
         return np.array([value.decode("utf-8", "replace") or None for value in values], object)
     return values.astype(np.float64)

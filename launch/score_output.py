@@ -46,8 +46,8 @@ def table(
         errors: list[str | None] = [None] * len(batch)
         for row, fault in scores.faults.items():
             errors[row] = str(fault)
-        columns["error"] = pa.array(errors, pa.string())
-    ids = pa.array(batch.ids, pa.string() if batch.ids.dtype == object else pa.int64())
+        columns["error"] = _text(errors)
+    ids = _text(batch.ids) if batch.ids.dtype == object else pa.array(batch.ids, pa.int64())
     return pa.table({"id" if id_name in columns else id_name: ids, **columns})
 
 
@@ -75,6 +75,14 @@ def opened(path: pathlib.Path, suffix: str) -> Iterator[Callable[[pa.Table], Non
     """
     with storage.replacing(path) as part, contextlib.ExitStack() as stack:
         yield {".csv": _csv, ".parquet": _parquet, ".jsonl": _jsonl}[suffix](part, stack)
+
+
+def _text(values: Sequence[str | None] | np.ndarray) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:  # Names of files may be any bytes.
+        escaped = [None if value is None else value.encode("utf-8", "backslashreplace").decode() for value in values]
+        return pa.array(escaped, pa.string())
 
 
 def _scores(values: np.ndarray) -> pa.Array:

@@ -35,10 +35,13 @@ def main() -> None:
         images = lossless.unpack(lossless_model.opened(), content, progress=source.progress(count, "image"))
     except (OSError, lossless.PackError) as error:
         raise run.UsageError(f"{file}: {error}") from error
-    paths = [folder / name for name in _files(packed.names or [f"{i:06}" for i in range(count)])]
-    for path in paths:
+    if images.shape[-1] > 4:
+        raise run.UsageError(f"{file}: expected images of 1 to 4 channels for PNG files, got {images.shape[-1]}")
+    names = _files(packed.names or [f"{i:06}" for i in range(count)])
+    paths = [folder / name for name in names]
+    for name, path in zip(names, paths):
         if folder.resolve() not in path.resolve().parents:
-            raise run.UsageError(f"{file}: expected names within a folder, got {path.relative_to(folder)}")
+            raise run.UsageError(f"{file}: expected names within a folder, got {name}")
     for path, pixels in zip(paths, images, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.write(path, _png(pixels))
@@ -53,7 +56,7 @@ def _files(names: Sequence[str]) -> list[str]:
 
 def _png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0]).save(file, "PNG")
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
     return file.getvalue()
 
 

@@ -97,7 +97,9 @@ class FlowEstimatorTest(absltest.TestCase):
 
     def test_refused(self):
         times = 1.7e9 + np.random.default_rng(0).normal(size=[20, 2])
-        with self.assertRaisesRegex(ValueError, "column_0: expected values that float32 can tell apart, got a standard"):
+        with self.assertRaisesRegex(
+            ValueError, "column_0: expected values that float32 can tell apart, got a standard"
+        ):
             nvp.FlowEstimator().fit(times)
         with self.assertRaisesRegex(ValueError, "expected flow to be one of real_nvp, .* got 'vae'"):
             nvp.FlowEstimator("vae").fit(np.zeros([5, 2]))

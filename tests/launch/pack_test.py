@@ -1,5 +1,6 @@
 """A folder of images comes back from a file, or the programs say in one line why not."""
 
+import io
 import pathlib
 import tempfile
 
@@ -8,6 +9,7 @@ from absl.testing import absltest
 from PIL import Image
 
 import tfp_realnvp as nvp
+from launch import unpack
 from tests.launch import programs
 
 
@@ -48,6 +50,12 @@ class PackTest(absltest.TestCase):
         programs.run("unpack", model, f"--input_file={folder}/a.nvp", f"--output_dir={folder}/back")
         for pixels, suffix in zip(images, ("bmp", "png"), strict=True):
             np.testing.assert_array_equal(Image.open(folder / "back" / f"a.{suffix}.png"), pixels[..., 0])
+
+    def test_files_of_any_channels(self):
+        for channels in range(1, 5):
+            pixels = np.random.default_rng(0).integers(0, 256, [2, 3, channels]).astype(np.uint8)
+            found = np.asarray(Image.open(io.BytesIO(unpack._png(pixels))))
+            np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
 
     def test_usage(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())

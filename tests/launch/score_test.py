@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
-from launch import calibration, score_input
+from launch import calibration, score_input, score_output
 from tests.launch import programs
 from tfp_realnvp import serving
 
@@ -112,6 +113,24 @@ class ScoreTest(absltest.TestCase):
                 file.write(_example(dict(zip(some, values))))
         for path in (self._write("some.csv", some), parquet, records):
             self.assertEqual(self._scores(path), ({i: expected[i] for i in some["id"]}, {}))
+
+    def test_ids_keep_their_digits_and_names_may_be_any_bytes(self):
+        first = {name: values[0] for name, values in self.table.items() if name != "id"}
+        records = self.folder / "digits.tfrecord"
+        ids = [2**53 + 1, 123_456_789_012]
+        with tf.io.TFRecordWriter(str(records)) as file:
+            for number in ids:
+                file.write(_example(first | {"id": np.int64(number)}))
+        self.assertEqual([*self._scores(records)[0]], [*map(str, ids)])
+        large = self._write("large.csv", {name: [value] * 2 for name, value in first.items()} | {"income": ids[1:] * 2})
+        (batch,) = score_input.tables(f"csv:{large}", self.scorer, id_column="income")
+        self.assertEqual(batch.ids.tolist(), ["123456789012"] * 2)
+        name = os.fsdecode(b"caf\xe9.png")
+        named = score_input.Batch(np.array([name], object), np.zeros([1, 3]), 0, "folder")
+        scores = serving.Scores(np.zeros(1), None, {0: serving.Fault(None, f"{name}: expected an image")})
+        table = score_output.table(named, scores, self.scorer, "id", with_errors=True)
+        self.assertEqual(table["id"].to_pylist(), ["caf\\udce9.png"])
+        self.assertEqual(table["error"].to_pylist(), ["caf\\udce9.png: expected an image"])
 
     def test_bad_rows(self):
         rows = [list(row) for row in zip(*self.table.values())]

@@ -149,6 +149,11 @@ class PackingTest(parameterized.TestCase):
         (dict(images=np.zeros([2, 8, 8, 3], np.uint8)), ValueError, r"shape \[n, 8, 8, 1\], got \[2, 8, 8, 3\]"),
         (dict(images=np.full([2, 8, 8, 1], 17, np.uint8)), ValueError, "expected pixels in 0 ... 16, got 17"),
         (dict(images=np.zeros([2, 8, 8, 1], np.uint8), names=["a"]), ValueError, "name for each of 2 images, got 1"),
+        (
+            dict(images=np.zeros([2, 8, 8, 1], np.uint8), names=["a", "a"]),
+            ValueError,
+            "different names, got 'a' 2 times",
+        ),
         (dict(images=np.zeros([2, 8, 8, 1], np.uint8), batch_size=0), ValueError, "batch_size of 1 or more, got 0"),
     )
     def test_refused_arguments(self, given, error, message):

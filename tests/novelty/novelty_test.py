@@ -7,6 +7,7 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from absl.testing import absltest, parameterized
 from PIL import Image
 from scipy import stats
@@ -150,6 +151,13 @@ class GradientTest(absltest.TestCase):
         slopes = [flow.log_prob(x + step, context=context) - flow.log_prob(x - step, context=context) for step in steps]
         expected = np.linalg.norm(np.array(slopes) / 2e-2, axis=0)
         np.testing.assert_allclose(novelty.gradient_norm(flow, x, context), expected, rtol=2e-2)
+
+    def test_outside_the_support(self):
+        bounded = nvp.bijectors.Chain([tfp.bijectors.Invert(tfp.bijectors.Sigmoid())])
+        norms = novelty.gradient_norm(
+            nvp.FlowDistribution(bounded, (2,)), np.array([[0.3, 0.6], [0.3, 1.6]], "float32")
+        )
+        self.assertEqual(np.isnan(norms).tolist(), [False, True])
 
 
 class GroupTest(parameterized.TestCase):

@@ -192,7 +192,9 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
     def _check_context(self, context: Any) -> None:
         """Refuses a context that no layer would read. Networks check its size."""
         if context is not None and not any(leaf.takes_context for leaf in self.flow.leaves()):
-            raise ValueError(f"{self.name}: expected no context, got shape {np.shape(context)}: build it with context_size")
+            raise ValueError(
+                f"{self.name}: expected no context, got shape {np.shape(context)}: build the flow with context_size"
+            )
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums a log-det that has axes within an event, such as an elementwise flow's."""

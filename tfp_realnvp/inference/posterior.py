@@ -144,7 +144,8 @@ class Posterior:
         """The contexts of each flow, `[rows, context_size]`, and the batch shape of the observations."""
         x, shape = observation_of(self._observations, x), event_shape_of(self._observations)
         rows = tf.reshape(x, [-1, *shape])
-        return [model.context_of(model.standardized(rows)) for model in self.members], tf.shape(x)[: x.shape.rank - len(shape)]
+        contexts = [model.context_of(model.standardized(rows)) for model in self.members]
+        return contexts, tf.shape(x)[: x.shape.rank - len(shape)]
 
 
 def observation_of(parts: Parts, x: Any) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Images to bytes and back, by a saved model."""
 
+import collections
 import hashlib
 import importlib.metadata
 import os
@@ -38,7 +39,7 @@ def pack(
     Args:
       saved_model: an export by `tfp-realnvp export` of an unconditional flow of images made of couplings, or a `Model`.
       images: uint8 `[n, height, width, channels]`, of the model's shape.
-      names: a name for each image, kept in the file.
+      names: a different name for each image, kept in the file.
       batch_size: number of images coded together.
       progress: called with the number of finished images.
 
@@ -47,7 +48,7 @@ def pack(
 
     Raises:
       TypeError: for images that are not uint8, or a flow with layers that cannot be coded.
-      ValueError: for images of another shape or with too large values, or a model that `Model` refuses.
+      ValueError: for images of another shape or with too large values, equal names, or a model that `Model` refuses.
 
     ```python
     from tfp_realnvp import lossless
@@ -71,6 +72,9 @@ def pack(
         raise ValueError(f"expected pixels in 0 ... {model.levels - 1}, got {np.max(images)}")
     if names is not None and len(names) != len(images):
         raise ValueError(f"expected a name for each of {len(images)} images, got {len(names)}")
+    if names is not None and len(set(names)) < len(names):
+        ((name, count),) = collections.Counter(names).most_common(1)
+        raise ValueError(f"expected different names, got {name!r} {count} times")
     if batch_size < 1:
         raise ValueError(f"expected a batch_size of 1 or more, got {batch_size}")
     coded = codec.encode(model.coder, images, batch_size=batch_size, progress=progress)

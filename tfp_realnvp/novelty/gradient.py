@@ -1,5 +1,7 @@
 """The norm of the gradient of a log-density."""
 
+import math
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -50,4 +52,6 @@ def log_prob_and_gradient_norm(
         log_prob = distribution.log_prob(x, **given)
     # The density of a row does not depend on other rows, so the gradient of the sum has each row's.
     gradient = tape.gradient(log_prob, x)
-    return log_prob, tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=list(range(1, gradient.shape.rank))))
+    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=list(range(1, gradient.shape.rank))))
+    # Flows give events outside the support finite gradients, so that they cannot spoil a training step.
+    return log_prob, tf.where(tf.math.is_finite(log_prob), norm, tf.constant(math.nan, norm.dtype))
