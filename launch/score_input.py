@@ -18,6 +18,8 @@ from tfp_realnvp.serving import Fault, Scorer, Scores
 TABLES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")
 # Rows of a table, and images, that are in memory at a time.
 ROWS, IMAGES = 2**14, 256
+# Stands for a whole number that a TFRecord lacks.
+_NO_NUMBER = np.iinfo(np.int64).min
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -102,7 +104,7 @@ def tables(
         text.append(id_column)
     kind, _, path = source.partition(":")
     if kind == "tfrecord":
-        parts = _records(path, rows, text)
+        parts = _records(path, rows, only or (), text)
     else:
         parts = data.stream_columns(
             source, rows, header=header, names=scorer.names, text=text, only=only, on_error=on_error
@@ -197,19 +199,17 @@ def _in_digits(value: float) -> str:
     return f"{value:.9g}" if value == np.float32(value) or math.isnan(value) else repr(float(value))
 
 
-def _records(path: str, rows: int, text: Sequence[str]) -> Iterator[data.ColumnTable]:
+def _records(path: str, rows: int, wanted: Sequence[str], text: Sequence[str]) -> Iterator[data.ColumnTable]:
     """The rows of a TFRecord file of `tf.train.Example`s. Each feature has at most one value.
 
-    Whole numbers of the columns `text` become text: float64 does not hold all digits of an id.
+    An example need not have a feature whose value is missing. Whole numbers of the columns `text` become text: float64
+    does not hold all digits of an id.
     """
     file = paths.local(path)
     if not file.is_file():
         raise data.DataNotFoundError(f"there is no file {file}")
     records = tf.data.TFRecordDataset(str(file), "GZIP" if file.suffix == ".gz" else "")
-    first = next(iter(records.take(1).as_numpy_iterator()), None)
-    if first is None:
-        raise data.BadTableError(f"{file}: expected rows, got none")
-    specs, start = _specs(file, first), 0
+    specs, start = _specs(file, records, wanted), 0
 
     def place(row: int, name: str) -> str:
         return f"{file}, row {row}, column {name!r}"
@@ -226,23 +226,33 @@ def _records(path: str, rows: int, text: Sequence[str]) -> Iterator[data.ColumnT
         start += len(batch)
 
 
-def _specs(file: pathlib.Path, record: bytes) -> dict[str, tf.io.FixedLenFeature]:
-    """What the features of an example are."""
-    try:
-        features = tf.train.Example.FromString(record).features.feature
-    except Exception:
-        raise data.BadTableError(f"{file}: expected records of tf.train.Example, got others") from None
-    kinds = {"float_list": (tf.float32, np.nan), "int64_list": (tf.int64, None), "bytes_list": (tf.string, "")}
-    specs = {}
-    for name, feature in features.items():
-        dtype, default = kinds[feature.WhichOneof("kind") or "float_list"]
-        specs[name] = tf.io.FixedLenFeature([], dtype, default)
+def _specs(file: pathlib.Path, records: tf.data.Dataset, wanted: Sequence[str]) -> dict[str, tf.io.FixedLenFeature]:
+    """What the features are: of the first example, and of later ones until all wanted features have been met."""
+    kinds = {"float_list": (tf.float32, np.nan), "int64_list": (tf.int64, _NO_NUMBER), "bytes_list": (tf.string, "")}
+    specs: dict[str, tf.io.FixedLenFeature] = {}
+    is_empty = True
+    for record in records.as_numpy_iterator():
+        is_empty = False
+        try:
+            features = tf.train.Example.FromString(record).features.feature
+        except Exception:
+            raise data.BadTableError(f"{file}: expected records of tf.train.Example, got others") from None
+        for name, feature in features.items():
+            if name not in specs and (kind := feature.WhichOneof("kind")) is not None:
+                dtype, default = kinds[kind]
+                specs[name] = tf.io.FixedLenFeature([], dtype, default)
+        if specs.keys() >= {*wanted}:
+            break
+    if is_empty:
+        raise data.BadTableError(f"{file}: expected rows, got none")
     return specs
 
 
 def _column(values: np.ndarray, *, is_text: bool) -> np.ndarray:
-    if is_text and values.dtype == np.int64:
-        return values.astype(str).astype(object)
+    if values.dtype == np.int64:
+        if is_text:
+            return np.where(values == _NO_NUMBER, None, values.astype(str).astype(object))
+        return np.where(values == _NO_NUMBER, np.nan, values.astype(np.float64))
     if values.dtype == object:
         return np.array([value.decode("utf-8", "replace") or None for value in values], object)
     return values.astype(np.float64)

@@ -122,6 +122,14 @@ class ScoreTest(absltest.TestCase):
             for number in ids:
                 file.write(_example(first | {"id": np.int64(number)}))
         self.assertEqual([*self._scores(records)[0]], [*map(str, ids)])
+        with tf.io.TFRecordWriter(str(records)) as file:
+            for number, lacking in enumerate(("income", "age", "kind", None)):
+                row = {name: value for name, value in first.items() if name != lacking}
+                file.write(_example(row | {"id": str(number)}))
+        scores, errors = self._scores(records)
+        expected = {"0": "income", "1": "age", "2": "kind"}
+        self.assertEqual(errors, {i: f"column {name!r}: expected a value, got none" for i, name in expected.items()})
+        self.assertTrue(np.isfinite(scores["3"]))
         large = self._write("large.csv", {name: [value] * 2 for name, value in first.items()} | {"income": ids[1:] * 2})
         (batch,) = score_input.tables(f"csv:{large}", self.scorer, id_column="income")
         self.assertEqual(batch.ids.tolist(), ["123456789012"] * 2)
