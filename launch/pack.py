@@ -6,7 +6,7 @@
         --output_dir=FOLDER
 
 The images are the files of a folder and of the folders in it, of the model's size. Their names are kept, their formats
-are not: `launch.unpack` writes PNG files with the same pixels.
+are not: `launch.unpack` writes PNG files with the same pixels. Files with several frames or pages are refused.
 
 The file needs the same model, and a machine that computes the same numbers: it says so and refuses where it would be
 decoded to something else.
@@ -18,9 +18,10 @@ import pathlib
 
 import numpy as np
 from absl import flags
+from PIL import Image
 
 from launch import arguments, data_flags, lossless_model, run, score_input, source
-from tfp_realnvp import lossless, storage
+from tfp_realnvp import lossless, paths, storage
 from tfp_realnvp.data.image_file import Decoder
 
 _IMAGES = arguments.DEFINE_path("images", None, "Folder of the images.", required=True)
@@ -36,6 +37,9 @@ def main() -> None:
     for batch in score_input.folder(_IMAGES.value, shape, Decoder(flatten_alpha=data_flags.FLATTEN_ALPHA.value)):
         for row, fault in batch.faults.items():
             raise run.UsageError(f"{batch.ids[row]}: {fault.reason}")
+        for name in batch.ids:
+            if (frames := _frames(paths.local(_IMAGES.value) / name)) > 1:
+                raise run.UsageError(f"{name}: expected an image of one frame or page, got {frames}")
         names += [str(name) for name in batch.ids]
         parts.append(np.asarray(batch.events))
     images = np.concatenate(parts)
@@ -49,6 +53,12 @@ def main() -> None:
     storage.write(path, content)
     bits = 8 * len(content) / images.size
     print(f"Wrote {path}: {len(images):,} images, {len(content):,} bytes, {bits:.3f} bits per dimension")
+
+
+def _frames(path: pathlib.Path) -> int:
+    with Image.open(path) as image:
+        # The second picture of a camera's JPEG file is a preview.
+        return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "TIFF", "WEBP") else 1
 
 
 if __name__ == "__main__":

@@ -251,7 +251,7 @@ def _specs(file: pathlib.Path, records: tf.data.Dataset, wanted: Sequence[str]) 
 def _column(values: np.ndarray, *, is_text: bool) -> np.ndarray:
     if values.dtype == np.int64:
         if is_text:
-            return np.where(values == _NO_NUMBER, None, values.astype(str).astype(object))
+            return np.array([None if value == _NO_NUMBER else str(value) for value in values.tolist()], object)
         return np.where(values == _NO_NUMBER, np.nan, values.astype(np.float64))
     if values.dtype == object:
         return np.array([value.decode("utf-8", "replace") or None for value in values], object)

@@ -64,6 +64,11 @@ class PackTest(absltest.TestCase):
         self.assertIn("expected --saved_model", programs.run("pack", *given).error)
         wrong = programs.run("pack", f"--saved_model={programs.exported()}", *given)
         self.assertEqual(wrong.error, "a.png: expected pixels of shape [8, 8, 1], got [6, 8, 1]")
+        frames = [Image.new("L", (8, 8), level) for level in (0, 9)]
+        frames[0].save(f"{folder}/a.gif", save_all=True, append_images=frames[1:])
+        pathlib.Path(folder, "a.png").unlink()
+        several = programs.run("pack", f"--saved_model={programs.exported()}", *given)
+        self.assertEqual(several.error, "a.gif: expected an image of one frame or page, got 2")
 
 
 if __name__ == "__main__":

@@ -276,6 +276,10 @@ class ErrorsTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             mcmc.neutra(lambda x: x[..., 0], **given)
 
+    def test_no_draws(self):
+        with self.assertRaisesRegex(ValueError, "expected 1 draw or more, got 0"):
+            mcmc.evidence(lambda x: x[..., 0], _identity(), draws=0)
+
 
 if __name__ == "__main__":
     absltest.main()

@@ -29,8 +29,10 @@ def drawn(target: Target, flow: FlowDistribution, count: int, seed: tuple[int, i
     """Draws `count` events of the flow.
 
     Raises:
-      ValueError: if a log-density is NaN or +inf, or the flow gives a draw of its own no density.
+      ValueError: for no draw, if a log-density is NaN or +inf, or the flow gives a draw of its own no density.
     """
+    if count < 1:
+        raise ValueError(f"expected 1 draw or more, got {count}")
 
     @tf.function(autograph=False)
     def batch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
