@@ -26,6 +26,9 @@ from tfp_realnvp.data.image_file import Decoder
 
 _IMAGES = arguments.DEFINE_path("images", None, "Folder of the images.", required=True)
 _OUTPUT_FILE = arguments.DEFINE_path("output_file", None, "File to write.", required=True)
+_VERIFY = flags.DEFINE_bool(
+    "verify", True, "Whether to decode each batch, too: one that would not come back is stored as pixels."
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Number of images coded together.", lower_bound=1)
 
 
@@ -45,7 +48,12 @@ def main() -> None:
     images = np.concatenate(parts)
     try:
         content = lossless.pack(
-            model, images, names=names, batch_size=_BATCH_SIZE.value, progress=source.progress(len(images), "image")
+            model,
+            images,
+            names=names,
+            batch_size=_BATCH_SIZE.value,
+            verify=_VERIFY.value,
+            progress=source.progress(len(images), "image"),
         )
     except (TypeError, ValueError) as error:
         raise run.UsageError(str(error)) from error

@@ -66,6 +66,18 @@ class LayersTest(parameterized.TestCase):
             layers.IntegerFlow(chain).to_latents(np.zeros([1, 4], np.int64), None)
 
 
+class SteepTest(absltest.TestCase):
+    def test_black_and_white_pixels_come_back_through_a_steep_logit(self):
+        flow = layers.IntegerFlow(nvp.bijectors.DequantizedLogit(levels=256, alpha=1e-5))
+        end = 2**BITS
+        numbers = np.concatenate([np.arange(200), np.arange(end - 200, end)]).reshape(1, 20, 20, 1)
+        stack = Stack(np.random.default_rng(1).integers(0, 2**32, 50_000, dtype=np.uint32), is_payload=True)
+        before = stack.copy()
+        latents = flow.to_latents(numbers, stack)
+        np.testing.assert_array_equal(flow.to_data(latents, stack), numbers)
+        self.assertEqual(stack, before)
+
+
 class PackingTest(parameterized.TestCase):
     def test_images_come_back_at_the_bits_of_the_bound(self):
         model, images = _model(), _digits()
@@ -98,6 +110,19 @@ class PackingTest(parameterized.TestCase):
             push(self, batch, stack)
 
         with mock.patch.object(codec.Coder, "push", refused):
+            coded = codec.encode(_model().coder, images)
+        self.assertEqual(coded.batches.count(-1), 1)
+        np.testing.assert_array_equal(codec.decode(_model().coder, coded), images)
+
+    def test_an_image_that_would_not_come_back_is_stored(self):
+        images, pop = _digits()[:40], codec.Coder.pop
+
+        def broken(self, count, stack):
+            found = pop(self, count, stack)
+            is_broken = np.all(found == images[35], (1, 2, 3))[:, np.newaxis, np.newaxis, np.newaxis]
+            return np.where(is_broken, 0, found).astype(np.uint8)
+
+        with mock.patch.object(codec.Coder, "pop", broken):
             coded = codec.encode(_model().coder, images)
         self.assertEqual(coded.batches.count(-1), 1)
         np.testing.assert_array_equal(codec.decode(_model().coder, coded), images)

@@ -34,7 +34,7 @@ class Coded:
 
 
 class _NotCodable(Exception):
-    """An image whose latents are too far from 0."""
+    """An image whose latents are too far from 0, or that does not come back."""
 
 
 class Coder:
@@ -66,7 +66,9 @@ class Coder:
         return (numbers >> noise_bits).astype(np.uint8)
 
 
-def encode(coder: Coder, images: np.ndarray, *, batch_size: int = 16, progress: Progress | None = None) -> Coded:
+def encode(
+    coder: Coder, images: np.ndarray, *, batch_size: int = 16, verify: bool = True, progress: Progress | None = None
+) -> Coded:
     """Codes images into about `-log2 p(image)` bits each, by the bound with one noise sample.
 
     For each batch: noise is popped from the stack, so that its bits are not lost; each layer maps integers to integers,
@@ -77,6 +79,7 @@ def encode(coder: Coder, images: np.ndarray, *, batch_size: int = 16, progress: 
       coder: of the flow.
       images: uint8 `[n, *event_shape]`.
       batch_size: images that are coded together; more need more initial bits.
+      verify: whether each batch is decoded, too; one that would not come back is stored as pixels.
       progress: called with the number of finished images.
 
     Raises:
@@ -101,10 +104,8 @@ def encode(coder: Coder, images: np.ndarray, *, batch_size: int = 16, progress: 
     batches, size = [], 1
     while len(rest):
         size = min(size, len(rest))
-        trial = stack.copy()
         try:
-            coder.push(rest[:size], trial)
-            stack, kind = trial, 1
+            stack, kind = _pushed(coder, rest[:size], stack, verify), 1
         except (OutOfBits, NotIncreasing, _NotCodable):
             if size > 1:
                 size //= 2
@@ -117,6 +118,18 @@ def encode(coder: Coder, images: np.ndarray, *, batch_size: int = 16, progress: 
             progress(len(images) - len(rest))
         size = min(2 * size, batch_size)
     return Coded(stack.words(), first, len(payload), tuple(batches))
+
+
+def _pushed(coder: Coder, images: np.ndarray, stack: Stack, verify: bool) -> Stack:
+    """A copy of the stack with the images on it."""
+    pushed = stack.copy()
+    coder.push(images, pushed)
+    if verify:
+        popped = pushed.copy()
+        # Both: other noise with the same pixels would leave other bits for the images before.
+        if not np.array_equal(coder.pop(len(images), popped), images) or popped != stack:
+            raise _NotCodable
+    return pushed
 
 
 def decode(coder: Coder, coded: Coded, *, progress: Progress | None = None) -> np.ndarray:

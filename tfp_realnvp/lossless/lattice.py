@@ -96,6 +96,8 @@ def _ends(
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
+    if np.any(np.isnan(values)):
+        raise NotIncreasing("expected an increasing function, got NaN")
     # A search may meet numbers for which the function is infinite.
     return np.rint(np.clip(values, -(2.0**30), 2.0**30) * 2.0**BITS).astype(np.int64)
 

@@ -1,5 +1,6 @@
 """The layers of a flow as bijections of integers and a stack of bits."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -128,7 +129,9 @@ class IntegerFlow:
         x = _real(numbers)
         if isinstance(layer, DequantizedLogit):
             unit = 2.0 ** pixel_bits(layer.levels)
-            forward = self._graph(layer, "forward", lambda y: layer.forward(unit * y), x)
+            # Increasing on all real numbers: a search may leave the pixels' range, where the logit is NaN.
+            range_of = functools.partial(tf.clip_by_value, clip_value_min=0.0, clip_value_max=layer.levels / unit)
+            forward = self._graph(layer, "forward", lambda y: layer.forward(unit * range_of(y)) + (y - range_of(y)), x)
             inverse = self._graph(layer, "inverse", lambda z: layer.inverse(z) / unit, x)
             return _of_tensors(forward), _of_tensors(inverse), _PIXEL_SEGMENT_BITS
         if isinstance(layer, _ENTRYWISE):

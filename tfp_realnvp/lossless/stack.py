@@ -46,6 +46,10 @@ class Stack:
         vars(copied)["_coder"] = self._coder.clone()
         return copied
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same bits."""
+        return isinstance(other, Stack) and np.array_equal(self.words(), other.words())
+
     @property
     def bits(self) -> int:
         """The number of bits."""
