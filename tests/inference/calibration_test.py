@@ -137,6 +137,12 @@ class CalibrationTest(absltest.TestCase):
             with self.assertRaisesRegex(ValueError, f"got {ranks} pairs and {samples} samples"):
                 _ = calibration.p_values
 
+    def test_ranks_of_another_shape_or_beyond_the_samples(self):
+        with self.assertRaisesRegex(ValueError, r"expected ranks \[n, 1\], got \[100\]"):
+            inference.Calibration(np.arange(100), 99, ("a",))
+        with self.assertRaisesRegex(ValueError, "expected ranks in 0 ... 9, got 0 to 10"):
+            inference.Calibration(np.arange(11)[:, np.newaxis], 9, ("a",))
+
 
 class PlotsTest(absltest.TestCase):
     def test_each_statistic_is_drawn(self):

@@ -29,6 +29,9 @@ class Calibration:
       samples: L.
       names: of the statistics.
 
+    Raises:
+      ValueError: for ranks of another shape, or outside of 0 ... L.
+
     ```python
     exact = nvp.inference.Calibration(np.arange(100)[:, np.newaxis], samples=99, names=("density",))
     exact.p_values                    # {"density": 1.0}
@@ -39,6 +42,12 @@ class Calibration:
     ranks: np.ndarray
     samples: int
     names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.ranks.ndim != 2 or self.ranks.shape[1] != len(self.names):
+            raise ValueError(f"expected ranks [n, {len(self.names)}], got {list(self.ranks.shape)}")
+        if np.any((self.ranks < 0) | (self.ranks > self.samples)):
+            raise ValueError(f"expected ranks in 0 ... {self.samples}, got {self.ranks.min()} to {self.ranks.max()}")
 
     @property
     def p_values(self) -> dict[str, float]:
