@@ -12,6 +12,7 @@ from absl.testing import absltest, parameterized
 
 from tfp_realnvp import transformers
 from tfp_realnvp.transformers.logistic_mixture import components_of, mixture_logit
+from tfp_realnvp.transformers.probit import ndtri
 
 
 class _Trained(transformers.UnconstrainedMonotonic):
@@ -112,6 +113,12 @@ class ProbitTest(parameterized.TestCase):
         precise = 1e-5 if dtype == "float32" else 1e-9
         np.testing.assert_allclose(tape.gradient(z, x), np.exp(log_slope), rtol=100 * precise)
         np.testing.assert_allclose(probit.inverse(z, raw)[0], x, rtol=precise, atol=precise)
+
+    @parameterized.parameters(("float32", -37, 2e-6), ("float64", -300, 1e-14))
+    def test_quantiles_compiled_by_xla(self, dtype, least, tolerance):
+        p = tf.constant([*np.logspace(least, -0.4, 60), 0.5, 0.9], dtype)
+        found = tf.function(ndtri, jit_compile=True)(p)
+        np.testing.assert_allclose(found, scipy.special.ndtri(p.numpy().astype(float)), rtol=tolerance, atol=1e-15)
 
 
 class RationalQuadraticSplineTest(parameterized.TestCase):

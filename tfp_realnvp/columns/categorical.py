@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.columns.codes import codes_of
 from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, normal_log_prob, smoothed
+from tfp_realnvp.transformers.probit import ndtri
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Categorical(Column):
         time = tf.reduce_sum(is_winner * exponential, -1, keepdims=True)
         e = frequencies * time + (1 - is_winner) * exponential
         is_small = e < math.log(2)
-        below = tf.math.ndtri(tf.where(is_small, -tf.math.expm1(-e), tf.constant(0.5, x.dtype)))
-        above = tf.math.ndtri(tf.where(is_small, tf.constant(0.5, x.dtype), tf.exp(-e)))
+        below = ndtri(tf.where(is_small, -tf.math.expm1(-e), tf.constant(0.5, x.dtype)))
+        above = ndtri(tf.where(is_small, tf.constant(0.5, x.dtype), tf.exp(-e)))
         v = tf.where(is_small, -below, above)
         log_frequency = tf.reduce_sum(is_winner * tf.math.log(frequencies), -1)
         return v, infinite_where(outside, tf.reduce_sum(normal_log_prob(v), -1) - log_frequency)

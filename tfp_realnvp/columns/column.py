@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from tfp_realnvp.transformers.probit import ndtri
+
 # The smallest distance of noise from 0 and 1, whose normal quantiles are infinite.
 _LEAST_NOISE = 2.0**-24
 
@@ -135,7 +137,7 @@ def normal_quantile(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
     is_low = lower < 0.5
     half = tf.constant(0.5, lower.dtype)
     below, above = tf.where(is_low, lower, half), tf.where(is_low, half, upper)
-    return tf.where(is_low, tf.math.ndtri(below), -tf.math.ndtri(above))
+    return tf.where(is_low, ndtri(below), -ndtri(above))
 
 
 def normal_cdf(v: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ from tfp_realnvp.columns.column import Column, ColumnError, inner_noise, normal_
 from tfp_realnvp.columns.integers import Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
 from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.transformers.probit import ndtri
 
 TYPES: dict[str, type[Column]] = {
     column.type: column for column in (Real, Bounded, Circular, Integer, Ordinal, Boolean, Categorical)
@@ -133,7 +134,7 @@ class Columns:
             return v, tf.concat(features, -1) if features else None, tf.add_n(log_q)
         is_there = ~tf.math.is_nan(rows)
         target, given = self._chosen(is_there, noise[:, own[-1] + self.entries :], training)
-        filler = tf.math.ndtri(inner_noise(noise[:, own[-1] : own[-1] + self.entries]))
+        filler = ndtri(inner_noise(noise[:, own[-1] : own[-1] + self.entries]))
         is_target = tf.repeat(target, [column.entries for column in self.columns], axis=-1)
         v = tf.where(is_target, v, filler)
         zero = tf.zeros([], v.dtype)
