@@ -40,7 +40,7 @@ def define_flags() -> None:
     flags.DEFINE_list("models", ["digits", "mnist", "cifar10"], "Released models.")
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets: mnist, cifar10 and tiny_imagenet.")
     flags.DEFINE_integer("images", 200, "Regular images, and novel images of each kind.", lower_bound=_GROUP)
-    flags.DEFINE_integer("calibration", 500, "Calibration images.", lower_bound=2)
+    flags.DEFINE_integer("calibration", 500, "Calibration images, at most; digits has 200.", lower_bound=2)
     flags.DEFINE_list("codecs", ["png", "webp", "jpeg2000"], f"Codecs of {', '.join(novelty.CODECS)}.")
     flags.DEFINE_string("rows", str(_RESULTS / "novelty.jsonl"), "The file of all rows.")
     flags.DEFINE_string("output", str(_RESULTS / "novelty.md"), "File to write the tables to.")
@@ -75,6 +75,8 @@ def of_model(model: str, data_dir: str | None, count: int, calibration: int, cod
     def of_set(name: str, split: str, count: int) -> np.ndarray:
         return images_of(name, split, count, data_dir)
 
+    given = nvp.data.load(about["dataset"], None if about["dataset"] == "digits" else data_dir)
+    calibration = min(calibration, given.num_examples("validation"))
     calibrating = scored(of_set(about["dataset"], "validation", calibration))
     regular = p_values(scored(of_set(about["dataset"], "test", count)), calibrating)
     kinds = novel_images(about["dataset"], about["event_shape"], about["levels"], count, of_set)

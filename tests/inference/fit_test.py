@@ -2,6 +2,9 @@
 
 import functools
 import math
+import pathlib
+import pickle
+import tempfile
 
 import keras
 import numpy as np
@@ -80,6 +83,12 @@ class GaussianTest(absltest.TestCase):
         self.assertEqual(self.posterior.entries, ("theta[0]", "theta[1]"))
 
 
+def _loaded(posterior, **given):
+    with tempfile.TemporaryDirectory() as folder:
+        posterior.save(f"{folder}/posterior")
+        return inference.load(f"{folder}/posterior", **given)
+
+
 class _Eager(parameterized.TestCase):
     """A few steps without graphs, whose tracing would take longer."""
 
@@ -137,6 +146,10 @@ class SupportTest(_Eager):
         self.assertTrue(np.all(np.isfinite(posterior.log_prob(theta, x))))
         outside = theta | {"part": theta["top"] * 1.1}
         np.testing.assert_array_equal(posterior.log_prob(outside, x), np.full(200, -math.inf))
+        again = _loaded(posterior, prior=joint)
+        np.testing.assert_array_equal(again.log_prob(theta, x), posterior.log_prob(theta, x))
+        with self.assertRaisesRegex(ValueError, "expected the prior that the posterior was trained with, got None"):
+            _loaded(posterior)
 
     def test_simulations_are_those_of_the_seed(self):
         joint = tfd.JointDistributionNamed(dict(a=tfd.Normal(0.0, 1.0), y=lambda a: tfd.Normal(a, 1.0)))
@@ -168,7 +181,9 @@ class EmbeddingTest(_Eager):
         before = network.get_weights()
         posterior = inference.fit_posterior(theta, x, flow=_SMALL, embedding=network, batch_size=30, max_epochs=1)
         self.assertGreater(np.max(np.abs(network.get_weights()[0] - before[0])), 1e-3)
-        self.assertEqual(posterior.sample(3, x[:2]).shape, (3, 2, 2))
+        samples = posterior.sample(3, x[:2])
+        self.assertEqual(samples.shape, (3, 2, 2))
+        np.testing.assert_array_equal(_loaded(posterior).sample(3, x[:2]), samples)
         with self.assertRaisesRegex(TypeError, "expected a function that makes an embedding for each flow"):
             inference.fit_posterior(theta, x, embedding=network, ensemble=2)
 
@@ -233,6 +248,13 @@ class ErrorsTest(parameterized.TestCase):
         theta, x = _pairs(20, 0)
         with self.assertRaisesRegex(ValueError, message):
             inference.fit_posterior(**(dict(theta=theta, x=x, flow=_SMALL, max_epochs=1) | changes))
+
+    def test_a_file_of_something_else(self):
+        for content in (b"", b"nonsense", pickle.dumps({"a": 1})):
+            with tempfile.NamedTemporaryFile() as file:
+                pathlib.Path(file.name).write_bytes(content)
+                with self.assertRaisesRegex(ValueError, "expected a file by Posterior.save, got"):
+                    inference.load(file.name)
 
     def test_refuses_whole_numbers(self):
         prior = tfd.JointDistributionNamed(dict(p=tfd.Beta(1.0, 1.0), n=tfd.Bernoulli(0.5)))

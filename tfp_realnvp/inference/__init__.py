@@ -5,6 +5,7 @@ from tfp_realnvp.inference.fit import fit_posterior
 from tfp_realnvp.inference.parts import simulate
 from tfp_realnvp.inference.plots import plot_coverage, plot_ranks
 from tfp_realnvp.inference.posterior import Posterior
+from tfp_realnvp.inference.saved import load
 from tfp_realnvp.inference.truncated import fit_posterior_sequentially
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "expected_coverage",
     "fit_posterior",
     "fit_posterior_sequentially",
+    "load",
     "plot_coverage",
     "plot_ranks",
     "rank_statistics",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
+import os
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp import paths, storage
 from tfp_realnvp.inference.parts import Parts, joined
 from tfp_realnvp.inference.support import Support
 from tfp_realnvp.training import FlowModel
+
+FORMAT = "tfp_realnvp posterior 1"
 
 
 class PosteriorModel(FlowModel):
@@ -139,6 +144,25 @@ class Posterior:
         u = drawn[0] if len(drawn) == 1 else tf.gather(tf.concat(drawn, 0), random.permutation(count))
         vectors = self._support.bounded(tf.reshape(u, [-1, self._support.size]))
         return self._support.parts.values(tf.reshape(vectors, [count, *of_x, self._support.parts.size]))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a file for `nvp.inference.load`: flows, embeddings, names and histories, but not the prior.
+
+        The file is a pickle, for this version of the package. An embedding must be a Keras layer that Keras can save.
+        """
+        content = {
+            "format": FORMAT,
+            "members": [
+                (model.distribution, model.mean.numpy(), model.deviation.numpy(), model.embedding)
+                for model in self.members
+            ],
+            "parts": self._support.parts,
+            "observations": self._observations,
+            "example": self._support.example,
+            "probe": self._support.probe(),
+            "histories": self.histories,
+        }
+        storage.write(paths.local(path), pickle.dumps(content))
 
     def _contexts(self, x: Any) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The contexts of each flow, `[rows, context_size]`, and the batch shape of the observations."""

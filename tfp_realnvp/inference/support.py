@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -36,6 +37,7 @@ class Support:
         self._pack: Any = lambda arrays: arrays[0]
         self._shapes = parts.shapes  # Of the unbounded parts.
         self._dtypes = [tf.float32] * len(parts.shapes)
+        self.example: Any = None  # An observation that a joint distribution's parameters need.
         if prior is None:
             return
         if isinstance(prior, tfd.JointDistribution):
@@ -43,10 +45,14 @@ class Support:
                 raise ValueError("expected parameters by name for a joint distribution, got an array")
             pinned, another = (_without_observed(prior, parts.names, observations, row) for row in (0, -1))
             self._bijector = pinned.experimental_default_event_space_bijector()
+            named = by_name(observations)
+            given = {None: observations} if named is None else named
+            first = {name: np.asarray(array)[:1] for name, array in given.items()}
+            self.example = first[None] if named is None else first
             self._pack = _packer(pinned.event_shape, parts.names)
             shapes = self._bijector.inverse_event_shape(self._pack(list(map(tf.TensorShape, parts.shapes))))
-            named = by_name(shapes) or {}
-            self._shapes = tuple(tuple(named[name]) for name in parts.names)
+            named_shapes = by_name(shapes) or {}
+            self._shapes = tuple(tuple(named_shapes[name]) for name in parts.names)
             _check_equal(self._bijector, another.experimental_default_event_space_bijector(), pinned.dtype, shapes)
             dtypes = by_name(pinned.dtype) or {}
             self._dtypes = [tf.as_dtype(dtypes[name]) for name in parts.names]
@@ -62,6 +68,11 @@ class Support:
     def size(self) -> int:
         """The number of unbounded entries."""
         return Parts(None, self._shapes).size
+
+    def probe(self) -> np.ndarray:
+        """A vector within the support by which another support can be told."""
+        u = tf.linspace(tf.constant(-1.0, self.precision), 1.0, self.size)
+        return self.bounded(u[tf.newaxis])[0].numpy()
 
     @property
     def precision(self) -> tf.DType:
