@@ -9,8 +9,8 @@ preset's for t, whose rounding has the gradient of the identity, and mixtures of
 that leave a scale given those that stay, and of the last ones for each entry. Its bits/dim are exact. The flow is the
 preset with its own recipe, and its bits/dim are those of its file: the bound with one noise sample.
 
-Both train for as long, by the preset's optimizer, warm-up and average of the weights, with a rate that falls as a cosine
-of the time. The integer flow trains once with each of `--rates`, since the preset's was chosen for the other flow.
+Both train for as long, by the preset's optimizer, warm-up and average of the weights, with a rate that falls as a
+cosine of the time. The integer flow trains once with each of `--rates`: the preset's was chosen for the other flow.
 """
 
 from __future__ import annotations
