@@ -6,13 +6,15 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Generator, Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from tfp_realnvp.data import table_path
 from tfp_realnvp.data.sets import SPLITS
 from tfp_realnvp.data.table_checks import LEAST_TO_SPLIT, BadTableError, check_array
+
+_FORMAT: Any = np.lib.format  # Only later versions of NumPy have types there.
 
 # Limits on an array's size, in bytes and relative to its file. No table of measurements exceeds both.
 _ALWAYS_READ = 2**30
@@ -106,7 +108,7 @@ def _opened(path: pathlib.Path, name: str | None) -> Generator[tuple[str, IO[byt
     """Yields the label of each array for messages, its .npy file, and the size of that in bytes."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if (start := file.read(6)) == np.lib.format.MAGIC_PREFIX:
+        if (start := file.read(6)) == _FORMAT.MAGIC_PREFIX:
             file.seek(0)
             yield str(path), file, size
             return
@@ -133,9 +135,9 @@ def _opened(path: pathlib.Path, name: str | None) -> Generator[tuple[str, IO[byt
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype of an .npy file, which is then positioned at its data."""
-    version = np.lib.format.read_magic(file)
+    version = _FORMAT.read_magic(file)
     # Later versions differ only in field names, which no table of numbers has.
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read_header = _FORMAT.read_array_header_1_0 if version == (1, 0) else _FORMAT.read_array_header_2_0
     shape, _, dtype = read_header(file)
     return shape, dtype
 
@@ -148,7 +150,7 @@ def _read_array(file: IO[bytes], size: int, label: str) -> np.ndarray:
         raise BadTableError(f"{label}: expected {needed:,} bytes for {dtype} of shape {shape}, got {found:,}")
     file.seek(0)
     # Pickles, which contain Python objects, could run arbitrary code.
-    return np.lib.format.read_array(file, allow_pickle=False)
+    return _FORMAT.read_array(file, allow_pickle=False)
 
 
 def _chosen(path: pathlib.Path, keys: Sequence[str], name: str | None) -> list[str]:
