@@ -9,14 +9,10 @@ would be decoded to other pixels, is refused; so is a folder that is not empty.
 
 from __future__ import annotations
 
-import io
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-from PIL import Image
-
-from launch import arguments, lossless_model, run, source
+from launch import arguments, lossless_model, png, run, source
 from tfp_realnvp import lossless, storage
 
 _INPUT_FILE = arguments.DEFINE_path("input_file", None, "File by launch.pack.", required=True)
@@ -44,7 +40,7 @@ def main() -> None:
             raise run.UsageError(f"{file}: expected names within a folder, got {name}")
     for path, pixels in zip(paths, images, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage.write(path, _png(pixels))
+        storage.write(path, png.encoded(pixels))
     print(f"Wrote {count:,} images to {folder}")
 
 
@@ -52,12 +48,6 @@ def _files(names: Sequence[str]) -> list[str]:
     """Names of PNG files: another suffix is replaced, unless two images would get the same name."""
     replaced = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
     return replaced if len(set(replaced)) == len(names) else [f"{name}.png" for name in names]
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 if __name__ == "__main__":

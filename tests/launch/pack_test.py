@@ -9,7 +9,7 @@ from absl.testing import absltest
 from PIL import Image
 
 import tfp_realnvp as nvp
-from launch import unpack
+from launch import png
 from tests.launch import programs
 
 
@@ -54,7 +54,7 @@ class PackTest(absltest.TestCase):
     def test_files_of_any_channels(self):
         for channels in range(1, 5):
             pixels = np.random.default_rng(0).integers(0, 256, [2, 3, channels]).astype(np.uint8)
-            found = np.asarray(Image.open(io.BytesIO(unpack._png(pixels))))
+            found = np.asarray(Image.open(io.BytesIO(png.encoded(pixels))))
             np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
 
     def test_usage(self):
