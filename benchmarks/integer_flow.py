@@ -32,7 +32,9 @@ _COMPONENTS = 8
 
 
 def define_flags() -> None:
-    flags.DEFINE_enum("preset", "digits_glow", presets.IMAGE_NAMES, "The flow and its recipe.")
+    flags.DEFINE_enum(
+        "preset", "digits_glow", ["digits_glow", "mnist_glow", "cifar10_glow"], "The flow and its recipe."
+    )
     flags.DEFINE_string("settings", "", "Settings in place of the preset's, such as 'width=96, ema=0.99'.")
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; digits needs none.")
     flags.DEFINE_float("minutes", 3, "How long each model trains.", lower_bound=0.001)
