@@ -213,8 +213,8 @@ def report(values: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
         "defaults otherwise; BayesFlow 2.0.12 is a `CouplingFlow` of splines with the prior's bounds in its adapter, "
         "100 epochs of batches of 100, on JAX. sbi's densities and coverage are of its network, which has mass outside "
         "the prior; its samples are within. Coverage leaves out pairs for which a library gives a sample of its own no "
-        "finite density, such as BayesFlow's on a bound of the prior. The activation of ours was chosen by held-out "
-        "log-densities of two_moons and gaussian_linear with other simulations."
+        "finite density, such as BayesFlow's on a bound of the prior. The flow of ours was chosen by held-out "
+        "log-densities of slcp, gaussian_linear, gaussian_mixture and two_moons with other simulations."
     )
     lines = interleaved.heading("benchmarks.inference", about, "", how, "", machines=None if values.run else ())
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = {}

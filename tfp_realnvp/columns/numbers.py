@@ -7,12 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.columns.column import Column, infinite_where, inner_noise
+from tfp_realnvp.resolution import least_deviation
 
 # The least distance from a bound, relative to the distance of both bounds, or of the median from the only one.
 _MARGIN = 1e-6
-# The least number of float32 values per standard deviation or period, as in tables of vectors: rows are float32, which
-# represents only every 128th of times in seconds since 1970.
-_LEAST_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +175,7 @@ def _check_resolution(name: str, x: np.ndarray, scale: float, what: str) -> None
     largest = float(np.max(np.abs(x), initial=0.0))
     if largest > np.finfo(np.float32).max:
         raise ValueError(f"{name}: expected numbers that float32 can hold, got values up to {largest:.3g}")
-    if scale < _LEAST_STEPS * np.spacing(np.float32(largest)):
+    if scale < least_deviation(largest):
         raise ValueError(
             f"{name}: expected values that float32 can tell apart, got {what} of {scale:.3g} among values up to "
             f"{largest:.3g}; shift or scale the column first"

@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tfp_realnvp.resolution import least_deviation
+
 FLOAT32 = np.finfo(np.float32)
 FILL_IN = "; fill in missing values, or remove the row"
 
 # One row per split, and a second training row, without which no column would have a spread.
 LEAST_TO_SPLIT = 4
-
-# Columns with fewer float32 values than this per standard deviation are refused: of times in seconds since 1970,
-# float32 represents only every 128th.
-_LEAST_STEPS = 100
 
 _MOST_NAMES = 12  # in a message
 
@@ -74,7 +72,7 @@ def moments(rows: np.ndarray, label: Callable[[int], str]) -> tuple[np.ndarray, 
     low, high = rows.min(0), rows.max(0)
     mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
     largest = np.maximum(np.abs(low), np.abs(high))
-    finest = np.maximum(_LEAST_STEPS * np.spacing(largest).astype(np.float64), FLOAT32.tiny)
+    finest = np.maximum(least_deviation(largest), FLOAT32.tiny)
     for index in range(rows.shape[1]):
         if low[index] == high[index]:
             raise BadTableError(

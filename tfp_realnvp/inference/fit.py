@@ -14,9 +14,7 @@ from tfp_realnvp import flows, training
 from tfp_realnvp.inference.parts import Parts
 from tfp_realnvp.inference.posterior import Posterior, PosteriorModel, observation_of
 from tfp_realnvp.inference.support import Support
-
-# The least number of values of a dtype per standard deviation of a parameter, as for columns of tables.
-_LEAST_STEPS = 100
+from tfp_realnvp.resolution import least_deviation
 
 
 def fit_posterior(
@@ -56,7 +54,7 @@ def fit_posterior(
       prior: the distribution that `theta` was drawn from, for its support; a joint distribution may include the
         observed parts, on which no parameter's support may depend. None for parameters without bounds.
       flow: a factory of flows, called with `event_shape=` and `context_size=`, such as
-        `functools.partial(nvp.maf, layers=5)`. By default a neural spline flow.
+        `functools.partial(nvp.maf, layers=5)`. By default an autoregressive flow of five rational-quadratic splines.
       embedding: a Keras layer from observations `[n, *shape]` to vectors, trained with the flow, or a function that
         makes one, which an ensemble needs. By default the flow's networks read the flattened observations.
       ensemble: number of flows, trained one after the other with other weights, splits and orders; the posterior is
@@ -156,8 +154,7 @@ def _check_resolution(vectors: np.ndarray, precision: tf.DType) -> None:
     """Refuses parameters that vary by little more than the rounding to a dtype."""
     deviation = vectors.std(0, np.float64)
     largest = np.max(np.abs(vectors), 0)
-    finest = np.spacing(largest.astype(precision.as_numpy_dtype))
-    coarse = (np.ptp(vectors, 0) > 0) & (deviation < _LEAST_STEPS * finest)
+    coarse = (np.ptp(vectors, 0) > 0) & (deviation < least_deviation(largest, precision.as_numpy_dtype))
     if np.any(coarse):
         place = int(np.argmax(coarse))
         raise ValueError(
@@ -197,8 +194,13 @@ def _model(
 
 
 def _spline_flow(*, event_shape: int, context_size: int) -> flows.FlowDistribution:
-    given: dict[str, Any] = dict(event_shape=event_shape, context_size=context_size)
-    given |= dict(hidden_units=(64, 64), activation="silu")
-    if event_shape == 1:  # Nothing for a coupling to condition on.
-        return flows.autoregressive_flow(layers=2, transformer="spline(bins=8, bound=5.0)", **given)
-    return flows.nsf(couplings=5, bins=8, bound=5.0, norm=None, **given)
+    # Posteriors have few parameters: a sample costs little more than that of couplings, which learn less from as many
+    # simulations.
+    return flows.autoregressive_flow(
+        event_shape=event_shape,
+        context_size=context_size,
+        layers=5 if event_shape > 1 else 2,
+        transformer="spline(bins=8, bound=5.0)",
+        hidden_units=(64, 64),
+        activation="silu",
+    )
