@@ -341,6 +341,12 @@ def _attention(outputs: int, **kwargs: Any) -> nvp.conditioners.AttentionNetwork
     )
 
 
+def _residual_mlp(outputs: int, **kwargs: Any) -> nvp.conditioners.ResidualMLP:
+    return nvp.conditioners.ResidualMLP(
+        outputs_per_entry=2, entries=outputs // 2, width=4, blocks=1, zero_output=False, **kwargs
+    )
+
+
 def _gated(outputs: int, **kwargs: Any) -> nvp.conditioners.GatedNetwork:
     return nvp.conditioners.GatedNetwork(outputs=outputs, width=4, blocks=1, heads=2, **kwargs)
 
@@ -396,6 +402,14 @@ BIJECTORS = (
     _conditioner_entry("attention", nvb.Halves("first"), _VECTOR, _attention, context_size=2),
     _conditioner_entry(
         "causal_attention", nvb.Preceding(), (3,), functools.partial(_attention, is_causal=True), inverse_evaluations=3
+    ),
+    _conditioner_entry("residual_mlp", nvb.Halves("first"), _VECTOR, _residual_mlp, context_size=2),
+    _conditioner_entry(
+        "causal_residual_mlp",
+        nvb.Preceding(),
+        (3,),
+        functools.partial(_residual_mlp, is_causal=True),
+        inverse_evaluations=3,
     ),
     _conditioner_entry("gated", nvb.Checkerboard(1), _IMAGE, _gated, context_size=3),
     _conditioner_entry("dense", nvb.ChannelHalves("second"), _IMAGE, _dense, context_size=2),

@@ -1,4 +1,4 @@
-"""The conditioners made of Keras' own layers: attention, gated and dense convolutions."""
+"""The conditioners made of Keras' own layers: residual, attention, gated and dense convolutions."""
 
 import tempfile
 
@@ -9,11 +9,17 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tests import registry
-from tfp_realnvp.conditioners import AttentionNetwork, DenseNetwork, GatedNetwork
+from tfp_realnvp.conditioners import AttentionNetwork, DenseNetwork, GatedNetwork, ResidualMLP
 
 
 def _attention(**kwargs):
     network = AttentionNetwork(**{"outputs_per_entry": 2, "entries": 3, "width": 8, "blocks": 1, "heads": 2, **kwargs})
+    network.build((None, 3))
+    return network
+
+
+def _residual_mlp(**kwargs):
+    network = ResidualMLP(**{"outputs_per_entry": 2, "entries": 3, "width": 8, "blocks": 2, **kwargs})
     network.build((None, 3))
     return network
 
@@ -34,8 +40,9 @@ class KerasNetworksTest(parameterized.TestCase):
         jacobian = tape.jacobian(outputs, x)[0, :, 0]
         self.assertGreater(np.min(np.abs(jacobian)), 1e-6)
 
-    def test_causal_attention_reads_earlier_entries_alone(self):
-        network = registry.randomize(_attention(is_causal=True))
+    @parameterized.parameters(_attention, _residual_mlp)
+    def test_a_causal_network_reads_earlier_entries_alone(self, make):
+        network = registry.randomize(make(is_causal=True))
         x = tf.random.stateless_normal([1, 3], (1, 0))
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -46,11 +53,29 @@ class KerasNetworksTest(parameterized.TestCase):
             np.testing.assert_array_equal(np.triu(of_output), np.zeros([3, 3]))
             self.assertGreater(np.min(np.abs(of_output[np.tril_indices(3, -1)])), 1e-6)
 
-    @parameterized.parameters("attention", "gated", "dense")
+    @parameterized.parameters(False, True)
+    def test_a_residual_network_reads_the_context_everywhere(self, is_causal):
+        network = registry.randomize(_residual_mlp(is_causal=is_causal, context_size=2))
+        context = tf.random.stateless_normal([1, 2], (2, 0))
+        with tf.GradientTape() as tape:
+            tape.watch(context)
+            outputs = network(tf.zeros([1, 3]), context)
+        self.assertGreater(np.min(np.abs(tape.jacobian(outputs, context))), 1e-6)
+
+    def test_blocks_start_near_the_identity(self):
+        x = tf.random.stateless_normal([4, 3], (1, 0))
+        keras.utils.set_random_seed(0)
+        network = _residual_mlp(zero_output=False)
+        expected = network.dense_out(network.dense_in(x))
+        np.testing.assert_allclose(network(x), expected, atol=0.02)
+        self.assertGreater(np.max(np.abs(expected)), 0.1)
+
+    @parameterized.parameters("attention", "residual", "gated", "dense")
     def test_starts_at_zero(self, kind):
         image = tf.random.stateless_normal([2, 4, 4, 3], (1, 0))
         outputs = {
             "attention": lambda: _attention()(image[:, 0, 0]),
+            "residual": lambda: _residual_mlp()(image[:, 0, 0]),
             "gated": lambda: _of_images(GatedNetwork, output_scale=0.0)(image),
             "dense": lambda: _of_images(DenseNetwork, output_scale=0.0)(image),
         }[kind]()
@@ -65,11 +90,14 @@ class KerasNetworksTest(parameterized.TestCase):
             self.assertEqual(np.max(change[0, -1, -1]) > 0, reach)
             self.assertGreater(np.max(change[0, 0, 0]), 0)
 
-    def test_dropout_is_for_training(self):
-        network = registry.randomize(_of_images(GatedNetwork, dropout=0.5))
-        image = tf.random.stateless_normal([2, 4, 4, 3], (1, 0))
-        np.testing.assert_array_equal(network(image, training=False), network(image, training=False))
-        first, second = network(image, training=True), network(image, training=True)
+    @parameterized.parameters(
+        (lambda: _of_images(GatedNetwork, dropout=0.5), [2, 4, 4, 3]), (lambda: _residual_mlp(dropout=0.5), [2, 3])
+    )
+    def test_dropout_is_for_training(self, make, shape):
+        network = registry.randomize(make())
+        x = tf.random.stateless_normal(shape, (1, 0))
+        np.testing.assert_array_equal(network(x, training=False), network(x, training=False))
+        first, second = network(x, training=True), network(x, training=True)
         self.assertGreater(np.max(np.abs(first - second)), 1e-3)
 
     def test_dense_blocks_read_all_before_them(self):
@@ -79,6 +107,7 @@ class KerasNetworksTest(parameterized.TestCase):
 
     @parameterized.parameters(
         (AttentionNetwork, dict(outputs_per_entry=2, entries=3, heads=2, is_causal=True, activation="relu")),
+        (ResidualMLP, dict(outputs_per_entry=2, entries=3, is_causal=True, circular=(1,), dropout=0.1, seed=5)),
         (GatedNetwork, dict(outputs=2, heads=0, dropout=0.1, context_size=3, seed=5)),
         (DenseNetwork, dict(outputs=2, growth=3, dtype="mixed_bfloat16", name="named")),
     )
@@ -91,11 +120,14 @@ class KerasNetworksTest(parameterized.TestCase):
     @parameterized.parameters(
         (lambda: _attention(width=6, heads=4), "expected a width that is a multiple of heads, .* got 6, 4 and 1"),
         (lambda: _attention(is_causal=True, entries=4), r"expected a vector of 4 entries .* got shape \(None, 3\)"),
+        (lambda: _residual_mlp(width=0), "expected a width of 1 or more and blocks of 0 or more, got 0 and 2"),
+        (lambda: _residual_mlp(is_causal=True, entries=4), r"expected a vector of 4 .* got shape \(None, 3\)"),
+        (lambda: _residual_mlp(is_causal=True, circular=(3,)), r"positions of angles from 0 to 2, got \(3,\)"),
         (lambda: _of_images(GatedNetwork, width=6), "expected a width that is a multiple of 4 .* got 6, 4 and 2"),
         (lambda: _of_images(DenseNetwork, growth=0), "expected a width and a growth of 1 or more, .* got 8, 0 and 2"),
         (
-            lambda: nvp.nice(event_shape=4, conditioner="residual"),
-            "expected conditioner of vectors to be one of mlp, attention, got 'residual'",
+            lambda: nvp.nice(event_shape=4, conditioner="gated"),
+            "expected conditioner of vectors to be one of mlp, residual, attention, got 'gated'",
         ),
         (
             lambda: nvp.glow(event_shape=(4, 4, 1), conditioner="gated(head=2)"),
@@ -111,6 +143,7 @@ class KerasNetworksTest(parameterized.TestCase):
         ("glow", (4, 4, 1), "dense(growth=2)", dict(levels=17, width=4, blocks=1, scales=1, steps=1)),
         ("coupling_flow", (3,), "attention(width=4, heads=1, blocks=1)", dict(couplings=2)),
         ("maf", (3,), "attention(width=4, heads=1, blocks=1)", dict(layers=1)),
+        ("coupling_flow", (3,), "residual(width=4, blocks=1, dropout=0.5)", dict(couplings=2)),
     )
     def test_by_name_it_trains_and_is_served(self, factory, shape, conditioner, options):
         def trained(steps, backprop="store"):

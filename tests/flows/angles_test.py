@@ -140,7 +140,10 @@ class AnglesTest(parameterized.TestCase):
         (dict(circular=(1, 1)), r"expected different positions of angles from 0 to 2, got \(1, 1\)"),
         (dict(circular=(-1,)), r"expected different positions of angles from 0 to 2, got \(-1,\)"),
         (dict(circular=(0,), base="student_t"), "expected no named base with circular entries, got 'student_t'"),
-        (dict(circular=(0,), conditioner="attention"), "or a function with circular entries, got 'attention'"),
+        (
+            dict(circular=(0,), conditioner="attention"),
+            "or a function with circular entries, got 'attention'",
+        ),
         (dict(circular=(0,), norm="act"), r'\(mix="alternate", norm=None\), got coupling_0_act_norm'),
         (dict(circular=(0,), mix="linear"), r'\(mix="alternate", norm=None\), got coupling_0_linear'),
         (dict(circular=(0,), circular_bins=1), "expected 2 to 500 bins, got 1"),

@@ -6,6 +6,7 @@ from tfp_realnvp.conditioners.dense_network import DenseNetwork
 from tfp_realnvp.conditioners.gated_network import GatedNetwork
 from tfp_realnvp.conditioners.lipschitz_mlp import LipschitzMLP
 from tfp_realnvp.conditioners.mlp import MLP, MaskedMLP
+from tfp_realnvp.conditioners.residual_mlp import ResidualMLP
 from tfp_realnvp.conditioners.residual_network import ResidualNetwork
 from tfp_realnvp.conditioners.velocity_mlp import VelocityMLP
 from tfp_realnvp.conditioners.weight_norm_conv import WeightNormConv2D
@@ -18,6 +19,7 @@ __all__ = [
     "GatedNetwork",
     "LipschitzMLP",
     "MaskedMLP",
+    "ResidualMLP",
     "ResidualNetwork",
     "VelocityMLP",
     "WeightNormConv2D",

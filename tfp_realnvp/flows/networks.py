@@ -8,7 +8,15 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import Autoregressive, Checkerboard, Coupling, Mask, Preceding
-from tfp_realnvp.conditioners import MLP, AttentionNetwork, DenseNetwork, GatedNetwork, MaskedMLP, ResidualNetwork
+from tfp_realnvp.conditioners import (
+    MLP,
+    AttentionNetwork,
+    DenseNetwork,
+    GatedNetwork,
+    MaskedMLP,
+    ResidualMLP,
+    ResidualNetwork,
+)
 from tfp_realnvp.named import all_named, named
 from tfp_realnvp.transformers import (
     Affine,
@@ -65,11 +73,23 @@ def attention(
     mask: Mask, channels: int, outputs: int, *, width: int = 64, blocks: int = 2, heads: int = 4, **options: Any
 ) -> keras.layers.Layer:
     """An `AttentionNetwork`, causal if each entry is conditioned on the preceding entries."""
+    given: dict[str, Any] = dict(width=width, blocks=blocks, heads=heads, **_without(options, "hidden_units"))
+    return _by_entry(AttentionNetwork, mask, channels, outputs, **given)
+
+
+def residual_mlp(
+    mask: Mask, channels: int, outputs: int, *, width: int = 64, blocks: int = 2, dropout: float = 0.0, **options: Any
+) -> keras.layers.Layer:
+    """A `ResidualMLP`, causal if each entry is conditioned on the preceding ones; its name makes the dropout's seed."""
+    given: dict[str, Any] = dict(width=width, blocks=blocks, dropout=dropout, **_without(options, "hidden_units"))
+    return _by_entry(ResidualMLP, mask, channels, outputs, seed=zlib.crc32(options["name"].encode()), **given)
+
+
+def _by_entry(cls: Callable[..., Any], mask: Mask, channels: int, outputs: int, **options: Any) -> keras.layers.Layer:
+    """A network of vectors that knows how many entries its outputs are of."""
     entries = mask.changed_size(channels)
-    given: dict[str, Any] = dict(
-        outputs_per_entry=outputs // entries, entries=entries, is_causal=isinstance(mask, Preceding)
-    )
-    network = AttentionNetwork(width=width, blocks=blocks, heads=heads, **given, **_without(options, "hidden_units"))
+    options |= dict(outputs_per_entry=outputs // entries, entries=entries, is_causal=isinstance(mask, Preceding))
+    network = cls(**options)
     network.build((None, mask.kept_size(channels)))
     return network
 
@@ -106,7 +126,7 @@ def _without(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 # Conditioners by name, for events with that many axes.
 CONDITIONERS: dict[int, dict[str, Callable[..., keras.layers.Layer]]] = {
-    1: {"mlp": mlp, "attention": attention},
+    1: {"mlp": mlp, "residual": residual_mlp, "attention": attention},
     3: {"residual": residual, "gated": gated, "dense": dense},
 }
 TRANSFORMERS = {

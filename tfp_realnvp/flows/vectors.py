@@ -50,9 +50,10 @@ def vector_flow(
       transformer: "affine", "shift", "spline", "linear_spline", "quadratic_spline", "sigmoidal", "bernstein",
         "sum_of_squares" or "unconstrained_monotonic", with options in parentheses and "+" for composition, such as
         "sigmoidal(components=4) + affine"; or a callable without arguments that returns a transformer.
-      conditioner: "mlp"; "attention" between the entries, with options in parentheses such as "attention(width=32,
-        blocks=1)"; or a function of a mask, the number of entries and the size of the output's last axis, which returns
-        a built Keras layer. In an autoregressive layer it must respect the order of the entries.
+      conditioner: "mlp"; "residual", blocks of dense layers; "attention" between the entries, with options in
+        parentheses such as "attention(width=32, blocks=1)"; or a function of a mask, the number of entries and the size
+        of the output's last axis, which returns a built Keras layer. In an autoregressive layer it must respect the
+        order of the entries.
       hidden_units: sizes of the hidden layers of each MLP.
       activation: activation of the networks.
       context_size: size of the context of a conditional flow, or None for no context.
@@ -69,8 +70,10 @@ def vector_flow(
     circular = checked_angles(circular, size)
     if circular and isinstance(base, str):
         raise ValueError(f"expected no named base with circular entries, got {base!r}: None is uniform on the circle")
-    if circular and isinstance(conditioner, str) and conditioner != "mlp":
-        raise ValueError(f'expected the conditioner "mlp" or a function with circular entries, got {conditioner!r}')
+    if circular and isinstance(conditioner, str) and conditioner.startswith("attention"):
+        raise ValueError(
+            f'expected the conditioner "mlp", "residual" or a function with circular entries, got {conditioner!r}'
+        )
     of_network = dict(hidden_units=hidden_units, activation=activation, context_size=context_size)
     make = layer_maker(conditioner, event_ndims=1, dtype=dtype, dtype_policy=dtype_policy, **of_network)
 
