@@ -28,6 +28,7 @@ def main() -> None:
     if not _TEMPERATURE.value < np.inf:  # False for NaN, too.
         raise run.UsageError(f"expected --temperature to be a number, got {_TEMPERATURE.value}")
     model = source.open_image_model()
+    source.check_normal(model, "larger latents")
     # Rows have about the same width.
     counts = [max(factors) // factor for factor in factors]
     rows, names = [], []

@@ -14,23 +14,28 @@ from tfp_realnvp import evaluation, flows
 def parts(model: source.ImageModel, pixels: np.ndarray, labels: np.ndarray) -> list[str]:
     """Samples, what lies between four test images, and ten test images from their coarser latents.
 
+    The last two are of standard normal latents only.
+
     Args:
       model: a model of images.
       pixels: test images, uint8.
       labels: their classes.
     """
+    if not model.distribution.has_default_base:
+        return [_samples(model)]
     return [_samples(model), *_manifold(model), *_reconstruction(model, pixels[:10], labels[:10])]
 
 
 def _samples(model: source.ImageModel) -> str:
-    temperatures = (0.7, 1.0)
+    temperatures = (0.7, 1.0) if model.distribution.has_default_base else (1.0,)
     z = evaluation.draw_latents(model.distribution, 10, seed=(run.SEED.value, 0))
     labels = source.labels_in_turn(model, 10, None)
     scaled = np.concatenate([temperature * z for temperature in temperatures])
     rows = np.split(source.decode(model, scaled, np.tile(labels, len(temperatures))), len(temperatures))
     names = [f"T = {temperature:g}" for temperature in temperatures]
     caption = "The same draws from the base, multiplied by the temperature T and decoded."
-    return f"{page.heading('Samples')}\n{_picture(model, rows, names, 'Samples at two temperatures', caption)}"
+    name = "Samples at two temperatures" if len(temperatures) > 1 else "Samples"
+    return f"{page.heading('Samples')}\n{_picture(model, rows, names, name, caption)}"
 
 
 def _manifold(model: source.ImageModel) -> list[str]:

@@ -39,6 +39,7 @@ def main() -> None:
     if pictures.OUTPUT_FILE.value is not None:
         raise run.UsageError("expected --pictures_dir for three pictures, got --output_file")
     model = source.open_image_model()
+    source.check_normal(model, "interpolations")
     label = _LABEL.value if model.classes is None else _LABEL.value or 0
     pixels, labels = source.some_examples(model, _SPLIT.value, 4, label)
     z = source.encode(model, pixels, labels)

@@ -22,6 +22,7 @@ _FILL = flags.DEFINE_enum("fill", "noise", evaluation.FILLS, "Replacement for th
 
 def main() -> None:
     model = source.open_image_model()
+    source.check_normal(model, "latents that are replaced")
     try:
         orders = flows.split_orders(model.distribution.flow)
     except ValueError as error:

@@ -48,6 +48,8 @@ _LATENTS = arguments.DEFINE_path("latents", None, "An .npz or .npy file of laten
 def main() -> None:
     temperatures = _temperatures()
     model = source.open_model()
+    if temperatures != [1]:
+        source.check_normal(model, "--temperature")
     if isinstance(model, source.TableModel):
         _sample_table(model, temperatures)
         return

@@ -207,6 +207,12 @@ def decode(
         ) from error
 
 
+def check_normal(source: Source, what: str) -> None:
+    """Refuses a model whose latents are not standard normal, for what only makes sense if they are."""
+    if not source.distribution.has_default_base:
+        raise run.UsageError(f"expected a model of standard normal latents for {what}, got one with another base")
+
+
 def class_number(source: Source, label: str | int | None) -> int | None:
     """The number of a class, from its name or the number; None of None."""
     if label is None:

@@ -17,8 +17,10 @@ _BATCH = 500
 def parts(model: source.Source) -> list[str]:
     """Data beside samples, the latents of the data, and the log-densities of training and test data."""
     train, test = (source.some_examples(model, split, _EVENTS, at_most=True)[0] for split in ("train", "test"))
-    histograms = page.beside(_latents(model, test), _log_probs(model, train, test))
-    return [_pairs(model, test), f"{page.heading('Latents and log-densities')}\n{histograms}"]
+    histograms, heading = [_log_probs(model, train, test)], "Log-densities"
+    if model.distribution.has_default_base:  # Other latents are not uniform under the normal's distribution function.
+        histograms, heading = [_latents(model, test), *histograms], "Latents and log-densities"
+    return [_pairs(model, test), f"{page.heading(heading)}\n{page.beside(*histograms)}"]
 
 
 def _pairs(model: source.Source, test: np.ndarray) -> str:

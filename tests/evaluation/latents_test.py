@@ -21,6 +21,14 @@ class DrawLatentsTest(parameterized.TestCase):
         expected = distribution.sample(4, seed=(3, 1))
         np.testing.assert_allclose(evaluation.decode(distribution, z), expected, rtol=1e-4, atol=1e-4)
 
+    def test_another_base_is_drawn_from(self):
+        options = dict(event_shape=(2,), couplings=1, hidden_units=(4,))
+        for distribution in (nvp.coupling_flow(circular=(1,), **options), nvp.coupling_flow(base="mixture", **options)):
+            z = evaluation.draw_latents(distribution, 4, seed=(3, 1))
+            np.testing.assert_array_equal(z, distribution.distribution.sample(4, seed=(3, 1)))
+            with self.assertRaisesRegex(ValueError, "a temperature of 1 for latents that are not standard normal"):
+                evaluation.draw_latents(distribution, 4, temperature=0.5)
+
     def test_a_temperature_scales(self):
         distribution = _distribution()
         one, half = (evaluation.draw_latents(distribution, 4, temperature=t) for t in (1.0, 0.5))

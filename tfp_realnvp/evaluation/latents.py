@@ -21,7 +21,7 @@ def draw_latents(
 
         z = T e,  e ~ N(0, I) of shape [factor height, factor width, channels]
 
-    At T = 1 and a factor of 1 they decode to `distribution.sample(count, seed=seed)`. A smaller T gives likelier
+    A base that is not standard normal is drawn from as it is: it has one size, and no temperature. At T = 1 and a factor of 1 they decode to `distribution.sample(count, seed=seed)`. A smaller T gives likelier
     latents and less varied images. Masks and networks do not depend on the image size, so a larger latent decodes to a
     larger image: textures extend to the larger image, global structure does not.
 
@@ -36,8 +36,8 @@ def draw_latents(
       Latents `[count, factor * height, factor * width, channels]`, or `[count, size]`.
 
     Raises:
-      ValueError: for a count or factor below 1, a temperature that is negative or not finite, or a factor above 1 for
-        vectors.
+      ValueError: for a count or factor below 1, a temperature that is negative or not finite, a factor above 1 for
+        vectors, or a factor or temperature other than 1 for another base.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -56,6 +56,13 @@ def draw_latents(
         shape = [factor * shape[0], factor * shape[1], shape[2]]
     elif factor > 1:
         raise ValueError(f"expected images for a factor of {factor}, got vectors")
+    if not distribution.has_default_base:
+        if (factor, temperature) != (1, 1):
+            raise ValueError(
+                "expected a factor and a temperature of 1 for latents that are not standard normal, got "
+                f"{factor} and {temperature}"
+            )
+        return distribution.distribution.sample(count, seed=seed).numpy()
     dtype = distribution.dtype.as_numpy_dtype
     base = tfp.distributions.Sample(tfp.distributions.Normal(dtype(0), dtype(1)), shape)
     return dtype(temperature) * base.sample(count, seed=seed).numpy()
