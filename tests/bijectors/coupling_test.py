@@ -43,6 +43,17 @@ class CouplingTest(parameterized.TestCase):
         for kept in seen:
             np.testing.assert_array_equal(kept, Checkerboard(1).kept(x))
 
+    def test_a_shared_transformer_has_one_set_of_variables(self):
+        affine = transformers.Affine()
+        composed = transformers.Compose(affine, transformers.ByEntry([], affine, affine))
+        couplings = [Coupling(affine, _constant(1.0, 1.0), Alternating(parity)) for parity in (0, 1)]
+        couplings.append(Coupling(composed, lambda kept: tf.ones([1, 4]), Alternating(0)))
+        couplings.append(couplings[0].copy())
+        for coupling in couplings:
+            self.assertEqual([id(v) for v in coupling.variables], [id(affine.gain.value)])
+        with self.assertRaisesRegex(ValueError, "expected a transformer that no float32 layer has, got affine"):
+            Coupling(affine, _constant(1.0, 1.0), Alternating(0), dtype="float64")
+
     @parameterized.named_parameters(*_COUPLINGS)
     def test_kept_entries_are_bit_exact(self, entry):
         coupling = registry.built(entry.name)

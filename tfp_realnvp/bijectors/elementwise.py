@@ -9,6 +9,7 @@ from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.transformers import Transformer
+from tfp_realnvp.transformers.transformer import build_once
 
 
 class Elementwise(Bijector):
@@ -54,7 +55,7 @@ class Elementwise(Bijector):
             raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
         *pixels, entries = event_shape
         super().__init__(event_ndims=len(pixels) + 1, name=name)
-        transformer.build(tf.as_dtype(dtype).name, name)
+        build_once(transformer, tf.as_dtype(dtype).name, name)
         self.transformer, self._event = transformer, tf.TensorShape(event_shape)
         self._raw_shape = (*pixels, transformer.outputs, entries)
         self.raw = None

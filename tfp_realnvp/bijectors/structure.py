@@ -11,12 +11,13 @@ from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.transformers import Transformer
+from tfp_realnvp.transformers.transformer import build_once
 
 
 class Structure(Bijector):
     """Transforms entries with parameters computed from the entries that the mask exposes; see `Coupling`.
 
-    Each layer needs a transformer of its own, which may have variables.
+    Layers that are given the same transformer share its variables, as those of a shared conditioner.
     """
 
     networks = 1
@@ -34,7 +35,7 @@ class Structure(Bijector):
         if not isinstance(transformer, Transformer):
             raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
         super().__init__(event_ndims=mask.event_ndims, name=name, **kwargs)
-        transformer.build(tf.as_dtype(dtype).name, name)
+        build_once(transformer, tf.as_dtype(dtype).name, name)
         self.mask, self.conditioner, self.transformer = mask, conditioner, transformer
 
     def describe(self) -> str:

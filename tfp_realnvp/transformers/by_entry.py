@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.transformers.transformer import Transformer
+from tfp_realnvp.transformers.transformer import Transformer, build_once
 
 
 class ByEntry(Transformer):
@@ -39,8 +39,8 @@ class ByEntry(Transformer):
         self.outputs = max(transformer.outputs, rest.outputs)
 
     def build(self, dtype: str, name: str) -> None:
-        self.transformer.build(dtype, f"{name}_entries")
-        self.rest.build(dtype, f"{name}_rest")
+        build_once(self.transformer, dtype, f"{name}_entries")
+        build_once(self.rest, dtype, f"{name}_rest")
         self.variables = (*self.transformer.variables, *self.rest.variables)
 
     def forward(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

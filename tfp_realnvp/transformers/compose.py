@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfp_realnvp.transformers.affine import Affine
 from tfp_realnvp.transformers.sigmoidal import Sigmoidal
-from tfp_realnvp.transformers.transformer import Transformer, in_turn
+from tfp_realnvp.transformers.transformer import Transformer, build_once, in_turn
 
 
 class Compose(Transformer):
@@ -31,7 +31,7 @@ class Compose(Transformer):
 
     def build(self, dtype: str, name: str) -> None:
         for i, transformer in enumerate(self.transformers):
-            transformer.build(dtype, f"{name}_{i}")
+            build_once(transformer, dtype, f"{name}_{i}")
         self.variables = tuple(variable for transformer in self.transformers for variable in transformer.variables)
 
     def _parts(self, raw: tf.Tensor) -> list[tuple[Transformer, tf.Tensor]]:

@@ -44,6 +44,20 @@ class Transformer(abc.ABC):
         return type(self).__name__
 
 
+def build_once(transformer: Transformer, dtype: str, name: str) -> None:
+    """Calls a transformer's `build`, unless another layer has: its variables are then those of both layers.
+
+    Raises:
+      ValueError: if the other layer has another dtype.
+    """
+    built = vars(transformer).get("_dtype_of_build")
+    if built is None:
+        transformer.build(dtype, name)
+        vars(transformer)["_dtype_of_build"] = dtype
+    elif built != dtype:
+        raise ValueError(f"expected a transformer that no {built} layer has, got {transformer} for {name} of {dtype}")
+
+
 def in_turn(
     x: tf.Tensor, functions: Iterable[Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]
 ) -> tuple[tf.Tensor, tf.Tensor]:
