@@ -5,7 +5,7 @@ from absl.testing import absltest, parameterized
 
 from tests import registry
 from tfp_realnvp import transformers
-from tfp_realnvp.bijectors import Alternating, Checkerboard, Coupling
+from tfp_realnvp.bijectors import Alternating, Autoregressive, Checkerboard, Coupling, Elementwise
 from tfp_realnvp.conditioners import MLP
 
 _COUPLINGS = tuple((entry.name, entry) for entry in registry.BIJECTORS if entry.name.startswith("coupling_"))
@@ -53,6 +53,35 @@ class CouplingTest(parameterized.TestCase):
             self.assertEqual([id(v) for v in coupling.variables], [id(affine.gain.value)])
         with self.assertRaisesRegex(ValueError, "expected a transformer that no float32 layer has, got affine"):
             Coupling(affine, _constant(1.0, 1.0), Alternating(0), dtype="float64")
+
+    @parameterized.parameters(
+        (
+            lambda x: tf.constant(0.7),
+            r"log-slopes of shape \(1, 2\) and dtype float32, one for each entry, got \(\) and",
+        ),
+        (lambda x: tf.fill([1, 1], 0.7), r"log-slopes of shape \(1, 2\) .*, got \(1, 1\) and float32"),
+        (lambda x: tf.zeros([1]), r"log-slopes of shape \(1, 2\) .*, got \(1,\) and float32"),
+        (lambda x: tf.zeros(x.shape, tf.float64), "log-slopes of .*, got .* float64"),
+    )
+    def test_a_transformer_returns_a_slope_for_each_entry(self, slope, message):
+        class Doubling(transformers.Transformer):
+            outputs = 1
+
+            def forward(self, x, raw):
+                return 2 * x, slope(x)
+
+            def inverse(self, z, raw):
+                return z / 2, slope(z)
+
+        layers = [
+            Coupling(Doubling(), lambda kept: tf.zeros([1, 2]), Alternating(0)),
+            Autoregressive(Doubling(), lambda x: tf.zeros([1, 2]), 2),
+            Elementwise(Doubling(), [2]),
+        ]
+        for layer, x in zip(layers, (tf.ones([1, 4]), tf.ones([1, 2]), tf.ones([1, 2]))):
+            for direction in (layer.forward_and_log_det, layer.inverse_and_log_det):
+                with self.assertRaisesRegex(ValueError, message):
+                    direction(x)
 
     @parameterized.named_parameters(*_COUPLINGS)
     def test_kept_entries_are_bit_exact(self, entry):

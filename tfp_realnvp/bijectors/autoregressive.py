@@ -8,6 +8,7 @@ from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.masks import Preceding
 from tfp_realnvp.bijectors.structure import Structure
 from tfp_realnvp.transformers import Transformer
+from tfp_realnvp.transformers.transformer import checked
 
 
 class Autoregressive(Structure):
@@ -56,7 +57,7 @@ class Autoregressive(Structure):
     def _inverse_and_log_det(self, z: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:
         # After i rounds the first i entries are correct, and so are the parameters of the next entry.
         def one_more(x: tf.Tensor, log_slope: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self.transformer.inverse(z, self._raw(x, context, training))
+            return checked(z, self.transformer.inverse(z, self._raw(x, context, training)), self.transformer)
 
         start = tf.zeros_like(z), tf.zeros_like(z)
         x, log_slope = tf.while_loop(lambda *unused: True, one_more, start, maximum_iterations=self._size)

@@ -10,6 +10,7 @@ from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.structure import Structure
 from tfp_realnvp.transformers import Transformer
+from tfp_realnvp.transformers.transformer import checked
 
 
 class Coupling(Structure):
@@ -60,7 +61,8 @@ class Coupling(Structure):
         return self._solve(z, self._raw(z, context, training))
 
     def _solve(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        changed, log_slope = self.transformer.inverse(self.mask.changed(z), raw)
+        changed = self.mask.changed(z)
+        changed, log_slope = checked(changed, self.transformer.inverse(changed, raw), self.transformer)
         return self.mask.combine(z, changed), self.mask.sum(log_slope)
 
     def _forward_and_kept(

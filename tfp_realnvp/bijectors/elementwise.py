@@ -9,7 +9,7 @@ from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.transformers import Transformer
-from tfp_realnvp.transformers.transformer import build_once
+from tfp_realnvp.transformers.transformer import build_once, checked
 
 
 class Elementwise(Bijector):
@@ -90,7 +90,7 @@ class Elementwise(Bijector):
         self, transform: Callable[..., ValueAndLogDet], x: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> ValueAndLogDet:
         x = tf.ensure_shape(x, [None, *self._event], name="events")  # A size known at run time may be another.
-        y, log_slope = transform(x, self._raw_of(x, context, training))
+        y, log_slope = checked(x, transform(x, self._raw_of(x, context, training)), self.transformer)
         return tf.ensure_shape(y, x.shape), tf.reduce_sum(log_slope, list(range(1, x.shape.rank)))
 
     def _raw_of(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> tf.Tensor:

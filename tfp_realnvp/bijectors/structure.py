@@ -11,7 +11,7 @@ from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.transformers import Transformer
-from tfp_realnvp.transformers.transformer import build_once
+from tfp_realnvp.transformers.transformer import build_once, checked
 
 
 class Structure(Bijector):
@@ -59,7 +59,8 @@ class Structure(Bijector):
         return tf.reshape(output, tf.concat([tf.shape(output)[:-1], [outputs, entries]], 0))
 
     def _transform(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        changed, log_slope = self.transformer.forward(self.mask.changed(x), raw)
+        changed = self.mask.changed(x)
+        changed, log_slope = checked(changed, self.transformer.forward(changed, raw), self.transformer)
         return self.mask.combine(x, changed), self.mask.sum(log_slope)
 
     def _forward_and_log_det(self, x: tf.Tensor, context: tf.Tensor | None, training: bool) -> ValueAndLogDet:

@@ -145,7 +145,10 @@ TRANSFORMERS = {
 def transformer_of(transformer: str | MakeTransformer) -> Transformer:
     """A new transformer, from a factory's `transformer` argument."""
     if callable(transformer):
-        return transformer()
+        made = transformer()
+        if not isinstance(made, Transformer):
+            raise TypeError(f"expected a transformer, got {made!r} of {transformer!r}")
+        return made
     if not isinstance(transformer, str):  # Each layer needs its own transformer.
         raise TypeError(f"expected the name of a transformer or a callable that returns one, got {transformer!r}")
     parts = [make() for make in all_named(transformer, TRANSFORMERS, "transformer")]

@@ -58,6 +58,21 @@ def build_once(transformer: Transformer, dtype: str, name: str) -> None:
         raise ValueError(f"expected a transformer that no {built} layer has, got {transformer} for {name} of {dtype}")
 
 
+def checked(x: tf.Tensor, result: tuple[tf.Tensor, tf.Tensor], transformer: Transformer) -> tuple[tf.Tensor, tf.Tensor]:
+    """The result of a transformer's pass over `x`.
+
+    Raises:
+      ValueError: for values or log-slopes of another shape or dtype, which would be broadcast, and counted too rarely.
+    """
+    for what, part in zip(("values", "log-slopes"), result):
+        if part.dtype != x.dtype or part.shape.rank != x.shape.rank or not part.shape.is_compatible_with(x.shape):
+            raise ValueError(
+                f"{transformer}: expected {what} of shape {x.shape} and dtype {x.dtype.name}, one for each entry, got "
+                f"{part.shape} and {part.dtype.name}"
+            )
+    return result
+
+
 def in_turn(
     x: tf.Tensor, functions: Iterable[Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]
 ) -> tuple[tf.Tensor, tf.Tensor]:
