@@ -229,5 +229,26 @@ def _built(mlp):
     return mlp
 
 
+class LogDetTest(absltest.TestCase):
+    def test_is_a_number_for_each_event(self):
+        class Doubling(Bijector):
+            def __init__(self, log_det):
+                super().__init__(event_ndims=1, name="doubling")
+                self._log_det = log_det
+
+            def _forward_and_log_det(self, x, context, training):
+                return 2 * x, self._log_det(x)
+
+            def _inverse_and_log_det(self, z, context, training):
+                return z / 2, -self._log_det(z)
+
+        one = Doubling(lambda x: tf.constant(1.4))
+        for bijector in (one, Doubling(lambda x: tf.fill(tf.shape(x), 0.7))):
+            with self.assertRaisesRegex(ValueError, r"expected a log-det for each event, of shape \[batch\], got shape"):
+                bijector.forward_and_log_det(tf.ones([3, 2]))
+        with self.assertRaisesRegex(ValueError, "chain: expected layers with a log-det for each event, got one number"):
+            Chain([one]).inverse_and_log_det(tf.ones([3, 2]))
+
+
 if __name__ == "__main__":
     absltest.main()

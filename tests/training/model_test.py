@@ -525,6 +525,33 @@ class FitTest(absltest.TestCase):
         np.testing.assert_allclose(told, expected, rtol=1e-6)
         np.testing.assert_allclose(training.FlowModel(distribution)(x, context), expected, rtol=1e-6)
 
+    def test_labels_of_no_class(self):
+        distribution = nvp.real_nvp(event_shape=(3,), couplings=1, hidden_units=(4,), context_size=2)
+        model = training.FlowModel(distribution, classes=2)
+        log_prob = model(tf.ones([4, 3]), tf.constant([1, 2, -1, 0]))
+        np.testing.assert_array_equal(np.isfinite(log_prob), [True, False, False, True])
+        for labels, got in ((tf.ones([4]), r"float32 of shape \(4,\)"), (tf.ones([4, 1], tf.int32), "int32 of shape")):
+            with self.assertRaisesRegex(ValueError, f"expected labels of 2 classes, integers .*, got {got}"):
+                model(tf.ones([4, 3]), labels)
+
+    def test_data_of_another_kind(self):
+        model = _model(small.vector_flow(), training.Adam(0.01))
+        for vectors in (tf.ones([2, 4], tf.int32), tf.ones([2, 4], tf.bool)):
+            with self.assertRaisesRegex(TypeError, "expected vectors of floats, got .*: only images are dequantised"):
+                model(vectors)
+        with self.assertRaisesRegex(ValueError, "expected sample weights of 0 or more, got -1.0"):
+            model.fit(small.vectors(2), sample_weight=np.array([1.0, -1.0]), verbose=0)
+
+    def test_networks_of_another_dtype(self):
+        def network(mask, channels, outputs):
+            layer = keras.layers.Dense(outputs, dtype="float64")
+            layer.build((None, mask.kept_size(channels)))
+            return layer
+
+        distribution = nvp.coupling_flow(event_shape=(4,), conditioner=network, couplings=1)
+        with self.assertRaisesRegex(ValueError, "variables of the flow's dtype float32, got float32, float64"):
+            training.FlowModel(distribution)
+
     def test_early_stopping_puts_the_best_weights_back(self):
         distribution = small.vector_flow()
         model = _model(distribution, keras.optimizers.SGD(-0.1))  # Away from the minimum.

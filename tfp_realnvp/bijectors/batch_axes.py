@@ -16,16 +16,22 @@ def with_one_batch_axis(
         x, context = broadcast_context(x, context, event_ndims)
     batch_ndims = x.shape.rank - event_ndims
     if batch_ndims == 1:
-        return pass_fn(x, context)
+        return _checked(*pass_fn(x, context))
     batch_shape = tf.shape(x)[:batch_ndims]
 
     def flat(tensor: tf.Tensor) -> tf.Tensor:
         shape = tf.concat([[tf.reduce_prod(batch_shape)], tf.shape(tensor)[batch_ndims:]], 0)
         return tf.ensure_shape(tf.reshape(tensor, shape), [None, *tensor.shape[batch_ndims:]])
 
-    y, log_det = pass_fn(flat(x), None if context is None else flat(context))
+    y, log_det = _checked(*pass_fn(flat(x), None if context is None else flat(context)))
     y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
     return y, tf.reshape(log_det, batch_shape)
+
+
+def _checked(y: tf.Tensor, log_det: tf.Tensor) -> ValueAndLogDet:
+    if log_det.shape.rank != 1:
+        raise ValueError(f"expected a log-det for each event, of shape [batch], got shape {log_det.shape}")
+    return y, log_det
 
 
 def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -157,6 +157,8 @@ class Chain(Bijector):
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:
         """Sums the entrywise log-det of an elementwise layer."""
+        if log_det.shape.rank == 0:
+            raise ValueError(f"{self.name}: expected layers with a log-det for each event, got one number for all")
         if self.forward_min_event_ndims == 0 or log_det.shape.rank == 1:
             return log_det
         return tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import dequantize
@@ -117,10 +118,19 @@ class DensityModel(keras.Model):
         return log_prob if log_q is None else log_prob - log_q
 
     def context_of(self, given: tf.Tensor) -> tf.Tensor:
-        """The flow's context: labels as one-hot vectors, vectors unchanged."""
+        """The flow's context: labels as one-hot vectors, NaN for a label of no class; vectors unchanged."""
+        dtype = self.distribution.dtype
         if self.classes is None:
-            return tf.cast(given, self.distribution.dtype)
-        return tf.one_hot(given, self.classes, dtype=self.distribution.dtype)
+            return tf.cast(given, dtype)
+        if not given.dtype.is_integer or given.shape.rank != 1:
+            raise ValueError(
+                f"expected labels of {self.classes} classes, integers of shape [batch], got {given.dtype.name} of "
+                f"shape {given.shape}"
+            )
+        is_class = (given >= 0) & (given < self.classes)
+        # Zeros would train and evaluate without a word; an assertion would be lost under XLA.
+        one_hot = tf.one_hot(given, self.classes, dtype=dtype)
+        return tf.where(is_class[:, tf.newaxis], one_hot, tf.constant(math.nan, dtype))
 
     def dequantized(
         self, events: tf.Tensor, seed: tf.Tensor | Sequence[int], part: tuple[int | tf.Tensor, int] = (0, 1)
@@ -129,6 +139,8 @@ class DensityModel(keras.Model):
 
         The noise of integers depends on their position in the global batch over all replicas.
         """
+        if not events.dtype.is_floating and self.distribution.event_shape.rank != 3:
+            raise TypeError(f"expected vectors of floats, got {events.dtype.name}: only images are dequantised")
         if not events.dtype.is_integer:
             return tf.cast(events, self.distribution.dtype), None
         part = _of_all_replicas(part)
@@ -215,11 +227,14 @@ class DensityModel(keras.Model):
           **kwargs: as in Keras. `sample_weight` is one weight per event; `class_weight` needs `classes`.
 
         Raises:
-          ValueError: for a `class_weight` without `classes`.
+          ValueError: for a `class_weight` without `classes`, or sample weights below 0.
         """
         warn_of_scaled_pixels(x, self.distribution)
         if kwargs.get("class_weight") is not None and self.classes is None:
             raise ValueError("expected no class_weight without classes; sample_weight gives each event a weight")
+        weight = kwargs.get("sample_weight")
+        if weight is not None and np.min(weight, initial=0) < 0:
+            raise ValueError(f"expected sample weights of 0 or more, got {np.min(weight)}")
         match kwargs.get("validation_data"):
             case (events, None, weight) if weight is not None:
                 kwargs["validation_data"] = (*separated(events, None, weight), weight)

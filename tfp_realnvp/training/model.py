@@ -74,8 +74,8 @@ class FlowModel(DensityModel):
 
     Raises:
       TypeError: if the distribution is not a `FlowDistribution`.
-      ValueError: if there is no variable to train, as in an export, whose networks are folded, or if the dequantizer
-        has another shape.
+      ValueError: if there is no variable to train, as in an export, whose networks are folded, if variables differ in
+        dtype, or if the dequantizer has another shape.
 
     ```python
     model = nvp.FlowModel(nvp.real_nvp(event_shape=(8, 8, 1), levels=17))
@@ -106,6 +106,10 @@ class FlowModel(DensityModel):
                 "expected a distribution with variables to train, got one without: nvp.load returns folded "
                 "networks; train the flow that was exported, from a checkpoint of its run"
             )
+        dtypes = {v.dtype for v in self.distribution.trainable_variables}
+        if len(dtypes) > 1:  # Gradients could not be clipped by their global norm.
+            names = ", ".join(sorted(dtype.name for dtype in dtypes))
+            raise ValueError(f"expected variables of the flow's dtype {self.distribution.dtype.name}, got {names}")
         set_l2(self.distribution, l2)
         self.clip_norm = clip_norm
         # Keras tracks layers and variables that are attributes, but does not look into a distribution.

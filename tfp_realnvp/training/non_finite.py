@@ -37,6 +37,8 @@ def _tensors(model: FlowModel, events: Any, seed: tf.Tensor) -> Iterator[tuple[s
     context = None if given is None else model.context_of(given)
     x, log_q = model.dequantized(events, seed)
     yield "the batch", events if events.dtype.is_integer else x
+    if context is not None:
+        yield "the context", context
     for variable in model.trainable_variables:
         yield f"the variable {variable.path}", variable.value
     if log_q is not None:
