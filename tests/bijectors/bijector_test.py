@@ -244,7 +244,7 @@ class LogDetTest(absltest.TestCase):
 
         one = Doubling(lambda x: tf.constant(1.4))
         for bijector in (one, Doubling(lambda x: tf.fill(tf.shape(x), 0.7))):
-            with self.assertRaisesRegex(ValueError, r"expected a log-det for each event, of shape \[batch\], got shape"):
+            with self.assertRaisesRegex(ValueError, r"a log-det for each event, of shape \[batch\], got shape"):
                 bijector.forward_and_log_det(tf.ones([3, 2]))
         with self.assertRaisesRegex(ValueError, "chain: expected layers with a log-det for each event, got one number"):
             Chain([one]).inverse_and_log_det(tf.ones([3, 2]))

@@ -21,9 +21,10 @@ def draw_latents(
 
         z = T e,  e ~ N(0, I) of shape [factor height, factor width, channels]
 
-    A base that is not standard normal is drawn from as it is: it has one size, and no temperature. At T = 1 and a factor of 1 they decode to `distribution.sample(count, seed=seed)`. A smaller T gives likelier
-    latents and less varied images. Masks and networks do not depend on the image size, so a larger latent decodes to a
-    larger image: textures extend to the larger image, global structure does not.
+    A base that is not standard normal is drawn from as it is: it has one size, and no temperature. At T = 1 and a
+    factor of 1 they decode to `distribution.sample(count, seed=seed)`. A smaller T gives likelier latents and less
+    varied images. Masks and networks do not depend on the image size, so a larger latent decodes to a larger image:
+    textures extend to the larger image, global structure does not.
 
     Args:
       distribution: a flow over images or, with a factor of 1, over vectors.
