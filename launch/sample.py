@@ -97,8 +97,11 @@ def _sample_table(model: source.TableModel, temperatures: list[float]) -> None:
         raise run.UsageError("expected one temperature, no --neighbours and no --latents for a table's samples")
     columns = model.types
     count = _COUNT.value or (1 if _GIVEN.value is not None else 100)
+    given: dict[str, np.ndarray] = {}
     if _GIVEN.value is not None:
-        rows = np.repeat(tables.given_rows(model, _GIVEN.value), count, axis=0)
+        rows, given = tables.given_rows(model, _GIVEN.value)
+        rows = np.repeat(rows, count, axis=0)
+        given = {name: np.repeat(values, count) for name, values in given.items()}
     elif columns.context:
         raise run.UsageError(f"expected --given=FILE with {', '.join(c.name for c in columns.context)}, got none")
     else:
@@ -106,7 +109,7 @@ def _sample_table(model: source.TableModel, temperatures: list[float]) -> None:
     z = temperatures[0] * _draws(model, len(rows))
     drawn = tables.completed(model, rows, z, _BATCH_SIZE.value)
     path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
-    data.write_columns(path, columns.decode(drawn[:, : len(columns.columns) + len(columns.context)]))
+    data.write_columns(path, tables.decoded(model, drawn, given))
     source.wrote(path)
 
 

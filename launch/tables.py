@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +13,8 @@ from tfp_realnvp import data, evaluation
 from tfp_realnvp.columns import ColumnError, imputation
 
 
-def given_rows(model: source.TableModel, path: str) -> np.ndarray:
-    """Rows of a file as the model's columns encode them; NaN in columns that the file lacks.
+def given_rows(model: source.TableModel, path: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Rows of a file as the model's columns encode them, NaN in columns that the file lacks; and their values.
 
     Of a model of whole rows, the file must have its context's columns, and others do not matter.
     """
@@ -41,7 +42,17 @@ def given_rows(model: source.TableModel, path: str) -> np.ndarray:
     if not columns.is_partial and np.any(is_gap := np.isnan(rows[:, len(columns.columns) :][:, : len(wanted)])):
         row, place = np.argwhere(is_gap)[0]
         raise run.UsageError(f"{table.where(row, wanted[place])}: expected a value to condition on, got none")
-    return rows
+    return rows, {name: table.columns[name] for name in (*own, *wanted)}
+
+
+def decoded(model: source.TableModel, rows: np.ndarray, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns of rows, and where a file gave values these values: rows hold them as float32."""
+    columns = model.types
+    found = columns.decode(rows[:, : len(columns.columns) + len(columns.context)])
+    for name, values in given.items():
+        is_there = np.array([value is not None for value in values]) if values.dtype == object else ~np.isnan(values)
+        found[name] = np.where(is_there, values, found[name])
+    return found
 
 
 def table_name(path: str) -> str:

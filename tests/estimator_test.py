@@ -75,6 +75,7 @@ class FlowEstimatorTest(absltest.TestCase):
         options = dict(max_steps=100, flow_options=dict(couplings=2, hidden_units=(8,)))
         alike, weighted = (nvp.FlowEstimator(**options).fit(table, sample_weight=w) for w in (None, weight))
         self.assertGreater(weighted.score(table[:200]), alike.score(table[:200]))
+        np.testing.assert_allclose([column.mean for column in weighted.columns_.columns], table[:200].mean(0))
 
     def test_few_rows_are_not_learned_by_heart(self):
         """Of 80 rows, what is best on held-out ones generalises; the last weights do not."""

@@ -117,14 +117,20 @@ class FlowEstimator(DensityMixin, BaseEstimator):
             raise ValueError(f"expected at least 2 features, got {len(table)} feature(s)")
         if (count := len(next(iter(table.values())))) < 2:
             raise ValueError(f"expected at least 2 rows, got n_samples = {count}")
+        weight = None
+        if sample_weight is not None:
+            rows = next(iter(table.values()))[:, np.newaxis]
+            weight = np.asarray(_check_sample_weight(sample_weight, rows, ensure_non_negative=True), np.float32)
+            # As though rows without a weight were not there: they decide no moment either.
+            table = {name: values[weight > 0] for name, values in table.items()}
+            weight = weight[weight > 0]
+            if len(weight) < 2:
+                raise ValueError(f"expected at least 2 rows with a weight above 0, got {len(weight)}")
+            weight /= np.mean(weight)
         self.columns_ = self._fitted_columns(table)
         rows = self.columns_.encode(table)
         if np.any(np.isnan(rows)):
             raise ValueError("expected a value in each row and column, got missing values (NaN)")
-        weight = None
-        if sample_weight is not None:
-            weight = np.asarray(_check_sample_weight(sample_weight, rows, ensure_non_negative=True), np.float32)
-            weight /= np.mean(weight)
         keras.utils.set_random_seed(seed)
         # A copy of the fitted flow is built by these, though parameters may be set for another fit.
         self._made_of = self.flow, dict(self.flow_options or {})
@@ -219,8 +225,6 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         )
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, self.max_steps)
         model.compile(training.Adam(rate))
-        if weight is not None:
-            rows, weight = rows[weight > 0], weight[weight > 0]
         held_out = int(len(rows) * (self.validation_fraction or 0.0))
         order = np.random.default_rng(seed).permutation(len(rows))
         rows, others = rows[order[held_out:]], rows[order[:held_out]]

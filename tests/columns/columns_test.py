@@ -1,9 +1,11 @@
 """Types of columns: each turns its values into standard normal numbers and back, with the right density."""
 
 import json
+import re
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
@@ -117,6 +119,16 @@ class EachTypeTest(parameterized.TestCase):
         for name in ("integer", "ordinal", "boolean", "categorical"):
             self.assertContainsSubset(np.unique(table[name]), np.unique(_VALUES[name]))
         np.testing.assert_allclose(np.mean(table["spiked"] == 0), 0.9, atol=0.02)
+
+    def test_a_missing_value_stays_one(self):
+        rows = np.stack([_COLUMNS.example()[0], np.full(_COLUMNS.size, np.nan)])
+        table = _COLUMNS.decode(rows)
+        for name in _COLUMNS.names:
+            there, missing = table[name].tolist()
+            self.assertTrue(there == there and there is not None)
+            self.assertTrue(missing is None if name in _COLUMNS.text else np.isnan(missing))
+        nothing = _COLUMNS.quantize(tf.fill([2, _COLUMNS.entries], np.nan))
+        np.testing.assert_array_equal(nothing, np.nan)
 
     def test_json(self):
         text = json.dumps(_COLUMNS.to_json())
@@ -278,13 +290,52 @@ class InferenceTest(parameterized.TestCase):
         ("-b", "expected names of columns among a, got 'b'"),
         ("a", "expected -NAME or NAME:TYPE"),
         ("a:real,a:integer", "expected each column once, got 'a' twice"),
+        ("a:circular", "expected circular(period) or circular(period,start), got 'circular'"),
+        ("a:circular(none)", "expected circular(period) or"),
+        ("a:bounded(zero,none)", "expected bounded(low,high), with none for no bound, got 'bounded(zero,none)'"),
+        ("a:real(3)", "expected real, got 'real(3)'"),
+        ("a:ordinal(1,2,2,3)", "expected different values, got 'ordinal(1,2,2,3)'"),
         ("a:integer(2,3)", "row 0, column 'a': expected a whole number in 2 ... 3, got 1"),
         ("a:categorical", "expected text for categorical"),
         ("-a", "expected a column whose density is to be learned, got none"),
     )
     def test_refused(self, spec, message):
-        with self.assertRaisesRegex(ValueError, message.replace("(", r"\(")):
+        with self.assertRaisesRegex(ValueError, re.escape(message)):
             nvp.columns.infer({"a": [1.0, 2.0, 3.0]}, spec)
+
+    def test_values_as_users_have_them(self):
+        table = {
+            "flag": pd.array([True, None, False, True], dtype="boolean"),
+            "kind": pd.array(["u", "NA", " v", None], dtype="string"),
+            "code": ["1_0", "2_0", "1_0", "2_0"],
+            "digits": ["1.5", "NA", "-2", "1e3"],
+        }
+        columns = nvp.columns.infer(table, "kind:categorical,code:categorical")
+        np.testing.assert_array_equal(
+            columns.encode(table), [[1, 0, 0, 1.5], [np.nan, np.nan, 1, np.nan], [0, 1, 0, -2], [1, np.nan, 1, 1000]]
+        )
+        self.assertEqual(
+            nvp.columns.infer({"a": [0, 1, 2]}, "a:ordinal(0,1,2)").columns[0].describe(), "ordinal(0,1,2)"
+        )
+        with self.assertRaisesRegex(ValueError, "row 1, column 'digits': expected a number, got 'x'"):
+            columns.encode(table | {"digits": ["1", "x", "2", "3"]})
+
+    @parameterized.parameters(
+        ([1.0, 2.0], "b: expected 3 values, as in a, got 2"),
+        ([[1.0], [2.0], [3.0]], "b: expected numbers or text [n], got float64 of shape (3, 1)"),
+        ([1j, 2j, 3j], "b: expected numbers or text [n], got complex128 of shape (3,)"),
+    )
+    def test_columns_of_another_shape(self, values, message):
+        with self.assertRaisesRegex(ValueError, re.escape(message)):
+            nvp.columns.infer({"a": [1.0, 2.0, 4.0], "b": values})
+
+    def test_rows_without_weight_decide_nothing(self):
+        table = {"a": np.array([1.0, 2.0, 1e6]), "weight": np.array([1.0, 1.0, 0.0])}
+        (column,) = nvp.columns.infer_with_notes(table, "a:real", weights="weight").columns.columns
+        self.assertEqual((column.mean, column.std), (1.5, 0.5))
+        with self.assertRaisesRegex(ValueError, "row 2, column 'a': expected 0 to 3, got 9"):
+            wrong = {"a": np.array([1.0, 2.0, 9.0]), "weight": np.array([1.0, 0.0, 1.0])}
+            nvp.columns.infer_with_notes(wrong, "a:bounded(0,3)", weights="weight")
 
 
 if __name__ == "__main__":

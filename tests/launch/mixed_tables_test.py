@@ -2,13 +2,16 @@
 
 import csv
 import json
+import types
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
+from launch import tables
 from tests.launch import pages, programs
+from tfp_realnvp import data
 
 _FLOW = ("--flow=coupling", "--couplings=2", "--hidden_units=8", "--batch_size=100", "--epochs=1", "--verbose=0")
 
@@ -181,6 +184,16 @@ class MixedTablesTest(absltest.TestCase):
             self.assertIn(message, refused.error)
         images = programs.run("train", "--columns=a:real", f"--output_dir={self.folder / 'none'}")
         self.assertIn("expected a table for --columns", images.error)
+
+
+class DecodedTest(absltest.TestCase):
+    def test_values_of_the_file_keep_their_digits(self):
+        columns = nvp.columns.infer({"a": [1.0, 2.5, 4.0], "b": ["x", "y", "x"], "c": [3, 7, 9]}, "b:categorical")
+        given = {"a": np.array([123456789.125, np.nan]), "b": np.array([None, "y"], object)}
+        model = types.SimpleNamespace(types=columns)
+        path = programs.scratch() / "digits.csv"
+        data.write_columns(path, tables.decoded(model, np.array([[1.2e8, 0, 3], [4.5, 1, np.nan]], np.float32), given))
+        self.assertEqual(path.read_text(), "a,b,c\n123456789.125,x,3\n4.5,y,\n")
 
 
 if __name__ == "__main__":

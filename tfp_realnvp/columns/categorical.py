@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.columns.codes import codes_of
+from tfp_realnvp.columns.codes import codes_of, values_of
 from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, normal_log_prob, smoothed
 from tfp_realnvp.transformers.probit import ndtri
 
@@ -73,7 +73,8 @@ class Categorical(Column):
 
     def quantize(self, v: tf.Tensor) -> tf.Tensor:
         log_time = _log_exponential(v)
-        return tf.cast(tf.argmin(log_time - tf.math.log(tf.constant(self.frequencies, v.dtype)), -1), v.dtype)
+        code = tf.cast(tf.argmin(log_time - tf.math.log(tf.constant(self.frequencies, v.dtype)), -1), v.dtype)
+        return tf.where(tf.reduce_any(tf.math.is_nan(v), -1), tf.constant(np.nan, v.dtype), code)
 
     def features(self, x: tf.Tensor) -> tf.Tensor:
         return self._one_hot(x)
@@ -82,7 +83,7 @@ class Categorical(Column):
         return codes_of(self.name, values, self.values)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.values, object)[x.astype(np.int64)]
+        return values_of(x, self.values)
 
     def _one_hot(self, code: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(tf.cast(code, tf.int32), len(self.values), dtype=code.dtype)

@@ -3,19 +3,32 @@
 import numpy as np
 
 from tfp_realnvp.columns.column import ColumnError
+from tfp_realnvp.columns.values import is_missing
+
+
+def values_of(codes: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
+    """The values of codes: numbers, NaN for a NaN, or objects, None for a NaN."""
+    is_text = any(isinstance(value, str) for value in known)
+    values = np.array([*known, None if is_text else np.nan], object if is_text else np.float64)
+    return values[np.where(np.isnan(codes), len(known), codes).astype(np.int64)]
 
 
 def codes_of(name: str, values: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
     """The index of each value in `known`, as float64 `[n]`; NaN for a missing value.
 
+    Space around text does not matter.
+
     Raises:
       ColumnError: for a value that is not known.
     """
     places = {value: place for place, value in enumerate(known)}
-    codes = np.array([*map(places.get, values.tolist())], np.float64)  # None becomes NaN.
+    given = values.tolist()
+    codes = np.array([*map(places.get, given)], np.float64)  # None becomes NaN.
     for row in np.flatnonzero(np.isnan(codes)).tolist():
-        value = values[row]
-        if value is not None and value == value:
+        value = given[row]
+        if isinstance(value, str) and value.strip() in places:
+            codes[row] = places[value.strip()]
+        elif not is_missing(value):
             shown = ", ".join(map(str, known[:8])) + (", ..." if len(known) > 8 else "")
             raise ColumnError(name, row, f"expected one of {shown}, got {value!r}")
     return codes

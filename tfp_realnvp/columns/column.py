@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from tfp_realnvp.columns.values import is_missing, number_of
 from tfp_realnvp.transformers.probit import ndtri
 
 # The smallest distance of noise from 0 and 1, whose normal quantiles are infinite.
@@ -80,10 +81,20 @@ class Column(abc.ABC):
         Raises:
           ColumnError: for a value outside the support, with the index of its row.
         """
-        return self.checked(np.asarray(values, np.float64))
+        array = np.asarray(values)
+        if array.dtype.kind in "buif":
+            return self.checked(array.astype(np.float64))
+        numbers = np.full(len(array), np.nan)
+        for row, value in enumerate(array.tolist()):
+            if not is_missing(value):
+                try:
+                    numbers[row] = number_of(value)
+                except (TypeError, ValueError):
+                    raise ColumnError(self.name, row, f"expected a number, got {value!r}") from None
+        return self.checked(numbers)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        """Values `[n]` as they are in the user's file."""
+        """Values `[n]` as they are in the user's file; None or NaN where `x` is NaN."""
         return x
 
     def describe(self) -> str:

@@ -219,9 +219,11 @@ class Columns:
         Raises:
           KeyError: if a column is missing.
           ColumnError: for a value outside the support of its column.
+          ValueError: for columns of different lengths.
         """
         if missing := [name for name in self.names if name not in table]:
             raise KeyError(f"expected columns {', '.join(self.names)}, got none named {', '.join(missing)}")
+        check_lengths({name: table[name] for name in self.names})
         both = (*self.columns, *self.context)
         numbers = [column.encode(np.asarray(table[column.name])) for column in both]
         if self.weight is not None:
@@ -234,7 +236,7 @@ class Columns:
         return np.stack(numbers, -1).astype(np.float32)
 
     def decode(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The table of rows `[n, size]`, or of rows with only the first columns."""
+        """The table of rows `[n, size]`, or of rows with only the first columns; a NaN is a missing value."""
         rows = np.asarray(rows)
         both = (*self.columns, *self.context)[: rows.shape[-1]]
         return {column.name: column.decode(rows[:, place]) for place, column in enumerate(both)}
@@ -257,3 +259,11 @@ class Columns:
         own, context = (tuple(map(column, values[name])) for name in ("columns", "context"))
         weight = values["weight"]
         return cls(own, context, values["is_partial"], None if weight is None else (weight[0], weight[1]))
+
+
+def check_lengths(table: Mapping[str, Any]) -> None:
+    """Raises a ValueError unless all columns have the same number of values."""
+    counts = {name: len(values) for name, values in table.items()}
+    for name, count in counts.items():
+        if count != (first := next(iter(counts.values()))):
+            raise ValueError(f"{name}: expected {first} values, as in {next(iter(counts))}, got {count}")

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,12 +12,11 @@ from numpy.typing import ArrayLike
 
 from tfp_realnvp.columns.categorical import Categorical
 from tfp_realnvp.columns.column import Column, ColumnError
-from tfp_realnvp.columns.columns import Columns
+from tfp_realnvp.columns.columns import Columns, check_lengths
 from tfp_realnvp.columns.integers import TRUTH, Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
+from tfp_realnvp.columns.values import as_values, is_missing
 
-# Text that means a missing value, in upper or lower case.
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 # Text with more different values is names or notes, not categories.
 _MOST_CATEGORIES = 100
 # A table that is read batch by batch counts different values of a column up to this number.
@@ -35,7 +35,14 @@ _FITS: dict[str, Callable[..., Column]] = {
     "boolean": lambda name, x, *values: Boolean.fit(name, x, values or None),
     "categorical": lambda name, x, *values: Categorical.fit(name, x, values or None),
 }
-_OF_NUMBERS = ("real", "positive", "bounded", "circular", "integer")
+# Types of numbers, with their least and largest number of options, and how they are written.
+_OF_NUMBERS = {
+    "real": (0, 0, "real"),
+    "positive": (0, 0, "positive"),
+    "bounded": (1, 2, "bounded(low,high), with none for no bound"),
+    "circular": (1, 2, "circular(period) or circular(period,start)"),
+    "integer": (0, 2, "integer or integer(low,high)"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,16 +138,22 @@ def infer_with_notes(
     for name in (*spec.dropped, *spec.types, *context, *([] if weights is None else [weights])):
         if name not in table:
             raise ValueError(f"expected names of columns among {', '.join(table)}, got {name!r}")
-    found, notes = {}, []
+    found, notes, weighed = {}, [], slice(None)
+    if weights is not None:
+        # Rows that weigh nothing decide no moment and no frequency.
+        weighed = np.flatnonzero(as_values(weights, table[weights]) != 0)
+    check_lengths(table)
     for name, given in table.items():
         if name in spec.dropped or name == weights:
             continue
-        values = as_values(given)
-        everything = values if levels is None else as_values(levels[name])
-        count = missing[name] if missing is not None else sum(1 for value in everything if _is_missing(value))
+        values = as_values(name, given)
+        everything = values if levels is None else as_values(name, levels[name])
+        count = missing[name] if missing is not None else sum(1 for value in everything if is_missing(value))
         left_out = f"  {count:,} missing" if count else ""
         try:
-            column, how = _column(name, values, everything, spec.types.get(name))
+            column, how = _column(name, values[weighed], everything, spec.types.get(name))
+        except ColumnError as error:
+            raise ColumnError(name, int(np.arange(len(values))[weighed][error.index]), error.reason) from None
         except _LeftOut as reason:
             if name in context:
                 raise ValueError(f"{name}: expected a column of the context, got {reason}") from None
@@ -153,29 +166,12 @@ def infer_with_notes(
         raise ValueError(f"expected a column whose density is to be learned, got none: {'; '.join(notes)}")
     weight = None
     if weights is not None:
-        mean = float(np.mean(as_values(table[weights])))
+        mean = float(np.mean(as_values(weights, table[weights])))
         if not (mean > 0 and np.isfinite(mean)):
             raise ValueError(f"{weights}: expected weights of 0 or more, some above 0, got a mean of {mean}")
         weight = (weights, mean)
         notes.append(f"{weights}  weights of the rows")
     return Inferred(Columns(own, tuple(found[name] for name in context), is_partial, weight), tuple(notes))
-
-
-def as_values(given: ArrayLike) -> np.ndarray:
-    """A column as float64 with NaN for missing values, or as objects: text, with None for missing values."""
-    array = np.asarray(given)
-    if array.dtype.kind in "buif":
-        return array.astype(np.float64)
-    values = np.array([None if _is_missing(value) else value for value in array], object)
-    numbers = np.full(len(values), np.nan)
-    for row, value in enumerate(values):
-        if value is None:
-            continue
-        try:
-            numbers[row] = float(value)
-        except (TypeError, ValueError):
-            return np.array([None if value is None else str(value).strip() for value in values], object)
-    return numbers
 
 
 class _LeftOut(Exception):
@@ -186,7 +182,7 @@ def _column(
     name: str, values: np.ndarray, everything: np.ndarray, typed: tuple[str, tuple[Any, ...]] | None
 ) -> tuple[Column, str]:
     is_text = values.dtype == object
-    places = np.flatnonzero([not _is_missing(value) for value in values])
+    places = np.flatnonzero([not is_missing(value) for value in values])
     present = values[places]
     if typed is not None:
         kind, options = typed
@@ -254,7 +250,22 @@ def _called(text: str) -> tuple[str, tuple[Any, ...]]:
     name, _, options = text.strip().partition("(")
     if name not in _FITS or (options and not options.endswith(")")):
         raise ValueError(f"expected a type among {', '.join(_FITS)}, got {text!r}")
-    return name, tuple(_value(option.strip()) for option in options[:-1].split(",") if option.strip())
+    written = [option.strip() for option in options[:-1].split(",") if option.strip()]
+    values = tuple(map(_value, written))
+    if name in _OF_NUMBERS:
+        least, most, usage = _OF_NUMBERS[name]
+        is_number = [value is None or isinstance(value, int | float) and math.isfinite(value) for value in values]
+        if not least <= len(values) <= most or not all(is_number) or name == "circular" and None in values:
+            raise ValueError(f"expected {usage}, got {text!r}")
+        return name, values
+    # Categories that look like numbers are text, and so are they all beside one that is.
+    if name == "categorical" or not all(isinstance(value, int | float) for value in values):
+        values = tuple(value if isinstance(value, str) else option for value, option in zip(values, written))
+    else:
+        values = tuple(map(float, values))
+    if len(set(values)) < len(values):
+        raise ValueError(f"expected different values, got {text!r}")
+    return name, values
 
 
 def _value(text: str) -> float | int | str | None:
@@ -267,10 +278,4 @@ def _value(text: str) -> float | int | str | None:
 
 
 def _distinct(values: np.ndarray) -> tuple[Any, ...]:
-    return tuple(sorted({value for value in values.tolist() if not _is_missing(value)}))
-
-
-def _is_missing(value: object) -> bool:
-    if value is None or value != value:
-        return True
-    return isinstance(value, str) and value.strip().lower() in MISSING
+    return tuple(sorted({value for value in values.tolist() if not is_missing(value)}))

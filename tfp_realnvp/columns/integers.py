@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.columns.codes import codes_of
+from tfp_realnvp.columns.codes import codes_of, values_of
 from tfp_realnvp.columns.column import (
     Column,
     infinite_where,
@@ -99,7 +99,7 @@ class Integer(_Whole):
         return f"{self.type}({self.edges[0]},{self.edges[-1] - 1})"
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        return x.astype(np.int64)
+        return x.astype(np.float64 if np.any(np.isnan(x)) else np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +120,13 @@ class Ordinal(_Whole):
         return cls(name, whole.edges, whole.cumulative, values)
 
     def describe(self) -> str:
-        return f"{self.type}({','.join(f'{value:g}' if isinstance(value, float) else value for value in self.values)})"
+        return f"{self.type}({','.join(value if isinstance(value, str) else f'{value:g}' for value in self.values)})"
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         return codes_of(self.name, values, self.values)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.values)[x.astype(np.int64)]
+        return values_of(x, self.values)
 
 
 @dataclasses.dataclass(frozen=True)

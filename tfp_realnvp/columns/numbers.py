@@ -157,7 +157,7 @@ class Circular(Column):
         turn = tf.math.atan2(v[:, 1], v[:, 0]) / (2 * math.pi)
         x = self.start + self.period * (turn - tf.floor(turn))
         # Rounding may reach the end.
-        return tf.where(x < self.start + self.period, x, tf.constant(self.start, x.dtype))
+        return tf.where(x >= self.start + self.period, tf.constant(self.start, x.dtype), x)
 
     def features(self, x: tf.Tensor) -> tf.Tensor:
         angle = (2 * math.pi / self.period) * tf.math.floormod(x - self.start, tf.constant(self.period, x.dtype))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from tfp_realnvp.columns.values import is_nothing
 from tfp_realnvp.data import number_text
 from tfp_realnvp.data.column_table import kept_names
 from tfp_realnvp.data.table_checks import BadTableError, some
@@ -206,7 +207,7 @@ def _array(label: str, values: object) -> pa.Array | pa.ChunkedArray:
         return pa.array(array, from_pandas=True)
     except pa.ArrowException:
         # Numbers beside text.
-        return pa.array([None if value is None or value != value else str(value) for value in array])
+        return pa.array([None if is_nothing(value) else str(value) for value in array])
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -2,13 +2,14 @@
 
 import csv
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from tfp_realnvp import storage
-from tfp_realnvp.columns.inference import MISSING
+from tfp_realnvp.columns.values import MISSING
 from tfp_realnvp.data import csv_header, csv_text
 from tfp_realnvp.data.csv_header import WRITTEN_OTHERWISE, Header, is_number, quoted
 from tfp_realnvp.data.csv_text import CSVText
@@ -99,17 +100,26 @@ def write(path: pathlib.Path, rows: np.ndarray, columns: Sequence[str] | None) -
 
 
 def write_columns(path: pathlib.Path, table: Mapping[str, np.ndarray]) -> None:
-    """Writes columns of numbers and text below a header; a number that is missing is an empty field."""
+    """Writes columns of numbers and text below a header; a number that is missing is an empty field.
+
+    Nine digits tell all float32 numbers apart; others are written with the digits that tell float64 numbers apart.
+    """
     written = []
     for values in table.values():
         if values.dtype.kind == "f":
-            written.append(["" if np.isnan(value) else f"{value:.9g}" for value in values])
+            written.append([_in_digits(float(value)) for value in values])
         else:
             written.append(values.tolist())
     with storage.replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*written, strict=True))
+
+
+def _in_digits(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.9g}" if value == float(np.float32(value)) and abs(value) < 1e9 else repr(value)
 
 
 def _numbers(

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from tfp_realnvp.columns.inference import MISSING
+from tfp_realnvp.columns.values import MISSING
 from tfp_realnvp.data.csv_text import CSVText
 from tfp_realnvp.data.table_checks import BadTableError
 

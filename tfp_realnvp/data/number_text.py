@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfp_realnvp.columns.inference import MISSING
+from tfp_realnvp.columns.values import MISSING
 from tfp_realnvp.data.csv_header import quoted
 
 # A column with a larger share of values that are not numbers is text; with a smaller one, these are errors.
