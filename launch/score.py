@@ -35,6 +35,7 @@ import collections
 import concurrent.futures
 import os
 import pathlib
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -85,6 +86,8 @@ def main() -> None:
     path = pathlib.Path(_OUTPUT_FILE.value)
     if path.suffix.lower() not in score_output.SUFFIXES:
         raise run.UsageError(f"expected a suffix {', '.join(score_output.SUFFIXES)} for --output_file, got {path}")
+    if _LATENTS.value and re.fullmatch(r"latent_\d+", _ID.value or ""):
+        raise run.UsageError(f"expected another name for --id beside --latents, whose columns have it, got {_ID.value}")
     try:
         if _RUNNER.value is not None:
             _run_pipeline(score_input.named(file))

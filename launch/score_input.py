@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ TABLES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")
 ROWS, IMAGES = 2**14, 256
 # Stands for a whole number that a TFRecord lacks.
 _NO_NUMBER = np.iinfo(np.int64).min
+_NAMED = 10  # files that are left out
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -135,7 +137,12 @@ def folder(path: str, shape: tuple[int, ...], decoder: Decoder) -> Iterator[Batc
     root = paths.local(path)
     if not root.is_dir():
         raise data.DataNotFoundError(f"there is no folder {root}")
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file())
+    found = sorted(file for file in root.rglob("*") if file.is_file())
+    files = [file for file in found if file.suffix.lower() in _IMAGE_SUFFIXES]
+    if others := [str(file.relative_to(root)) for file in found if file.suffix.lower() not in _IMAGE_SUFFIXES]:
+        named = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+        expected = f"expected image files ({', '.join(_IMAGE_SUFFIXES)})"
+        print(f"Warning: {expected}, left out {len(others):,} other(s): {named}", file=sys.stderr)
     if not files:
         raise data.BadImageError(f"{root}: expected image files ({', '.join(_IMAGE_SUFFIXES)}), got none")
     for start in range(0, len(files), IMAGES):

@@ -1,19 +1,25 @@
 """Scores of every row of a file: of a run and its export, beside ids, a bad row with its reason."""
 
+import contextlib
 import csv
+import io
 import json
 import os
+import pathlib
+import tempfile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import tensorflow as tf
 from absl.testing import absltest
+from PIL import Image
 
 import tfp_realnvp as nvp
 from launch import calibration, score_input, score_output
 from tests.launch import programs
 from tfp_realnvp import serving
+from tfp_realnvp.data.image_file import Decoder
 
 _FLOW = ("--flow=coupling", "--couplings=2", "--hidden_units=8", "--batch_size=100", "--epochs=1", "--verbose=0")
 _COUNT = 300
@@ -140,6 +146,22 @@ class ScoreTest(absltest.TestCase):
         self.assertEqual(table["id"].to_pylist(), ["caf\\udce9.png"])
         self.assertEqual(table["error"].to_pylist(), ["caf\\udce9.png: expected an image"])
 
+    def test_rows_of_other_dtypes_and_shapes(self):
+        rows = np.repeat(self.columns.example()[:, : self.scorer.columns.size], 3, 0)
+        expected = self.scorer.score(rows).log_prob
+        np.testing.assert_array_equal(self.scorer.score(rows.astype(np.float64)).log_prob, expected)
+        for given, error, message in (
+            (rows.astype(str), TypeError, "expected rows of numbers, got <U"),
+            (rows[:, :2], ValueError, r"expected events of shape \[n, 3\], got \[3, 2\]"),
+        ):
+            with self.assertRaisesRegex(error, message):
+                self.scorer.score(given)
+
+    def test_an_id_beside_latents_has_another_name(self):
+        given = (f"--saved_model={self.export}", f"--output_file={self.folder}/ids.csv", "--latents", "--id=latent_0")
+        expected = "expected another name for --id beside --latents, whose columns have it, got latent_0"
+        self.assertEqual(programs.run("score", str(self.csv), *given).error, expected)
+
     def test_bad_rows(self):
         rows = [list(row) for row in zip(*self.table.values())]
         rows[3][1] = "much"
@@ -264,6 +286,17 @@ class ScoreTest(absltest.TestCase):
         for path, id_column, column in ((lacking, None, "kind"), (self.csv, "n", "n")):
             with self.assertRaisesRegex(nvp.data.BadTableError, f"expected a column '{column}', got none"):
                 next(score_input.tables(f"csv:{path}", self.scorer, id_column=id_column))
+
+
+class FolderTest(absltest.TestCase):
+    def test_files_that_are_no_images_are_named(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "notes.txt").touch()
+        Image.new("L", (2, 2)).save(folder / "a.png")
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            (batch,) = score_input.folder(str(folder), (2, 2, 1), Decoder())
+        self.assertEqual(batch.ids.tolist(), ["a.png"])
+        self.assertRegex(errors.getvalue(), r"Warning: expected image files \(.*\), left out 1 other\(s\): notes.txt\n")
 
 
 def _example(row):

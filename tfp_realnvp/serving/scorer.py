@@ -187,14 +187,24 @@ class Scorer:
         """Scores encoded rows `[n, size]`, or integer images `[n, height, width, channels]`.
 
         Args:
-          events: float32 rows or uint8 images.
+          events: rows of numbers, which are rounded to float32, or uint8 images.
           faults: events that have no score, and why; what `events` has in their place is ignored.
           labels: class of each image, for a conditional model.
+
+        Raises:
+          TypeError: for events or labels of another dtype.
+          ValueError: for another shape, or without labels for a conditional model.
         """
-        found = dict(faults or {})
+        found, events = dict(faults or {}), self._checked_events(events)
         if self.classes is not None:
             if labels is None:
                 raise ValueError(f"expected labels of {self.classes} classes, got none")
+            labels = np.asarray(labels)
+            if labels.shape != events.shape[:1] or labels.dtype.kind not in "iu":
+                raise ValueError(
+                    f"expected an integer label for each of {len(events)} images, got {labels.dtype} of shape "
+                    f"{list(labels.shape)}"
+                )
             for row in np.flatnonzero((labels < 0) | (labels >= self.classes)).tolist():
                 found.setdefault(row, Fault(None, f"expected a label in 0 ... {self.classes - 1}, got {labels[row]}"))
         if self.levels is not None:
@@ -227,6 +237,19 @@ class Scorer:
         for values in (log_prob, *([] if latents is None else [latents]), *statistics.values()):
             values[list(found)] = np.nan
         return Scores(log_prob, latents, found, statistics)
+
+    def _checked_events(self, events: np.ndarray) -> np.ndarray:
+        """Events in the dtype that the model's functions take."""
+        events, example = np.asarray(events), self._example()
+        kinds = "u" if example.dtype == np.uint8 else "fiu"
+        if events.dtype.kind not in kinds or kinds == "u" and events.dtype != np.uint8:
+            expected = "uint8 images" if kinds == "u" else "rows of numbers"
+            raise TypeError(f"expected {expected}, got {events.dtype}")
+        if events.shape[1:] != example.shape:
+            shape = ", ".join(map(str, example.shape))
+            raise ValueError(f"expected events of shape [n, {shape}], got {list(events.shape)}")
+        with np.errstate(over="ignore"):  # What float32 cannot hold becomes infinite, and has no density.
+            return events.astype(example.dtype, copy=False)
 
     def _checked(self, novelty: Sequence[str]) -> tuple[str, ...]:
         for name in novelty:
