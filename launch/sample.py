@@ -11,12 +11,14 @@ flags with non-default values, as in samples-0-mnist-1-label-3.png. The same see
 
 With several temperatures, each row shows the same draws scaled by one temperature. With --neighbours, the nearest
 training images are shown below each sample, to reveal memorised images. --latents is a file with an array `latents` [n,
-height, width, channels] to decode instead of draws, as written by `encode`.
+height, width, channels] to decode instead of draws, as written by `encode`; a conditional model decodes them with the
+array `labels` beside it, unless --label names another class.
 """
 
 from __future__ import annotations
 
 import pathlib
+import zipfile
 
 import numpy as np
 from absl import flags
@@ -65,8 +67,10 @@ def main() -> None:
     training = _training_images(model) if _NEIGHBOURS.value else None
     count, file = _COUNT.value or (10 if in_rows else 100), _LATENTS.value
     z = _draws(model, count) if file is None else _given(model, pathlib.Path(file))
+    labels = None if file is None or _LABEL.value is not None else _given_labels(model, pathlib.Path(file))
     everything = np.concatenate([temperature * z for temperature in temperatures])
-    labels = source.labels_in_turn(model, len(z), _LABEL.value, period=_BATCH_SIZE.value)
+    if labels is None:
+        labels = source.labels_in_turn(model, len(z), _LABEL.value, period=_BATCH_SIZE.value)
     decoded = source.decode(
         model,
         everything,
@@ -152,6 +156,22 @@ def _given(model: source.Source, path: pathlib.Path) -> np.ndarray:
     if _NEIGHBOURS.value and latents.shape[1:] != shape:
         raise run.UsageError(f"expected latents of shape {shape} for --neighbours, got {latents.shape[1:]}")
     return latents[: _COUNT.value]
+
+
+def _given_labels(model: source.Source, path: pathlib.Path) -> np.ndarray | None:
+    """The labels of the latents in `--latents`, as many as are decoded; None without any."""
+    if model.classes is None or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        if "labels.npy" not in archive.namelist():
+            return None
+    (latents,), (labels,) = (data.read_arrays(path, name).values() for name in ("latents", "labels"))
+    is_whole = labels.shape == latents.shape[:1] and labels.dtype.kind in "iu"
+    if not is_whole or not np.all((labels >= 0) & (labels < model.classes)):
+        raise run.UsageError(
+            f"expected {len(latents)} labels in 0 ... {model.classes - 1}, got {labels.dtype} {list(labels.shape)}"
+        )
+    return labels[: _COUNT.value]
 
 
 def _training_images(model: source.Source) -> data.Events:

@@ -40,6 +40,8 @@ class EncodeTest(pictures.PicturesTest):
         np.testing.assert_array_equal(found["images"], np.concatenate(pixels))
         np.testing.assert_array_equal(found["labels"], np.concatenate(labels))
         self.assertEqual(found["latents"].shape, found["images"].shape)
+        (path,) = self.run_program("sample", flags[0], flags[2], "--count=4", "--columns=4")
+        self.assertGreater(np.mean(self.tiles(path, 1, 4)[0] == pictures.grey(found["images"][:4])), 0.97)
 
     def test_vectors(self):
         distribution = nvp.real_nvp(event_shape=(4,), couplings=1, hidden_units=(4,))
