@@ -314,9 +314,9 @@ class InferenceTest(parameterized.TestCase):
         np.testing.assert_array_equal(
             columns.encode(table), [[1, 0, 0, 1.5], [np.nan, np.nan, 1, np.nan], [0, 1, 0, -2], [1, np.nan, 1, 1000]]
         )
-        self.assertEqual(
-            nvp.columns.infer({"a": [0, 1, 2]}, "a:ordinal(0,1,2)").columns[0].describe(), "ordinal(0,1,2)"
-        )
+        truth = {"a": [0, 1, 2], "b": ["True", "False", "True"]}
+        found = nvp.columns.infer(truth, "a:ordinal(0,1,2),b:boolean(True,False)").columns
+        self.assertEqual([column.describe() for column in found], ["ordinal(0,1,2)", "boolean"])
         with self.assertRaisesRegex(ValueError, "row 1, column 'digits': expected a number, got 'x'"):
             columns.encode(table | {"digits": ["1", "x", "2", "3"]})
 

@@ -261,9 +261,10 @@ class Columns:
         return cls(own, context, values["is_partial"], None if weight is None else (weight[0], weight[1]))
 
 
-def check_lengths(table: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless all columns have the same number of values."""
+def check_lengths(table: Mapping[str, Any]) -> int:
+    """The number of values in each column; raises a ValueError unless it is the same for all."""
     counts = {name: len(values) for name, values in table.items()}
     for name, count in counts.items():
         if count != (first := next(iter(counts.values()))):
             raise ValueError(f"{name}: expected {first} values, as in {next(iter(counts))}, got {count}")
+    return next(iter(counts.values()), 0)

@@ -138,11 +138,9 @@ def infer_with_notes(
     for name in (*spec.dropped, *spec.types, *context, *([] if weights is None else [weights])):
         if name not in table:
             raise ValueError(f"expected names of columns among {', '.join(table)}, got {name!r}")
-    found, notes, weighed = {}, [], slice(None)
-    if weights is not None:
-        # Rows that weigh nothing decide no moment and no frequency.
-        weighed = np.flatnonzero(as_values(weights, table[weights]) != 0)
-    check_lengths(table)
+    found, notes, rows = {}, [], np.arange(check_lengths(table))
+    if weights is not None:  # Rows that weigh nothing decide no moment and no frequency.
+        rows = rows[as_values(weights, table[weights]) != 0]
     for name, given in table.items():
         if name in spec.dropped or name == weights:
             continue
@@ -151,9 +149,9 @@ def infer_with_notes(
         count = missing[name] if missing is not None else sum(1 for value in everything if is_missing(value))
         left_out = f"  {count:,} missing" if count else ""
         try:
-            column, how = _column(name, values[weighed], everything, spec.types.get(name))
+            column, how = _column(name, values[rows], everything, spec.types.get(name))
         except ColumnError as error:
-            raise ColumnError(name, int(np.arange(len(values))[weighed][error.index]), error.reason) from None
+            raise ColumnError(name, int(rows[error.index]), error.reason) from None
         except _LeftOut as reason:
             if name in context:
                 raise ValueError(f"{name}: expected a column of the context, got {reason}") from None
@@ -258,11 +256,11 @@ def _called(text: str) -> tuple[str, tuple[Any, ...]]:
         if not least <= len(values) <= most or not all(is_number) or name == "circular" and None in values:
             raise ValueError(f"expected {usage}, got {text!r}")
         return name, values
-    # Categories that look like numbers are text, and so are they all beside one that is.
-    if name == "categorical" or not all(isinstance(value, int | float) for value in values):
+    numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if name != "categorical" and len(numbers) == len(values):
+        values = tuple(numbers)
+    else:  # Categories that look like numbers are text, and so are all values beside one that is.
         values = tuple(value if isinstance(value, str) else option for value, option in zip(values, written))
-    else:
-        values = tuple(map(float, values))
     if len(set(values)) < len(values):
         raise ValueError(f"expected different values, got {text!r}")
     return name, values
