@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from typing import Any
 
 import tensorflow as tf
 
 import tfp_realnvp as nvp
 from launch import arguments, run
-from tfp_realnvp import data, paths, training
+from tfp_realnvp import data, paths, presets, training
 
 FOLDER = arguments.DEFINE_path(
     "init_from",
@@ -48,20 +49,34 @@ def origin() -> dict[str, Any]:
     return {"init_from": {**kept, "images": images, "init_from": before}}
 
 
-def read_weights(given: data.Events, distribution: nvp.FlowDistribution, dequantizer: nvp.Dequantizer | None) -> None:
+def read_weights(
+    given: data.Events,
+    preset: presets.Preset,
+    distribution: nvp.FlowDistribution,
+    dequantizer: nvp.Dequantizer | None,
+) -> None:
     """Assigns the other run's weights if this run is new; a resumed run has its own.
 
     Args:
       given: the training data.
+      preset: the settings of this run.
       distribution: the distribution to initialise.
       dequantizer: the learned noise; it starts untrained if the other run has none.
     """
     if FOLDER.value is None or any((run.output_dir() / "checkpoints/last").glob("ckpt-*.index")):
         return
     config, path = training.read_config(FOLDER.value), training.best_checkpoint(FOLDER.value)
-    preset = run.preset_of(config, FOLDER.value)
-    training.restore(distribution, path, None if preset.recipe.dequantization == "uniform" else dequantizer)
+    other = run.preset_of(config, FOLDER.value)
+    training.restore(distribution, path, None if other.recipe.dequantization == "uniform" else dequantizer)
+    # Of the same variables, yet another function: an activation, a bound.
+    differ = [
+        f"{name}={value} (here {preset.all_options.get(name)})"
+        for name, value in other.all_options.items()
+        if value != preset.all_options.get(name)
+    ]
+    if differ:
+        print(f"Warning: the weights are those of a flow with {', '.join(differ)}", file=sys.stderr)
     print(f"Starting from {path}")
     if given.mean is not None:
         print("Vectors are standardised as in that run")
-    run.warn_of_other_files(given, preset.dataset, config["model"].get("files"))
+    run.warn_of_other_files(given, other.dataset, config["model"].get("files"))

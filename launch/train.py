@@ -193,7 +193,7 @@ def _model(
     """The compiled model and the callbacks of its schedule."""
     recipe = preset.recipe
     dequantizer = run.built(preset.build_dequantizer)
-    init_from.read_weights(events, distribution, dequantizer)  # Before the model initialises its average.
+    init_from.read_weights(events, preset, distribution, dequantizer)  # Before the model initialises its average.
     model = training.FlowModel(
         distribution,
         levels=preset.levels,

@@ -110,8 +110,9 @@ class ChecksTest(parameterized.TestCase):
             inference.rank_statistics(NotFinite(), theta, x)
         with self.assertRaisesRegex(ValueError, r"expected samples of shape \(99, 600, 2\), got \(99, 2\)"):
             inference.rank_statistics(Gaussian(), theta, x[0])
-        with self.assertRaisesRegex(ValueError, r"expected references of shape \(600, 2\), got \(2,\)"):
-            inference.tarp(Gaussian(), theta, x, references=[0.0, 0.0])
+        for references, got in (([0.0, 0.0], r"\(2,\)"), (np.full([600, 2], np.nan), "NaN or infinity")):
+            with self.assertRaisesRegex(ValueError, rf"expected finite references of shape \(600, 2\), got {got}"):
+                inference.tarp(Gaussian(), theta, x, references=references)
         with self.assertRaisesRegex(ValueError, "expected 1 sample or more, got 0"):
             inference.tarp(Gaussian(), theta, x, samples=0)
 
@@ -138,8 +139,12 @@ class CalibrationTest(absltest.TestCase):
                 _ = calibration.p_values
 
     def test_ranks_of_another_shape_or_beyond_the_samples(self):
-        with self.assertRaisesRegex(ValueError, r"expected ranks \[n, 1\], got \[100\]"):
+        with self.assertRaisesRegex(ValueError, r"expected integer ranks \[n, 1\], got int64 of \[100\]"):
             inference.Calibration(np.arange(100), 99, ("a",))
+        with self.assertRaisesRegex(ValueError, r"expected integer ranks \[n, 1\], got float64 of \[1, 1\]"):
+            inference.Calibration([[0.5]], 9, ("a",))
+        with self.assertRaisesRegex(ValueError, r"expected levels \[levels\] from 0 to 1, got \[50, 90\]"):
+            inference.Calibration(np.arange(9)[:, np.newaxis], 9, ("a",)).coverage([50, 90])
         with self.assertRaisesRegex(ValueError, "expected ranks in 0 ... 9, got 0 to 10"):
             inference.Calibration(np.arange(11)[:, np.newaxis], 9, ("a",))
 

@@ -49,6 +49,8 @@ class TruncatedTest(absltest.TestCase):
         prior = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
         with self.assertRaisesRegex(ValueError, "expected 1 round or more, got 0"):
             inference.fit_posterior_sequentially(prior, tf.identity, self.x, rounds=0)
+        with self.assertRaisesRegex(ValueError, r"expected one observation, got a batch of \(2,\): each has"):
+            inference.fit_posterior_sequentially(prior, tf.identity, np.stack([self.x, self.x]), simulations=2)
         with self.assertRaisesRegex(ValueError, "expected a left_out between 0 and 1, got 1"):
             inference.fit_posterior_sequentially(prior, tf.identity, self.x, left_out=1.0)
 

@@ -226,8 +226,9 @@ class InitFromTest(_Test):
 
     def test_noise_may_be_learned_later(self):
         flags = (f"--init_from={self.source}", "--learning_rate=0", "--epochs=1", "--dequantization=variational")
-        result = programs.train(self.folder, *flags)
+        result = programs.train(self.folder, *flags, "--alpha=0.06")
         self.assertEqual(result.status, 0, result.errors)
+        self.assertIn("Warning: the weights are those of a flow with alpha=0.05 (here 0.06)\n", result.errors)
         self._assert_weights_are_the_sources()
 
     def test_what_cannot_be_begun_with_is_refused(self):

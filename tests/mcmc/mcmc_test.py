@@ -194,6 +194,10 @@ class ParetoTest(parameterized.TestCase):
             normalised[-3:], [-3.0453720386963736, -2.518162353396138, -2.2211797173368946], rtol=1e-6
         )
 
+    def test_equal_weights_of_the_tail(self):
+        # One point of the likelihood is 0/0 then.
+        self.assertTrue(np.isfinite(mcmc.pareto_smoothed(np.where(np.arange(1240) < 105, 1.0, 0.0))[1]))
+
     @parameterized.parameters(
         (np.zeros(24), r"expected at least 25 log-weights \[n\], got shape \[24\]"),
         (np.zeros([30, 1]), r"expected at least 25 log-weights \[n\], got shape \[30, 1\]"),

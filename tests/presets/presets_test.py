@@ -136,7 +136,8 @@ class PresetsTest(parameterized.TestCase):
         (lambda: presets.digits.replace(steps=4), "expected options of real_nvp among width, .*, got steps"),
         (lambda: presets.digits.replace(flow="realnvp"), "expected flow to be one of real_nvp, .*, got 'realnvp'"),
         (lambda: presets.Recipe(epochs=0), "expected epochs of 1 or more, got 0"),
-        (lambda: presets.Recipe(ema=2.0), "expected ema between 0 and 1, got 2.0"),
+        (lambda: presets.Recipe(ema=1.0), "expected ema between 0 and 1, got 1.0"),
+        (lambda: presets.Recipe(clip_norm=0.0), "expected clip_norm above 0, or none for no clipping, got 0"),
         (lambda: presets.digits.replace(dequantization="gaussian").build_dequantizer(), "uniform, variational, got"),
     )
     def test_what_cannot_be(self, make, message):

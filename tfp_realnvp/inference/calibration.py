@@ -30,7 +30,7 @@ class Calibration:
       names: of the statistics.
 
     Raises:
-      ValueError: for ranks of another shape, or outside of 0 ... L.
+      ValueError: for ranks of another shape or dtype, none, or outside of 0 ... L.
 
     ```python
     exact = nvp.inference.Calibration(np.arange(100)[:, np.newaxis], samples=99, names=("density",))
@@ -44,8 +44,10 @@ class Calibration:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if self.ranks.ndim != 2 or self.ranks.shape[1] != len(self.names):
-            raise ValueError(f"expected ranks [n, {len(self.names)}], got {list(self.ranks.shape)}")
+        object.__setattr__(self, "ranks", np.asarray(self.ranks))
+        shape = self.ranks.shape
+        if len(shape) != 2 or shape[1] != len(self.names) or not shape[0] or self.ranks.dtype.kind not in "iu":
+            raise ValueError(f"expected integer ranks [n, {len(self.names)}], got {self.ranks.dtype} of {list(shape)}")
         if np.any((self.ranks < 0) | (self.ranks > self.samples)):
             raise ValueError(f"expected ranks in 0 ... {self.samples}, got {self.ranks.min()} to {self.ranks.max()}")
 
@@ -84,8 +86,17 @@ class Calibration:
 
         A rank counts as uniform on [r, r + 1) / (L + 1), so that the expectation of an exact posterior is the level.
         Its standard error is `sqrt(level (1 - level) / n)`.
+
+        Args:
+          levels: numbers from 0 to 1, `[levels]`.
+
+        Raises:
+          ValueError: for others, such as levels in percent.
         """
-        scaled = np.asarray(levels, np.float64)[:, np.newaxis, np.newaxis] * (self.samples + 1)
+        given = np.asarray(levels, np.float64)
+        if given.ndim != 1 or not np.all((given >= 0) & (given <= 1)):
+            raise ValueError(f"expected levels [levels] from 0 to 1, got {levels}")
+        scaled = given[:, np.newaxis, np.newaxis] * (self.samples + 1)
         return np.mean(np.clip(scaled - self.ranks, 0, 1), 1)
 
     def _binned(self) -> np.ndarray:
@@ -179,7 +190,7 @@ def tarp(
       A `Calibration` with the one statistic "distance".
 
     Raises:
-      ValueError: if the samples are not finite, samples or references have another shape, or a parameter is constant.
+      ValueError: if samples or references are not finite or have another shape, or a parameter is constant.
 
     Lemos, Coogan, Hezaveh, Perreault-Levasseur. Sampling-based accuracy testing of posterior estimators for general
     inference. ICML 2023. arXiv 2302.03026.
@@ -192,8 +203,9 @@ def tarp(
         points = np.random.default_rng(seed).uniform(truth.min(0), truth.max(0), truth.shape)
     else:
         points = np.asarray(references, np.float64)
-        if points.shape != truth.shape:
-            raise ValueError(f"expected references of shape {truth.shape}, got {points.shape}")
+        if points.shape != truth.shape or not np.isfinite(points).all():
+            got = points.shape if points.shape != truth.shape else "NaN or infinity"
+            raise ValueError(f"expected finite references of shape {truth.shape}, got {got}")
 
     def distance(vectors: np.ndarray) -> np.ndarray:
         return np.linalg.norm((vectors - points) / deviation, axis=-1)[..., np.newaxis]

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.inference.fit import fit_posterior
-from tfp_realnvp.inference.posterior import Posterior
+from tfp_realnvp.inference.parts import Parts
+from tfp_realnvp.inference.posterior import Posterior, event_shape_of, observation_of
 
 _REGION_SAMPLES = 10_000
 _MOST_DRAWS = 1_000  # Batches from the prior, each as large as what is wanted.
@@ -51,7 +52,7 @@ def fit_posterior_sequentially(
       The posterior of the last round.
 
     Raises:
-      ValueError: for fewer than 1 round, or a mass outside of (0, 1).
+      ValueError: for fewer than 1 round, a mass outside of (0, 1), or several observations.
       RuntimeError: if fewer than 1 in 1,000 draws from the prior lie in a region.
 
     ```python
@@ -90,6 +91,9 @@ def fit_posterior_sequentially(
     tf.random.set_seed(seed)
     theta = draw(simulations)
     observed = simulator(theta)
+    parts = Parts.of(observed, "x")
+    if len(batch := observation_of(parts, x).shape[: -len(event_shape_of(parts)) or None]):
+        raise ValueError(f"expected one observation, got a batch of {batch}: each has regions of its own")
     posterior = fit_posterior(theta, observed, prior=prior, seed=seed, **options)
     for later in range(1, rounds):
         samples = posterior.sample(_REGION_SAMPLES, x, seed=seed)

@@ -75,6 +75,7 @@ def _generalized_pareto(excess: np.ndarray) -> tuple[float, float]:
     points = 30 + int(math.sqrt(count))
     quarter = excess[int(count / 4 + 0.5) - 1]
     theta = 1 / excess[-1] + (1 - np.sqrt(points / (np.arange(points) + 0.5))) / (3 * quarter)
+    theta = theta[theta != 0]  # Where many weights are equal, one may be, and its likelihood is 0/0.
     # The profile likelihood of theta = -k / sigma.
     k = np.mean(np.log1p(-theta[:, np.newaxis] * excess), axis=1)
     log_likelihood = count * (np.log(-theta / k) - k - 1)

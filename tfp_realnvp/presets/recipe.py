@@ -62,5 +62,7 @@ class Recipe:
             value, least = getattr(self, field.name), int(field.name in _COUNTS)
             if isinstance(value, (int, float)) and value < least:
                 raise ValueError(f"expected {field.name} of {least} or more, got {value}")
-        if self.ema is not None and self.ema > 1:
+        if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"expected ema between 0 and 1, got {self.ema}")
+        if self.clip_norm == 0:  # Every gradient would become 0.
+            raise ValueError("expected clip_norm above 0, or none for no clipping, got 0")
