@@ -229,6 +229,13 @@ def _built(mlp):
     return mlp
 
 
+class EmptyBatchTest(absltest.TestCase):
+    def test_images(self):
+        flow = nvp.real_nvp(event_shape=(4, 4, 1), scales=1, blocks=1, width=2)
+        self.assertEqual(flow.log_prob(flow.sample(0, seed=1)).shape, [0])
+        self.assertEqual(flow.log_prob(flow.sample([2, 0], seed=1)).shape, [2, 0])
+
+
 class LogDetTest(absltest.TestCase):
     def test_is_a_number_for_each_event(self):
         class Doubling(Bijector):

@@ -143,7 +143,7 @@ class CalibrationTest(absltest.TestCase):
             inference.Calibration(np.arange(100), 99, ("a",))
         with self.assertRaisesRegex(ValueError, r"expected integer ranks \[n, 1\], got float64 of \[1, 1\]"):
             inference.Calibration([[0.5]], 9, ("a",))
-        with self.assertRaisesRegex(ValueError, r"expected levels \[levels\] from 0 to 1, got \[50, 90\]"):
+        with self.assertRaisesRegex(ValueError, r"expected levels \[levels\] from 0 to 1, got \[50.0, 90.0\]"):
             inference.Calibration(np.arange(9)[:, np.newaxis], 9, ("a",)).coverage([50, 90])
         with self.assertRaisesRegex(ValueError, "expected ranks in 0 ... 9, got 0 to 10"):
             inference.Calibration(np.arange(11)[:, np.newaxis], 9, ("a",))

@@ -16,22 +16,30 @@ def with_one_batch_axis(
         x, context = broadcast_context(x, context, event_ndims)
     batch_ndims = x.shape.rank - event_ndims
     if batch_ndims == 1:
-        return _checked(*pass_fn(x, context))
+        return _evaluated(pass_fn, x, context)
     batch_shape = tf.shape(x)[:batch_ndims]
 
     def flat(tensor: tf.Tensor) -> tf.Tensor:
         shape = tf.concat([[tf.reduce_prod(batch_shape)], tf.shape(tensor)[batch_ndims:]], 0)
         return tf.ensure_shape(tf.reshape(tensor, shape), [None, *tensor.shape[batch_ndims:]])
 
-    y, log_det = _checked(*pass_fn(flat(x), None if context is None else flat(context)))
+    y, log_det = _evaluated(pass_fn, flat(x), None if context is None else flat(context))
     y = tf.reshape(y, tf.concat([batch_shape, tf.shape(y)[1:]], 0))
     return y, tf.reshape(log_det, batch_shape)
 
 
-def _checked(y: tf.Tensor, log_det: tf.Tensor) -> ValueAndLogDet:
-    if log_det.shape.rank != 1:
+def _evaluated(pass_fn: Callable[..., ValueAndLogDet], x: tf.Tensor, context: tf.Tensor | None) -> ValueAndLogDet:
+    if x.shape[0] == 0:  # TensorFlow's oneDNN convolution returns a wrong shape for an empty batch.
+        y, log_det = _evaluated(pass_fn, _one_row(x), None if context is None else _one_row(context))
+        return y[:0], log_det[:0]
+    y, log_det = pass_fn(x, context)
+    if log_det.shape.rank not in (None, 1):
         raise ValueError(f"expected a log-det for each event, of shape [batch], got shape {log_det.shape}")
     return y, log_det
+
+
+def _one_row(empty: tf.Tensor) -> tf.Tensor:
+    return tf.zeros([1, *empty.shape[1:]], empty.dtype)
 
 
 def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -95,7 +95,7 @@ class Calibration:
         """
         given = np.asarray(levels, np.float64)
         if given.ndim != 1 or not np.all((given >= 0) & (given <= 1)):
-            raise ValueError(f"expected levels [levels] from 0 to 1, got {levels}")
+            raise ValueError(f"expected levels [levels] from 0 to 1, got {given.tolist()}")
         scaled = given[:, np.newaxis, np.newaxis] * (self.samples + 1)
         return np.mean(np.clip(scaled - self.ranks, 0, 1), 1)
 
