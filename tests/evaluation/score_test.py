@@ -29,6 +29,12 @@ class ScoreTest(parameterized.TestCase):
         self.assertEqual(score.mean, math.inf)
         self.assertTrue(math.isnan(score.standard_error))
 
+    def test_an_event_without_weight_does_not_count(self):
+        score = evaluation.Score.of(np.array([-1.0, -np.inf, -4.0]), "nats", weights=np.array([3.0, 0.0, 1.0]))
+        self.assertAlmostEqual(score.mean, (3 * -1 - 4) / 4)
+        with self.assertRaisesRegex(ValueError, "expected at least one event with a weight above 0 to evaluate on"):
+            evaluation.Score.of(np.array([-1.0]), "nats", weights=np.zeros(1))
+
     def test_nothing_is_refused(self):
         with self.assertRaisesRegex(ValueError, "expected at least one event to evaluate on, got none"):
             evaluation.Score.of(np.array([]), "nats")

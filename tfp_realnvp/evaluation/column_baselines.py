@@ -54,9 +54,9 @@ def column_log_likelihoods(
             weights.append(of_rows.numpy().astype(np.float64))
         for name, density in densities.items():
             log_probs[name].append(density.log_prob(tf.cast(v, tf.float64)).numpy() - log_q.numpy())
-    weight = np.concatenate(weights) / np.mean(np.concatenate(weights)) if weights else 1.0
+    weight = np.concatenate(weights) if weights else None
     bound = None if columns.is_exact else bound_of("uniform", 1)
-    return {name: Score.of(np.concatenate(parts) * weight, NATS, bound) for name, parts in log_probs.items()}
+    return {name: Score.of(np.concatenate(parts), NATS, bound, weight) for name, parts in log_probs.items()}
 
 
 def _moments(columns: Columns, train: Iterable[np.ndarray], seed: int) -> tuple[int, np.ndarray, np.ndarray]:

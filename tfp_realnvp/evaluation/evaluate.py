@@ -151,10 +151,7 @@ def evaluate(
         if progress is not None:
             progress(Score.of(np.concatenate(figures), *kind))
     everything = np.concatenate(figures) if figures else np.zeros(0)
-    if weights:
-        weight = np.concatenate(weights)
-        everything = everything * weight / np.mean(weight)
-    return Score.of(everything, *kind)
+    return Score.of(everything, *kind, np.concatenate(weights) if weights else None)
 
 
 def _check_labels(labels: np.ndarray, classes: int) -> None:

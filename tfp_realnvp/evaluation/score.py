@@ -37,15 +37,22 @@ class Score:
     bound: str | None = None
 
     @classmethod
-    def of(cls, figures: np.ndarray, unit: str, bound: str | None = None) -> Score:
-        """The score from the figures of the events, `[count]`, summed in float64.
+    def of(cls, figures: np.ndarray, unit: str, bound: str | None = None, weights: np.ndarray | None = None) -> Score:
+        """The score from the figures of the events, `[count]`, summed in float64, and their weights if they have any.
+
+        An event without weight does not count, even if it is impossible.
 
         Raises:
-          ValueError: if there is no event.
+          ValueError: if there is no event, or none with a weight.
         """
         figures = np.asarray(figures, np.float64)
         if not len(figures):
             raise ValueError("expected at least one event to evaluate on, got none")
+        if weights is not None:
+            weights = np.asarray(weights, np.float64)
+            if not np.any(weights > 0):
+                raise ValueError("expected at least one event with a weight above 0 to evaluate on, got none")
+            figures = np.where(weights > 0, figures, 0.0) * weights / np.mean(weights)
         with np.errstate(invalid="ignore"):  # For an event outside the support the error is NaN.
             deviation = np.std(figures, ddof=1) if len(figures) > 1 else math.nan
         return cls(float(np.mean(figures)), float(deviation / math.sqrt(len(figures))), len(figures), unit, bound)

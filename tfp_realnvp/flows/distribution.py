@@ -27,6 +27,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
     * `context=` in `log_prob`, `prob`, `sample` and `experimental_sample_and_log_prob`, passed to every layer. The
       batch axes of events and context are broadcast; n samples take a context `[n, size]`, one row per sample, or
       `[size]`.
+    * As in all of TFP, `seed=(0, 1)` gives the same samples at each call, and an integer in eager mode other ones.
     * Each conditioner is evaluated once, and no cached result survives a change of the weights.
     * Integers, and events of another shape, are refused instead of cast or broadcast.
     * `log_prob` is -inf, with a gradient of 0, if an event contains a NaN, an infinity or a number beyond 2^-12 times
