@@ -13,7 +13,8 @@ from absl.testing import absltest, parameterized
 import tfp_realnvp
 
 _FILES = {"extras", "named", "paths", "version"}  # Files below all rooms that read or write, or take names for objects.
-_BELOW_ALL = {"moments", "private"}  # Moments over replicas, and the private names of other packages.
+# Moments over replicas, the private names of other packages, and the resolution of floats.
+_BELOW_ALL = {"moments", "private", "resolution"}
 _BOTTOM = {"bijectors", "conditioners", "novelty", "storage", "transformers"}
 _MIDDLE = {"flows", "columns", "data"}
 _BELOW = {
