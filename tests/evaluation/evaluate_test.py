@@ -249,6 +249,11 @@ class VectorsTest(absltest.TestCase):
         with self.assertRaisesRegex(TypeError, "expected vectors of floats, got int64: only images are dequantised"):
             evaluation.evaluate(tfd.Sample(tfd.Normal(0.0, 1.0), [3]), [np.zeros([4, 3], np.int64)])
 
+    def test_batches_of_another_shape_are_refused(self):
+        for batches, got in ((np.zeros([4, 3]), r"\(3,\)"), ([np.zeros([4, 2])], r"\(4, 2\)")):
+            with self.assertRaisesRegex(ValueError, rf"expected batches of vectors \[batch, 3\], got shape {got}"):
+                evaluation.evaluate(tfd.Sample(tfd.Normal(0.0, 1.0), [3]), batches)
+
     def test_noise_is_refused(self):
         distribution = tfd.Sample(tfd.Normal(0.0, 1.0), [3])
         with self.assertRaisesRegex(ValueError, r"expected images for noise, got .* vectors of shape \(3,\)"):

@@ -172,6 +172,12 @@ class CompositionsTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, message):
                 factory(event_shape=(2,), **given)
 
+    def test_flows_of_nothing(self):
+        with self.assertRaisesRegex(ValueError, "expected 1 coupling or more, got 0"):
+            nvp.coupling_flow(event_shape=(2,), couplings=0)
+        with self.assertRaisesRegex(ValueError, "expected 1 step or more, got 0"):
+            nvp.glow(event_shape=(4, 4, 1), steps=0)
+
     def test_a_transformer_itself(self):
         with self.assertRaisesRegex(
             TypeError, "expected the name of a transformer or a callable that returns one, got"

@@ -1,6 +1,7 @@
 """Each transformer with parameters whose results are known."""
 
 import functools
+import math
 
 import numpy as np
 import scipy.integrate
@@ -297,8 +298,10 @@ class LinearTailsTest(parameterized.TestCase):
 
     @parameterized.parameters(*_BISECTED)
     def test_a_positive_bound_is_required(self, make):
-        with self.assertRaisesRegex(ValueError, "expected a positive bound, got 0"):
-            make(bound=0)
+        for spline in (make, transformers.LinearSpline):
+            for bound in (0, math.inf, math.nan):
+                with self.assertRaisesRegex(ValueError, f"expected a finite positive bound, got {bound}"):
+                    spline(bound=bound)
 
     def test_bernsteins_polynomial(self):
         # Increments 1, 3, 2 of the coefficients, by degree 3 on [-1, 1].

@@ -117,6 +117,10 @@ def evaluate(
             vectors = tf.convert_to_tensor(batch)
             if not vectors.dtype.is_floating:
                 raise TypeError(f"expected vectors of floats, got {vectors.dtype.name}: only images are dequantised")
+            expected = list(event_shape if columns is None else [columns.size])
+            if vectors.shape.rank != len(expected) + 1 or vectors.shape[1:] != expected:
+                shape = ", ".join(map(str, expected))
+                raise ValueError(f"expected batches of vectors [batch, {shape}], got shape {vectors.shape}")
             if columns is None:
                 yield [tf.cast(vectors, dtype)]
                 return

@@ -51,7 +51,8 @@ def coupling_flow(
       **options: `transformer`, `conditioner`, `base` and other [options that flows share](#options-that-flows-share).
 
     Raises:
-      ValueError: if the event shape is not a vector's of at least 2 entries, or for an unknown mix, norm or name.
+      ValueError: if the event shape is not a vector's of at least 2 entries, for no coupling, or for an unknown mix,
+        norm or name.
 
     ```python
     distribution = nvp.coupling_flow(event_shape=(6,), transformer="spline(bins=4)", couplings=2)
@@ -62,6 +63,8 @@ def coupling_flow(
         raise ValueError(f"expected mix to be one of {', '.join(typing.get_args(Mix))}, got {mix!r}")
     if norm not in (None, *typing.get_args(Norm)):
         raise ValueError(f"expected norm to be one of None, {', '.join(typing.get_args(Norm))}, got {norm!r}")
+    if couplings < 1:
+        raise ValueError(f"expected 1 coupling or more, got {couplings}")
     if rho is not None and norm != "batch":
         raise ValueError(f'expected norm="batch" for a rho, got {norm!r}')
 

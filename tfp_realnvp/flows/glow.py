@@ -23,6 +23,9 @@ def _glow_of_images(
     seed: int = 0,
     **options: Any,
 ) -> FlowDistribution:
+    if steps < 1:
+        raise ValueError(f"expected 1 step or more, got {steps}")
+
     def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         own: list[Bijector] = []
         for i in range(steps):

@@ -1,6 +1,7 @@
 """The bins of piecewise functions, `[..., bins, entries]`, and the splines made of them."""
 
 import abc
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -50,8 +51,8 @@ class Spline(Transformer):
     def __init__(self, bins: int, bound: float):
         if not 2 <= bins <= 500:
             raise ValueError(f"expected 2 to 500 bins, got {bins}")
-        if not bound > 0:
-            raise ValueError(f"expected a positive bound, got {bound}")
+        if not 0 < bound < math.inf:
+            raise ValueError(f"expected a finite positive bound, got {bound}")
         self.bins = bins
         self.bound = bound
 

@@ -1,5 +1,6 @@
 """One transformer for some entries, another for the rest."""
 
+import operator
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ class ByEntry(Transformer):
     """
 
     def __init__(self, entries: Sequence[int], transformer: Transformer, rest: Transformer):
-        self.entries = tuple(int(entry) for entry in entries)
+        self.entries = tuple(operator.index(entry) for entry in entries)
         if min(self.entries, default=0) < 0 or len(set(self.entries)) < len(self.entries):
             raise ValueError(f"expected different entries of 0 or more, got {self.entries}")
         self.transformer = transformer

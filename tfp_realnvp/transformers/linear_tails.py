@@ -1,6 +1,7 @@
 """Monotone functions of an interval, continued by straight lines and inverted by bisection."""
 
 import abc
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,8 +22,8 @@ class LinearTails(Transformer):
     """
 
     def __init__(self, bound: float):
-        if not bound > 0:
-            raise ValueError(f"expected a positive bound, got {bound}")
+        if not 0 < bound < math.inf:
+            raise ValueError(f"expected a finite positive bound, got {bound}")
         self.bound = bound
 
     @abc.abstractmethod
