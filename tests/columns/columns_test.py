@@ -107,6 +107,7 @@ class EachTypeTest(parameterized.TestCase):
         v, log_q = column.dequantize(x, tf.fill([len(values), column.noises], 0.5))
         np.testing.assert_array_equal(log_q, np.inf)
         self.assertTrue(np.all(np.isfinite(v)))
+        np.testing.assert_array_equal(column.features(x), np.nan)  # Nor does anything given it.
 
     def test_samples_are_values(self):
         v = tf.random.stateless_normal([20_000, _COLUMNS.entries], (3, 4))
@@ -127,6 +128,9 @@ class EachTypeTest(parameterized.TestCase):
             there, missing = table[name].tolist()
             self.assertTrue(there == there and there is not None)
             self.assertTrue(missing is None if name in _COLUMNS.text else np.isnan(missing))
+        for code in (-1, 4, 0.5):
+            with self.assertRaisesRegex(ValueError, f"expected codes 0 ... 3 of a, b, c, d, got {code}"):
+                _BY_NAME["categorical"].decode(np.array([0.0, code]))
         nothing = _COLUMNS.quantize(tf.fill([2, _COLUMNS.entries], np.nan))
         np.testing.assert_array_equal(nothing, np.nan)
 

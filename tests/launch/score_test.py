@@ -9,6 +9,7 @@ import pathlib
 import tempfile
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import tensorflow as tf
@@ -150,6 +151,8 @@ class ScoreTest(absltest.TestCase):
         rows = np.repeat(self.columns.example()[:, : self.scorer.columns.size], 3, 0)
         expected = self.scorer.score(rows).log_prob
         np.testing.assert_array_equal(self.scorer.score(rows.astype(np.float64)).log_prob, expected)
+        table = pd.DataFrame(self.columns.decode(rows))
+        np.testing.assert_array_equal(self.scorer.score_table(table).log_prob, expected)
         for given, error, message in (
             (rows.astype(str), TypeError, "expected rows of numbers, got <U"),
             (rows[:, :2], ValueError, r"expected events of shape \[n, 3\], got \[3, 2\]"),

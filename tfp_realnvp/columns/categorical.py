@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.columns.codes import codes_of, values_of
-from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, normal_log_prob, smoothed
+from tfp_realnvp.columns.column import Column, infinite_where, inner_noise, nan_where, normal_log_prob, smoothed
 from tfp_realnvp.transformers.probit import ndtri
 
 
@@ -56,7 +56,7 @@ class Categorical(Column):
         return f"categorical({len(self.values)})"
 
     def dequantize(self, x: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outside = ~((x >= 0) & (x < len(self.values)) & (x == tf.floor(x)))
+        outside = self._is_outside(x)
         code = tf.where(outside, tf.zeros_like(x), x)
         frequencies = tf.constant(self.frequencies, x.dtype)
         is_winner = self._one_hot(code)
@@ -77,13 +77,16 @@ class Categorical(Column):
         return tf.where(tf.reduce_any(tf.math.is_nan(v), -1), tf.constant(np.nan, v.dtype), code)
 
     def features(self, x: tf.Tensor) -> tf.Tensor:
-        return self._one_hot(x)
+        return nan_where(self._is_outside(x), self._one_hot(x))
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         return codes_of(self.name, values, self.values)
 
     def decode(self, x: np.ndarray) -> np.ndarray:
         return values_of(x, self.values)
+
+    def _is_outside(self, x: tf.Tensor) -> tf.Tensor:
+        return ~((x >= 0) & (x < len(self.values)) & (x == tf.floor(x)))
 
     def _one_hot(self, code: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(tf.cast(code, tf.int32), len(self.values), dtype=code.dtype)

@@ -7,7 +7,16 @@ from tfp_realnvp.columns.values import is_missing
 
 
 def values_of(codes: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
-    """The values of codes: numbers, NaN for a NaN, or objects, None for a NaN."""
+    """The values of codes: numbers, NaN for a NaN, or objects, None for a NaN.
+
+    Raises:
+      ValueError: for a code that is none of these.
+    """
+    is_code = np.isnan(codes) | (codes >= 0) & (codes < len(known)) & (codes == np.floor(codes))
+    if not np.all(is_code):
+        raise ValueError(
+            f"expected codes 0 ... {len(known) - 1} of {', '.join(map(str, known))}, got {codes[~is_code][0]}"
+        )
     is_text = any(isinstance(value, str) for value in known)
     values = np.array([*known, None if is_text else np.nan], object if is_text else np.float64)
     return values[np.where(np.isnan(codes), len(known), codes).astype(np.int64)]

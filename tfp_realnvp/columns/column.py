@@ -67,8 +67,9 @@ class Column(abc.ABC):
         """The values `[n]` of `v` `[n, entries]`."""
 
     def features(self, x: tf.Tensor) -> tf.Tensor:
-        """The network inputs `[n, size]` of values `[n]` that a density is conditioned on."""
-        return self.dequantize(x, tf.fill([tf.shape(x)[0], self.noises], tf.constant(0.5, x.dtype)))[0]
+        """The network inputs `[n, size]` of values `[n]` that a density is conditioned on; NaN outside the support."""
+        v, log_q = self.dequantize(x, tf.fill([tf.shape(x)[0], self.noises], tf.constant(0.5, x.dtype)))
+        return nan_where(tf.math.is_inf(log_q), v)
 
     @property
     def feature_count(self) -> int:
@@ -160,6 +161,11 @@ def smoothed(counts: ArrayLike) -> np.ndarray:
     """Relative frequencies; half a count is added to each, so that none is 0."""
     added = np.asarray(counts, np.float64) + 0.5
     return added / added.sum()
+
+
+def nan_where(outside: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
+    """Entries `[n, size]`, NaN in rows `outside` `[n]`: a density given a value that is none is no number."""
+    return tf.where(outside[:, tf.newaxis], tf.constant(np.nan, entries.dtype), entries)
 
 
 def infinite_where(outside: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:

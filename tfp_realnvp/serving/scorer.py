@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp import novelty as novelty_room
 from tfp_realnvp.columns import Column, ColumnError, Columns, Real
+from tfp_realnvp.columns.columns import check_lengths
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.novelty.gradient import log_prob_and_gradient_norm
 from tfp_realnvp.serving.description import describe
@@ -159,8 +160,12 @@ class Scorer:
         Args:
           table: columns by name. Other names than the model's are ignored, if the model knows names.
           faults: what is already known to be wrong with a row, by its number from 0.
+
+        Raises:
+          ValueError: for columns of different lengths, or another number of columns of vectors.
         """
-        count = len(next(iter(table.values())))
+        table = {name: np.asarray(table[name]) for name in table}  # Frames, too.
+        count = check_lengths(table)
         found = dict(faults or {})
         if self.columns is None:
             names = self.names or tuple(table)
