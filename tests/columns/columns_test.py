@@ -297,6 +297,7 @@ class InferenceTest(parameterized.TestCase):
         ("a:circular", "expected circular(period) or circular(period,start), got 'circular'"),
         ("a:circular(none)", "expected circular(period) or"),
         ("a:bounded(zero,none)", "expected bounded(low,high), with none for no bound, got 'bounded(zero,none)'"),
+        ("a:integer(0.5,3)", "expected integer or integer(low,high), got 'integer(0.5,3)'"),
         ("a:real(3)", "expected real, got 'real(3)'"),
         ("a:ordinal(1,2,2,3)", "expected different values, got 'ordinal(1,2,2,3)'"),
         ("a:integer(2,3)", "row 0, column 'a': expected a whole number in 2 ... 3, got 1"),

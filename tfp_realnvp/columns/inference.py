@@ -253,7 +253,9 @@ def _called(text: str) -> tuple[str, tuple[Any, ...]]:
     if name in _OF_NUMBERS:
         least, most, usage = _OF_NUMBERS[name]
         is_number = [value is None or isinstance(value, int | float) and math.isfinite(value) for value in values]
-        if not least <= len(values) <= most or not all(is_number) or name == "circular" and None in values:
+        is_fraction = [isinstance(value, float) and value % 1 != 0 for value in values]
+        is_usable = {"circular": None not in values, "integer": not any(is_fraction)}
+        if not least <= len(values) <= most or not all(is_number) or not is_usable.get(name, True):
             raise ValueError(f"expected {usage}, got {text!r}")
         return name, values
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
