@@ -65,7 +65,7 @@ def checked(x: tf.Tensor, result: tuple[tf.Tensor, tf.Tensor], transformer: Tran
       ValueError: for values or log-slopes of another shape or dtype, which would be broadcast, and counted too rarely.
     """
     for what, part in zip(("values", "log-slopes"), result):
-        if part.dtype != x.dtype or part.shape.rank != x.shape.rank or not part.shape.is_compatible_with(x.shape):
+        if part.dtype != x.dtype or not part.shape.is_compatible_with(x.shape):
             raise ValueError(
                 f"{transformer}: expected {what} of shape {x.shape} and dtype {x.dtype.name}, one for each entry, got "
                 f"{part.shape} and {part.dtype.name}"
