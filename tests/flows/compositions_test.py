@@ -162,6 +162,7 @@ class CompositionsTest(parameterized.TestCase):
         (dict(transformer="spline(bins=1)"), "expected 2 to 500 bins, got 1"),
         (dict(base="gaussian"), "expected base to be one of normal, learned_normal, .*, mixture, got 'gaussian'"),
         (dict(transformer="affine", hidden_units=(2, 0)), r"expected hidden_units of 1 or more, got \(2, 0\)"),
+        (dict(context_size=0), "expected a context_size of 1 or more, or None, got 0"),
         (dict(base="mixture(components=0)"), "expected at least one component, got 0"),
         (dict(base="student_t(df=0.0)"), "expected a positive df, got 0.0"),
         (dict(base="conditional_normal"), "expected a context_size for the base conditional_normal, got None"),
@@ -173,6 +174,8 @@ class CompositionsTest(parameterized.TestCase):
                 factory(event_shape=(2,), **given)
 
     def test_flows_of_nothing(self):
+        with self.assertRaisesRegex(TypeError, r"expected hidden_units to be a size for each layer, .*, got 64"):
+            nvp.maf(event_shape=(2,), hidden_units=64)
         with self.assertRaisesRegex(ValueError, "expected 1 coupling or more, got 0"):
             nvp.coupling_flow(event_shape=(2,), couplings=0)
         with self.assertRaisesRegex(ValueError, "expected 1 step or more, got 0"):

@@ -212,9 +212,12 @@ class ScorerTest(absltest.TestCase):
             (dict(novelty=("complexity",)), r"expected images for the novelty score complexity, got .* shape \(4,\)"),
             (dict(novelty=("likelihood",)), "expected novelty of typicality, complexity, gradient, got 'likelihood'"),
             (dict(novelty=("gradient",), importance_samples=2), "expected one noise sample for novelty, got 2"),
+            (dict(importance_samples=0), "expected importance_samples and a batch_size of 1 or more, got 0 and 4096"),
         ):
             with self.assertRaisesRegex(ValueError, message):
                 serving.Scorer(flow, **given)
+        with self.assertRaisesRegex(TypeError, "expected events of floats, got int64"):
+            serving.Scorer(flow).score(np.ones([1, 4], np.int64))
 
 
 class ServedTest(absltest.TestCase):

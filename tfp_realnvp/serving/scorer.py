@@ -77,8 +77,8 @@ class Scorer:
       jit_compile: whether to compile with XLA.
 
     Raises:
-      ValueError: for an unknown statistic, "complexity" for events that are not images, or statistics with more than
-        one noise sample.
+      ValueError: for an unknown statistic, "complexity" for events that are not images, statistics with more than one
+        noise sample, or no noise sample or event at a time.
 
     ```python
     scorer = Scorer(nvp.load("digits"), levels=17)
@@ -103,6 +103,10 @@ class Scorer:
         batch_size: int = 4096,
         jit_compile: bool = False,
     ):
+        if importance_samples < 1 or batch_size < 1:
+            raise ValueError(
+                f"expected importance_samples and a batch_size of 1 or more, got {importance_samples} and {batch_size}"
+            )
         # A weight does not change a density.
         self.columns = None if columns is None else dataclasses.replace(columns, weight=None)
         self.names = tuple(names) if names is not None else None if self.columns is None else self.columns.names
@@ -246,9 +250,13 @@ class Scorer:
     def _checked_events(self, events: np.ndarray) -> np.ndarray:
         """Events in the dtype that the model's functions take."""
         events, example = np.asarray(events), self._example()
-        kinds = "u" if example.dtype == np.uint8 else "fiu"
-        if events.dtype.kind not in kinds or kinds == "u" and events.dtype != np.uint8:
-            expected = "uint8 images" if kinds == "u" else "rows of numbers"
+        if self.levels is not None:
+            is_fit, expected = events.dtype == np.uint8, "uint8 images"
+        elif self.columns is not None:
+            is_fit, expected = events.dtype.kind in "fiu", "rows of numbers"
+        else:  # Integers would have no noise.
+            is_fit, expected = events.dtype.kind == "f", "events of floats"
+        if not is_fit:
             raise TypeError(f"expected {expected}, got {events.dtype}")
         if events.shape[1:] != example.shape:
             shape = ", ".join(map(str, example.shape))
