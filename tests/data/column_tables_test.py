@@ -111,6 +111,11 @@ class FrameTest(parameterized.TestCase):
     def test_something_else(self):
         with self.assertRaisesRegex(ValueError, "expected a name such as csv:PATH, .* got the int of builtins"):
             data.read_columns(3)
+        for series in (pandas.Series([1.0]), polars.Series([1.0])):
+            with self.assertRaisesRegex(ValueError, "expected a name such as csv:PATH, .* got the Series of"):
+                data.read_columns(series)
+        mixed = pandas.DataFrame({"a": pandas.Series(["u", 1, pandas.NA], dtype=object)})
+        self.assertEqual(data.read_columns(mixed).columns["a"].tolist(), ["u", "1", None])
         with self.assertRaisesRegex(ValueError, "expected csv:PATH, parquet:PATH, .* got 'a.csv'"):
             data.read_columns("a.csv")
 

@@ -170,6 +170,10 @@ class FlowDistributionTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, r"batch axes broadcast to the sample shape .*, got shape \(3, 2\)"):
                 distribution.sample(sample_shape, context=entry.context([3]))
 
+    def test_a_seed_of_numpy(self):
+        distribution = _distribution("real_nvp_pair")
+        self.assertEqual(distribution.sample(3, seed=np.int64(5)).shape[0], 3)
+
     def test_sample_shapes_that_are_none(self):
         distribution = _distribution("real_nvp_pair")
         for shape in (-1, 2.5, [2, -3], None, "a", tf.constant(-2), tf.constant(2.0)):

@@ -107,12 +107,12 @@ def _of_arrays(path: str, names: Sequence[str] | None, kept: _Kept) -> ArrowRead
 def _of_frame(frame: Any) -> ArrowTable:
     """A frame of pandas, without its index, or any other frame that Arrow reads."""
     label = f"the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]}"
-    if type(frame).__module__.partition(".")[0] == "pandas":
+    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns"):
         names = [str(name) for name in frame.columns]
         if len(set(names)) < len(names):
             return ArrowTable(label, names, lambda kept: ())
         return arrow_columns.in_memory({name: frame.iloc[:, i] for i, name in enumerate(names)}, label)
-    if not hasattr(frame, "__arrow_c_stream__"):
+    if not hasattr(frame, "__arrow_c_stream__") or type(frame).__name__ == "Series":
         raise ValueError(
             f"expected a name such as csv:PATH, a frame of pandas or polars, or a mapping of arrays, got {label}"
         )

@@ -179,7 +179,8 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         shape = tf.get_static_value(tf.convert_to_tensor(sample_shape)) if has_tensors else np.asarray(sample_shape)
         if shape is not None and shape.size and (shape.dtype.kind not in "iu" or np.min(shape) < 0):
             raise ValueError(f"expected a sample shape of integers of 0 or more, got {sample_shape!r}")
-        z = self.distribution.sample(sample_shape, seed=seed)
+        # TFP takes an integer of NumPy's for the shape of a pair.
+        z = self.distribution.sample(sample_shape, seed=int(seed) if isinstance(seed, np.integer) else seed)
         if context is None:
             return z, None
         wider, context = broadcast_context(z, context, self.flow.inverse_min_event_ndims)
