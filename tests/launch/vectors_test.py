@@ -137,6 +137,7 @@ class VectorsTest(parameterized.TestCase):
         (("--flow=maf", "--backprop=remat"), "maf takes no --backprop for images"),
         (("--flow=maf", "--width=8"), "maf takes no --width for images"),
         (("--flow=glow", "--rho=0.9"), "glow takes no --rho for images"),
+        (("--conditioner=gated(heads=2)", "--normalization=none"), "the conditioner gated takes no --normalization"),
         (("--epochs=0",), "expected epochs of 1 or more, got 0"),
         (("--width=0",), "real_nvp: expected a width of 1 and blocks of 0 or more, got 0 and 2"),
         (("--schedule=cosin",), "expected schedule to be one of constant, cosine, plateau, got 'cosin'"),
