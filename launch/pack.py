@@ -6,7 +6,8 @@
         --output_dir=FOLDER
 
 The images are the files of a folder and of the folders in it, of the model's size. Their names are kept, their formats
-are not: `launch.unpack` writes PNG files with the same pixels. Files with several frames or pages are refused.
+are not: `launch.unpack` writes PNG files with the same pixels. Files with several frames or pages are refused, and
+files that are no images are left out: a warning names them.
 
 The file needs the same model, and a machine that computes the same numbers: it says so and refuses where it would be
 decoded to something else.

@@ -122,7 +122,7 @@ class DensityModel(keras.Model):
         dtype = self.distribution.dtype
         if self.classes is None:
             return tf.cast(given, dtype)
-        if not given.dtype.is_integer or given.shape.rank != 1:
+        if not given.dtype.is_integer or given.shape.rank not in (None, 1):
             raise ValueError(
                 f"expected labels of {self.classes} classes, integers of shape [batch], got {given.dtype.name} of "
                 f"shape {given.shape}"
