@@ -44,8 +44,8 @@ def fit_posterior(
     standardised to mean 0 and variance 1; of an x with more axes, each channel (the last axis). Pairs whose parameters
     lie exactly on the edge of the support, a set of probability 0, are left out.
 
-    A share of the pairs is held out. After `patience / 3` epochs without a smaller loss on it, training goes on from
-    the best weights at half the learning rate; after `patience` it ends, and the best weights are kept.
+    A share of the pairs is held out; the weights with the least loss on it are kept, the learning rate is halved after
+    `patience / 3` epochs without improvement, and training ends after `patience`.
 
     Args:
       theta: parameters, an array `[n, *shape]`, or arrays by name (a dict or a named tuple, as a TFP joint distribution
@@ -123,7 +123,7 @@ def fit_posterior(
             batch_size=min(batch_size, len(train)),
             epochs=max_epochs,
             callbacks=[
-                _Refinement(max(patience // 3, 1)),
+                keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=max(patience // 3, 1)),
                 keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
             ],
             verbose=verbose,
@@ -135,26 +135,6 @@ def fit_posterior(
         members.append(model)
         histories.append(losses)
     return Posterior(members, support, observations, histories)
-
-
-class _Refinement(keras.callbacks.Callback):
-    """Halves the learning rate after epochs without a smaller held-out loss, and goes on from the best weights."""
-
-    def __init__(self, patience: int):
-        super().__init__()
-        self._patience, self._best, self._since = patience, math.inf, 0
-        self._weights: list[np.ndarray] = []
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        loss = (logs or {})["val_loss"]
-        if loss < self._best:
-            self._best, self._since, self._weights = loss, 0, self.model.get_weights()
-            return
-        self._since += 1
-        if self._since == self._patience and self._weights:
-            self.model.set_weights(self._weights)
-            self.model.optimizer.learning_rate.assign(self.model.optimizer.learning_rate / 2)
-            self._since = 0
 
 
 def _unbounded(support: Support, vectors: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
