@@ -214,7 +214,8 @@ def report(values: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
         "100 epochs of batches of 100, on JAX. sbi's densities and coverage are of its network, which has mass outside "
         "the prior; its samples are within. Coverage leaves out pairs for which a library gives a sample of its own no "
         "finite density, such as BayesFlow's on a bound of the prior. The flow of ours was chosen by held-out "
-        "log-densities of slcp, gaussian_linear, gaussian_mixture and two_moons with other simulations."
+        "log-densities of slcp, gaussian_linear and gaussian_mixture with other simulations. Runs shared two cores "
+        "with other work, so that processor seconds say little."
     )
     lines = interleaved.heading("benchmarks.inference", about, "", how, "", machines=None if values.run else ())
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = {}

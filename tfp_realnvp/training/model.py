@@ -106,7 +106,7 @@ class FlowModel(DensityModel):
                 "expected a distribution with variables to train, got one without: nvp.load returns folded "
                 "networks; train the flow that was exported, from a checkpoint of its run"
             )
-        dtypes = {v.dtype for v in self.distribution.trainable_variables}
+        dtypes = {v.dtype for v in self.distribution.trainable_variables if v.dtype.is_floating}
         if len(dtypes) > 1:  # Gradients could not be clipped by their global norm.
             names = ", ".join(sorted(dtype.name for dtype in dtypes))
             raise ValueError(f"expected variables of the flow's dtype {self.distribution.dtype.name}, got {names}")
