@@ -62,6 +62,15 @@ class KerasNetworksTest(parameterized.TestCase):
             outputs = network(tf.zeros([1, 3]), context)
         self.assertGreater(np.min(np.abs(tape.jacobian(outputs, context))), 1e-6)
 
+    def test_a_context_closes_the_gates_of_blocks(self):
+        network = registry.randomize(_residual_mlp(context_size=2))
+        x, context = tf.random.stateless_normal([4, 3], (1, 0)), tf.ones([4, 2])
+        expected = network.dense_out(network.dense_in(x) + network.context_in(context))
+        self.assertGreater(np.max(np.abs(network(x, context) - expected)), 1e-3)
+        for gate in network.gates:
+            gate.bias.assign(tf.fill(gate.bias.shape, -1e4))
+        np.testing.assert_allclose(network(x, context), expected, rtol=1e-5)
+
     def test_blocks_start_near_the_identity(self):
         x = tf.random.stateless_normal([4, 3], (1, 0))
         keras.utils.set_random_seed(0)

@@ -18,6 +18,20 @@ def uniform_by_inputs(inputs: int) -> keras.initializers.Initializer:
     return keras.initializers.RandomUniform(-(inputs**-0.5), inputs**-0.5)
 
 
+def causal_masks(
+    entries: int, hidden_units: Sequence[int], outputs_per_entry: int, circular: Sequence[int], has_context: bool
+) -> list[np.ndarray]:
+    """Which weights of each dense layer may differ from 0, `[inputs, units]`, by the degrees of `MaskedMLP`."""
+    # Units of degree 0 read the context alone. Without them the first entry would not depend on it.
+    lowest = 0 if has_context else min(1, entries - 1)
+    hidden = [np.arange(units) % max(entries - lowest, 1) + lowest for units in hidden_units]
+    of_entries = np.arange(1, entries + 1)
+    # A sine has the degree of its angle.
+    degrees = [np.concatenate([of_entries, of_entries[list(circular)]]), *hidden]
+    masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
+    return [*masks, degrees[-1][:, np.newaxis] < np.tile(of_entries, outputs_per_entry)]
+
+
 @keras.saving.register_keras_serializable("tfp_realnvp")
 class MLP(Network):
     """Dense layers with activations between them.
@@ -134,14 +148,8 @@ class MaskedMLP(Network):
 
         size = last_axis(input_shape)
         self.circular = checked_angles(self.circular, size)
-        # Units of degree 0 read the context alone. Without them the first entry would not depend on it.
-        lowest = 0 if self.context_size is not None else min(1, size - 1)
-        hidden = [np.arange(units) % max(size - lowest, 1) + lowest for units in self.hidden_units]
-        entries = np.arange(1, size + 1)
-        # A sine has the degree of its angle.
-        degrees = [np.concatenate([entries, entries[list(self.circular)]]), *hidden]
-        masks = [before[:, np.newaxis] <= after for before, after in zip(degrees, degrees[1:])]
-        masks.append(degrees[-1][:, np.newaxis] < np.tile(entries, self.outputs_per_entry))
+        has_context = self.context_size is not None
+        masks = causal_masks(size, self.hidden_units, self.outputs_per_entry, self.circular, has_context)
         self._masks = [mask.astype(np.float32) for mask in masks]
         self.kernels, self.biases = [], []
         for i, mask in enumerate(masks):

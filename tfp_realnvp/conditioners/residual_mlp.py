@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.conditioners.mlp import uniform_by_inputs
+from tfp_realnvp.conditioners.mlp import causal_masks, uniform_by_inputs
 from tfp_realnvp.conditioners.network import Network, checked_angles, checked_context, last_axis, with_angles
 
 
@@ -22,8 +22,7 @@ class ResidualMLP(Network):
 
     For autoregressive layers (`is_causal`) A (for x), U_i, V_i and W are masked by degrees, as in `MaskedMLP`: outputs
     for entry i depend on the entries before it, and on the context. All blocks have the same degrees, so that sums keep
-    them.
-    A, U_i and G_i start uniform on +-1 / sqrt(inputs), V_i on +-.001: a block starts near the identity.
+    them. A, U_i and G_i start uniform on +-1 / sqrt(inputs), V_i on +-.001: a block starts near the identity.
 
     Args:
       outputs_per_entry: number of outputs per changed entry; the first output of all entries comes first.
@@ -79,7 +78,10 @@ class ResidualMLP(Network):
         self.circular = circular
         self.zero_output = zero_output
         self.seed = seed
-        into, within, out = self._masks()
+        into = within = out = None
+        if is_causal:
+            angles, has_context = checked_angles(circular, entries), context_size is not None
+            into, within, out = causal_masks(entries, (width, width), outputs_per_entry, angles, has_context)
         reads, near_zero = uniform_by_inputs(width), keras.initializers.RandomUniform(-1e-3, 1e-3)
         self.dense_in = self._dense("dense_in", width, into)
         self.denses_1 = [self._dense(f"block_{i}_dense_1", width, within, reads) for i in range(blocks)]
@@ -97,19 +99,6 @@ class ResidualMLP(Network):
             self.gates = [self._dense(f"block_{i}_gate", width, starts=starts) for i in range(blocks)]
         self.dense_out = self._dense("dense_out", outputs_per_entry * entries, out, dtype=self.variable_dtype)
         self.dense_out.kernel_initializer = keras.initializers.get("zeros" if zero_output else "glorot_uniform")
-
-    def _masks(self) -> Sequence[np.ndarray | None]:
-        """Of the first layer, of those of the blocks and of the last one."""
-        if not self.is_causal:
-            return None, None, None
-        entries = np.arange(1, self.entries + 1)
-        angles = checked_angles(self.circular, self.entries)
-        inputs = np.concatenate([entries, entries[list(angles)]])  # A sine has the degree of its angle.
-        # Units of degree 0 read the context alone. Without them the first entry would not depend on it.
-        lowest = 0 if self.context_size is not None else min(1, self.entries - 1)
-        hidden = np.arange(self.width) % max(self.entries - lowest, 1) + lowest
-        outputs = np.tile(entries, self.outputs_per_entry)
-        return inputs[:, np.newaxis] <= hidden, hidden[:, np.newaxis] <= hidden, hidden[:, np.newaxis] < outputs
 
     def _dense(
         self,
