@@ -119,7 +119,7 @@ def write_columns(path: pathlib.Path, table: Mapping[str, np.ndarray]) -> None:
 def _in_digits(value: float) -> str:
     if math.isnan(value):
         return ""
-    return f"{value:.9g}" if value == float(np.float32(value)) and abs(value) < 1e9 else repr(value)
+    return f"{value:.9g}" if abs(value) < 1e9 and value == float(np.float32(value)) else repr(value)
 
 
 def _numbers(
