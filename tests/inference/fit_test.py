@@ -14,6 +14,7 @@ from absl.testing import absltest, parameterized
 
 import tfp_realnvp as nvp
 from tfp_realnvp import inference
+from tfp_realnvp.inference import fit
 
 tfd = tfp.distributions
 
@@ -226,6 +227,20 @@ class RoundingTest(_Eager):
 
         with self.assertRaisesRegex(ValueError, "expected a finite loss on the held-out pairs, got inf"):
             inference.fit_posterior(*_pairs(20, 0), flow=broken, max_epochs=2)
+
+
+class RefinementTest(absltest.TestCase):
+    def test_goes_on_from_the_best_weights_at_half_the_rate(self):
+        model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, use_bias=False)])
+        model.compile(keras.optimizers.SGD(0.4))
+        refinement = fit._Refinement(2)
+        refinement.set_model(model)
+        found = []
+        for epoch, loss in enumerate([5.0, 4.0, 4.5, 4.2, 3.0, 6.0, 6.0]):
+            model.set_weights([np.full([1, 1], epoch, np.float32)])
+            refinement.on_epoch_end(epoch, {"val_loss": loss})
+            found.append((model.get_weights()[0].item(), round(float(model.optimizer.learning_rate), 3)))
+        self.assertEqual(found, [(0, 0.4), (1, 0.4), (2, 0.4), (1, 0.2), (4, 0.2), (5, 0.2), (4, 0.1)])
 
 
 class ErrorsTest(parameterized.TestCase):

@@ -16,6 +16,9 @@ from tfp_realnvp.inference.posterior import Posterior, PosteriorModel, observati
 from tfp_realnvp.inference.support import Support
 from tfp_realnvp.resolution import least_deviation
 
+# Nats by which a held-out loss must fall to count: at small rates it gains less than that for hundreds of epochs.
+_LEAST_GAIN = 1e-3
+
 
 def fit_posterior(
     theta: Any,
@@ -44,8 +47,8 @@ def fit_posterior(
     standardised to mean 0 and variance 1; of an x with more axes, each channel (the last axis). Pairs whose parameters
     lie exactly on the edge of the support, a set of probability 0, are left out.
 
-    A share of the pairs is held out; the weights with the least loss on it are kept, the learning rate is halved after
-    `patience / 3` epochs without improvement, and training ends after `patience`.
+    A share of the pairs is held out. When its loss has not fallen by .001 nats for `patience / 3` epochs, training goes
+    on from the best weights at half the learning rate; after `patience` epochs it ends, and the best weights are kept.
 
     Args:
       theta: parameters, an array `[n, *shape]`, or arrays by name (a dict or a named tuple, as a TFP joint distribution
@@ -64,7 +67,7 @@ def fit_posterior(
       learning_rate: initial learning rate of Adam.
       clip_norm: largest global norm of the gradient.
       max_epochs: most passes over the training pairs.
-      patience: epochs without a smaller loss on the held-out pairs after which training ends.
+      patience: training ends when the held-out loss has not fallen by .001 nats for so many epochs.
       seed: seed of the weights, the split and the order; sets Keras' global seed.
       verbose: as in `keras.Model.fit`.
 
@@ -123,8 +126,8 @@ def fit_posterior(
             batch_size=min(batch_size, len(train)),
             epochs=max_epochs,
             callbacks=[
-                keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=max(patience // 3, 1)),
-                keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+                _Refinement(max(patience // 3, 1)),
+                keras.callbacks.EarlyStopping(min_delta=_LEAST_GAIN, patience=patience, restore_best_weights=True),
             ],
             verbose=verbose,
         )
@@ -135,6 +138,26 @@ def fit_posterior(
         members.append(model)
         histories.append(losses)
     return Posterior(members, support, observations, histories)
+
+
+class _Refinement(keras.callbacks.Callback):
+    """Halves the learning rate after epochs without a smaller held-out loss, and goes on from the best weights."""
+
+    def __init__(self, patience: int):
+        super().__init__()
+        self._patience, self._best, self._since = patience, math.inf, 0
+        self._weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {})["val_loss"]
+        if loss < self._best - _LEAST_GAIN:
+            self._best, self._since, self._weights = loss, 0, self.model.get_weights()
+            return
+        self._since += 1
+        if self._since == self._patience and self._weights:
+            self.model.set_weights(self._weights)
+            self.model.optimizer.learning_rate.assign(self.model.optimizer.learning_rate / 2)
+            self._since = 0
 
 
 def _unbounded(support: Support, vectors: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
