@@ -31,17 +31,20 @@ _DEQUANTIZATION = flags.DEFINE_enum(
     "dequantization",
     None,
     presets.DEQUANTIZATIONS,
-    "Noise of the bound; by default as in training. Exported models use uniform noise.",
+    "Noise of the bound; by default as in training.",
 )
 
 
 def main() -> None:
     is_run = source.SAVED_MODEL.value is None
-    if not is_run and _DEQUANTIZATION.value == "variational":
-        raise run.UsageError("expected a run's --output_dir for --dequantization=variational, got an exported model")
     if not is_run and run.OUTPUT_DIR.present:
         raise run.UsageError("expected one model to evaluate, got --output_dir and --saved_model")
     events, distribution, dequantizer = _of_run() if is_run else _of_export()
+    if _DEQUANTIZATION.value == "variational" and dequantizer is None:
+        model = run.output_dir() if is_run else source.SAVED_MODEL.value
+        raise run.UsageError(f"expected a model with --dequantization=variational, got one with uniform noise, {model}")
+    if _DEQUANTIZATION.value == "uniform":
+        dequantizer = None
     if events.levels is None and (events.types is None or events.types.is_exact) and _IMPORTANCE_SAMPLES.value > 1:
         raise run.UsageError("expected images for --importance_samples, got vectors, which have no noise")
     splits = _SPLITS if _SPLIT.value == "all" else [_SPLIT.value]
@@ -76,15 +79,13 @@ def _of_run() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
         **made,
     )
     run.warn_of_other_files(events, preset.dataset, model.get("files"))
-    dequantizer = None if _DEQUANTIZATION.value == "uniform" else preset.build_dequantizer()
-    if _DEQUANTIZATION.value == "variational" and dequantizer is None:
-        raise run.UsageError(f"expected a run with --dequantization=variational, got one without in {run.output_dir()}")
+    dequantizer = preset.build_dequantizer()
     return events, run.trained_distribution(preset, dequantizer), dequantizer
 
 
-def _of_export() -> tuple[data.Events, FlowDistribution, None]:
+def _of_export() -> tuple[data.Events, FlowDistribution, Dequantizer | None]:
     model = source.open_model()
-    return source.open_data(model), model.distribution, None
+    return source.open_data(model), model.distribution, model.dequantizer
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from absl import flags
 
 from launch import arguments, calibration, data_flags, results, run
 from tfp_realnvp import novelty, presets, serving
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.serving import card
 
 _EXPORT_DIR = arguments.DEFINE_path("export_dir", None, "Folder of the model, which gets a new version.", required=True)
@@ -63,8 +63,9 @@ def main() -> None:
     if _CARD.value:
         _check_card()
     preset, config = run.trained_preset(), run.trained_config()
-    distribution = run.trained_distribution(preset)
-    calibrated = _calibration(preset, config, distribution)
+    dequantizer = preset.build_dequantizer()
+    distribution = run.trained_distribution(preset, dequantizer)
+    calibrated = _calibration(preset, config, distribution, dequantizer)
     try:
         path = serving.publish(
             distribution,
@@ -76,6 +77,7 @@ def main() -> None:
             max_pixels=_MAX_PIXELS.value,
             invalid_rows=_INVALID_ROWS.value,
             classes=preset.classes,
+            dequantizer=dequantizer,
             columns=preset.columns,
             calibration=calibrated,
             metadata={
@@ -98,7 +100,7 @@ def main() -> None:
 
 
 def _calibration(
-    preset: presets.Preset, config: dict[str, Any], distribution: FlowDistribution
+    preset: presets.Preset, config: dict[str, Any], distribution: FlowDistribution, dequantizer: Dequantizer | None
 ) -> novelty.Calibration | None:
     if calibration.SPLIT.value is None:
         return None
@@ -122,6 +124,7 @@ def _calibration(
         distribution,
         columns=preset.columns,
         levels=levels,
+        dequantizer=dequantizer,
         classes=preset.classes,
         novelty=calibration.names_of(levels),
         codec=calibration.CODEC.value,

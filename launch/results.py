@@ -67,7 +67,14 @@ def write(preset: presets.Preset, given: data.Events, folder: pathlib.Path) -> t
     }
     metadata |= {"model": preset.settings(), **run.identity(given)}
     with storage.replacing(folder / "saved_model") as path:
-        serving.save(distribution, path, classes=preset.classes, columns=preset.columns, metadata=metadata)
+        serving.save(
+            distribution,
+            path,
+            dequantizer=dequantizer,
+            classes=preset.classes,
+            columns=preset.columns,
+            metadata=metadata,
+        )
     print("\nWrote:")
     for name in (samples, _FILE, "config.json", "metrics.jsonl", "checkpoints", "tensorboard", "saved_model"):
         print(f"  {folder / name}")

@@ -186,6 +186,7 @@ def _scorer(model: source.Source, exported: novelty.Calibration | None) -> servi
             columns=model.types,
             names=None if model.types is not None else model.columns,
             levels=model.levels,
+            dequantizer=model.dequantizer,
             classes=model.classes,
             noise_seed=about.get("noise_seed", 0),
             importance_samples=_IMPORTANCE_SAMPLES.value,

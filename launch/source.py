@@ -18,7 +18,7 @@ import tfp_realnvp as nvp
 from launch import arguments, data_flags, run, terminal
 from tfp_realnvp import data, evaluation, serving
 from tfp_realnvp.columns import Columns
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 
 SAVED_MODEL = arguments.DEFINE_path(
     "saved_model",
@@ -40,6 +40,7 @@ class Source:
     Attributes:
       distribution: the flow, with its weights.
       dataset: the name of the data, as in `--dataset`, or None if an export does not record it.
+      dequantizer: the learned noise of integer images, or None for uniform noise.
       levels: number of levels of a pixel, or None for vectors.
       classes: number of classes of a conditional model, or None.
       files: identification of a folder of images or a table in training; None for other data.
@@ -53,6 +54,7 @@ class Source:
     """
 
     distribution: FlowDistribution
+    dequantizer: Dequantizer | None
     dataset: str | None
     levels: int | None
     classes: int | None
@@ -86,29 +88,32 @@ def open_model() -> Source:
     """The model that `--saved_model` or `--output_dir` names, an `ImageModel` or a `TableModel` if it is one."""
     if SAVED_MODEL.value is None:
         preset = run.trained_preset()
-        distribution = run.trained_distribution(preset)
+        dequantizer = preset.build_dequantizer()
+        distribution = run.trained_distribution(preset, dequantizer)
         decided = dict(dataset=preset.dataset, levels=run.levels_of(preset), classes=preset.classes)
-        return _model({**run.trained_config()["model"], **decided}, distribution, run.output_dir())
+        return _model({**run.trained_config()["model"], **decided}, distribution, dequantizer, run.output_dir())
     if run.PRESET.present:
         raise run.UsageError("expected --preset with a run's --output_dir, got it with --saved_model")
     try:
         version = serving.version_path(SAVED_MODEL.value)
         about = serving.describe(version)
         print(f"Reading {version}", flush=True)
-        distribution = serving.load(version)
+        distribution, dequantizer = serving.load(version), serving.load_dequantizer(version)
     except (FileNotFoundError, serving.ExportError) as error:
         raise run.UsageError(str(error)) from error
     if distribution.event_shape.rank == 3 and about["levels"] is None:
         raise run.UsageError(f"expected a model of pixels with levels, got a model of real-valued images in {version}")
-    return _model(about, distribution, pathlib.Path(run.OUTPUT_DIR.value or "."))
+    return _model(about, distribution, dequantizer, pathlib.Path(run.OUTPUT_DIR.value or "."))
 
 
-def _model(about: Mapping[str, Any], distribution: FlowDistribution, folder: pathlib.Path) -> Source:
+def _model(
+    about: Mapping[str, Any], distribution: FlowDistribution, dequantizer: Dequantizer | None, folder: pathlib.Path
+) -> Source:
     given = {name: about.get(name) for name in ("dataset", "levels", "classes", "files", "columns", *data_flags.KEPT)}
     if (types := about.get("column_types")) is not None:
-        return TableModel(distribution, **given, types=Columns.of_json(types), folder=folder)
+        return TableModel(distribution, dequantizer, **given, types=Columns.of_json(types), folder=folder)
     kind = ImageModel if distribution.event_shape.rank == 3 else Source
-    return kind(distribution, **given, types=None, folder=folder)
+    return kind(distribution, dequantizer, **given, types=None, folder=folder)
 
 
 def open_image_model() -> ImageModel:
@@ -242,9 +247,12 @@ def labels_in_turn(source: Source, count: int, label: str | int | None, period: 
 
 
 def dequantized(source: Source, events: np.ndarray) -> np.ndarray:
-    """Events for the flow: integer images with dequantisation noise from `--seed`, vectors unchanged."""
+    """Events for the flow: integer images with the model's noise, from `--seed`, vectors unchanged."""
     if source.levels is None:
         return events
+    if source.dequantizer is not None:
+        latent_noise = source.dequantizer.latent_noise(events, seed=(run.SEED.value, 0))
+        return source.dequantizer.dequantize(tf.constant(events), latent_noise)[0].numpy()
     return nvp.dequantize(events, seed=(run.SEED.value, 0), levels=source.levels).numpy()
 
 

@@ -47,7 +47,7 @@ from tfp_realnvp.flows import (
     trainable_parameters,
     triangular_spline,
 )
-from tfp_realnvp.serving import load, publish, save
+from tfp_realnvp.serving import load, load_dequantizer, publish, save
 from tfp_realnvp.training import FlowModel
 from tfp_realnvp.version import __version__
 
@@ -75,6 +75,7 @@ __all__ = [
     "iaf",
     "inference",
     "load",
+    "load_dequantizer",
     "load_release_weights",
     "maf",
     "mcmc",

@@ -47,6 +47,13 @@ class DequantizerTest(parameterized.TestCase):
         context = dequantizer.context_of(images)
         np.testing.assert_allclose(dequantizer.log_prob(noise, context=context), log_q, rtol=1e-3, atol=1e-3)
 
+    def test_stays_below_the_next_level(self):
+        images = tf.reshape(tf.range(256, dtype=tf.int32), [16, *_SHAPE])
+        dequantizer = nvp.dequantizer(event_shape=_SHAPE, couplings=1, width=2, blocks=0)
+        for latent in (-6.0, 5.0, 6.0):  # Of noise that float32 rounds away, or up to 1.
+            x, _ = dequantizer.dequantize(images, tf.fill(images.shape, latent))
+            np.testing.assert_array_equal(np.floor(x), images)
+
     def test_reads_the_pixels_in_plus_minus_one(self):
         np.testing.assert_allclose(_dequantizer().context_of(tf.constant([0, 2, 4])), [-1, 0, 1])
 
@@ -149,7 +156,7 @@ class DequantizerTest(parameterized.TestCase):
 
     def test_one_of_other_images_is_refused(self):
         distribution = nvp.real_nvp(event_shape=_SHAPE, levels=256, scales=1, width=2, blocks=0)
-        with self.assertRaisesRegex(ValueError, "expected a dequantizer of 256 levels, .* got one of 5, "):
+        with self.assertRaisesRegex(ValueError, "expected a dequantizer of 256 levels, .* got one of 5 levels, "):
             nvp.FlowModel(distribution, levels=256, dequantizer=_dequantizer())
 
     def test_checkpoints_have_it(self):

@@ -38,22 +38,27 @@ class DequantizationTest(absltest.TestCase):
             self.assertIn(f"test: {bits:.4f} +- ", result.output, result.errors)
             self.assertIn(f"({how} dequantisation, 1 sample", result.output)
 
-    def test_the_export_is_the_flow_alone(self):
+    def test_the_export_has_both(self):
+        results = json.loads((self.trained / "results.json").read_text())
+        export = self.trained / "saved_model"
         images = nvp.data.load("digits").evaluation_batches("test", 100)
-        uniform = json.loads((self.trained / "results.json").read_text())["Real NVP, uniform dequantisation"]
-        loaded = nvp.evaluate(nvp.load(self.trained / "saved_model"), images, levels=17)
-        self.assertAlmostEqual(loaded.mean, uniform["bits_per_dim"], places=4)
+        for how, noise in (("variational", nvp.load_dequantizer(export)), ("uniform", None)):
+            loaded = nvp.evaluate(nvp.load(export), images, levels=17, dequantizer=noise)
+            self.assertAlmostEqual(loaded.mean, results[f"Real NVP, {how} dequantisation"]["bits_per_dim"], places=4)
+        result = programs.run("evaluate", f"--saved_model={export}", self.flags[1])
+        bits = results["Real NVP, variational dequantisation"]["bits_per_dim"]
+        self.assertIn(f"test: {bits:.4f} +- ", result.output, result.errors)
 
     def test_what_it_is_not_for_is_refused(self):
         for program, flags, message in (
             ("train", ("--dataset=csv:x.csv", "--dequantization=variational"), "expected images for --dequantization"),
             (
                 "evaluate",
-                (f"--saved_model={self.trained / 'saved_model'}", "--dequantization=variational"),
-                "expected a run's --output_dir for --dequantization=variational, got an exported model",
+                ("--saved_model=digits", "--dequantization=variational"),
+                "expected a model with --dequantization=variational, got one with uniform noise, digits",
             ),
         ):
-            result = programs.run(program, *flags, "--preset=digits", self.flags[1])
+            result = programs.run(program, *flags, self.flags[1])
             self.assertStartsWith(result.error, message)
 
 

@@ -83,6 +83,8 @@ def evaluate(
         columns.check_flow(distribution)
     elif not is_image and (importance_samples > 1 or dequantizer is not None):
         raise ValueError(f"expected images for noise, got a distribution of vectors of shape {event_shape}")
+    if dequantizer is not None:
+        dequantizer.check_flow(distribution, levels)
     dtype = distribution.dtype
     contexts = [] if classes is None else [tf.TensorSpec([None, classes], dtype)]
     # Drawn outside the compiled function, since XLA generates other random numbers.

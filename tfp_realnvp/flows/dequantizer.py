@@ -22,10 +22,10 @@ class Dequantizer(FlowDistribution):
         log P(image) >= E[log p(image + u) - log q(u | image)],    u ~ q(. | image)
 
     With uniform noise p must be flat within each pixel's cell; with a learned q it can be smooth. It only tightens the
-    training bound; the model p, its samples and its exports do not use it.
+    bound of integer images; the model p and its samples do not use it.
 
-    Created by `dequantizer`, for `FlowModel(dequantizer=)` and `evaluate(dequantizer=)`. It is a distribution of `u`;
-    its `context` is `context_of(images)`.
+    Created by `dequantizer`, for `FlowModel(dequantizer=)`, `evaluate(dequantizer=)` and `save(dequantizer=)`, or by
+    `load_dequantizer`. It is a distribution of `u`; its `context` is `context_of(images)`.
 
     Ho et al. Flow++. ICML 2019. arXiv 1902.00275. Section 3.1.
     """
@@ -35,7 +35,7 @@ class Dequantizer(FlowDistribution):
     ):
         super().__init__(flow, event_shape, **options)
         self.levels = levels
-        self._squeeze = squeeze
+        self.squeeze = squeeze
 
     def _log_prob(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         # The density is 0 outside (0, 1); the normal quantiles of 0 and 1 are infinite.
@@ -43,10 +43,19 @@ class Dequantizer(FlowDistribution):
         log_prob = super()._log_prob(tf.where(inside, x, tf.constant(0.5, x.dtype)), context)
         return tf.where(tf.reduce_all(inside, [-3, -2, -1]), log_prob, tf.constant(-np.inf, log_prob.dtype))
 
+    def check_flow(self, distribution: FlowDistribution, levels: int | None) -> None:
+        """Refuses, with a `ValueError`, a flow over other images than this noise is for."""
+        own, expected = (
+            f"{levels} levels, shape {of.event_shape} and {of.dtype.name}"
+            for levels, of in ((self.levels, self), (levels, distribution))
+        )
+        if own != expected:
+            raise ValueError(f"expected a dequantizer of {expected}, got one of {own}")
+
     def context_of(self, images: tf.Tensor) -> tf.Tensor:
         """The networks' input: pixels scaled to [-1, 1], squeezed if the couplings are."""
         pixels = 2 * tf.cast(images, self.dtype) / (self.levels - 1) - 1
-        return pixels if self._squeeze is None else self._squeeze.forward(pixels)
+        return pixels if self.squeeze is None else self.squeeze.forward(pixels)
 
     def latent_noise(
         self,
@@ -64,14 +73,17 @@ class Dequantizer(FlowDistribution):
     def dequantize(self, images: tf.Tensor, latent_noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = image + u` and `log q(u | image)` in nats, for integer pixels and their `latent_noise`.
 
+        `x` is below the next level, also where `image + u` would be rounded up to it.
+
         Raises:
           TypeError: when `images` are not integers.
         """
         if not images.dtype.is_integer:
             raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
-        # In float32 `u` may round to 0 or 1, and `image + u` to the next level; the density is defined there.
         u, log_det = self.flow.inverse_and_log_det(latent_noise, self.context_of(images))
-        return tf.cast(images, self.dtype) + u, self.distribution.log_prob(latent_noise) - log_det
+        levels = tf.cast(images, self.dtype)
+        x = tf.minimum(levels + u, (levels + 1) * (1 - np.finfo(self.dtype.as_numpy_dtype).epsneg))
+        return x, self.distribution.log_prob(latent_noise) - log_det
 
 
 def dequantizer(

@@ -3,7 +3,7 @@
 from tfp_realnvp.serving.description import ExportError, calibration_of, describe
 from tfp_realnvp.serving.export import WEIGHTS_DTYPES, publish, save, versions
 from tfp_realnvp.serving.litert import save_litert
-from tfp_realnvp.serving.load import load, version_path
+from tfp_realnvp.serving.load import load, load_dequantizer, version_path
 from tfp_realnvp.serving.released import released
 from tfp_realnvp.serving.scorer import Fault, Scorer, Scores
 from tfp_realnvp.serving.settings import INVALID_ROWS, Settings
@@ -19,6 +19,7 @@ __all__ = [
     "calibration_of",
     "describe",
     "load",
+    "load_dequantizer",
     "publish",
     "released",
     "save",

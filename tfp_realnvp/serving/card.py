@@ -66,7 +66,9 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
         "looks right, and images of another kind may have a higher density (docs/serving.md): do not rely on it alone "
         "to detect out-of-distribution images. Samples reproduce the data, including its flaws."
     )
-    bound = "uniform dequantisation, one noise sample"
+    # The rows of a model with learned noise name theirs.
+    is_uniform = about.get("dequantization", "uniform") == "uniform"
+    bound = "uniform dequantisation, one noise sample" if is_uniform else "one noise sample"
     intro = ["![Samples](samples.png)", "", "## Data", "", _data(about["dataset"])]
     return _card(name, version, config, scores, what=what, intro=intro, settings=settings, bound=bound, limits=limits)
 
@@ -111,6 +113,7 @@ def _card(
 ) -> str:
     about, model = describe(version), config["model"]
     title, ours = next(iter(scores.items()))
+    title = title.removesuffix(", variational dequantisation")
     versions = ", ".join(f"{package} {number}" for package, number in config["versions"].items())
     calibrated: list[str] = []
     if (calibration := about.get("calibration")) is not None:

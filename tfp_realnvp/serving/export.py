@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import threading
@@ -19,7 +20,7 @@ from tfp_realnvp.bijectors.variables import learned_layers
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.conditioners import ResidualNetwork
 from tfp_realnvp.extras import MissingExtraError
-from tfp_realnvp.flows import FlowDistribution, split_orders
+from tfp_realnvp.flows import Dequantizer, FlowDistribution, split_orders
 from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.serving import warm_up
@@ -40,6 +41,7 @@ def save(
     distribution: FlowDistribution,
     path: str | os.PathLike[str],
     *,
+    dequantizer: Dequantizer | None = None,
     columns: Columns | None = None,
     calibration: Calibration | None = None,
     weights_dtype: str = "float32",
@@ -59,12 +61,12 @@ def save(
         sample             count int32 [], seed int32 [2],
                            temperature float32 []                  -> images float32, pixels uint8
 
-    Float images are dequantised pixels in [0, levels), image + u with u uniform on [0, 1). For integer images the model
-    adds the noise: it is a function of `noise_seed` and the pixels of the row alone, so the answer for a row does not
-    depend on other rows. Returned `images` are dequantised, too, and not clipped; `pixels` are the same, rounded down
-    and clipped to 0 ... levels - 1. `reconstruct_error` is the largest absolute error of an entry after encoding and
-    decoding. `temperature` scales the drawn latents; 0 gives the image of the latent 0. In sessions and TensorFlow
-    Serving it is optional and defaults to 1; a function loaded in Python requires it.
+    Float images are dequantised pixels in [0, levels), image + u with u in [0, 1). For integer images the model adds
+    the noise, uniform or the dequantizer's: it is a function of `noise_seed` and the pixels of the row alone, so the
+    answer for a row does not depend on other rows. Returned `images` are dequantised, too, and not clipped; `pixels`
+    are the same, rounded down and clipped to 0 ... levels - 1. `reconstruct_error` is the largest absolute error of an
+    entry after encoding and decoding. `temperature` scales the drawn latents; 0 gives the image of the latent 0. In
+    sessions and TensorFlow Serving it is optional and defaults to 1; a function loaded in Python requires it.
 
     A conditional flow also takes `context` float32 [n, context_size] or `labels` int32 [n]; `sample` then draws one
     image per row and has no count. Vectors are named `vectors`, and have neither bits/dim nor pixels.
@@ -86,6 +88,9 @@ def save(
     Args:
       distribution: a flow over images of known size or over vectors, as from `real_nvp`.
       path: the folder to write, on a local disk; it must not exist. Its parents are created.
+      dequantizer: the flow over the noise of integer images that the flow was trained with; None for uniform noise.
+        The signatures of integer images then draw the noise u from it, and their `log_prob` is the bound
+        log p(image + u) - log q(u | image). `load_dequantizer` reads it again.
       columns: column types of a table. The model then has the signatures of
         `tfp_realnvp.serving.tables.ServedTable`.
       calibration: statistics of events that the flow was not trained on, with "typicality", as
@@ -99,8 +104,9 @@ def save(
     Raises:
       FileExistsError: if `path` exists.
       ValueError: if the event shape is unknown, the flow needs a context that the settings do not give, the flow was
-        itself loaded from an export, it has no residual network for bfloat16 kernels, or a calibration is without
-        "typicality" or given with bfloat16 kernels, which have other log-densities.
+        itself loaded from an export, the dequantizer is of other images, there is no residual network for bfloat16
+        kernels, or a calibration is without "typicality" or given with bfloat16 kernels, which have other
+        log-densities.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -115,7 +121,9 @@ def save(
     """
     path = _local(path)
     _refuse_existing(path)
-    with _written(distribution, path.parent, columns, calibration, weights_dtype, metadata, settings) as model:
+    with _written(
+        distribution, path.parent, dequantizer, columns, calibration, weights_dtype, metadata, settings
+    ) as model:
         _rename(model, path)
 
 
@@ -124,6 +132,7 @@ def publish(
     folder: str | os.PathLike[str],
     *,
     version: int | None = None,
+    dequantizer: Dequantizer | None = None,
     columns: Columns | None = None,
     calibration: Calibration | None = None,
     weights_dtype: str = "float32",
@@ -138,6 +147,7 @@ def publish(
       distribution: as in `save`.
       folder: the model's folder, named like the model.
       version: version number; by default the highest existing number plus 1, or 1.
+      dequantizer: as in `save`.
       columns: as in `save`.
       calibration: as in `save`.
       weights_dtype: as in `save`.
@@ -156,7 +166,7 @@ def publish(
     local = _local(folder)
     if version is not None:
         _refuse_existing(local / str(version))
-    with _written(distribution, local, columns, calibration, weights_dtype, metadata, settings) as model:
+    with _written(distribution, local, dequantizer, columns, calibration, weights_dtype, metadata, settings) as model:
         if not (model / EXTRA / warm_up.NAME).exists():
             logging.warning("Wrote no warm-up requests for TensorFlow Serving: pip install 'tfp_realnvp[serve]'")
         while True:
@@ -181,6 +191,7 @@ def _split_orders(distribution: FlowDistribution) -> list[str] | None:
 def _written(
     distribution: FlowDistribution,
     parent: pathlib.Path,
+    dequantizer: Dequantizer | None,
     columns: Columns | None,
     calibration: Calibration | None,
     weights_dtype: str,
@@ -198,12 +209,21 @@ def _written(
     shape = distribution.event_shape
     if shape.rank not in (1, 3) or not shape.is_fully_defined():
         raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
-    if isinstance(distribution.flow, SavedFlow):
+    levels = levels_of(distribution)
+    if dequantizer is not None:
+        if shape.rank != 3 or levels is None or levels > 256:
+            raise ValueError(
+                f"expected a flow over images of at most 256 levels for a dequantizer, got one over shape {shape} with "
+                f"levels={levels}"
+            )
+        dequantizer.check_flow(distribution, levels)
+    parts = [distribution, *([] if dequantizer is None else [dequantizer])]
+    if any(isinstance(part.flow, SavedFlow) for part in parts):
         raise ValueError("expected a flow with its networks, got a flow loaded from an export")
-    networks = [layer for layer in learned_layers(distribution.flow) if isinstance(layer, ResidualNetwork)]
+    networks = [layer for part in parts for layer in learned_layers(part.flow) if isinstance(layer, ResidualNetwork)]
     if weights_dtype != "float32" and not networks:
         raise ValueError(f"expected a flow with residual networks to have {weights_dtype} kernels, got none")
-    for variable in distribution.variables:
+    for variable in itertools.chain.from_iterable(part.variables for part in parts):
         if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
             raise ValueError(f"expected finite weights, got {variable.name} with a number that is not finite")
         if variable.name.startswith("_"):  # Keras' default for a class with such a name; TensorFlow cannot save it.
@@ -214,11 +234,11 @@ def _written(
         raise ValueError(f"expected a calibration with typicality, got {', '.join(calibration.statistics)}")
     if calibration is not None and weights_dtype != "float32":
         raise ValueError(f"expected float32 kernels with a calibration, got {weights_dtype}: log-densities differ")
-    levels = levels_of(distribution)
     description = {
         **(metadata or {}),
         "event_shape": shape.as_list(),
         "levels": levels,
+        "dequantization": "uniform" if dequantizer is None else "variational",
         "dtype": distribution.dtype.name,
         "split_orders": _split_orders(distribution),
         **dataclasses.asdict(settings),
@@ -232,7 +252,7 @@ def _written(
             with inference_precision(network):
                 stack.enter_context(network.frozen(None if weights_dtype == "float32" else tf.as_dtype(weights_dtype)))
         if columns is None:
-            served = Served(distribution, settings, calibration)
+            served = Served(distribution, settings, calibration, dequantizer)
         else:
             served = ServedTable(distribution, settings, columns, calibration)
         # Saves only what the graphs read, not the distribution: the file contains no Keras or TFP objects, no weight

@@ -7,12 +7,12 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_realnvp import paths
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.serving.description import DESCRIPTION, EXTRA, ExportError, describe
 from tfp_realnvp.serving.export import named_versions
 from tfp_realnvp.serving.released import released
 from tfp_realnvp.serving.saved_base import SavedBase
-from tfp_realnvp.serving.saved_flow import SavedFlow
+from tfp_realnvp.serving.saved_flow import SavedFlow, saved_dequantizer
 
 
 def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDistribution:
@@ -38,10 +38,7 @@ def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDi
     distribution.log_prob(images)  # [4]
     ```
     """
-    path = version_path(path)
-    description = describe(path)
-    with paths.plain(path) as plain:
-        module = _module(path, plain, description)
+    module, description = _opened(version_path(path))
     flow = SavedFlow(
         module,
         event_ndims=len(description["event_shape"]),
@@ -52,6 +49,40 @@ def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDi
     shape, dtype = description["event_shape"], description["dtype"]
     base = SavedBase(module, shape, dtype=dtype) if hasattr(module, "base_log_prob") else None
     return FlowDistribution(flow, shape, base=base, dtype=dtype, validate_args=validate_args)
+
+
+def load_dequantizer(path: str | os.PathLike[str]) -> Dequantizer | None:
+    """Loads the learned noise of a model of integer images, or None where its noise is uniform.
+
+    With it `evaluate` gives the bound of the export's own signatures of integer images:
+
+        log P(image) >= E[log p(image + u) - log q(u | image)],    u ~ q(. | image)
+
+    Args:
+      path: as in `load`.
+
+    Raises:
+      FileNotFoundError: if there is no export of this package.
+      ExportError: if it is incomplete, or its description was changed; names the file.
+
+    ```python
+    distribution, noise = nvp.load("digits"), nvp.load_dequantizer("digits")
+    images = data.load("digits").evaluation_batches("test", 100)
+    nvp.evaluate(distribution, images, levels=17, dequantizer=noise).mean  # bits/dim
+    ```
+    """
+    path = version_path(path)
+    if describe(path).get("dequantization", "uniform") == "uniform":
+        return None
+    module, description = _opened(path)
+    shape, levels, dtype = (description[name] for name in ("event_shape", "levels", "dtype"))
+    return saved_dequantizer(module, shape, levels, dtype)
+
+
+def _opened(path: pathlib.Path) -> tuple[Any, dict[str, Any]]:
+    description = describe(path)
+    with paths.plain(path) as plain:
+        return _module(path, plain, description), description
 
 
 def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:

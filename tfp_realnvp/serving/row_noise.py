@@ -3,18 +3,31 @@
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import dequantize
+from tfp_realnvp.flows import Dequantizer
 
 
-def dequantize_rows(images: tf.Tensor, *, levels: int, seed: int | tf.Tensor) -> tf.Tensor:
-    """`dequantize` with noise that depends only on the seed and an image's own pixels."""
+def dequantize_rows(
+    images: tf.Tensor, *, levels: int, seed: int | tf.Tensor, dequantizer: Dequantizer | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`x = image + u` and `log q(u | image)`, with noise that depends only on the seed and an image's own pixels.
+
+    The noise is uniform, whose `log q` is 0, or the dequantizer's.
+    """
     # A 64-bit hash of each row, as two integers.
     hashes = tf.bitcast(tf.reshape(tf.fingerprint(images), [-1, 2, 4]), tf.int32)
     seeds = tf.bitwise.bitwise_xor(hashes, tf.stack([seed, 0]))
-    return tf.map_fn(
-        lambda row: dequantize(row[0], seed=row[1], levels=levels),
-        (images, seeds),
-        fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
-    )
+
+    def of_row(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, row_seed = row
+        if dequantizer is None:
+            return dequantize(image, seed=row_seed, levels=levels)
+        return dequantizer.latent_noise(image, seed=row_seed)
+
+    dtype = tf.float32 if dequantizer is None else dequantizer.dtype
+    noise = tf.map_fn(of_row, (images, seeds), fn_output_signature=tf.TensorSpec(images.shape[1:], dtype))
+    if dequantizer is None:
+        return noise, tf.zeros([tf.shape(images)[0]])
+    return dequantizer.dequantize(images, noise)
 
 
 def noise_of_rows(rows: tf.Tensor, count: int, seed: int | tf.Tensor) -> tf.Tensor:

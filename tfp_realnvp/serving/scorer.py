@@ -12,10 +12,10 @@ import tensorflow as tf
 from tfp_realnvp import novelty as novelty_room
 from tfp_realnvp.columns import Column, ColumnError, Columns, Real
 from tfp_realnvp.columns.columns import check_lengths
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.novelty.gradient import log_prob_and_gradient_norm
 from tfp_realnvp.serving.description import describe
-from tfp_realnvp.serving.load import load, version_path
+from tfp_realnvp.serving.load import load, load_dequantizer, version_path
 from tfp_realnvp.serving.row_noise import dequantize_rows, noise_of_rows
 
 
@@ -65,6 +65,7 @@ class Scorer:
       columns: column types of a table; None for vectors and images.
       names: names of the columns of vectors, in the order of an event; None for images.
       levels: number of levels of a pixel; None for tables and vectors.
+      dequantizer: the learned noise of images; None for uniform noise.
       classes: number of classes of a conditional model of images.
       noise_seed: the setting of an export, see `tfp_realnvp.serving.Settings`.
       importance_samples: K. The first is the noise of the signatures.
@@ -94,6 +95,7 @@ class Scorer:
         columns: Columns | None = None,
         names: Sequence[str] | None = None,
         levels: int | None = None,
+        dequantizer: Dequantizer | None = None,
         classes: int | None = None,
         noise_seed: int = 0,
         importance_samples: int = 1,
@@ -113,7 +115,9 @@ class Scorer:
         self.shape = tuple(distribution.event_shape.as_list())
         self.levels, self.classes = levels, classes
         self.is_exact = levels is None and (columns is None or columns.is_exact)
-        self._distribution = distribution
+        self._distribution, self._dequantizer = distribution, dequantizer
+        if dequantizer is not None:
+            dequantizer.check_flow(distribution, levels)
         self._samples, self._batch_size = importance_samples, batch_size
         self._seed, self._has_latents = noise_seed, latents
         self.novelty, self.codec = self._checked(novelty), codec
@@ -142,6 +146,7 @@ class Scorer:
             columns=None if types is None else Columns.of_json(types),
             names=about.get("columns") if types is None else None,
             levels=about["levels"],
+            dequantizer=load_dequantizer(version),
             classes=about["classes"],
             noise_seed=about.get("noise_seed", 0),
             **options,  # type: ignore[arg-type]
@@ -295,11 +300,11 @@ class Scorer:
         if self.columns is not None:
             v, context, log_q = self.columns.dequantize(events, noise_of_rows(events, self.columns.noises, seed))
         elif self.levels is not None:
-            v = dequantize_rows(events, levels=self.levels, seed=seed)
+            v, log_q = dequantize_rows(events, levels=self.levels, seed=seed, dequantizer=self._dequantizer)
         if self.classes is not None:
             context = tf.one_hot(labels[0], self.classes)
         dtype = self._distribution.dtype
-        return [log_q, *(tf.cast(part, dtype) for part in (v, context) if part is not None)]
+        return [tf.cast(log_q, tf.float32), *(tf.cast(part, dtype) for part in (v, context) if part is not None)]
 
     def _densities_of(self, log_q: tf.Tensor, v: tf.Tensor, *context: tf.Tensor) -> dict[str, tf.Tensor]:
         answers = {}

@@ -2,16 +2,18 @@
 
 import functools
 import math
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.precision import call_conditioner
-from tfp_realnvp.flows import FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.novelty.conformal import two_sided_p_values
 from tfp_realnvp.serving.row_noise import dequantize_rows
+from tfp_realnvp.serving.saved_flow import saved_dequantizer
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.structure import couplings_of, least_side, levels_of
 
@@ -26,15 +28,23 @@ class Served:
     Attributes:
       functions: unchecked, by name, for `load`: `forward` and `inverse` between data and latents, with `log|det|` and
         context, for images of any size that the flow takes; for a custom base, `base_log_prob` and `base_sample`; for
-        images without a context also `network_0`, `network_1`, ..., the networks of the couplings.
+        images without a context also `network_0`, `network_1`, ..., the networks of the couplings; for learned noise
+        `noise_forward` and `noise_inverse`, whose context is the image, scaled to [-1, 1].
       signatures: checked float32 functions by name, for servers.
     """
 
-    def __init__(self, distribution: FlowDistribution, settings: Settings, calibration: Calibration | None = None):
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        settings: Settings,
+        calibration: Calibration | None = None,
+        dequantizer: Dequantizer | None = None,
+    ):
         event_shape = distribution.event_shape.as_list()
         self._distribution = distribution
         self._settings = settings
         self._calibration = None if calibration is None else calibration.statistics["typicality"]
+        self._dequantizer: Dequantizer | None = None
         self._is_image = len(event_shape) == 3
         self._levels = levels_of(distribution)
         has_integers = self._is_image and self._levels is not None and self._levels <= 256
@@ -55,6 +65,10 @@ class Served:
             functools.partial(_of_rows, distribution.flow.inverse_and_log_det), [latents, *contexts]
         )
         self.functions: dict[str, Function] = {"forward": self._forward, "inverse": self._inverse}
+        if dequantizer is not None:
+            self.functions |= _noise_functions(dequantizer, data)
+            module = types.SimpleNamespace(**self.functions)
+            self._dequantizer = saved_dequantizer(module, event_shape, dequantizer.levels, dtype)
         if not distribution.has_default_base:
             # With a custom base, latents have the base's size only.
             z = tf.TensorSpec([None, *distribution.distribution.event_shape], dtype, name="z")
@@ -121,10 +135,14 @@ class Served:
     # answers.
 
     def _log_prob(
-        self, events: tf.Tensor, *condition: tf.Tensor, has_levels: tf.Tensor | None = None
+        self,
+        events: tf.Tensor,
+        *condition: tf.Tensor,
+        has_levels: tf.Tensor | None = None,
+        log_q: tf.Tensor | float = 0.0,
     ) -> dict[str, tf.Tensor]:
         (z, log_det), has_context = self._latents(events, condition)
-        nats = tf.cast(self._distribution.distribution.log_prob(z) + log_det, tf.float32)
+        nats = tf.cast(self._distribution.distribution.log_prob(z) + log_det - tf.cast(log_q, z.dtype), tf.float32)
         is_valid = tf.math.is_finite(nats)
         if self._settings.invalid_rows == "refuse":
             self._refuse_context_unless(has_context, condition)
@@ -137,10 +155,8 @@ class Served:
             answers["bits_per_dim"] = -nats / (math.prod(self._event_shape) * math.log(2))
         return answers
 
-    def _p_value(
-        self, events: tf.Tensor, *condition: tf.Tensor, has_levels: tf.Tensor | None = None
-    ) -> dict[str, tf.Tensor]:
-        return self._with_p_values(self._log_prob(events, *condition, has_levels=has_levels))
+    def _p_value(self, events: tf.Tensor, *condition: tf.Tensor, **noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._with_p_values(self._log_prob(events, *condition, **noise))
 
     def _with_p_values(self, answers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         assert self._calibration is not None  # Or there is no such signature.
@@ -175,8 +191,10 @@ class Served:
             _assert(tf.reduce_all(has_levels), f"expected pixels in 0 ... {levels - 1}, got", tf.reduce_max(highest))
         # A placeholder image for an invalid row.
         images = tf.minimum(images, tf.cast(levels - 1, tf.uint8))
-        events = dequantize_rows(images, levels=levels, seed=self._settings.noise_seed)
-        return answer(events, *condition, has_levels=has_levels)
+        events, log_q = dequantize_rows(
+            images, levels=levels, seed=self._settings.noise_seed, dequantizer=self._dequantizer
+        )
+        return answer(tf.cast(events, tf.float32), *condition, has_levels=has_levels, log_q=log_q)
 
     def _decode(self, latents: tf.Tensor, *condition: tf.Tensor) -> dict[str, tf.Tensor]:
         latents = tf.ensure_shape(latents, [None, *self._latent_shape])
@@ -295,6 +313,21 @@ def _of_rows(
     # A flow with a log-det per part of an event, such as an elementwise flow, needs their sum.
     log_det = tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))
     return y[:count], log_det[:count]
+
+
+def _noise_functions(dequantizer: Dequantizer, u: tf.TensorSpec) -> dict[str, Function]:
+    """The passes of the flow over the noise, given pixels in [-1, 1]."""
+
+    def function(pass_fn: Callable[..., tuple[tf.Tensor, tf.Tensor]]) -> Function:
+        def of_pixels(x: tf.Tensor, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return pass_fn(x, pixels if dequantizer.squeeze is None else dequantizer.squeeze.forward(pixels))
+
+        return _function(functools.partial(_of_rows, of_pixels), [u, tf.TensorSpec(u.shape, u.dtype, name="context")])
+
+    return {
+        "noise_forward": function(dequantizer.flow.forward_and_log_det),
+        "noise_inverse": function(dequantizer.flow.inverse_and_log_det),
+    }
 
 
 def _of_network(conditioner: Callable[..., tf.Tensor], kept: tf.Tensor) -> tf.Tensor:

@@ -61,16 +61,8 @@ class DensityModel(keras.Model):
         # The distribution's dtype, whatever the global policy: a mixed policy is meant for networks and would round
         # events.
         super().__init__(name=name, dtype=distribution.dtype.name, autocast=False)
-        if dequantizer is not None and (dequantizer.levels, dequantizer.event_shape, dequantizer.dtype) != (
-            levels,
-            distribution.event_shape,
-            distribution.dtype,
-        ):
-            raise ValueError(
-                f"expected a dequantizer of {levels} levels, shape {distribution.event_shape} and "
-                f"{distribution.dtype.name}, got one of {dequantizer.levels}, {dequantizer.event_shape} and "
-                f"{dequantizer.dtype.name}"
-            )
+        if dequantizer is not None:
+            dequantizer.check_flow(distribution, levels)
         if columns is not None:
             columns.check_flow(distribution)
         self.distribution = distribution
