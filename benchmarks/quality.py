@@ -20,6 +20,7 @@ import itertools
 import json
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ def _of(preset: str, *flags: str) -> tuple[str, ...]:
 _LONG = ("--ema=0.999", "--schedule=cosine")
 _CIFAR = ("--dtype_policy=mixed_bfloat16", *_LONG, "--warmup_steps=200", "--epochs=4")
 _SMALL_BATCHES = ("--dtype_policy=mixed_bfloat16", *_LONG, "--warmup_steps=500", "--batch_size=16", "--epochs=12")
+_NOISE = "--dequantization=variational(couplings=4, width=64, blocks=1, normalization=none, squeeze=True)"
 RECIPES = {
     "digits": Recipe("digits, 8x8, 17 levels", "Real NVP", _of("digits")),
     "digits_variational": Recipe(
@@ -94,10 +96,15 @@ RECIPES = {
         "the same, gone on with",
         _of("cifar10_glow", "--epochs=7", "--seed=1", "--init_from=runs/quality/cifar10_glow_1"),
     ),
-    "cifar10_glow": Recipe(
+    "cifar10_glow_3": Recipe(
         "CIFAR-10",
         "the same, gone on with again",
         _of("cifar10_glow", "--epochs=6", "--seed=2", "--init_from=runs/quality/cifar10_glow_2"),
+    ),
+    "cifar10_glow": Recipe(
+        "CIFAR-10",
+        "the same, gone on with, learned noise",
+        _of("cifar10_glow", "--epochs=3", "--seed=3", "--init_from=runs/quality/cifar10_glow_3", _NOISE),
         released="cifar10",
     ),
     "cifar10": Recipe(
@@ -203,11 +210,11 @@ def row_of(name: str, folder: pathlib.Path) -> dict[str, Any]:
 
 def importance(folder: pathlib.Path, data_dir: str | None, count: int) -> dict[str, Any]:
     """The importance bound of a released model, and the bound with one noise sample, on as many test images."""
-    distribution, images, levels = _open(folder, data_dir)
+    distribution, noise, images, levels = _open(folder, data_dir)
     found = {}
     for samples in (1, _NOISE_SAMPLES):
         some = (batch[:count] for batch in itertools.islice(images.evaluation_batches("test", 100), -(-count // 100)))
-        score = nvp.evaluate(distribution, some, levels=levels, importance_samples=samples)
+        score = nvp.evaluate(distribution, some, levels=levels, dequantizer=noise, importance_samples=samples)
         found[str(samples)] = {"bits_per_dim": score.mean, "standard_error": score.standard_error}
     return found | {"images": score.count}
 
@@ -322,7 +329,7 @@ def _origin(row: dict[str, Any], name: str) -> str:
     parts = []
     for part in reversed([*row.get("before", []), row]):
         commit = (part["commit"] or "unknown")[:7] + (" with changes" if part["uncommitted_changes"] else "")
-        command = f"python -m launch.train {' '.join(part['flags'])} --data_dir=DIR --output_dir=runs/quality/{name}"
+        command = f"python -m launch.train {shlex.join(part['flags'])} --data_dir=DIR --output_dir=runs/quality/{name}"
         parts.append(f"`{command}`, commit {commit}, {part['machine']}")
         begins = [flag for flag in part["flags"] if flag.startswith("--init_from=")]
         name = begins[0].removeprefix("--init_from=runs/quality/") if begins else name
@@ -334,10 +341,12 @@ def _released(recipe: Recipe) -> pathlib.Path | None:
     return folder if recipe.released is not None and folder.is_dir() else None
 
 
-def _open(folder: pathlib.Path, data_dir: str | None) -> tuple[nvp.FlowDistribution, nvp.data.Events, int]:
-    """A released model, its data set and levels."""
+def _open(
+    folder: pathlib.Path, data_dir: str | None
+) -> tuple[nvp.FlowDistribution, nvp.Dequantizer | None, nvp.data.Events, int]:
+    """A released model with its learned noise, its data set and levels."""
     about = nvp.serving.describe(nvp.serving.version_path(folder))
-    return nvp.load(folder), nvp.data.load(about["dataset"], data_dir), about["levels"]
+    return nvp.load(folder), nvp.load_dequantizer(folder), nvp.data.load(about["dataset"], data_dir), about["levels"]
 
 
 def check(rows: dict[str, dict[str, Any]], data_dir: str | None) -> bool:
@@ -348,9 +357,10 @@ def check(rows: dict[str, dict[str, Any]], data_dir: str | None) -> bool:
         if folder is None:
             continue
         known.add(folder.name)
-        distribution, images, levels = _open(folder, data_dir)
-        found = nvp.evaluate(distribution, images.evaluation_batches("test", 100), levels=levels)
-        expected = row["test"]["uniform"]["bits_per_dim"]
+        distribution, noise, images, levels = _open(folder, data_dir)
+        tests = images.evaluation_batches("test", 100)
+        found = nvp.evaluate(distribution, tests, levels=levels, dequantizer=noise)
+        expected = row["test"]["uniform" if noise is None else "variational"]["bits_per_dim"]
         is_near = abs(found.mean - expected) <= _TOLERANCE
         print(f"{folder.name}: {found}, in the table {expected:.4f}: {'agrees' if is_near else 'DIFFERS'}", flush=True)
         pixels = next(iter(images.evaluation_batches("test", 100)))

@@ -16,7 +16,7 @@ from tfp_realnvp.serving import card
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _MODELS = _ROOT / "saved_models"
 _DATA_DIR = os.environ.get("TFP_REALNVP_DATA", _ROOT.parent / "shared/data/tfds")
-_FIGURE = r"^\| (?:Real NVP|Glow) \| (\d+\.\d+) \+- (\d+\.\d+) \|$"
+_FIGURE = r"^\| (?:Real NVP|Glow)(?:, variational dequantisation)? \| (\d+\.\d+) \+- (\d+\.\d+) \|$"
 
 
 @parameterized.named_parameters((name, name) for name in ("digits", "mnist", "cifar10"))
