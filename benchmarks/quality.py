@@ -9,8 +9,8 @@ A row is a command of `launch.train` with the folder `runs/quality/NAME`. An int
 is only read. Rows are lines of `results/quality.jsonl`, their curves are in `results/curves/`.
 
 `--check` fails where a model in `saved_models/` is further than 0.01 bits/dim from its row, or where 100 test images do
-not come back from their latents within 0.1 of a level in float32. A released model is the flow alone, so that its
-figure is the one with uniform dequantisation.
+not come back from their latents within 0.1 of a level in float32. A model with learned noise is compared by its bound
+with that noise.
 """
 
 from __future__ import annotations
