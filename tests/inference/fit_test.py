@@ -233,14 +233,17 @@ class RefinementTest(absltest.TestCase):
     def test_goes_on_from_the_best_weights_at_half_the_rate(self):
         model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, use_bias=False)])
         model.compile(keras.optimizers.SGD(0.4))
-        refinement = fit._Refinement(2)
+        refinement = fit._Refinement(6)
         refinement.set_model(model)
+        refinement.on_train_begin()
         found = []
-        for epoch, loss in enumerate([5.0, 4.0, 4.5, 4.2, 3.0, 6.0, 6.0]):
+        for epoch, loss in enumerate([5.0, 4.0, 4.5, 4.2, 3.0, 6.0, 6.0, 2.9995, 6.0, 6.0, 6.0]):
             model.set_weights([np.full([1, 1], epoch, np.float32)])
             refinement.on_epoch_end(epoch, {"val_loss": loss})
-            found.append((model.get_weights()[0].item(), round(float(model.optimizer.learning_rate), 3)))
-        self.assertEqual(found, [(0, 0.4), (1, 0.4), (2, 0.4), (1, 0.2), (4, 0.2), (5, 0.2), (4, 0.1)])
+            rate = round(float(model.optimizer.learning_rate), 3)
+            found.append((model.get_weights()[0].item(), rate, model.stop_training))
+        begin = [(0, 0.4), (1, 0.4), (2, 0.4), (1, 0.2), (4, 0.2), (5, 0.2), (4, 0.1), (7, 0.1), (4, 0.05), (9, 0.05)]
+        self.assertEqual(found, [*((*pair, False) for pair in begin), (4, 0.025, True)])
 
 
 class ErrorsTest(parameterized.TestCase):

@@ -33,7 +33,7 @@ def fit_posterior(
     learning_rate: float = 1e-3,
     clip_norm: float = 5.0,
     max_epochs: int = 500,
-    patience: int = 20,
+    patience: int = 45,
     seed: int = 0,
     verbose: int = 0,
 ) -> Posterior:
@@ -125,10 +125,7 @@ def fit_posterior(
             validation_batch_size=1_000,
             batch_size=min(batch_size, len(train)),
             epochs=max_epochs,
-            callbacks=[
-                _Refinement(max(patience // 3, 1)),
-                keras.callbacks.EarlyStopping(min_delta=_LEAST_GAIN, patience=patience, restore_best_weights=True),
-            ],
+            callbacks=[_Refinement(patience)],
             verbose=verbose,
         )
         losses = {name: history.history[name] for name in ("loss", "val_loss")}
@@ -140,24 +137,17 @@ def fit_posterior(
     return Posterior(members, support, observations, histories)
 
 
-class _Refinement(keras.callbacks.Callback):
-    """Halves the learning rate after epochs without a smaller held-out loss, and goes on from the best weights."""
+class _Refinement(keras.callbacks.EarlyStopping):
+    """Early stopping; after each third of its patience it goes on from the best weights at half the learning rate."""
 
     def __init__(self, patience: int):
-        super().__init__()
-        self._patience, self._best, self._since = patience, math.inf, 0
-        self._weights: list[np.ndarray] = []
+        super().__init__(min_delta=_LEAST_GAIN, patience=patience, restore_best_weights=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        loss = (logs or {})["val_loss"]
-        if loss < self._best - _LEAST_GAIN:
-            self._best, self._since, self._weights = loss, 0, self.model.get_weights()
-            return
-        self._since += 1
-        if self._since == self._patience and self._weights:
-            self.model.set_weights(self._weights)
+        super().on_epoch_end(epoch, logs)
+        if self.wait and self.wait % max(self.patience // 3, 1) == 0:
+            self.model.set_weights(self.best_weights)
             self.model.optimizer.learning_rate.assign(self.model.optimizer.learning_rate / 2)
-            self._since = 0
 
 
 def _unbounded(support: Support, vectors: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
