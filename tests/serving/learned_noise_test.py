@@ -10,6 +10,8 @@ from absl.testing import absltest
 
 import tfp_realnvp as nvp
 from tfp_realnvp import serving
+from tfp_realnvp.serving.settings import Settings
+from tfp_realnvp.serving.signatures import Served
 
 _LEVELS, _SHAPE = 5, (4, 4, 1)
 
@@ -55,6 +57,13 @@ class LearnedNoiseTest(absltest.TestCase):
             one = signatures["log_prob_uint8"](images=self.images[row : row + 1])["log_prob"]
             np.testing.assert_allclose(one, answers["log_prob"][row : row + 1], rtol=1e-5)
         self.assertEqual(signatures["log_prob_uint8"](images=self.images[:0])["log_prob"].shape, [0])
+
+    def test_p_values_are_of_integers_alone(self):
+        # The log-density of a float image is no bound, and not to be ranked among bounds.
+        calibration = nvp.novelty.Calibration({"typicality": np.arange(9.0)})
+        for noise, expected in ((self.noise, ["p_value_uint8"]), (None, ["p_value", "p_value_uint8"])):
+            names = Served(self.flow, Settings(), calibration, noise).signatures
+            self.assertEqual([name for name in names if name.startswith("p_value")], expected)
 
     def test_scores_are_those_of_the_signature(self):
         expected = tf.saved_model.load(str(self.path)).signatures["log_prob_uint8"](images=self.images)["log_prob"]

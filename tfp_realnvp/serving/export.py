@@ -73,7 +73,7 @@ def save(
 
     With a calibration, `p_value` and `p_value_uint8` answer `p_value` float32 [n] beside the answers of `log_prob`: the
     two-sided conformal p-value of log p(x), see `tfp_realnvp.novelty.p_values`. A row with a `log_prob` of -inf has the
-    smallest one.
+    smallest one. With a dequantizer there is `p_value_uint8` alone, of the bound, which float images do not have.
 
     An invalid request fails with an `InvalidArgumentError` that states what was expected and what came: pixels outside
     the support or NaN, a count below 1 or above `max_samples`, more than `max_rows` rows, a wrong shape or label. With

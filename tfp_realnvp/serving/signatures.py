@@ -100,6 +100,8 @@ class Served:
             **({} if self._calibration is None else {"p_value": self._p_value}),
         }
         named = {name: function(answer, float_events) for name, answer in of_events.items()}
+        if self._dequantizer is not None:  # The calibration's statistic is a bound, which floats do not have.
+            named.pop("p_value", None)
         if self._integer_levels is not None:
             integers = tf.TensorSpec(float_events.shape, tf.uint8, name=events)
             for name, answer in of_events.items():
