@@ -206,6 +206,17 @@ class ScorerTest(absltest.TestCase):
             np.testing.assert_array_equal(np.delete(values, 2), np.delete(expected.novelty[name], 2))
         self.assertEqual([len(values) for values in scorer.score(images[:0]).novelty.values()], [0, 0, 0])
 
+    def test_takes_any_seed_of_32_bits(self):
+        flow = nvp.FlowDistribution(nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(_LEVELS)]), (8, 8, 1))
+        images, greatest = _digits("test", 2), np.int64(2**31 - 1)
+        first, last, both = (
+            serving.Scorer(flow, levels=_LEVELS, noise_seed=seed, importance_samples=count, batch_size=2)
+            .score(images)
+            .log_prob
+            for seed, count in ((greatest, 1), (-(2**31), 1), (greatest, 2))
+        )
+        np.testing.assert_allclose(both, np.logaddexp(first, last) - np.log(2), rtol=1e-6)
+
     def test_refused(self):
         flow = nvp.nice(event_shape=4)
         for given, message in (
@@ -213,6 +224,7 @@ class ScorerTest(absltest.TestCase):
             (dict(novelty=("likelihood",)), "expected novelty of typicality, complexity, gradient, got 'likelihood'"),
             (dict(novelty=("gradient",), importance_samples=2), "expected one noise sample for novelty, got 2"),
             (dict(importance_samples=0), "expected importance_samples and a batch_size of 1 or more, got 0 and 4096"),
+            (dict(noise_seed=2**31), r"expected noise_seed in -2147483648 \.\.\. 2147483647, got 2147483648"),
         ):
             with self.assertRaisesRegex(ValueError, message):
                 serving.Scorer(flow, **given)

@@ -20,6 +20,7 @@ from tests import registry
 from tests.serving import exported
 from tests.training import small
 from tfp_realnvp import evaluation, serving
+from tfp_realnvp.serving.settings import Settings
 
 _LEVELS, _SHAPE = exported.LEVELS, exported.SHAPE
 
@@ -337,6 +338,11 @@ class ExportTest(parameterized.TestCase):
             serving.save(_small_flow(), folder)
         self.assertEmpty(os.listdir(folder))
 
+    def test_settings_take_integers_of_numpy(self):
+        settings = Settings(max_rows=np.int64(5), noise_seed=np.uint8(3), classes=np.int32(2))
+        self.assertEqual(settings, Settings(max_rows=5, noise_seed=3, classes=2))
+        self.assertIs(type(settings.max_rows), int)
+
     def test_refuses_what_it_cannot_serve(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         path = os.path.join(folder, "1")
@@ -353,7 +359,11 @@ class ExportTest(parameterized.TestCase):
             (dict(max_rows=0), r"expected max_rows in 1 \.\.\. 2147483647, got 0"),
             (dict(max_rows=None), r"expected max_rows in 1 \.\.\. 2147483647, got None"),
             (dict(max_pixels=1.5), r"expected max_pixels in 1 \.\.\. 2147483647, got 1.5"),
-            (dict(classes=0), "expected classes of 1 or more, got 0"),
+            (dict(max_rows=True), r"expected max_rows in 1 \.\.\. 2147483647, got True"),
+            (dict(noise_seed=2**31), r"expected noise_seed in -2147483648 \.\.\. 2147483647, got 2147483648"),
+            (dict(noise_seed=0.5), r"expected noise_seed in -2147483648 \.\.\. 2147483647, got 0.5"),
+            (dict(classes=0), r"expected classes in 1 \.\.\. 2147483647, got 0"),
+            (dict(classes=2.0), r"expected classes in 1 \.\.\. 2147483647, got 2.0"),
             (dict(classes=2, context_size=3), "expected a context_size or classes, got both"),
             (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),
         ):

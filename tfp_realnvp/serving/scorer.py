@@ -17,6 +17,7 @@ from tfp_realnvp.novelty.gradient import log_prob_and_gradient_norm
 from tfp_realnvp.serving.description import describe
 from tfp_realnvp.serving.load import load, load_dequantizer, version_path
 from tfp_realnvp.serving.row_noise import dequantize_rows, noise_of_rows
+from tfp_realnvp.serving.settings import Settings
 
 
 class Fault(NamedTuple):
@@ -79,7 +80,7 @@ class Scorer:
 
     Raises:
       ValueError: for an unknown statistic, "complexity" for events that are not images, statistics with more than one
-        noise sample, or no noise sample or event at a time.
+        noise sample, no noise sample or event at a time, or a noise seed of more than 32 bits.
 
     ```python
     scorer = Scorer(nvp.load("digits"), levels=17)
@@ -119,7 +120,7 @@ class Scorer:
         if dequantizer is not None:
             dequantizer.check_flow(distribution, levels)
         self._samples, self._batch_size = importance_samples, batch_size
-        self._seed, self._has_latents = noise_seed, latents
+        self._seed, self._has_latents = Settings(noise_seed=noise_seed).noise_seed, latents
         self.novelty, self.codec = self._checked(novelty), codec
         example = self._example()
         event = tf.TensorSpec([batch_size, *example.shape], tf.as_dtype(example.dtype))
@@ -287,7 +288,8 @@ class Scorer:
         events, *condition = map(tf.constant, given)
         total, others = np.zeros(count), {}
         for k in range(self._samples):
-            answers = self._densities(*self._dequantize(events, tf.constant(self._seed + k), *condition))
+            seed = np.int64(self._seed + k).astype(np.int32)  # Goes on from the least after the greatest.
+            answers = self._densities(*self._dequantize(events, tf.constant(seed), *condition))
             nats = answers.pop("log_prob").numpy()[:count].astype(np.float64)
             total = nats if k == 0 else np.logaddexp(total, nats)
             if k == 0:

@@ -1,6 +1,7 @@
 """How an export answers."""
 
 import dataclasses
+import numbers
 
 INVALID_ROWS = ("refuse", "minus_inf")
 
@@ -15,7 +16,7 @@ class Settings:
       max_rows: upper limit on the number of rows per request for the other signatures.
       max_pixels: upper limit on the number of pixels per `decode` request, rows times height times width; by default as
         many as `max_rows` images of the model's size have. None for vectors.
-      noise_seed: seed of the dequantisation of integer images.
+      noise_seed: seed of the dequantisation of integer images, of 32 bits.
       context_size: size of the context of a conditional flow, or None.
       classes: number of classes of a flow whose context is a one-hot label, or None.
       invalid_rows: handling of rows without a density in `log_prob`, such as pixels outside the support: "refuse" the
@@ -31,15 +32,22 @@ class Settings:
     invalid_rows: str = "refuse"
 
     def __post_init__(self) -> None:
-        for name in ("max_samples", "max_rows", "max_pixels"):
-            most = getattr(self, name)
-            is_default = most is None and name == "max_pixels"
-            if not is_default and not (type(most) is int and 1 <= most < 2**31):
-                raise ValueError(f"expected {name} in 1 ... {2**31 - 1}, got {most}")
+        for name, least, may_be_none in (
+            ("max_samples", 1, False),
+            ("max_rows", 1, False),
+            ("max_pixels", 1, True),
+            ("noise_seed", -(2**31), False),
+            ("context_size", 1, True),
+            ("classes", 1, True),
+        ):
+            given = getattr(self, name)
+            if given is None and may_be_none:
+                continue
+            is_integer = isinstance(given, numbers.Integral) and not isinstance(given, bool)
+            if not (is_integer and least <= given < 2**31):
+                raise ValueError(f"expected {name} in {least} ... {2**31 - 1}, got {given!r}")
+            object.__setattr__(self, name, int(given))  # NumPy's integers are not JSON's.
         if self.context_size is not None and self.classes is not None:
             raise ValueError("expected a context_size or classes, got both")
-        for name in ("context_size", "classes"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
         if self.invalid_rows not in INVALID_ROWS:
             raise ValueError(f"expected invalid_rows to be one of {', '.join(INVALID_ROWS)}, got {self.invalid_rows!r}")
