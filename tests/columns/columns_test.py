@@ -193,9 +193,13 @@ class DensityTest(parameterized.TestCase):
         flow = nvp.coupling_flow(event_shape=(2,), couplings=2, hidden_units=(4,))
         rows = columns.encode({**table, "w": weight})[:300]
         weight = weight[:300]
+        rows[:2, -1] = weight[:2] = 0
         nats = columns.log_prob(flow, tf.constant(rows), tf.zeros([300, 0])).numpy().astype(np.float64)
         weighted = nats * weight / weight.mean()  # Of these rows, not of the training rows.
-        score = nvp.evaluate(flow, [rows[:70], rows[70:]], columns=columns)
+        seen = []
+        score = nvp.evaluate(flow, [rows[:2], rows[2:70], rows[70:]], columns=columns, progress=seen.append)
+        self.assertEqual([part.count for part in seen], [70, 300])  # None of the first batch counts.
+        self.assertEqual(seen[-1], score)
         self.assertAlmostEqual(score.mean, np.sum(nats * weight) / np.sum(weight), places=4)
         self.assertAlmostEqual(score.standard_error, np.std(weighted, ddof=1) / np.sqrt(300), places=4)
         self.assertNotAlmostEqual(score.mean, nats.mean(), places=2)

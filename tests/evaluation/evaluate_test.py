@@ -181,6 +181,12 @@ class EvaluateTest(parameterized.TestCase):
         for wrong in (3, -1):
             with self.assertRaisesRegex(ValueError, rf"labels in 0 \.\.\. 2, got ({wrong} \.\.\. 2|0 \.\.\. {wrong})"):
                 evaluation.evaluate(distribution, [(images[:3], np.array([0, 2, wrong]))], levels=17, classes=3)
+        # One label would be broadcast, and a float rounded.
+        for wrong in (labels[:1], labels[:3] + 0.5, labels[:3, np.newaxis]):
+            with self.assertRaisesRegex(ValueError, "expected an integer label for each of 3 events, got"):
+                evaluation.evaluate(distribution, [(images[:3], wrong)], levels=17, classes=3)
+        with self.assertRaisesRegex(TypeError, "expected batches of pairs of events and labels, got a ndarray"):
+            evaluation.evaluate(distribution, [images[:2]], levels=17, classes=3)
         bits = []
         for number, (some, theirs) in enumerate(batches):
             seed = tf.random.experimental.stateless_fold_in([4, number], 0)
@@ -188,6 +194,11 @@ class EvaluateTest(parameterized.TestCase):
             log_prob = distribution.log_prob(pixels, context=np.eye(3, dtype=np.float32)[theirs])
             bits.append(evaluation.bits_per_dim(log_prob.numpy(), (2, 2, 1)))
         self.assertAlmostEqual(result.mean, np.mean(np.concatenate(bits)), 5)
+
+    def test_a_batch_without_images_changes_nothing(self):
+        images, flow = _images(3), _flow()
+        whole, parts = (evaluation.evaluate(flow, batches) for batches in ([images], [images, images[:0]]))
+        self.assertEqual(parts, whole)
 
     def test_tells_of_its_progress(self):
         seen = []

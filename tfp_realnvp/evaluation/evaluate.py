@@ -61,9 +61,9 @@ def evaluate(
         probability 0, which makes the mean infinite.
 
     Raises:
-      TypeError: if images are not integers, or vectors are not floats.
-      ValueError: if there is no event, a shape differs from the distribution's, a pixel or label is out of range, noise
-        is requested for vectors, or images have no `levels`.
+      TypeError: if images are not integers, vectors are not floats, or batches have no labels for `classes`.
+      ValueError: if there is no event, a shape differs from the distribution's, a pixel or label is out of range, an
+        event has no integer label, noise is requested for vectors, or images have no `levels`.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -146,21 +146,33 @@ def evaluate(
     for number, batch in enumerate(batches):
         context = []
         if classes is not None:
+            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+                raise TypeError(f"expected batches of pairs of events and labels, got a {type(batch).__name__}")
             batch, labels = batch
-            _check_labels(np.asarray(labels), classes)
+            _check_labels(np.asarray(labels), len(batch), classes)
             context = [tf.one_hot(labels, classes, dtype=dtype)]
+        if not len(batch):  # TensorFlow's oneDNN convolution returns a wrong shape for it.
+            continue
         log_probs = [log_weight(*given, *context).numpy().astype(np.float64) for given in draws(batch, number)]
         log_probability = np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
         if columns is not None and columns.weight is not None:
             weights.append(np.asarray(columns.weights_of(np.asarray(batch)), np.float64))
         figures.append(bits_per_dim(log_probability, event_shape) if is_image else log_probability)
-        if progress is not None:
-            progress(Score.of(np.concatenate(figures), *kind))
+        has_weight = not weights or any(np.any(part > 0) for part in weights)
+        if progress is not None and has_weight:
+            progress(_score_of(figures, weights, *kind))
+    return _score_of(figures, weights, *kind)
+
+
+def _score_of(figures: list[np.ndarray], weights: list[np.ndarray], unit: str, bound: str | None) -> Score:
     everything = np.concatenate(figures) if figures else np.zeros(0)
-    return Score.of(everything, *kind, np.concatenate(weights) if weights else None)
+    return Score.of(everything, unit, bound, np.concatenate(weights) if weights else None)
 
 
-def _check_labels(labels: np.ndarray, classes: int) -> None:
+def _check_labels(labels: np.ndarray, count: int, classes: int) -> None:
+    # A single label would be broadcast, and a fraction rounded.
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise ValueError(f"expected an integer label for each of {count} events, got {labels.dtype} of {labels.shape}")
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"expected labels in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}")
 
