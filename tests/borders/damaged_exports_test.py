@@ -71,6 +71,8 @@ class DamagedExportsTest(parameterized.TestCase):
         (_ABOUT, _edited(event_shape=[4]), "expected event_shape [3] and dtype float32, as in the model, in"),
         (_ABOUT, _edited(dtype="float64"), "expected event_shape [3] and dtype float32, as in the model, in"),
         (_ABOUT, _edited(classes="ten"), "expected classes in"),
+        (_ABOUT, _edited(levels=17), "expected levels None and dequantization uniform, as in the model, in"),
+        (_ABOUT, _edited(dequantization="learned"), "expected dequantization uniform or variational in"),
     )
     def test_the_file_is_named(self, file, change, message):
         path = self._damaged(file, change)
@@ -79,6 +81,12 @@ class DamagedExportsTest(parameterized.TestCase):
         self.assertStartsWith(str(caught.exception), message)
         self.assertIn(str(path / file), str(caught.exception))
         self.assertNotIn("\n", str(caught.exception))
+
+    def test_noise_that_is_not_there(self):
+        path = self._damaged(_ABOUT, _edited(dequantization="variational"))
+        for load in (nvp.load, nvp.load_dequantizer):
+            with self.assertRaisesRegex(serving.ExportError, "dequantization uniform, .* got None and variational"):
+                load(path)
 
     def test_programs_end_in_one_line(self):
         path = self._damaged(_INDEX, None)

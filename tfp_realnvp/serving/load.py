@@ -72,7 +72,7 @@ def load_dequantizer(path: str | os.PathLike[str]) -> Dequantizer | None:
     ```
     """
     path = version_path(path)
-    if describe(path).get("dequantization", "uniform") == "uniform":
+    if describe(path)["dequantization"] == "uniform":
         return None
     module, description = _opened(path)
     shape, levels, dtype = (description[name] for name in ("event_shape", "levels", "dtype"))
@@ -103,13 +103,23 @@ def _module(path: pathlib.Path, plain: str, description: dict[str, Any]) -> Any:
         events = module.forward.concrete_functions[0].structured_input_signature[0][0]
     except Exception as error:  # A truncated graph may fail anywhere in TensorFlow.
         raise ExportError(f"expected a whole model, got a damaged {graph}: copy the export again") from error
-    given = [*events.shape[1:]], events.dtype.name
-    if given != (description["event_shape"], description["dtype"]):
-        raise ExportError(
-            f"expected event_shape {given[0]} and dtype {given[1]}, as in the model, in {path / EXTRA / DESCRIPTION}, "
-            f"got {description['event_shape']} and {description['dtype']}: copy the export again"
-        )
+    levels = int(module.levels) if hasattr(module, "levels") else None
+    noise = "variational" if hasattr(module, "noise_inverse") else "uniform"
+    for in_model in (
+        {"event_shape": [*events.shape[1:]], "dtype": events.dtype.name},
+        {"levels": levels, "dequantization": noise},
+    ):
+        given = {name: description[name] for name in in_model}
+        if given != in_model:
+            raise ExportError(
+                f"expected {_in_words(in_model)}, as in the model, in {path / EXTRA / DESCRIPTION}, got "
+                f"{' and '.join(map(str, given.values()))}: copy the export again"
+            )
     return module
+
+
+def _in_words(values: dict[str, Any]) -> str:
+    return " and ".join(f"{name} {value}" for name, value in values.items())
 
 
 def version_path(path: str | os.PathLike[str]) -> pathlib.Path:
