@@ -15,7 +15,8 @@ _SHAPE, _LEVELS = (4, 4, 1), 5
 
 
 def _dequantizer(**settings):
-    return nvp.dequantizer(event_shape=_SHAPE, levels=_LEVELS, **{"couplings": 2, "width": 4, "blocks": 1, **settings})
+    given = {"levels": _LEVELS, "couplings": 2, "width": 4, "blocks": 1, **settings}
+    return nvp.dequantizer(event_shape=_SHAPE, **given)
 
 
 def _images(count, seed=0):
@@ -70,6 +71,11 @@ class DequantizerTest(parameterized.TestCase):
         np.testing.assert_array_equal(nvp.bijectors.Squeeze("channel_major").inverse(squeezed), pixels)
         with self.assertRaisesRegex(ValueError, r"expected an even height and width, got \(5, 4, 1\)"):
             nvp.dequantizer(event_shape=(5, 4, 1), squeeze=True)
+
+    def test_refuses_no_levels_and_no_couplings(self):
+        for given, got in ((dict(levels=1), "1 and 2"), (dict(couplings=0), "5 and 0")):
+            with self.assertRaisesRegex(ValueError, f"expected at least 2 levels and a coupling, got {got}"):
+                _dequantizer(**given)
 
     def test_parts_of_a_batch_get_the_noise_of_the_whole(self):
         dequantizer, images = _dequantizer(), tf.constant(_images(6))

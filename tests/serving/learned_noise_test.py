@@ -105,6 +105,8 @@ class LearnedNoiseTest(absltest.TestCase):
                 nvp.evaluate(self.flow, [self.images], levels=_LEVELS, dequantizer=other)
         with self.assertRaisesRegex(ValueError, "expected a flow with its networks, got a flow loaded"):
             nvp.save(self.flow, self.path.with_name("2"), dequantizer=nvp.load_dequantizer(self.path))
+        with self.assertRaisesRegex(ValueError, "expected a dequantizer with variables to train, got one"):
+            nvp.FlowModel(self.flow, levels=_LEVELS, dequantizer=nvp.load_dequantizer(self.path))
         vectors = nvp.real_nvp(event_shape=(3,), couplings=1, hidden_units=(4,))
         with self.assertRaisesRegex(ValueError, "expected a flow over images of at most 256 levels for a dequantizer"):
             nvp.save(vectors, self.path.with_name("2"), dequantizer=self.noise)

@@ -542,6 +542,15 @@ class FitTest(absltest.TestCase):
         with self.assertRaisesRegex(ValueError, "expected sample weights of 0 or more, got -1.0"):
             model.fit(small.vectors(2), sample_weight=np.array([1.0, -1.0]), verbose=0)
 
+    def test_images_that_would_get_no_noise(self):
+        images, flow = small.images(2), small.two_couplings()
+        noise = nvp.dequantizer(event_shape=flow.event_shape, levels=small.LEVELS, couplings=1, width=2, blocks=0)
+        model = training.FlowModel(flow, levels=small.LEVELS, dequantizer=noise)
+        with self.assertRaisesRegex(TypeError, "expected integer images for a dequantizer, got float32, which get no"):
+            model(images + np.float32(0.25))
+        with self.assertRaisesRegex(TypeError, "expected images of integers or dequantized floats, got bool"):
+            training.FlowModel(flow, levels=small.LEVELS)(images > 2)
+
     def test_networks_of_another_dtype(self):
         def network(mask, channels, outputs):
             layer = keras.layers.Dense(outputs, dtype="float64")

@@ -57,6 +57,10 @@ class PixelRangeTest(parameterized.TestCase):
                 np.random.default_rng(0).uniform(size=[9, 2]), nvp.nice(event_shape=(2,), hidden_units=(2,))
             )
 
+    def test_integers_of_two_levels_have_no_noise_either(self):
+        with self.assertWarnsRegex(UserWarning, "integers as floats, which get no noise"):
+            warn_of_scaled_pixels((_PIXELS > 1).astype(np.float32), _flow(levels=2))
+
     def test_fit_and_evaluate_warn(self):
         model = nvp.FlowModel(self.flow)
         for name in ("fit", "evaluate"):

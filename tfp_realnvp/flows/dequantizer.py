@@ -122,7 +122,7 @@ def dequantizer(
       name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Raises:
-      ValueError: if the event shape is not an image's, or cannot be squeezed.
+      ValueError: if the event shape is not an image's, or cannot be squeezed, for fewer than 2 levels or no coupling.
 
     ```python
     flow = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -131,6 +131,8 @@ def dequantizer(
     ```
     """
     shape = image_of(event_shape)
+    if levels < 2 or couplings < 1:
+        raise ValueError(f"expected at least 2 levels and a coupling, got {levels} and {couplings}")
     flow_name = name or "dequantizer"
     of_network = dict(width=width, blocks=blocks, normalization=normalization, activation=activation)
     to_channels = Squeeze("channel_major") if squeeze else None

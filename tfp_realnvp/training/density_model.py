@@ -131,14 +131,23 @@ class DensityModel(keras.Model):
 
         The noise of integers depends on their position in the global batch over all replicas.
         """
-        if not events.dtype.is_floating and self.distribution.event_shape.rank != 3:
+        is_image = self.distribution.event_shape.rank == 3
+        if not events.dtype.is_floating and not is_image:
             raise TypeError(f"expected vectors of floats, got {events.dtype.name}: only images are dequantised")
         if not events.dtype.is_integer:
+            self._check_floats(events.dtype)
             return tf.cast(events, self.distribution.dtype), None
         part = _of_all_replicas(part)
         if self.dequantizer is not None:
             return self.dequantizer.dequantize(events, self.dequantizer.latent_noise(events, seed=seed, part=part))
         return dequantize(events, seed=seed, levels=self.levels, dtype=self.distribution.dtype, part=part), None
+
+    def _check_floats(self, dtype: tf.DType) -> None:
+        """Refuses events that would be taken as they are though they have, or should have, noise of their own."""
+        if not dtype.is_floating:
+            raise TypeError(f"expected images of integers or dequantized floats, got {dtype.name}")
+        if self.dequantizer is not None:
+            raise TypeError(f"expected integer images for a dequantizer, got {dtype.name}, which get no noise")
 
     def test_step(self, events: tf.Tensor) -> dict[str, tf.Tensor]:
         """Evaluates a batch; returns the running means."""

@@ -106,6 +106,11 @@ class FlowModel(DensityModel):
                 "expected a distribution with variables to train, got one without: nvp.load returns folded "
                 "networks; train the flow that was exported, from a checkpoint of its run"
             )
+        if dequantizer is not None and not dequantizer.variables:
+            raise ValueError(
+                "expected a dequantizer with variables to train, got one without: nvp.load_dequantizer returns folded "
+                "networks"
+            )
         dtypes = {v.dtype for v in self.distribution.trainable_variables if v.dtype.is_floating}
         if len(dtypes) > 1:  # Gradients could not be clipped by their global norm.
             names = ", ".join(sorted(dtype.name for dtype in dtypes))

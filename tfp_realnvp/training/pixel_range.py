@@ -23,9 +23,9 @@ def warn_of_scaled_pixels(given: Any, distribution: FlowDistribution) -> None:
       distribution: the flow. Without a `DequantizedLogit` it models real numbers, and no warning is given.
     """
     levels = [part.levels for part in distribution.flow.submodules if isinstance(part, DequantizedLogit)]
-    if not levels or levels[0] == 2 or (images := _first_floats(given)) is None or not images.size:
+    if not levels or (images := _first_floats(given)) is None or not images.size:
         return
-    if 0 <= images.min() and images.max() <= 1:
+    if levels[0] > 2 and 0 <= images.min() and images.max() <= 1:
         got = "values in [0, 1] only"
     elif np.array_equal(images, np.floor(images)):
         got = "integers as floats, which get no noise"
