@@ -5,8 +5,11 @@ import io
 import re
 from unittest import mock
 
+import numpy as np
+import tensorflow as tf
 from absl.testing import absltest
 
+import tfp_realnvp as nvp
 from launch import source, terminal
 
 
@@ -29,6 +32,18 @@ class ProgressTest(absltest.TestCase):
         self.assertIn("50/100", shown)
         self.assertIn("100/100", shown)
         self.assertEqual(self._shown([0, 1, 2.5], is_terminal=False), "")
+
+
+class DequantizedTest(absltest.TestCase):
+    def test_learned_noise_is_drawn_in_parts(self):
+        noise = nvp.dequantizer(event_shape=(2, 2, 1), levels=5, couplings=1, width=2, blocks=0)
+        images = np.random.default_rng(0).integers(5, size=[230, 2, 2, 1], dtype=np.uint8)
+        expected, _ = noise.dequantize(tf.constant(images), noise.latent_noise(images, seed=(3, 0)))
+        model = mock.Mock(levels=5, dequantizer=mock.Mock(wraps=noise))
+        with mock.patch.object(source.run, "SEED", mock.Mock(value=3)):
+            np.testing.assert_allclose(source.dequantized(model, images), expected, atol=1e-5)
+        sizes = [len(call.args[0]) for call in model.dequantizer.dequantize.call_args_list]
+        self.assertEqual(sizes, [100, 100, 30])
 
 
 class EpochsTest(absltest.TestCase):
