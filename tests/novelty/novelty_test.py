@@ -104,6 +104,10 @@ class PValuesTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             novelty.Calibration(statistics)
 
+    def test_a_codec_that_is_none_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "expected a codec of png, .*, got 'gif'"):
+            novelty.Calibration({"complexity": [1.0]}, codec="gif")
+
     def test_a_calibration_comes_back_from_json(self):
         given = novelty.Calibration({"typicality": [0.1, -3.7, 2.5]}, codec="webp", source="rows")
         back = novelty.Calibration.of_json(json.loads(json.dumps(given.to_json())))
@@ -150,7 +154,10 @@ class GradientTest(absltest.TestCase):
         steps = 1e-2 * np.eye(3, dtype=np.float32)
         slopes = [flow.log_prob(x + step, context=context) - flow.log_prob(x - step, context=context) for step in steps]
         expected = np.linalg.norm(np.array(slopes) / 2e-2, axis=0)
-        np.testing.assert_allclose(novelty.gradient_norm(flow, x, context), expected, rtol=2e-2)
+        found = novelty.gradient_norm(flow, x, context)
+        np.testing.assert_allclose(found, expected, rtol=2e-2)
+        # Any batch shape: of a single event, too, it is the norm of all entries.
+        np.testing.assert_allclose(novelty.gradient_norm(flow, x[1], context[1]), found[1], rtol=1e-5)
 
     def test_outside_the_support(self):
         bounded = nvp.bijectors.Chain([tfp.bijectors.Invert(tfp.bijectors.Sigmoid())])

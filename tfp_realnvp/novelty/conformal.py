@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.novelty.complexity import CODECS
+
 # Which values of a statistic are unusual: those on both sides of the calibration's, or the greater ones alone.
 TAILS = {"typicality": "both", "complexity": "upper", "gradient": "both"}
 # By that share statistics of equal events may differ: rounding depends on the batch, the compiler and folded norms.
@@ -91,7 +93,8 @@ class Calibration:
       source: the calibration events in words, such as "validation images of mnist".
 
     Raises:
-      ValueError: for other names, no events, different numbers of them, or numbers that are not finite.
+      ValueError: for other names or another codec, no events, different numbers of them, or numbers that are not
+        finite.
 
     ```python
     images = np.stack([*data.load("digits").examples("validation").take(60)])
@@ -108,6 +111,8 @@ class Calibration:
     def __post_init__(self) -> None:
         given = {name: np.sort(np.asarray(values, np.float32)) for name, values in self.statistics.items()}
         object.__setattr__(self, "statistics", given)
+        if "complexity" in given and self.codec not in CODECS:
+            raise ValueError(f"expected a codec of {', '.join(CODECS)}, got {self.codec!r}")
         unknown = [name for name in given if name not in TAILS]
         if unknown or not given:
             raise ValueError(f"expected statistics of {', '.join(TAILS)}, got {', '.join(unknown) or 'none'}")

@@ -25,11 +25,11 @@ def gradient_norm(
 
     Args:
       distribution: a flow, trained or loaded.
-      x: events of real numbers `[n, *event_shape]`, such as dequantised images.
+      x: events of real numbers `[..., *event_shape]`, such as dequantised images.
       context: context of a conditional flow, one row for each event; the density is then that given the context.
 
     Returns:
-      `[n]`, nats per unit of x; NaN outside the support.
+      `[...]`, nats per unit of x; NaN outside the support.
 
     ```python
     flow = nvp.load("digits")
@@ -52,6 +52,7 @@ def log_prob_and_gradient_norm(
         log_prob = distribution.log_prob(x, **given)
     # The density of a row does not depend on other rows, so the gradient of the sum has each row's.
     gradient = tape.gradient(log_prob, x)
-    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=list(range(1, gradient.shape.rank))))
+    event_axes = list(range(-distribution.event_shape.rank, 0))
+    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=event_axes))
     # Flows give events outside the support finite gradients, so that they cannot spoil a training step.
     return log_prob, tf.where(tf.math.is_finite(log_prob), norm, tf.constant(math.nan, norm.dtype))
