@@ -273,6 +273,7 @@ class ErrorsTest(parameterized.TestCase):
         (dict(chains=1), "expected chains of 2 or more, got 1"),
         (dict(warmup=9), "expected warmup of 10 or more, got 9"),
         (dict(kernel="gibbs"), "expected kernel to be hmc or nuts, got 'gibbs'"),
+        (dict(event_shape=7), r"expected the event_shape \[1\] of the flow, got \[7\]"),
         (dict(flow=None), r"expected event_shape, such as \(20,\), for a function without a flow, got None"),
     )
     def test_settings(self, given, message):

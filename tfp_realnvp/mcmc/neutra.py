@@ -89,6 +89,9 @@ def neutra(
         flow = iaf(event_shape=shape, layers=3, hidden_units=(64, 64))
         fit(target, flow, steps=fit_steps, seed=seed)
     flow = flow_distribution(flow)
+    given, own = np.ravel(() if event_shape is None else event_shape).tolist(), list(flow.event_shape)
+    if event_shape is not None and given != own:
+        raise ValueError(f"expected the event_shape {own} of the flow, got {given}")
     wanted.check_event_shape(flow)
     z = _start(wanted, flow, chains, seed)
 
