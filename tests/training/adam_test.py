@@ -1,5 +1,6 @@
 """Our Adam beside Keras's."""
 
+import math
 import os
 import tempfile
 
@@ -102,6 +103,11 @@ class AdamTest(parameterized.TestCase):
         other.apply(_gradients(3), expected)
         for one, two in zip(variables, expected):
             np.testing.assert_allclose(one.numpy(), two.numpy(), 1e-6)
+
+    def test_a_rate_that_goes_up_is_refused(self):
+        for rate in (-1e-3, math.nan, keras.optimizers.schedules.CosineDecay(-1e-3, 10)):
+            with self.assertRaisesRegex(ValueError, "expected a learning_rate of 0 or more, got (-0.001|nan)"):
+                training.Adam(rate)
 
     def test_amsgrad_is_refused(self):
         with self.assertRaisesRegex(ValueError, "expected amsgrad=False"):

@@ -551,6 +551,11 @@ class FitTest(absltest.TestCase):
         with self.assertRaisesRegex(TypeError, "expected images of integers or dequantized floats, got bool"):
             training.FlowModel(flow, levels=small.LEVELS)(images > 2)
 
+    def test_a_norm_that_turns_the_gradient(self):
+        for norm in (0.0, -1.0, math.nan):
+            with self.assertRaisesRegex(ValueError, f"expected a clip_norm above 0 or None, got {norm}"):
+                training.FlowModel(small.vector_flow(), clip_norm=norm)
+
     def test_networks_of_another_dtype(self):
         def network(mask, channels, outputs):
             layer = keras.layers.Dense(outputs, dtype="float64")

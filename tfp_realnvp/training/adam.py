@@ -1,6 +1,7 @@
 """Adam with one kernel per variable."""
 
 import contextlib
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ class Adam(keras.optimizers.Adam):
         epsilon: float = 1e-8,
         **kwargs: Any,
     ):
+        rate = getattr(learning_rate, "initial_learning_rate", learning_rate)  # Of Keras' schedules.
+        if isinstance(rate, numbers.Real) and not float(rate) >= 0:  # It would go up the gradient.
+            raise ValueError(f"expected a learning_rate of 0 or more, got {rate}")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         self._constants: Callable[[tf.DType], dict[str, Any]] | None = None
         if self.amsgrad:

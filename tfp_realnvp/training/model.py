@@ -75,7 +75,7 @@ class FlowModel(DensityModel):
     Raises:
       TypeError: if the distribution is not a `FlowDistribution`.
       ValueError: if there is no variable to train, as in an export, whose networks are folded, if variables differ in
-        dtype, or if the dequantizer has another shape.
+        dtype, if the dequantizer has another shape, or for a `clip_norm` that is not above 0.
 
     ```python
     model = nvp.FlowModel(nvp.real_nvp(event_shape=(8, 8, 1), levels=17))
@@ -111,6 +111,8 @@ class FlowModel(DensityModel):
                 "expected a dequantizer with variables to train, got one without: nvp.load_dequantizer returns folded "
                 "networks"
             )
+        if clip_norm is not None and not clip_norm > 0:  # A negative one would turn the gradient round.
+            raise ValueError(f"expected a clip_norm above 0 or None, got {clip_norm}")
         dtypes = {v.dtype for v in self.distribution.trainable_variables if v.dtype.is_floating}
         if len(dtypes) > 1:  # Gradients could not be clipped by their global norm.
             names = ", ".join(sorted(dtype.name for dtype in dtypes))
