@@ -65,6 +65,10 @@ class GaussianTest(absltest.TestCase):
         np.testing.assert_allclose(np.diag(crossed), each, rtol=1e-4)
         self.assertEqual(self.posterior.sample(4, x).shape, (4, 3, 2))
         self.assertEqual(self.posterior.sample(4, x[0]).shape, (4, 2))
+        self.assertEqual(self.posterior.sample(np.int64(0), x).shape, (0, 3, 2))
+        for count in (-1, 2.5):
+            with self.assertRaisesRegex(ValueError, f"expected a count of 0 or more, got {count}"):
+                self.posterior.sample(count, x)
         one = self.posterior.sample(500, x, seed=3).numpy().mean(0)
         np.testing.assert_allclose(one, _exact(x)[0], atol=0.2)  # Each observation has its own samples.
 
@@ -259,6 +263,11 @@ class ErrorsTest(parameterized.TestCase):
         (dict(prior=tfd.JointDistributionNamed(dict(a=tfd.Normal(0.0, 1.0)))), "expected parameters by name"),
         (dict(theta=np.ones([20, 2])), "expected parameters that vary"),
         (dict(ensemble=0), "expected an ensemble of 1 or more"),
+        (dict(batch_size=0), "expected a batch_size and max_epochs of 1 or more .*, got 0, 1 and 20"),
+        (dict(max_epochs=0), "expected a batch_size and max_epochs of 1 or more .*, got 100, 0 and 20"),
+        (dict(patience=-1), "expected .* a patience of 0 or more, got 100, 1 and -1"),
+        (dict(learning_rate=-1e-3), "expected a learning_rate of 0 or more, got -0.001"),
+        (dict(clip_norm=-5.0), "expected a clip_norm above 0 or None, got -5.0"),
         (dict(validation_fraction=0.0), "expected a validation_fraction that leaves pairs on both sides"),
         (dict(theta={"a": np.zeros([20]), "b": np.zeros([19])}), "arrays with the same n"),
     )
@@ -273,6 +282,12 @@ class ErrorsTest(parameterized.TestCase):
                 pathlib.Path(file.name).write_bytes(content)
                 with self.assertRaisesRegex(ValueError, "expected a file by Posterior.save, got"):
                     inference.load(file.name)
+
+    def test_refuses_numbers_that_are_not_real(self):
+        theta, x = _pairs(20, 0)
+        for given in (x.astype(np.complex64), x.astype(str)):
+            with self.assertRaisesRegex(TypeError, "expected x of real numbers, got (complex64|string)"):
+                inference.fit_posterior(theta, given, flow=_SMALL, max_epochs=1)
 
     def test_refuses_whole_numbers(self):
         prior = tfd.JointDistributionNamed(dict(p=tfd.Beta(1.0, 1.0), n=tfd.Bernoulli(0.5)))

@@ -72,10 +72,10 @@ def fit_posterior(
       verbose: as in `keras.Model.fit`.
 
     Raises:
-      TypeError: for parameters that are not floats, or one embedding for several flows.
-      ValueError: if numbers of pairs differ or are too few, parameters lie outside the prior's support, values or the
-        held-out loss are not finite, a parameter is constant or varies by little more than its rounding, or the
-        prior has other parts.
+      TypeError: for parameters that are not floats, observations that are not real, or one embedding for several flows.
+      ValueError: for a setting out of range, if numbers of pairs differ or are too few, parameters lie outside the
+        prior's support, values or the held-out loss are not finite, a parameter is constant or varies by little more
+        than its rounding, or the prior has other parts.
 
     ```python
     joint = tfd.JointDistributionNamed(
@@ -92,6 +92,11 @@ def fit_posterior(
     """
     if ensemble < 1:
         raise ValueError(f"expected an ensemble of 1 or more flows, got {ensemble}")
+    if batch_size < 1 or max_epochs < 1 or patience < 0:
+        raise ValueError(
+            "expected a batch_size and max_epochs of 1 or more and a patience of 0 or more, got "
+            f"{batch_size}, {max_epochs} and {patience}"
+        )
     if ensemble > 1 and isinstance(embedding, keras.layers.Layer):
         raise TypeError("expected a function that makes an embedding for each flow of the ensemble, got one layer")
     parts, observations = Parts.of(theta, "theta"), Parts.of(x, "x")

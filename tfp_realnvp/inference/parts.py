@@ -58,6 +58,7 @@ class Parts:
         """The arrays `[..., *shape]` of each part in order, float64 if one of them has that precision, else float32.
 
         Raises:
+          TypeError: for arrays of complex numbers or text.
           ValueError: for other names or shapes.
         """
         named = by_name(values)
@@ -69,6 +70,9 @@ class Parts:
         given = [values] if named is None or self.names is None else [named[name] for name in self.names]
         # TensorFlow would round Python's numbers to float32.
         arrays = [tf.convert_to_tensor(array if tf.is_tensor(array) else np.asarray(array)) for array in given]
+        for array in arrays:
+            if not (array.dtype.is_floating or array.dtype.is_integer or array.dtype.is_bool):
+                raise TypeError(f"expected {what} of real numbers, got {array.dtype.name}")
         # Half precision and float32 fit into float32, whole numbers may not.
         is_single = all(array.dtype.is_floating and array.dtype.size <= 4 for array in arrays)
         arrays = [tf.cast(array, tf.float32 if is_single else tf.float64) for array in arrays]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 import os
 import pickle
 from collections.abc import Sequence
@@ -134,6 +135,8 @@ class Posterior:
         Returns:
           An array, or a dict of arrays if the parameters have names.
         """
+        if not isinstance(count, numbers.Integral) or count < 0:
+            raise ValueError(f"expected a count of 0 or more, got {count}")
         contexts, of_x = self._contexts(x)
         random = np.random.default_rng(seed)
         counts = random.multinomial(count, [1 / len(contexts)] * len(contexts))
