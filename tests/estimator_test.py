@@ -1,6 +1,7 @@
 """The estimator is one of scikit-learn's, and its densities are those of the flow."""
 
 import pickle
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,20 @@ class FlowEstimatorTest(absltest.TestCase):
         self.assertGreater(weighted.score(table[:200]), alike.score(table[:200]))
         np.testing.assert_allclose([column.mean for column in weighted.columns_.columns], table[:200].mean(0))
 
+    @mock.patch.object(nvp.FlowEstimator, "_train")
+    def test_the_scale_of_weights_does_not(self, train):
+        weight = np.linspace(1, 3, 20)
+        for scale in (1.0, 1e300, 1e-300):  # Beyond what float32 can hold.
+            nvp.FlowEstimator(**_TINY).fit(_frame(20)[["x", "count"]], sample_weight=scale * weight)
+            np.testing.assert_allclose(train.call_args.args[1], weight / 2, rtol=1e-6)
+
+    @mock.patch.object(nvp.FlowEstimator, "_train")
+    def test_categories_and_truth_values_are_no_real_numbers(self, train):
+        frame = _frame()[["x"]]
+        for values in (frame["x"] > 0, pd.Categorical([1, 2, 3] * 100)):
+            estimator = nvp.FlowEstimator(**_TINY).fit(frame.assign(y=values))
+            self.assertContainsSubset(set(estimator.sample(20)["y"]), {0, 1} if len(set(values)) == 2 else {1, 2, 3})
+
     def test_few_rows_are_not_learned_by_heart(self):
         """Of 80 rows, what is best on held-out ones generalises; the last weights do not."""
         rows = np.random.default_rng(0).normal(size=[480, 4])
@@ -106,6 +121,9 @@ class FlowEstimatorTest(absltest.TestCase):
             nvp.FlowEstimator("vae").fit(np.zeros([5, 2]))
         with self.assertRaisesRegex(ValueError, "expected a validation_fraction between 0 and 1, or None, got 1"):
             nvp.FlowEstimator(validation_fraction=1).fit(np.zeros([5, 2]))
+        for given, got in ((dict(max_steps=0), "0 and 256"), (dict(batch_size=0), "2000 and 0")):
+            with self.assertRaisesRegex(ValueError, f"expected max_steps and a batch_size of 1 or more, got {got}"):
+                nvp.FlowEstimator(**given).fit(np.zeros([5, 2]))
 
 
 if __name__ == "__main__":

@@ -34,15 +34,15 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         log p(row) >= E[log p(v) - log q(v | row)]
 
     A layer over `FlowModel` and `tfp_realnvp.columns.Columns`. Arrays and frames of numbers have real columns; a frame
-    with text or a `columns` specification has columns of its types. `score_samples` is the log-density in nats, in the
-    units of the table: exact if all columns are real or bounded, and otherwise the lower bound with one draw of noise,
-    which is a function of the row.
+    with text, categories or truth values, or a `columns` specification, has columns of its types. `score_samples` is
+    the log-density in nats, in the units of the table: exact if all columns are real or bounded, and otherwise the
+    lower bound with one draw of noise, which is a function of the row.
 
     Args:
       flow: name of a flow, such as "coupling", "autoregressive" or "nsf".
       flow_options: keyword arguments of the flow's factory, such as `{"couplings": 4, "hidden_units": (64, 64)}`.
       columns: types of columns of a frame, such as "a:bounded(0,1),b:circular(360)"; "infer" infers all of them. By
-        default, types are inferred only if a column is not a number.
+        default, types are inferred only if a column is text, categories or truth values.
       max_steps: number of training steps.
       batch_size: rows in a batch; at most the number of training rows.
       learning_rate: initial learning rate of Adam, which decreases to 0 as a cosine.
@@ -61,7 +61,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):
       feature_names_in_: their names, if the table has names.
 
     Raises:
-      ValueError: from `fit`, if there are fewer than 2 columns or rows, or a value is missing.
+      ValueError: from `fit`, for a setting out of range, fewer than 2 columns or rows, or a missing value.
 
     ```python
     from sklearn.datasets import load_iris
@@ -111,6 +111,10 @@ class FlowEstimator(DensityMixin, BaseEstimator):
             raise ValueError(f"expected flow to be one of {', '.join(FLOWS)}, got {self.flow!r}")
         if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
             raise ValueError(f"expected a validation_fraction between 0 and 1, or None, got {self.validation_fraction}")
+        if self.max_steps < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"expected max_steps and a batch_size of 1 or more, got {self.max_steps} and {self.batch_size}"
+            )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         table = self._table(X, is_first=True)
         if len(table) < 2:
@@ -120,14 +124,15 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         weight = None
         if sample_weight is not None:
             rows = next(iter(table.values()))[:, np.newaxis]
-            weight = np.asarray(_check_sample_weight(sample_weight, rows, ensure_non_negative=True), np.float32)
+            weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
             # As though rows without a weight were not there: they decide no moment either.
             table = {name: values[weight > 0] for name, values in table.items()}
             weight = weight[weight > 0]
             if len(weight) < 2:
                 raise ValueError(f"expected at least 2 rows with a weight above 0, got {len(weight)}")
-            weight /= np.mean(weight)
-        self.columns_ = self._fitted_columns(table)
+            weight = weight / np.max(weight)  # Their scale does not matter, and may be one that float32 cannot hold.
+            weight = (weight / np.mean(weight)).astype(np.float32)
+        self.columns_ = self._fitted_columns(table, is_typed=_is_typed(X))
         rows = self.columns_.encode(table)
         if np.any(np.isnan(rows)):
             raise ValueError("expected a value in each row and column, got missing values (NaN)")
@@ -190,9 +195,9 @@ class FlowEstimator(DensityMixin, BaseEstimator):
         # scikit-learn has compared names if both have them; columns without names are in their places.
         return dict(zip(self._names, table.values(), strict=True))
 
-    def _fitted_columns(self, table: Mapping[str, np.ndarray]) -> Columns:
+    def _fitted_columns(self, table: Mapping[str, np.ndarray], *, is_typed: bool) -> Columns:
         is_text = any(values.dtype == object for values in table.values())
-        if self.columns is not None or is_text:
+        if self.columns is not None or is_text or is_typed:
             text = "" if self.columns is None or self.columns == "infer" else self.columns
             found = infer_with_notes(table, text)
             dropped = Spec.of_text(text).dropped
@@ -297,6 +302,12 @@ class _BestWeights(keras.callbacks.Callback):
         """Assigns the kept weights."""
         for variable, value in zip(self.model.distribution.variables, self._kept):
             variable.assign(value)
+
+
+def _is_typed(X: Any) -> bool:
+    """Whether a frame of pandas or polars has columns of categories or truth values, which may be read as numbers."""
+    kinds = ("bool", "categor", "enum")
+    return any(str(dtype).lower().startswith(kinds) for dtype in (X.dtypes if hasattr(X, "columns") else ()))
 
 
 def _batch(events: Sequence[np.ndarray | None], place: tf.Tensor) -> Any:
