@@ -92,7 +92,10 @@ def main() -> None:
         raise run.UsageError(str(error)) from error
     print(f"Wrote {path}")
     if _LITERT.value is not None:
-        serving.save_litert(path, _LITERT.value)
+        try:
+            serving.save_litert(path, _LITERT.value)
+        except ValueError as error:
+            raise run.UsageError(str(error)) from error
         print(f"Wrote {_LITERT.value}")
     if _CARD.value:
         for file in card.write(pathlib.Path(_EXPORT_DIR.value), path, run.output_dir(), results.read(run.output_dir())):

@@ -1,5 +1,6 @@
 """A LiteRT model answers as the flow does."""
 
+import json
 import pathlib
 import tempfile
 import warnings
@@ -65,6 +66,19 @@ class LiteRTTest(absltest.TestCase):
         serving.save(distribution, self.folder / "1", context_size=2)
         with self.assertRaisesRegex(ValueError, "expected a flow that takes no context, got a conditional one"):
             serving.save_litert(self.folder / "1", self.folder / "model.tflite")
+
+    def test_refuses_what_it_would_answer_wrongly(self):
+        base = tfp.distributions.Sample(tfp.distributions.StudentT(5.0, 0.0, 1.0), 2)
+        path = self.folder / "1"
+        serving.save(nvp.FlowDistribution(nvp.bijectors.ActNorm(2), (2,), base=base), path)
+        with self.assertRaisesRegex(ValueError, "expected a flow with a standard normal base, got one with another in"):
+            serving.save_litert(path, self.folder / "model.tflite")
+        with self.assertRaisesRegex(ValueError, "expected a batch_size of 1 or more, got 0"):
+            serving.save_litert(path, self.folder / "model.tflite", batch_size=0)
+        about = path / "assets.extra" / "tfp_realnvp.json"
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"column_types": {}}))
+        with self.assertRaisesRegex(ValueError, "expected a flow over images or vectors, got one over rows of a table"):
+            serving.save_litert(path, self.folder / "model.tflite")
 
 
 if __name__ == "__main__":

@@ -21,13 +21,14 @@ def save_litert(path: str | os.PathLike[str], file: str | os.PathLike[str], *, b
     named `vectors`.
 
     Args:
-      path: an export, `NAME/VERSION`, of a flow without a context.
+      path: an export, `NAME/VERSION`, of a flow over images or vectors without a context, whose base is a standard
+        normal.
       file: the file to write, usually `.tflite`; replaces an existing file and creates parent folders.
       batch_size: number of rows.
 
     Raises:
       FileNotFoundError: if there is no export of this package at `path`.
-      ValueError: for a conditional flow.
+      ValueError: for a conditional flow, a table with columns of several types, another base, or no rows.
 
     ```python
     save_litert("saved_models/digits/1", "digits.tflite")
@@ -39,11 +40,17 @@ def save_litert(path: str | os.PathLike[str], file: str | os.PathLike[str], *, b
     about = describe(path)
     if about["context_size"] or about["classes"]:
         raise ValueError(f"expected a flow that takes no context, got a conditional one in {path}")
+    if "column_types" in about:  # Its rows are encoded, and its log-densities are theirs.
+        raise ValueError(f"expected a flow over images or vectors, got one over rows of a table in {path}")
+    if batch_size < 1:
+        raise ValueError(f"expected a batch_size of 1 or more, got {batch_size}")
     event_shape = about["event_shape"]
     events = "images" if len(event_shape) == 3 else "vectors"
     module = tf.Module()
     with paths.plain(path) as plain:
         module.served = served = tf.saved_model.load(plain)
+    if hasattr(served, "base_log_prob"):
+        raise ValueError(f"expected a flow with a standard normal base, got one with another in {path}")
     entropy = 0.5 * math.prod(event_shape) * math.log(2 * math.pi)
     # TFP's normal distribution would convert to operations that LiteRT lacks.
     axes = list(range(1, 1 + len(event_shape)))
