@@ -172,6 +172,21 @@ class DensityTest(parameterized.TestCase):
         self.assertGreater(np.std(ratio), 0.05)  # The flow is another density than r.
         self.assertAlmostEqual(np.mean(ratio), 1, delta=1e-3)
 
+    def test_classes_are_refused(self):
+        # Their labels would have no effect beside the context of the columns.
+        rows, message = self.columns.encode(self.table)[:2], "expected columns or classes, got both, 3 classes"
+        for call in (
+            lambda: nvp.evaluate(self.flow, [(rows, np.zeros(2, int))], columns=self.columns, classes=3),
+            lambda: nvp.FlowModel(self.flow, columns=self.columns, classes=3),
+            lambda: nvp.serving.Scorer(self.flow, columns=self.columns, classes=3),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                call()
+        with self.assertRaisesRegex(ValueError, "expected columns of a table or levels of a pixel, got both"):
+            nvp.serving.Scorer(self.flow, columns=self.columns, levels=256)
+        with self.assertRaisesRegex(ValueError, "expected no labels for a model without classes, got some"):
+            nvp.serving.Scorer(self.flow, columns=self.columns).score(rows, labels=np.zeros(2, int))
+
     def test_a_circle_has_no_ends(self):
         rows = self.columns.encode(self.table)[:20]
         ends = []
@@ -337,6 +352,26 @@ class InferenceTest(parameterized.TestCase):
     def test_columns_of_another_shape(self, values, message):
         with self.assertRaisesRegex(ValueError, re.escape(message)):
             nvp.columns.infer({"a": [1.0, 2.0, 4.0], "b": values})
+
+    def test_tables_and_rows_of_another_shape(self):
+        table = {"a": np.arange(4.0) ** 0.5, "b": np.arange(4.0)}
+        columns = nvp.columns.infer(table)
+        for values, shape in ((table["a"][:, np.newaxis], "(4, 1)"), (1.0, "()")):
+            message = f"a: expected numbers or text [n], got float64 of shape {shape}"
+            with self.assertRaisesRegex(ValueError, re.escape(message)):
+                columns.encode(table | {"a": values})
+        for shape in ([2, 3], [2]):
+            with self.assertRaisesRegex(ValueError, re.escape(f"expected rows [n, 2] of a, b, got shape {shape}")):
+                columns.decode(np.zeros(shape))
+
+    def test_weights_that_are_none(self):
+        table = {"a": np.arange(4.0) ** 0.5}
+        for weight, message in (
+            (["x", "y", "x", "y"], "weight: expected numbers for weights, got 'x'"),
+            (np.zeros(4), "weight: expected weights of 0 or more, some above 0, got a mean of 0.0"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                nvp.columns.infer_with_notes(table | {"weight": weight}, weights="weight")
 
     def test_rows_without_weight_decide_nothing(self):
         table = {"a": np.array([1.0, 2.0, 1e6]), "weight": np.array([1.0, 1.0, 0.0])}

@@ -154,8 +154,13 @@ class Columns:
         """The weights `[n]` of rows `[n, size]`, whose mean over the training rows is 1; None without weights."""
         return None if self.weight is None else rows[:, -1] / self.weight[1]
 
-    def check_flow(self, distribution: FlowDistribution) -> None:
-        """Raises a ValueError unless the flow's events have the shape that `dequantize` returns."""
+    def check_flow(self, distribution: FlowDistribution, classes: int | None = None) -> None:
+        """Raises a ValueError unless the flow's events have the shape that `dequantize` returns.
+
+        Labels of `classes` are refused: the flow's context is that of the columns.
+        """
+        if classes is not None:
+            raise ValueError(f"expected columns or classes, got both, {classes} classes: make the label a column")
         if distribution.event_shape != (self.entries,):
             raise ValueError(
                 f"expected a flow over ({self.entries},), the entries of the columns {', '.join(self.names)}, got one "
@@ -236,8 +241,14 @@ class Columns:
         return np.stack(numbers, -1).astype(np.float32)
 
     def decode(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The table of rows `[n, size]`, or of rows with only the first columns; a NaN is a missing value."""
+        """The table of rows `[n, size]`, or of rows with only the first columns; a NaN is a missing value.
+
+        Raises:
+          ValueError: for rows of another shape.
+        """
         rows = np.asarray(rows)
+        if rows.ndim != 2 or rows.shape[1] > self.size:
+            raise ValueError(f"expected rows [n, {self.size}] of {', '.join(self.names)}, got shape {list(rows.shape)}")
         both = (*self.columns, *self.context)[: rows.shape[-1]]
         return {column.name: column.decode(rows[:, place]) for place, column in enumerate(both)}
 
@@ -263,7 +274,11 @@ class Columns:
 
 def check_lengths(table: Mapping[str, Any]) -> int:
     """The number of values in each column; raises a ValueError unless it is the same for all."""
-    counts = {name: len(values) for name, values in table.items()}
+    arrays = {name: np.asarray(values) for name, values in table.items()}
+    for name, array in arrays.items():
+        if array.ndim != 1:
+            raise ValueError(f"{name}: expected numbers or text [n], got {array.dtype} of shape {array.shape}")
+    counts = {name: len(array) for name, array in arrays.items()}
     for name, count in counts.items():
         if count != (first := next(iter(counts.values()))):
             raise ValueError(f"{name}: expected {first} values, as in {next(iter(counts))}, got {count}")

@@ -139,8 +139,16 @@ def infer_with_notes(
         if name not in table:
             raise ValueError(f"expected names of columns among {', '.join(table)}, got {name!r}")
     found, notes, rows = {}, [], np.arange(check_lengths(table))
-    if weights is not None:  # Rows that weigh nothing decide no moment and no frequency.
-        rows = rows[as_values(weights, table[weights]) != 0]
+    weight = None
+    if weights is not None:
+        of_rows = as_values(weights, table[weights])
+        if of_rows.dtype == object:
+            raise ValueError(f"{weights}: expected numbers for weights, got {of_rows[0]!r}")
+        mean = float(np.mean(of_rows))
+        if not (mean > 0 and np.isfinite(mean)):
+            raise ValueError(f"{weights}: expected weights of 0 or more, some above 0, got a mean of {mean}")
+        weight = (weights, mean)
+        rows = rows[of_rows != 0]  # Rows that weigh nothing decide no moment and no frequency.
     for name, given in table.items():
         if name in spec.dropped or name == weights:
             continue
@@ -162,12 +170,7 @@ def infer_with_notes(
     own = tuple(column for name, column in found.items() if name not in context)
     if not own:
         raise ValueError(f"expected a column whose density is to be learned, got none: {'; '.join(notes)}")
-    weight = None
     if weights is not None:
-        mean = float(np.mean(as_values(weights, table[weights])))
-        if not (mean > 0 and np.isfinite(mean)):
-            raise ValueError(f"{weights}: expected weights of 0 or more, some above 0, got a mean of {mean}")
-        weight = (weights, mean)
         notes.append(f"{weights}  weights of the rows")
     return Inferred(Columns(own, tuple(found[name] for name in context), is_partial, weight), tuple(notes))
 

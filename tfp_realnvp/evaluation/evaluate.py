@@ -80,7 +80,7 @@ def evaluate(
     event_shape = tuple(distribution.event_shape)
     is_image = len(event_shape) == 3
     if columns is not None:
-        columns.check_flow(distribution)
+        columns.check_flow(distribution, classes)
     elif not is_image and (importance_samples > 1 or dequantizer is not None):
         raise ValueError(f"expected images for noise, got a distribution of vectors of shape {event_shape}")
     if dequantizer is not None:

@@ -80,7 +80,8 @@ class Scorer:
 
     Raises:
       ValueError: for an unknown statistic, "complexity" for events that are not images, statistics with more than one
-        noise sample, no noise sample or event at a time, or a noise seed of more than 32 bits.
+        noise sample, no noise sample or event at a time, a noise seed of more than 32 bits, or columns with levels,
+        classes or a flow of another shape.
 
     ```python
     scorer = Scorer(nvp.load("digits"), levels=17)
@@ -110,6 +111,10 @@ class Scorer:
             raise ValueError(
                 f"expected importance_samples and a batch_size of 1 or more, got {importance_samples} and {batch_size}"
             )
+        if columns is not None:
+            columns.check_flow(distribution, classes)
+            if levels is not None:
+                raise ValueError(f"expected columns of a table or levels of a pixel, got both, {levels} levels")
         # A weight does not change a density.
         self.columns = None if columns is None else dataclasses.replace(columns, weight=None)
         self.names = tuple(names) if names is not None else None if self.columns is None else self.columns.names
@@ -208,9 +213,11 @@ class Scorer:
 
         Raises:
           TypeError: for events or labels of another dtype.
-          ValueError: for another shape, or without labels for a conditional model.
+          ValueError: for another shape, without labels for a conditional model, or with labels for another.
         """
         found, events = dict(faults or {}), self._checked_events(events)
+        if self.classes is None and labels is not None:
+            raise ValueError("expected no labels for a model without classes, got some")
         if self.classes is not None:
             if labels is None:
                 raise ValueError(f"expected labels of {self.classes} classes, got none")
@@ -232,7 +239,7 @@ class Scorer:
             if labels is not None:
                 labels = labels.copy()
                 labels[bad] = 0
-        given = [events] if labels is None or self.classes is None else [events, labels.astype(np.int32)]
+        given = [events] if labels is None else [events, labels.astype(np.int32)]
         starts = range(0, len(events), self._batch_size)
         parts = [self._of_part(*(part[i : i + self._batch_size] for part in given)) for i in starts]
         log_prob = np.concatenate([np.zeros(0), *(part["log_prob"] for part in parts)])

@@ -64,7 +64,7 @@ class DensityModel(keras.Model):
         if dequantizer is not None:
             dequantizer.check_flow(distribution, levels)
         if columns is not None:
-            columns.check_flow(distribution)
+            columns.check_flow(distribution, classes)
         self.distribution = distribution
         self.dequantizer = dequantizer
         self.columns = columns
