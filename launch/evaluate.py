@@ -31,7 +31,7 @@ _DEQUANTIZATION = flags.DEFINE_enum(
     "dequantization",
     None,
     presets.DEQUANTIZATIONS,
-    "Noise of the bound; by default as in training.",
+    "Noise of the bound of images; by default as in training.",
 )
 
 
@@ -40,6 +40,8 @@ def main() -> None:
     if not is_run and run.OUTPUT_DIR.present:
         raise run.UsageError("expected one model to evaluate, got --output_dir and --saved_model")
     events, distribution, dequantizer = _of_run() if is_run else _of_export()
+    if _DEQUANTIZATION.value is not None and events.levels is None:
+        raise run.UsageError("expected images for --dequantization, got vectors")
     if _DEQUANTIZATION.value == "variational" and dequantizer is None:
         model = run.output_dir() if is_run else source.SAVED_MODEL.value
         raise run.UsageError(f"expected a model with --dequantization=variational, got one with uniform noise, {model}")

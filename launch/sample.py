@@ -99,6 +99,8 @@ def _sample_table(model: source.TableModel, temperatures: list[float]) -> None:
     """Draws rows of columns of several types."""
     if len(temperatures) > 1 or _NEIGHBOURS.value or _LATENTS.value is not None:
         raise run.UsageError("expected one temperature, no --neighbours and no --latents for a table's samples")
+    if _LABEL.value is not None or _COLUMNS.value is not None:
+        raise run.UsageError("expected no --label and no --columns for a table's samples, got one")
     columns = model.types
     count = _COUNT.value or (1 if _GIVEN.value is not None else 100)
     given: dict[str, np.ndarray] = {}

@@ -118,6 +118,8 @@ class MixedTablesTest(absltest.TestCase):
         (path,) = self.given.glob("samples-0-count-2*.csv")
         self.assertEqual([row["kind"] + row["owner"] for row in _read(path)], ["byes", "byes", "ano", "ano"])
         file.write_text("owner,kind\nyes,d\n")
+        refused = programs.run("sample", f"--output_dir={self.given}", f"--given={file}", "--label=1")
+        self.assertEqual(refused.error, "expected no --label and no --columns for a table's samples, got one")
         refused = programs.run("sample", f"--output_dir={self.given}", f"--given={file}")
         self.assertIn("line 2, column 2 ('kind'): expected one of a, b, c, got 'd'", refused.error)
 

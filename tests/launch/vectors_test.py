@@ -89,6 +89,8 @@ class VectorsTest(parameterized.TestCase):
     def test_vectors_have_no_noise_to_draw(self):
         result = programs.run("evaluate", f"--output_dir={self.trained}", "--importance_samples=2")
         self.assertEqual(result.error, "expected images for --importance_samples, got vectors, which have no noise")
+        result = programs.run("evaluate", f"--output_dir={self.trained}", "--dequantization=uniform")
+        self.assertEqual(result.error, "expected images for --dequantization, got vectors")
 
     def test_an_export_refuses_vectors_of_another_size(self):
         other = self.folder / "other.csv"
