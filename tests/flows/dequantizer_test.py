@@ -94,6 +94,16 @@ class DequantizerTest(parameterized.TestCase):
         dequantizer, x = _dequantizer(), tf.zeros([1, *_SHAPE])
         with self.assertRaisesRegex(TypeError, "expected integer pixels to dequantise, got float32"):
             dequantizer.dequantize(x, x)
+        with self.assertRaisesRegex(TypeError, "expected integer pixels to dequantise, got float32"):
+            dequantizer.context_of(x)
+
+    def test_each_image_has_its_own_noise(self):
+        dequantizer, images = _dequantizer(), _images(3)
+        latent_noise = dequantizer.latent_noise(images, seed=(0, 0))
+        for found, expected in zip(*(dequantizer.dequantize(of, latent_noise) for of in (images, tf.constant(images)))):
+            np.testing.assert_array_equal(found, expected)
+        with self.assertRaisesRegex(ValueError, r"expected latent noise of shape \(3, 4, 4, 1\), as images, got \(1, "):
+            dequantizer.dequantize(images, latent_noise[:1])
 
     def test_a_checkpoint_of_another_dequantizer_is_refused(self):
         flow = nvp.FlowDistribution(nvp.bijectors.Chain([nvp.bijectors.DequantizedLogit(_LEVELS)]), _SHAPE)

@@ -52,8 +52,13 @@ class Dequantizer(FlowDistribution):
         if own != expected:
             raise ValueError(f"expected a dequantizer of {expected}, got one of {own}")
 
-    def context_of(self, images: tf.Tensor) -> tf.Tensor:
-        """The networks' input: pixels scaled to [-1, 1], squeezed if the couplings are."""
+    def context_of(self, images: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """The networks' input: pixels scaled to [-1, 1], squeezed if the couplings are.
+
+        Raises:
+          TypeError: when `images` are not integers, as those that have their noise already.
+        """
+        images = _integers(images)
         pixels = 2 * tf.cast(images, self.dtype) / (self.levels - 1) - 1
         return pixels if self.squeeze is None else self.squeeze.forward(pixels)
 
@@ -70,20 +75,31 @@ class Dequantizer(FlowDistribution):
         """
         return noise_of_part(lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part)
 
-    def dequantize(self, images: tf.Tensor, latent_noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def dequantize(
+        self, images: tf.Tensor | np.ndarray, latent_noise: tf.Tensor | np.ndarray
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x = image + u` and `log q(u | image)` in nats, for integer pixels and their `latent_noise`.
 
         `x` is below the next level, also where `image + u` would be rounded up to it.
 
         Raises:
           TypeError: when `images` are not integers.
+          ValueError: for noise of another shape.
         """
-        if not images.dtype.is_integer:
-            raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
+        images, latent_noise = _integers(images), tf.convert_to_tensor(latent_noise, self.dtype)
+        if not images.shape.is_compatible_with(latent_noise.shape):  # One noise would be that of all images.
+            raise ValueError(f"expected latent noise of shape {images.shape}, as images, got {latent_noise.shape}")
         u, log_det = self.flow.inverse_and_log_det(latent_noise, self.context_of(images))
         levels = tf.cast(images, self.dtype)
         x = tf.minimum(levels + u, (levels + 1) * (1 - np.finfo(self.dtype.as_numpy_dtype).epsneg))
         return x, self.distribution.log_prob(latent_noise) - log_det
+
+
+def _integers(images: tf.Tensor | np.ndarray) -> tf.Tensor:
+    images = tf.convert_to_tensor(images)
+    if not images.dtype.is_integer:
+        raise TypeError(f"expected integer pixels to dequantise, got {images.dtype.name}")
+    return images
 
 
 def dequantizer(
