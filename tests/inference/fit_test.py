@@ -259,6 +259,7 @@ class ErrorsTest(parameterized.TestCase):
             dict(prior=tfd.Dirichlet([1.0, 2.0]), theta=np.full([20, 2], 0.6)),
             "expected theta within the prior's support",
         ),
+        (dict(prior=tfd.Sample(tfd.Bernoulli(0.5), 2)), "expected a prior of real parameters, which have a density"),
         (dict(prior=tfd.Normal(0.0, 1.0)), "expected parameters of the prior's shape"),
         (dict(prior=tfd.JointDistributionNamed(dict(a=tfd.Normal(0.0, 1.0)))), "expected parameters by name"),
         (dict(theta=np.ones([20, 2])), "expected parameters that vary"),

@@ -61,6 +61,8 @@ class Support:
             if parts.shapes != (shape,):
                 raise ValueError(f"expected parameters of the prior's shape [n, {_inner(shape)}], got {parts.shapes}")
             self._bijector = prior.experimental_default_event_space_bijector()
+            if self._bijector is None:  # TFP's answer for a discrete distribution.
+                raise ValueError(f"expected a prior of real parameters, which have a density, got {prior}")
             self._shapes = (tuple(self._bijector.inverse_event_shape(shape)),)
             self._dtypes = [prior.dtype]
 
