@@ -365,6 +365,8 @@ class ExportTest(parameterized.TestCase):
             (dict(classes=0), r"expected classes in 1 \.\.\. 2147483647, got 0"),
             (dict(classes=2.0), r"expected classes in 1 \.\.\. 2147483647, got 2.0"),
             (dict(classes=2, context_size=3), "expected a context_size or classes, got both"),
+            (dict(metadata={"levels": 3}), "expected metadata of other names than those of the export, got levels"),
+            (dict(metadata={"labels": [], "data": ""}), "expected metadata of other names .*, got labels$"),
             (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),
         ):
             with self.assertRaisesRegex(ValueError, message):

@@ -53,8 +53,9 @@ class PublishTest(_Test):
         serving.publish(_flow(), self.folder)
         with self.assertRaisesRegex(FileExistsError, "there is something at .*/model/1"):
             serving.publish(_flow(), self.folder, version=1)
-        with self.assertRaisesRegex(ValueError, "expected a version of 1 or more, got 0"):
-            serving.publish(_flow(), self.folder, version=0)
+        for version in (0, 1.5, True):
+            with self.assertRaisesRegex(ValueError, f"expected a version of 1 or more, got {version}"):
+                serving.publish(_flow(), self.folder, version=version)
 
     def test_without_the_extra_serve_there_are_no_warm_up_requests(self):
         absent = {"tensorflow_serving": None, "tensorflow_serving.apis": None}

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import numbers
 import os
 import pathlib
 import threading
@@ -35,6 +36,8 @@ from tfp_realnvp.version import __version__
 WEIGHTS_DTYPES = ("float32", "bfloat16")
 # Serialises exports, since networks run on folded weights while one is written.
 _LOCK = threading.Lock()
+# Entries that only some exports have, and an earlier name of one.
+_RESERVED = ("column_types", "calibration", "labels")
 
 
 def save(
@@ -97,16 +100,17 @@ def save(
         `tfp_realnvp.serving.Scorer` computes them with the noise seed of the settings. `calibration_of` reads it again.
       weights_dtype: dtype of residual networks' kernels in the file: "bfloat16" halves its size. Kernels are cast at
         each call; the arithmetic does not change.
-      metadata: further entries of `assets.extra/tfp_realnvp.json`, for example the name of the data.
+      metadata: further entries of `assets.extra/tfp_realnvp.json`, for example the name of the data, of other names
+        than its own.
       **settings: fields of `tfp_realnvp.serving.Settings`: max_samples, max_rows, max_pixels, noise_seed, context_size,
         classes, invalid_rows.
 
     Raises:
       FileExistsError: if `path` exists.
       ValueError: if the event shape is unknown, the flow needs a context that the settings do not give, the flow was
-        itself loaded from an export, the dequantizer is of other images, there is no residual network for bfloat16
-        kernels, or a calibration is without "typicality" or given with bfloat16 kernels, which have other
-        log-densities.
+        itself loaded from an export, the dequantizer is of other images, metadata have names of the export's own, there
+        is no residual network for bfloat16 kernels, or a calibration is without "typicality" or given with bfloat16
+        kernels, which have other log-densities.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -161,7 +165,8 @@ def publish(
       FileExistsError: if that version exists.
       ValueError: as in `save`, or for a version below 1.
     """
-    if version is not None and version < 1:
+    is_integer = isinstance(version, numbers.Integral) and not isinstance(version, bool)
+    if version is not None and not (is_integer and version >= 1):  # A server takes no other folders.
         raise ValueError(f"expected a version of 1 or more, got {version}")
     local = _local(folder)
     if version is not None:
@@ -235,7 +240,6 @@ def _written(
     if calibration is not None and weights_dtype != "float32":
         raise ValueError(f"expected float32 kernels with a calibration, got {weights_dtype}: log-densities differ")
     description = {
-        **(metadata or {}),
         "event_shape": shape.as_list(),
         "levels": levels,
         "dequantization": "uniform" if dequantizer is None else "variational",
@@ -247,6 +251,9 @@ def _written(
         **({} if calibration is None else {"calibration": {"count": calibration.count, "source": calibration.source}}),
         "versions": {"tfp_realnvp": __version__, "tensorflow": tf.__version__},
     }
+    if taken := [name for name in metadata or {} if name in {*description, *_RESERVED}]:
+        raise ValueError(f"expected metadata of other names than those of the export, got {', '.join(taken)}")
+    description = {**(metadata or {}), **description}
     with _LOCK, contextlib.ExitStack() as stack:
         for network in networks:
             with inference_precision(network):
