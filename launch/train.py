@@ -131,11 +131,13 @@ def _train_and_evaluate(strategy: tf.distribute.Strategy) -> None:
                 own = training.open_run(folder, config, lambda model: run.identity(events) | presets.comparable(model))
                 stack.enter_context(own)
         started = time.monotonic()
-        _train(preset, model, events, folder, callbacks)
+        has_trained = _train(preset, model, events, folder, callbacks)
         print(f"Trained for {time.monotonic() - started:.0f} s")
         # The others wait, since finished workers would not return if the chief had to restart.
         with workers.ending_together(strategy):
             if is_chief:
+                if has_trained:  # Perhaps for another number of epochs than the start before.
+                    training.update_config(folder, **{name: config[name] for name in ("epochs", "command")})
                 _evaluate(preset, events, folder)
     training.leave_together(strategy)
 
@@ -223,7 +225,8 @@ def _train(
     events: data.Events,
     folder: pathlib.Path,
     callbacks: list[keras.callbacks.Callback],
-) -> None:
+) -> bool:
+    """Trains, or resumes training; returns whether an epoch was finished."""
     validation = events.evaluation_batches("validation", results.BATCH_SIZE)
     if _PATIENCE.value is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE.value))
@@ -231,7 +234,7 @@ def _train(
         callbacks += _writing_callbacks(preset, validation, folder)
         if _VERBOSE.value:
             callbacks.append(terminal.Epochs(lines=_VERBOSE.value == 2))
-    training.train(
+    history = training.train(
         model,
         lambda epoch, skip: _training_batches(preset, events, epoch, skip),
         epochs=preset.recipe.epochs,
@@ -244,6 +247,7 @@ def _train(
         callbacks=callbacks,
         verbose=0,
     )
+    return bool(history)
 
 
 def _writing_callbacks(

@@ -120,14 +120,16 @@ class TrainTest(_Test):
 
     def test_more_epochs_go_on_and_all_is_made_anew(self):
         folder = self._copy()
-        config = (folder / "config.json").read_bytes()
+        config = json.loads((folder / "config.json").read_text())
         result = programs.train(folder, "--epochs=3", "--require_margin=5")
         # A margin that is not reached is told at the end, when all is written.
         table = _table(result.output)
         margin = min(bits for bits, _ in list(table.values())[1:]) - table["Real NVP"][0]
         self.assertEqual(result.error, f"expected a margin of 5.0 bits/dim, got {margin:.3f}")
         self.assertEqual(_epochs(result.output), ([(2, 3), (3, 3)], [3, 3]))
-        self.assertEqual((folder / "config.json").read_bytes(), config)
+        found = json.loads((folder / "config.json").read_text())
+        self.assertEqual(found, config | {"epochs": 3, "command": found["command"]})
+        self.assertIn("--epochs=3", found["command"])
         # Three steps at a rate of 1e-3 improve little, but they do.
         self.assertLess(table["Real NVP"], _table(self.result.output)["Real NVP"])
         results = json.loads((folder / "results.json").read_text())

@@ -4,7 +4,7 @@ from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.average import WeightAverage
 from tfp_realnvp.training.checkpoint import CheckpointError, best_checkpoint, restore
 from tfp_realnvp.training.density_model import compiles_by_default
-from tfp_realnvp.training.folder import open_run, read_config
+from tfp_realnvp.training.folder import open_run, read_config, update_config
 from tfp_realnvp.training.loop import train
 from tfp_realnvp.training.metrics_log import read_metrics
 from tfp_realnvp.training.model import FlowModel
@@ -43,4 +43,5 @@ __all__ = [
     "schedule",
     "strategy",
     "train",
+    "update_config",
 ]

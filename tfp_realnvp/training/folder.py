@@ -90,6 +90,13 @@ def read_config(run_dir: str | pathlib.Path) -> dict[str, Any]:
     return config
 
 
+def update_config(run_dir: str | pathlib.Path, **entries: Any) -> None:
+    """Replaces entries of the `config.json` of a run's folder, which this process must own."""
+    known = read_config(run_dir)
+    if known != known | entries:
+        storage.write(paths.local(run_dir) / CONFIG, storage.to_json(known | entries, indent=2) + "\n")
+
+
 def _is_ours(folder: pathlib.Path, config: dict[str, Any], comparable: Callable[..., dict[str, Any]]) -> bool:
     """Whether a folder belongs to this run; false if it is empty or missing.
 
