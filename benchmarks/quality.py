@@ -101,10 +101,15 @@ RECIPES = {
         "the same, gone on with again",
         _of("cifar10_glow", "--epochs=6", "--seed=2", "--init_from=runs/quality/cifar10_glow_2"),
     ),
-    "cifar10_glow": Recipe(
+    "cifar10_glow_4": Recipe(
         "CIFAR-10",
         "the same, gone on with, learned noise",
         _of("cifar10_glow", "--epochs=3", "--seed=3", "--init_from=runs/quality/cifar10_glow_3", _NOISE),
+    ),
+    "cifar10_glow": Recipe(
+        "CIFAR-10",
+        "the same with learned noise, gone on with",
+        _of("cifar10_glow", "--epochs=4", "--seed=4", "--init_from=runs/quality/cifar10_glow_4", _NOISE),
         released="cifar10",
     ),
     "cifar10": Recipe(
