@@ -67,7 +67,7 @@ def _text(name: str, version: pathlib.Path, config: dict[str, Any], scores: Mapp
         "to detect out-of-distribution images. Samples reproduce the data, including its flaws."
     )
     # The rows of a model with learned noise name theirs.
-    is_uniform = about.get("dequantization", "uniform") == "uniform"
+    is_uniform = about["dequantization"] == "uniform"
     bound = "uniform dequantisation, one noise sample" if is_uniform else "one noise sample"
     intro = ["![Samples](samples.png)", "", "## Data", "", _data(about["dataset"])]
     return _card(name, version, config, scores, what=what, intro=intro, settings=settings, bound=bound, limits=limits)

@@ -14,7 +14,7 @@ DESCRIPTION = "tfp_realnvp.json"
 CALIBRATION = "calibration.json"
 
 _KINDS = {"event_shape": list, "levels": int | None, "dtype": str, "context_size": int | None, "classes": int | None}
-DEQUANTIZATIONS = ("uniform", "variational")
+_DEQUANTIZATIONS = ("uniform", "variational")
 
 
 class ExportError(ValueError):
@@ -49,8 +49,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             given = repr(about[name]) if name in about else "none"
             raise ExportError(f"expected {name} in {file}, got {given}: copy the export again")
     noise = about.setdefault("dequantization", "uniform")  # The only one of earlier versions.
-    if noise not in DEQUANTIZATIONS:
-        expected = " or ".join(DEQUANTIZATIONS)
+    if noise not in _DEQUANTIZATIONS:
+        expected = " or ".join(_DEQUANTIZATIONS)
         raise ExportError(f"expected dequantization {expected} in {file}, got {noise!r}: copy the export again")
     shape = about["event_shape"]
     if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
