@@ -173,6 +173,7 @@ class PackingTest(parameterized.TestCase):
         (dict(images=np.zeros([2, 8, 8, 1])), TypeError, "expected uint8 images, got float64"),
         (dict(images=np.zeros([2, 8, 8, 3], np.uint8)), ValueError, r"shape \[n, 8, 8, 1\], got \[2, 8, 8, 3\]"),
         (dict(images=np.full([2, 8, 8, 1], 17, np.uint8)), ValueError, "expected pixels in 0 ... 16, got 17"),
+        (dict(images=np.zeros([1, 8, 8, 1], np.uint8), names=[1]), TypeError, "expected names as strings, got 1"),
         (dict(images=np.zeros([2, 8, 8, 1], np.uint8), names=["a"]), ValueError, "name for each of 2 images, got 1"),
         (
             dict(images=np.zeros([2, 8, 8, 1], np.uint8), names=["a", "a"]),

@@ -365,12 +365,15 @@ class ExportTest(parameterized.TestCase):
             (dict(classes=0), r"expected classes in 1 \.\.\. 2147483647, got 0"),
             (dict(classes=2.0), r"expected classes in 1 \.\.\. 2147483647, got 2.0"),
             (dict(classes=2, context_size=3), "expected a context_size or classes, got both"),
+            (dict(context_size=3), "expected a flow with a context for context_size=3, got one that takes none"),
             (dict(metadata={"levels": 3}), "expected metadata of other names than those of the export, got levels"),
             (dict(metadata={"labels": [], "data": ""}), "expected metadata of other names .*, got labels$"),
             (dict(invalid_rows="keep"), "expected invalid_rows to be one of refuse, minus_inf, got 'keep'"),
         ):
             with self.assertRaisesRegex(ValueError, message):
                 serving.save(_small_flow(), path, **settings)
+        with self.assertRaisesRegex(TypeError, "expected metadata of texts, .*: .* PurePosixPath is not JSON"):
+            serving.save(_small_flow(), path, metadata={"data": pathlib.PurePosixPath(path)})
         loaded = serving.load(self.path)
         with self.assertRaisesRegex(ValueError, "expected a flow with its networks, got a flow loaded"):
             serving.save(loaded, path)

@@ -88,6 +88,11 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         # Only standard normal latents support a temperature and, for images, other sizes.
         self.has_default_base = has_default_base
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether a layer reads the context."""
+        return any(leaf.takes_context for leaf in self.flow.leaves())
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Otherwise copies would be made attribute by attribute, and TFP's `Invert` cannot be constructed without
         # arguments.
@@ -193,7 +198,7 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
 
     def _check_context(self, context: Any) -> None:
         """Refuses a context that no layer would read. Networks check its size."""
-        if context is not None and not any(leaf.takes_context for leaf in self.flow.leaves()):
+        if context is not None and not self.takes_context:
             raise ValueError(
                 f"{self.name}: expected no context, got shape {np.shape(context)}: build the flow with context_size"
             )

@@ -50,7 +50,7 @@ def pack(
       The contents of a file.
 
     Raises:
-      TypeError: for images that are not uint8, or a flow with layers that cannot be coded.
+      TypeError: for images that are not uint8, names that are not strings, or a flow with layers that cannot be coded.
       ValueError: for images of another shape or with too large values, equal names, or a model that `Model` refuses.
 
     ```python
@@ -75,6 +75,8 @@ def pack(
         raise ValueError(f"expected pixels in 0 ... {model.levels - 1}, got {np.max(images)}")
     if names is not None and len(names) != len(images):
         raise ValueError(f"expected a name for each of {len(images)} images, got {len(names)}")
+    if names is not None and (others := [name for name in names if not isinstance(name, str)]):
+        raise TypeError(f"expected names as strings, got {others[0]!r}")
     if names is not None and len(set(names)) < len(names):
         ((name, count),) = collections.Counter(names).most_common(1)
         raise ValueError(f"expected different names, got {name!r} {count} times")

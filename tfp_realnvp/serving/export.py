@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import numbers
 import os
 import pathlib
@@ -11,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -25,15 +23,15 @@ from tfp_realnvp.flows import Dequantizer, FlowDistribution, split_orders
 from tfp_realnvp.flows.distribution import flow_distribution
 from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.serving import warm_up
+from tfp_realnvp.serving.checks import check_file, check_metadata, check_model
 from tfp_realnvp.serving.description import CALIBRATION, DESCRIPTION, EXTRA
-from tfp_realnvp.serving.saved_flow import SavedFlow
 from tfp_realnvp.serving.settings import Settings
 from tfp_realnvp.serving.signatures import Served
 from tfp_realnvp.serving.structure import levels_of, own_variables
 from tfp_realnvp.serving.tables import ServedTable
+from tfp_realnvp.serving.versions import versions
 from tfp_realnvp.version import __version__
 
-WEIGHTS_DTYPES = ("float32", "bfloat16")
 # Serialises exports, since networks run on folded weights while one is written.
 _LOCK = threading.Lock()
 # Entries that only some exports have, and an earlier name of one.
@@ -107,10 +105,11 @@ def save(
 
     Raises:
       FileExistsError: if `path` exists.
-      ValueError: if the event shape is unknown, the flow needs a context that the settings do not give, the flow was
-        itself loaded from an export, the dequantizer is of other images, metadata have names of the export's own, there
-        is no residual network for bfloat16 kernels, or a calibration is without "typicality" or given with bfloat16
-        kernels, which have other log-densities.
+      TypeError: for metadata that are not JSON.
+      ValueError: if the event shape is unknown, the flow needs a context that the settings do not give, or takes none
+        and they give one; the flow was itself loaded from an export, the dequantizer is of other images, metadata have
+        names of the export's own, there is no residual network for bfloat16 kernels, or a calibration is without
+        "typicality" or given with bfloat16 kernels, which have other log-densities.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -184,14 +183,6 @@ def publish(
                     raise  # Otherwise another export took the number; try the next one.
 
 
-def _split_orders(distribution: FlowDistribution) -> list[str] | None:
-    """The orders by which latents are split into scales, or None for a custom structure."""
-    try:
-        return list(split_orders(distribution.flow))
-    except ValueError:
-        return None
-
-
 @contextlib.contextmanager
 def _written(
     distribution: FlowDistribution,
@@ -204,56 +195,16 @@ def _written(
     given: Mapping[str, Any],
 ) -> Iterator[pathlib.Path]:
     """Writes a model into a hidden folder of `parent`, to be renamed; removes leftovers afterwards."""
-    if weights_dtype not in WEIGHTS_DTYPES:
-        raise ValueError(f"expected weights_dtype to be one of {', '.join(WEIGHTS_DTYPES)}, got {weights_dtype!r}")
     distribution = flow_distribution(distribution)
     if columns is not None:
         columns.check_flow(distribution)
         given = {**given, "context_size": columns.context_size}
     settings = Settings(**given)
-    shape = distribution.event_shape
-    if shape.rank not in (1, 3) or not shape.is_fully_defined():
-        raise ValueError(f"expected images [height, width, channels] or vectors [size], got an event shape of {shape}")
-    levels = levels_of(distribution)
-    if dequantizer is not None:
-        if shape.rank != 3 or levels is None or levels > 256:
-            raise ValueError(
-                f"expected a flow over images of at most 256 levels for a dequantizer, got one over shape {shape} with "
-                f"levels={levels}"
-            )
-        dequantizer.check_flow(distribution, levels)
     parts = [distribution, *([] if dequantizer is None else [dequantizer])]
-    if any(isinstance(part.flow, SavedFlow) for part in parts):
-        raise ValueError("expected a flow with its networks, got a flow loaded from an export")
     networks = [layer for part in parts for layer in learned_layers(part.flow) if isinstance(layer, ResidualNetwork)]
-    if weights_dtype != "float32" and not networks:
-        raise ValueError(f"expected a flow with residual networks to have {weights_dtype} kernels, got none")
-    for variable in itertools.chain.from_iterable(part.variables for part in parts):
-        if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
-            raise ValueError(f"expected finite weights, got {variable.name} with a number that is not finite")
-        if variable.name.startswith("_"):  # Keras' default for a class with such a name; TensorFlow cannot save it.
-            raise ValueError(f"expected a name that begins with a letter, got {variable.name}: name that Keras layer")
-    if settings.max_pixels is not None and shape.rank != 3:
-        raise ValueError(f"expected images for max_pixels, got vectors of shape {shape}")
-    if calibration is not None and "typicality" not in calibration.statistics:
-        raise ValueError(f"expected a calibration with typicality, got {', '.join(calibration.statistics)}")
-    if calibration is not None and weights_dtype != "float32":
-        raise ValueError(f"expected float32 kernels with a calibration, got {weights_dtype}: log-densities differ")
-    description = {
-        "event_shape": shape.as_list(),
-        "levels": levels,
-        "dequantization": "uniform" if dequantizer is None else "variational",
-        "dtype": distribution.dtype.name,
-        "split_orders": _split_orders(distribution),
-        **dataclasses.asdict(settings),
-        "weights_dtype": weights_dtype,
-        **({} if columns is None else {"column_types": columns.to_json()}),
-        **({} if calibration is None else {"calibration": {"count": calibration.count, "source": calibration.source}}),
-        "versions": {"tfp_realnvp": __version__, "tensorflow": tf.__version__},
-    }
-    if taken := [name for name in metadata or {} if name in {*description, *_RESERVED}]:
-        raise ValueError(f"expected metadata of other names than those of the export, got {', '.join(taken)}")
-    description = {**(metadata or {}), **description}
+    check_model(distribution, dequantizer, settings)
+    check_file(weights_dtype, bool(networks), calibration)
+    description = _description(distribution, dequantizer, columns, calibration, weights_dtype, metadata or {}, settings)
     with _LOCK, contextlib.ExitStack() as stack:
         for network in networks:
             with inference_precision(network):
@@ -272,7 +223,7 @@ def _written(
             setattr(module, name, function)
         if "network_0" in served.functions:  # What builds the flow again, layer by layer, needs both.
             module.own = own_variables(distribution.flow)
-        if levels is not None:
+        if (levels := levels_of(distribution)) is not None:
             module.levels = tf.Variable(levels, trainable=False, dtype=tf.int32, name="levels")
         parent.mkdir(parents=True, exist_ok=True)
         # The model is one folder further down, since the temporary folder is closed to other users. A server ignores
@@ -287,8 +238,42 @@ def _written(
             (extra / CALIBRATION).write_text(storage.to_json(calibration.to_json()) + "\n")
         example = None if columns is None else columns.example()
         with contextlib.suppress(MissingExtraError):
-            warm_up.write(extra / warm_up.NAME, served.signatures, shape.as_list(), example)
+            warm_up.write(extra / warm_up.NAME, served.signatures, distribution.event_shape.as_list(), example)
         yield model
+
+
+def _description(
+    distribution: FlowDistribution,
+    dequantizer: Dequantizer | None,
+    columns: Columns | None,
+    calibration: Calibration | None,
+    weights_dtype: str,
+    metadata: Mapping[str, Any],
+    settings: Settings,
+) -> dict[str, Any]:
+    """What `describe` returns."""
+    description = {
+        "event_shape": distribution.event_shape.as_list(),
+        "levels": levels_of(distribution),
+        "dequantization": "uniform" if dequantizer is None else "variational",
+        "dtype": distribution.dtype.name,
+        "split_orders": _split_orders(distribution),
+        **dataclasses.asdict(settings),
+        "weights_dtype": weights_dtype,
+        **({} if columns is None else {"column_types": columns.to_json()}),
+        **({} if calibration is None else {"calibration": {"count": calibration.count, "source": calibration.source}}),
+        "versions": {"tfp_realnvp": __version__, "tensorflow": tf.__version__},
+    }
+    check_metadata(metadata, {*description, *_RESERVED})
+    return {**metadata, **description}
+
+
+def _split_orders(distribution: FlowDistribution) -> list[str] | None:
+    """The orders by which latents are split into scales, or None for a custom structure."""
+    try:
+        return list(split_orders(distribution.flow))
+    except ValueError:
+        return None
 
 
 def _variables(graph: tf.Graph) -> list[tf.Variable]:
@@ -323,14 +308,3 @@ def _rename(model: pathlib.Path, path: pathlib.Path) -> None:
     except OSError:
         _refuse_existing(path)  # It may have been created meanwhile.
         raise
-
-
-def versions(folder: str | os.PathLike[str]) -> list[int]:
-    """The versions of a model in a folder, in order."""
-    return sorted(named_versions(paths.local(folder)))
-
-
-def named_versions(folder: str | os.PathLike[str]) -> dict[int, str]:
-    """The versions of a model in a folder, with their folder names, for example 7 and 0007."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return {int(name): name for name in names if name.isdecimal()}

@@ -9,10 +9,10 @@ import tensorflow as tf
 from tfp_realnvp import paths
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.serving.description import DESCRIPTION, EXTRA, ExportError, describe
-from tfp_realnvp.serving.export import named_versions
 from tfp_realnvp.serving.released import released
 from tfp_realnvp.serving.saved_base import SavedBase
 from tfp_realnvp.serving.saved_flow import SavedFlow, saved_dequantizer
+from tfp_realnvp.serving.versions import named_versions
 
 
 def load(path: str | os.PathLike[str], *, validate_args: bool = False) -> FlowDistribution:
