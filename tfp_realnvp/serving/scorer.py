@@ -216,30 +216,15 @@ class Scorer:
           ValueError: for another shape, without labels for a conditional model, or with labels for another.
         """
         found, events = dict(faults or {}), self._checked_events(events)
-        if self.classes is None and labels is not None:
-            raise ValueError("expected no labels for a model without classes, got some")
-        if self.classes is not None:
-            if labels is None:
-                raise ValueError(f"expected labels of {self.classes} classes, got none")
-            labels = np.asarray(labels)
-            if labels.shape != events.shape[:1] or labels.dtype.kind not in "iu":
-                raise ValueError(
-                    f"expected an integer label for each of {len(events)} images, got {labels.dtype} of shape "
-                    f"{list(labels.shape)}"
-                )
-            for row in np.flatnonzero((labels < 0) | (labels >= self.classes)).tolist():
-                found.setdefault(row, Fault(None, f"expected a label in 0 ... {self.classes - 1}, got {labels[row]}"))
+        labels = self._checked_labels(labels, len(events), found)
         if self.levels is not None:
             highest = events.reshape([len(events), math.prod(self.shape)]).max(-1, initial=0)
             for row in np.flatnonzero(highest >= self.levels).tolist():
                 found.setdefault(row, Fault(None, f"expected pixels in 0 ... {self.levels - 1}, got {highest[row]}"))
         if found:
-            events, bad = events.copy(), list(found)
-            events[bad] = self._example()
-            if labels is not None:
-                labels = labels.copy()
-                labels[bad] = 0
-        given = [events] if labels is None else [events, labels.astype(np.int32)]
+            events = events.copy()
+            events[list(found)] = self._example()
+        given = [events] if labels is None else [events, labels]
         starts = range(0, len(events), self._batch_size)
         parts = [self._of_part(*(part[i : i + self._batch_size] for part in given)) for i in starts]
         log_prob = np.concatenate([np.zeros(0), *(part["log_prob"] for part in parts)])
@@ -276,6 +261,25 @@ class Scorer:
             raise ValueError(f"expected events of shape [n, {shape}], got {list(events.shape)}")
         with np.errstate(over="ignore"):  # What float32 cannot hold becomes infinite, and has no density.
             return events.astype(example.dtype, copy=False)
+
+    def _checked_labels(self, labels: np.ndarray | None, count: int, found: dict[int, Fault]) -> np.ndarray | None:
+        """Labels as int32; adds events whose label is no class to `found`."""
+        if self.classes is None:
+            if labels is not None:
+                raise ValueError("expected no labels for a model without classes, got some")
+            return None
+        if labels is None:
+            raise ValueError(f"expected labels of {self.classes} classes, got none")
+        labels = np.asarray(labels)
+        if labels.shape != (count,) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"expected an integer label for each of {count} images, got {labels.dtype} of shape "
+                f"{list(labels.shape)}"
+            )
+        is_class = (labels >= 0) & (labels < self.classes)
+        for row in np.flatnonzero(~is_class).tolist():
+            found.setdefault(row, Fault(None, f"expected a label in 0 ... {self.classes - 1}, got {labels[row]}"))
+        return np.where(is_class, labels, 0).astype(np.int32)
 
     def _checked(self, novelty: Sequence[str]) -> tuple[str, ...]:
         for name in novelty:

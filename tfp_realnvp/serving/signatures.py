@@ -4,32 +4,27 @@ import functools
 import math
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.precision import call_conditioner
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.novelty import Calibration
 from tfp_realnvp.novelty.conformal import two_sided_p_values
+from tfp_realnvp.serving.functions import Function, function, functions_of
 from tfp_realnvp.serving.row_noise import dequantize_rows
 from tfp_realnvp.serving.saved_flow import saved_dequantizer
 from tfp_realnvp.serving.settings import Settings
-from tfp_realnvp.serving.structure import couplings_of, least_side, levels_of
+from tfp_realnvp.serving.structure import least_side, levels_of
 
 # Maps a request's tensors to its answers by name.
 Answer = Callable[..., dict[str, tf.Tensor]]
-Function: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 
 class Served:
     """A flow as functions of tensors, ready to be saved.
 
     Attributes:
-      functions: unchecked, by name, for `load`: `forward` and `inverse` between data and latents, with `log|det|` and
-        context, for images of any size that the flow takes; for a custom base, `base_log_prob` and `base_sample`; for
-        images without a context also `network_0`, `network_1`, ..., the networks of the couplings; for learned noise
-        `noise_forward` and `noise_inverse`, whose context is the image, scaled to [-1, 1].
+      functions: unchecked functions by name, for `load`, see `functions_of`.
       signatures: checked float32 functions by name, for servers.
     """
 
@@ -56,31 +51,11 @@ class Served:
         self._max_pixels = settings.max_pixels or settings.max_rows * pixels
         self._latent_shape = [None, None, event_shape[-1]] if self._is_image else event_shape
         size = settings.context_size or settings.classes
-        dtype = distribution.dtype
-        contexts = [tf.TensorSpec([None, size], dtype, name="context")] if size else []
-        data = tf.TensorSpec([None, *event_shape], dtype, name="x")
-        latents = tf.TensorSpec([None, *self._latent_shape], dtype, name="z")
-        self._forward = _function(functools.partial(_of_rows, distribution.flow.forward_and_log_det), [data, *contexts])
-        self._inverse = _function(
-            functools.partial(_of_rows, distribution.flow.inverse_and_log_det), [latents, *contexts]
-        )
-        self.functions: dict[str, Function] = {"forward": self._forward, "inverse": self._inverse}
+        self.functions = functions_of(distribution, dequantizer, context_size=size)
+        self._forward, self._inverse = self.functions["forward"], self.functions["inverse"]
         if dequantizer is not None:
-            self.functions |= _noise_functions(dequantizer, data)
             module = types.SimpleNamespace(**self.functions)
-            self._dequantizer = saved_dequantizer(module, event_shape, dequantizer.levels, dtype)
-        if not distribution.has_default_base:
-            # With a custom base, latents have the base's size only.
-            z = tf.TensorSpec([None, *distribution.distribution.event_shape], dtype, name="z")
-            count, seed = tf.TensorSpec([], tf.int32, name="count"), tf.TensorSpec([2], tf.int32, name="seed")
-            base = distribution.distribution
-            self.functions["base_log_prob"] = _function(base.log_prob, [z])
-            self.functions["base_sample"] = _function(lambda count, seed: base.sample(count, seed), [count, seed])
-        if self._is_image and not contexts:
-            for i, (coupling, channels) in enumerate(couplings_of(distribution)):
-                kept = tf.TensorSpec([None, None, None, channels], dtype, name="kept")
-                network = functools.partial(_of_network, coupling.conditioner)
-                self.functions[f"network_{i}"] = _function(network, [kept])
+            self._dequantizer = saved_dequantizer(module, event_shape, dequantizer.levels, distribution.dtype)
         self.signatures = self._named_signatures()
 
     def _named_signatures(self) -> dict[str, Function]:
@@ -90,8 +65,8 @@ class Served:
         latents = tf.TensorSpec([None, *self._latent_shape], tf.float32, name="latents")
         condition = self._condition_specs()
 
-        def function(answer: Answer, *specs: tf.TensorSpec) -> Function:
-            return _function(answer, [*specs, *condition])
+        def conditional(answer: Answer, *specs: tf.TensorSpec) -> Function:
+            return function(answer, [*specs, *condition])
 
         of_events = {
             "log_prob": self._log_prob,
@@ -99,15 +74,15 @@ class Served:
             "reconstruct_error": self._reconstruct_error,
             **({} if self._calibration is None else {"p_value": self._p_value}),
         }
-        named = {name: function(answer, float_events) for name, answer in of_events.items()}
+        named = {name: conditional(answer, float_events) for name, answer in of_events.items()}
         if self._dequantizer is not None:  # The calibration's statistic is a bound, which floats do not have.
             named.pop("p_value", None)
         if self._integer_levels is not None:
             integers = tf.TensorSpec(float_events.shape, tf.uint8, name=events)
             for name, answer in of_events.items():
                 of_integers = functools.partial(self._of_integers, answer, self._integer_levels)
-                named[f"{name}_uint8"] = function(of_integers, integers)
-        named["decode"] = function(self._decode, latents)
+                named[f"{name}_uint8"] = conditional(of_integers, integers)
+        named["decode"] = conditional(self._decode, latents)
         named["sample"] = self._sample_signature(condition)
         named["serving_default"] = named["log_prob"]
         return named
@@ -131,7 +106,7 @@ class Served:
         def sample(first: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor = one) -> dict[str, tf.Tensor]:
             return answer(first, seed, temperature)
 
-        return _function(sample, [*first, seed, temperature])
+        return function(sample, [*first, seed, temperature])
 
     # The answers. An `Assert` in a `tf.function` always runs. "Finite" means finite in float32, the dtype of all
     # answers.
@@ -298,46 +273,6 @@ class Served:
         row = events[position : position + 1]
         values = "values from", tf.reduce_min(row), "to", tf.reduce_max(row)
         _assert(tf.reduce_all(is_valid), f"expected {expected}, got in row", position, *values)
-
-
-def _of_rows(
-    pass_fn: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor, context: tf.Tensor | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The result of a pass, with one log-det per event, for any number of rows."""
-    # TensorFlow's oneDNN convolution returns a wrong shape for an empty batch, so a row is added.
-    count = tf.shape(x)[0]
-    missing = tf.maximum(1 - count, 0)
-
-    def filled(rows: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.pad(rows, [[0, missing], *[[0, 0]] * (rows.shape.rank - 1)]), rows.shape)
-
-    y, log_det = pass_fn(filled(x), None if context is None else filled(context))
-    # A flow with a log-det per part of an event, such as an elementwise flow, needs their sum.
-    log_det = tf.reduce_sum(log_det, axis=list(range(1, log_det.shape.rank)))
-    return y[:count], log_det[:count]
-
-
-def _noise_functions(dequantizer: Dequantizer, u: tf.TensorSpec) -> dict[str, Function]:
-    """The passes of the flow over the noise, given pixels in [-1, 1]."""
-
-    def function(pass_fn: Callable[..., tuple[tf.Tensor, tf.Tensor]]) -> Function:
-        def of_pixels(x: tf.Tensor, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return pass_fn(x, pixels if dequantizer.squeeze is None else dequantizer.squeeze.forward(pixels))
-
-        return _function(functools.partial(_of_rows, of_pixels), [u, tf.TensorSpec(u.shape, u.dtype, name="context")])
-
-    return {
-        "noise_forward": function(dequantizer.flow.forward_and_log_det),
-        "noise_inverse": function(dequantizer.flow.inverse_and_log_det),
-    }
-
-
-def _of_network(conditioner: Callable[..., tf.Tensor], kept: tf.Tensor) -> tf.Tensor:
-    return call_conditioner(conditioner, kept, None, training=False)
-
-
-def _function(answer: Callable[..., Any], input_signature: Sequence[tf.TensorSpec]) -> Function:
-    return tf.function(answer, input_signature=input_signature, autograph=False)  # No control flow depends on tensors.
 
 
 def _each_finite(x: tf.Tensor) -> tf.Tensor:

@@ -8,9 +8,10 @@ import tensorflow as tf
 from tfp_realnvp.columns import Columns
 from tfp_realnvp.flows import FlowDistribution
 from tfp_realnvp.novelty import Calibration
+from tfp_realnvp.serving.functions import Function
 from tfp_realnvp.serving.row_noise import noise_of_rows
 from tfp_realnvp.serving.settings import Settings
-from tfp_realnvp.serving.signatures import Function, Served
+from tfp_realnvp.serving.signatures import Served
 
 
 class ServedTable(Served):
