@@ -125,6 +125,7 @@ class PrivateTest(parameterized.TestCase):
         optimizer.build([variable])
         optimizer.apply([tf.constant([1.0, 1.0])])
         self.assertEqual(private.index_of(optimizer, variable.value), 0)
+        self.assertTrue(private.has_weight_decay(optimizer, variable.value))
         m, v = private.moments_of(optimizer, variable.value)
         message = "Keras' Adam keeps its moments elsewhere: see its `update_step`"
         np.testing.assert_allclose(m, [0.1, 0.1], rtol=1e-6, err_msg=message)

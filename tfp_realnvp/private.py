@@ -99,6 +99,11 @@ def index_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> in
     return optimizer._get_variable_index(variable)
 
 
+def has_weight_decay(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> bool:
+    """Whether an optimizer's weight decay applies to a variable, see `exclude_from_weight_decay`."""
+    return optimizer._use_weight_decay(variable)
+
+
 def moments_of(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
     """Adam's first and second moments for a variable, or for a replica's copy of it."""
     index = index_of(optimizer, variable)

@@ -182,6 +182,12 @@ class DensityTest(parameterized.TestCase):
         ):
             with self.assertRaisesRegex(ValueError, message):
                 call()
+        model = nvp.FlowModel(self.flow, columns=self.columns)
+        with self.assertRaisesRegex(ValueError, r"expected no context beside columns, got one of shape \(2,\)"):
+            model(rows, tf.zeros([2]))
+        for others in (rows[:, 1:], np.pad(rows, [[0, 0], [1, 0]]), rows[0], rows.astype(int)):
+            with self.assertRaisesRegex(ValueError, r"expected rows of floats \[n, 5\], .* real, bounded, .*, got "):
+                model(tf.constant(others))
         with self.assertRaisesRegex(ValueError, "expected columns of a table or levels of a pixel, got both"):
             nvp.serving.Scorer(self.flow, columns=self.columns, levels=256)
         with self.assertRaisesRegex(ValueError, "expected no labels for a model without classes, got some"):

@@ -86,7 +86,7 @@ class AdamTest(parameterized.TestCase):
 
     def test_a_step_may_be_skipped(self):
         variables = _variables()
-        optimizer = training.Adam(0.1)
+        optimizer = training.Adam(0.1, weight_decay=0.1)
         _run(optimizer, variables, range(3))
         apply = tf.function(lambda gradients, skip: optimizer.apply(gradients, variables, skip=skip))
         state = [*variables, *optimizer._momentums, *optimizer._velocities]
@@ -97,7 +97,7 @@ class AdamTest(parameterized.TestCase):
                 self.assertEqual(np.array_equal(variable.numpy(), value), skip, variable.path)
         # A step that is not skipped is as any other.
         expected = _variables()
-        other = training.Adam(0.1)
+        other = training.Adam(0.1, weight_decay=0.1)
         _run(other, expected, range(3))
         other.iterations.assign_add(1)
         other.apply(_gradients(3), expected)

@@ -539,8 +539,32 @@ class FitTest(absltest.TestCase):
         for vectors in (tf.ones([2, 4], tf.int32), tf.ones([2, 4], tf.bool)):
             with self.assertRaisesRegex(TypeError, "expected vectors of floats, got .*: only images are dequantised"):
                 model(vectors)
-        with self.assertRaisesRegex(ValueError, "expected sample weights of 0 or more, got -1.0"):
-            model.fit(small.vectors(2), sample_weight=np.array([1.0, -1.0]), verbose=0)
+
+    def test_weights_below_zero(self):
+        x, w = small.vectors(2), np.array([1.0, -1.0])
+        model = _model(small.vector_flow(), training.Adam(0.01))
+        flow = nvp.real_nvp(event_shape=(4,), couplings=1, hidden_units=(4,), context_size=2)
+        conditional = _model(flow, training.Adam(0.01), classes=2)
+        for call in (
+            lambda: model.fit(x, sample_weight=w, verbose=0),
+            lambda: model.fit(x, validation_data=(x, None, w), verbose=0),
+            lambda: model.evaluate(x, sample_weight=w, verbose=0),
+            lambda: model.evaluate(x, None, 2, 0, w),
+            lambda: conditional.fit(x, np.array([0, 1]), class_weight={0: 1.0, 1: -1.0}, verbose=0),
+        ):
+            with self.assertRaisesRegex(ValueError, "expected weights of 0 or more, got -1"):
+                call()
+        batches = tf.data.Dataset.from_tensors((x, None, tf.constant(w)))
+        np.testing.assert_array_equal(
+            np.isnan(model.log_prob_of(next(iter(batches)), training=False, seed=(0, 0))), w < 0
+        )
+
+    def test_arguments_by_position(self):
+        x, w = small.vectors(4), np.arange(4.0)
+        model = _model(small.vector_flow(), training.Adam(0.01))
+        expected = model.evaluate(x, sample_weight=w, verbose=0)
+        self.assertNotAlmostEqual(expected, model.evaluate(x, verbose=0))
+        self.assertEqual(model.evaluate(x, None, 32, 0, w), expected)
 
     def test_images_that_would_get_no_noise(self):
         images, flow = small.images(2), small.two_couplings()

@@ -65,7 +65,7 @@ class MuonTest(parameterized.TestCase):
         np.testing.assert_array_equal(*after)
 
     def test_a_step_that_is_skipped_changes_nothing(self):
-        variable, optimizer = _kernel(), training.Muon(0.1, least=4)
+        variable, optimizer = _kernel(), training.Muon(0.1, least=4, weight_decay=0.1)
         optimizer.build([variable])
         optimizer.apply([tf.ones(variable.shape, tf.float64)], [variable])
         before = [value.numpy() for value in (variable, *optimizer.variables[2:])]

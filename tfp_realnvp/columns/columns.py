@@ -154,6 +154,16 @@ class Columns:
         """The weights `[n]` of rows `[n, size]`, whose mean over the training rows is 1; None without weights."""
         return None if self.weight is None else rows[:, -1] / self.weight[1]
 
+    def check_rows(self, rows: tf.Tensor) -> tf.Tensor:
+        """Rows whose size is `size`: in others a value would be taken for another column's, or for a weight."""
+        is_fit = rows.shape.rank is None or rows.shape.rank == 2 and rows.shape[1] in (None, self.size)
+        if not (is_fit and rows.dtype.is_floating):
+            raise ValueError(
+                f"expected rows of floats [n, {self.size}], as `encode` returns, of {', '.join(self.names)}, got "
+                f"{rows.dtype.name} of shape {rows.shape}"
+            )
+        return tf.ensure_shape(rows, [None, self.size])
+
     def check_flow(self, distribution: FlowDistribution, classes: int | None = None) -> None:
         """Raises a ValueError unless the flow's events have the shape that `dequantize` returns.
 

@@ -36,6 +36,7 @@ class Adam(keras.optimizers.Adam):
             raise ValueError(f"expected a learning_rate of 0 or more, got {rate}")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         self._constants: Callable[[tf.DType], dict[str, Any]] | None = None
+        self._decay: tf.Tensor | None = None
         if self.amsgrad:
             raise ValueError("expected amsgrad=False for the fused kernel: use keras.optimizers.Adam for amsgrad")
 
@@ -56,11 +57,14 @@ class Adam(keras.optimizers.Adam):
           reduced: whether the gradients are already reduced over all replicas; otherwise they are summed.
         """
         self._constants = self._shared(grads if trainable_variables is None else trainable_variables, skip)
+        if self.weight_decay is not None:
+            decay = tf.cast(self.learning_rate, tf.float64) * tf.cast(self.weight_decay, tf.float64)
+            self._decay = decay if skip is None else tf.where(skip, tf.zeros_like(decay), decay)
         try:
             with private.gradients_reduced(self) if reduced else contextlib.nullcontext():
                 super().apply(grads, trainable_variables)
         finally:
-            self._constants = None
+            self._constants = self._decay = None
 
     def _shared(self, tensors: Sequence[Any], skip: tf.Tensor | None) -> Callable[[tf.DType], dict[str, Any]]:
         """The kernel arguments shared by all variables of a dtype, computed once per step."""
@@ -92,7 +96,16 @@ class Adam(keras.optimizers.Adam):
         # The variable's name is left out, since TensorFlow prepares a new kernel for each new name.
         return super().add_variable(*args, name=name and name.rpartition("_")[2], **kwargs)
 
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        """Nothing: `update_step` decays a variable, and Keras' own decay does not know of `skip`."""
+
+    def decay(self, variable: tf.Variable) -> None:
+        """Applies the weight decay to a variable."""
+        if self._decay is not None and private.has_weight_decay(self, variable):
+            variable.assign_sub(tf.cast(self._decay, variable.dtype) * variable)
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
+        self.decay(variable)
         assert self._constants is not None  # `apply`, which calls this, made them.
         m, v = private.moments_of(self, variable)
         tf.raw_ops.ResourceApplyAdam(

@@ -1,5 +1,6 @@
 """Unpacks batches into events, context and sample weights."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,12 @@ def without_none(data: Any) -> Any:
 
 
 def weighted(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-    """Values `[n]` times weights `[n]` or `[n, 1]`; 0 where a weight is 0, even for a NaN."""
+    """Values `[n]` times weights `[n]` or `[n, 1]`; 0 where a weight is 0, even for a NaN; NaN for one below 0."""
     if weight is None:
         return values
     if weight.shape.rank not in (None, 1) and weight.shape[1:].num_elements() != 1:
         raise ValueError(f"expected one sample weight for each event, of shape [n], got shape {weight.shape}")
-    return tf.math.multiply_no_nan(values, tf.reshape(tf.cast(weight, values.dtype), tf.shape(values)))
+    weight = tf.reshape(tf.cast(weight, values.dtype), tf.shape(values))
+    # Training would go up the gradient of a value with a negative weight; an assertion would be lost under XLA.
+    weight = tf.where(weight >= 0, weight, tf.constant(math.nan, values.dtype))
+    return tf.math.multiply_no_nan(values, weight)

@@ -1,7 +1,8 @@
 """A Keras model of densities, which have no targets."""
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -102,6 +103,9 @@ class DensityModel(keras.Model):
           parts: number of parts.
         """
         if self.columns is not None:
+            if context is not None:
+                raise ValueError(f"expected no context beside columns, got one of shape {context.shape}")
+            events = self.columns.check_rows(events)
             noise = self.columns.noise(events, seed=seed, part=_of_all_replicas((part, parts)))
             return self.columns.log_prob(self.distribution, events, noise, training=bool(training))
         given = {} if context is None else {"context": self.context_of(context)}
@@ -165,9 +169,8 @@ class DensityModel(keras.Model):
         """The log-density of each event of a batch, times its sample weight if it has one."""
         events, context, weight = unpacked(batch)
         log_prob = self(events, context, training=training, seed=seed, part=part[0], parts=part[1])
-        if weight is None and self.columns is not None:
-            weight = self.columns.weights_of(events)
-        return weighted(log_prob, weight)
+        of_columns = None if self.columns is None else self.columns.weights_of(events)
+        return weighted(weighted(log_prob, of_columns), weight)
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         loss = self.loss_metric.result()
@@ -225,30 +228,39 @@ class DensityModel(keras.Model):
           x: events, a pair `(events, context)`, or a data set of batches.
           y: the context of a conditional flow.
           *args: as in Keras.
-          **kwargs: as in Keras. `sample_weight` is one weight per event; `class_weight` needs `classes`.
+          **kwargs: as in Keras. `sample_weight` is one weight per event, beside that of a weight column;
+            `class_weight` needs `classes`.
 
         Raises:
-          ValueError: for a `class_weight` without `classes`, or sample weights below 0.
+          ValueError: for a `class_weight` without `classes`, or weights below 0.
         """
         warn_of_scaled_pixels(x, self.distribution)
-        if kwargs.get("class_weight") is not None and self.classes is None:
-            raise ValueError("expected no class_weight without classes; sample_weight gives each event a weight")
-        weight = kwargs.get("sample_weight")
-        if weight is not None and np.min(weight, initial=0) < 0:
-            raise ValueError(f"expected sample weights of 0 or more, got {np.min(weight)}")
-        match kwargs.get("validation_data"):
-            case (events, None, weight) if weight is not None:
-                kwargs["validation_data"] = (*separated(events, None, weight), weight)
+        given = _by_name(super().fit, x, y, *args, **kwargs)
+        x, y = (given.pop(name) for name in ("x", "y"))
+        if (of_classes := given.get("class_weight")) is not None:
+            if self.classes is None:
+                raise ValueError("expected no class_weight without classes; sample_weight gives each event a weight")
+            _check_weights(list(of_classes.values()))
+        match given.get("validation_data"):
+            case (events, context, weight):
+                _check_weights(weight)
+                if context is None and weight is not None:
+                    given["validation_data"] = (*separated(events, None, weight), weight)
             case tf.data.Dataset() as batches:
-                kwargs["validation_data"] = without_none(batches)
-        history = super().fit(*separated(x, y, kwargs.get("sample_weight")), *args, **kwargs)
+                given["validation_data"] = without_none(batches)
+        weight = given.get("sample_weight")
+        _check_weights(weight)
+        history = super().fit(*separated(x, y, weight), **given)
         warn_of_constant_channels(self.distribution)
         return history
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, with the same warning; `x`, `y` and `sample_weight` as in `fit`."""
         warn_of_scaled_pixels(x, self.distribution)
-        return super().evaluate(*separated(x, y, kwargs.get("sample_weight")), *args, **kwargs)
+        given = _by_name(super().evaluate, x, y, *args, **kwargs)
+        x, y, weight = given.pop("x"), given.pop("y"), given.get("sample_weight")
+        _check_weights(weight)
+        return super().evaluate(*separated(x, y, weight), **given)
 
     def save(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not supported: a `.keras` file needs a configuration of each part, and a flow may contain any function."""
@@ -263,6 +275,18 @@ class DensityModel(keras.Model):
             "expected nvp.save(model.distribution, path) or nvp.publish(model.distribution, folder), which write a "
             "SavedModel with signatures for densities and samples"
         )
+
+
+def _by_name(method: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The arguments of a call by their names."""
+    given = dict(inspect.signature(method).bind(*args, **kwargs).arguments)
+    return given | given.pop("kwargs", {})
+
+
+def _check_weights(weight: Any) -> None:
+    """Refuses weights below 0, with which training would go up the gradient."""
+    if weight is not None and (least := np.min(np.asarray(weight), initial=0)) < 0:
+        raise ValueError(f"expected weights of 0 or more, got {least:g}")
 
 
 def _of_all_replicas(part: tuple[int | tf.Tensor, int]) -> tuple[int | tf.Tensor, int]:

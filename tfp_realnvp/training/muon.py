@@ -87,6 +87,7 @@ class Muon(Adam):
         if not self._is_kernel(variable):
             super().update_step(gradient, variable, learning_rate)
             return
+        self.decay(variable)
         assert self._decays is not None  # `apply`, which calls this, made them.
         momentum, rate = (tf.cast(number, variable.dtype) for number in self._decays)
         gradient = tf.cast(gradient, variable.dtype)
