@@ -157,6 +157,18 @@ class VectorsTest(parameterized.TestCase):
         with self.assertRaisesRegex(evaluation.NoBaselineError, message):
             evaluation.gaussian_log_likelihood([train], [rows])
 
+    def test_other_vectors(self):
+        rows = np.random.default_rng(0).normal(size=[9, 3])
+        for train, test, message in (
+            ([], [rows], "expected at least one vector to fit on, got none"),
+            ([rows], [], "expected at least one vector to evaluate on, got none"),
+            ([rows], [rows[:, :2]], "expected test vectors of the 3 columns of the training vectors, got 2"),
+            ([rows, rows[:, :2]], [rows], r"expected batches of vectors \[batch, size\], got shape \(9, 2\)"),
+            ([rows], [rows * np.nan], "expected finite vectors to evaluate on, got NaN or infinity"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                evaluation.gaussian_log_likelihood(train, test)
+
     def test_it_is_that_of_the_training_rows(self):
         random = np.random.default_rng(1)
         mixing = np.array([[2.0, 0, 0], [1, 0.5, 0], [0, 3, 100]])

@@ -38,8 +38,8 @@ class ChangeLabelsTest(absltest.TestCase):
 
     def test_refuses_labels_of_no_class(self):
         distribution = _distribution(context_size=3)
-        for labels in ([3, 0], [-1, 0], [0]):
-            with self.assertRaisesRegex(ValueError, r"expected 2 labels in 0 ... 2, got"):
+        for labels in ([3, 0], [-1, 0], [0], [1.0, 0.0], [True, False]):
+            with self.assertRaisesRegex(ValueError, r"expected 2 integer labels in 0 ... 2, got"):
                 evaluation.change_labels(distribution, np.ones([2, *_SHAPE], np.float32), np.array(labels), 3)
 
 

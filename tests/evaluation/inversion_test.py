@@ -58,6 +58,8 @@ class InversionErrorTest(absltest.TestCase):
         distribution = nvp.FlowDistribution(nvp.bijectors.BatchNorm(2), [2])
         with self.assertRaisesRegex(TypeError, "real-valued events, got uint8"):
             evaluation.inversion_error(distribution, np.zeros([3, 2], np.uint8))
+        with self.assertRaisesRegex(ValueError, "expected at least one event, got none"):
+            evaluation.inversion_error(distribution, np.zeros([0, 2]))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,10 @@ class PassesTest(absltest.TestCase):
         distribution = _distribution()
         with self.assertRaisesRegex(TypeError, "real-valued events, got uint8"):
             evaluation.encode(distribution, np.zeros([1, *_SHAPE], np.uint8))
+        for shape in (_SHAPE, [1, *_SHAPE[:2], 5]):
+            for function in (evaluation.encode, evaluation.decode):
+                with self.assertRaisesRegex(ValueError, r"expected rows of shape \[n, 8, .*\], got "):
+                    function(distribution, np.zeros(shape, np.float32))
         with self.assertRaisesRegex(ValueError, "batch size of at least 1, got 0"):
             evaluation.decode(distribution, np.zeros([1, *_SHAPE]), batch_size=0)
 

@@ -69,6 +69,10 @@ class GaussianTest(absltest.TestCase):
         for count in (-1, 2.5):
             with self.assertRaisesRegex(ValueError, f"expected a count of 0 or more, got {count}"):
                 self.posterior.sample(count, x)
+        with self.assertRaisesRegex(
+            ValueError, r"expected batch axes of theta and x that broadcast, got \[2\] and \[3\]"
+        ):
+            self.posterior.log_prob(theta[:2], x)
         one = self.posterior.sample(500, x, seed=3).numpy().mean(0)
         np.testing.assert_allclose(one, _exact(x)[0], atol=0.2)  # Each observation has its own samples.
 

@@ -49,7 +49,12 @@ def broadcast_context(x: tf.Tensor, context: Any, event_ndims: int) -> tuple[tf.
     many axes as `x`. A context with exactly the batch axes of `x` may have any further axes. Raises a `ValueError` if
     the batch axes do not broadcast.
     """
-    context = context if tf.is_tensor(context) else tf.convert_to_tensor(context, x.dtype)
+    if not tf.is_tensor(context):
+        context = tf.convert_to_tensor(context, x.dtype)
+    elif context.dtype.is_integer or context.dtype.is_bool:
+        context = tf.cast(context, x.dtype)
+    if context.dtype != x.dtype:
+        raise TypeError(f"expected a context of {x.dtype.name}, as the events, got {context.dtype.name}")
     if not context.shape.rank:
         raise ValueError(f"expected a context of shape [..., size], got shape {context.shape}")
     batch_ndims = x.shape.rank - event_ndims

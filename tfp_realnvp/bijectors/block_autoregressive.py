@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
-from tfp_realnvp.bijectors.precision import call_conditioner
+from tfp_realnvp.bijectors.precision import call_conditioner, reads_context
 from tfp_realnvp.transformers.bisection import inverse_by_bisection
 
 
@@ -102,7 +102,7 @@ class BlockAutoregressive(Bijector):
 
     @property
     def takes_context(self) -> bool:
-        return hasattr(self, "conditioner")
+        return hasattr(self, "conditioner") and reads_context(self.conditioner)
 
     def describe(self) -> str:
         layers = "x".join([str(self.units)] * self.depth)

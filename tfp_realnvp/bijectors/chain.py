@@ -1,7 +1,7 @@
 """Composition of layers."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,7 +11,7 @@ from tfp_realnvp import private
 from tfp_realnvp.bijectors.backprop import MODES, Backward, without_activations
 from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
-from tfp_realnvp.bijectors.layer import Layer, Leaf, as_layer
+from tfp_realnvp.bijectors.layer import Layer, Leaf, as_layer, check_parameters, parameter_shape
 
 
 class Chain(Bijector):
@@ -39,6 +39,7 @@ class Chain(Bijector):
         second-order gradient raises a `LookupError`. The inverse pass always stores activations.
 
     Raises:
+      TypeError: for anything but bijectors.
       ValueError: if there is no layer, or `backprop` is unknown.
 
     ```python
@@ -47,21 +48,34 @@ class Chain(Bijector):
     ```
     """
 
-    def __init__(self, bijectors: Sequence[tfp.bijectors.Bijector], *, backprop: str = "store", name: str = "chain"):
+    def __init__(self, bijectors: Iterable[tfp.bijectors.Bijector], *, backprop: str = "store", name: str = "chain"):
+        bijectors = list(bijectors)
         if not bijectors:
             raise ValueError("expected at least one bijector, got none")
+        for bijector in bijectors:
+            if not isinstance(bijector, tfp.bijectors.Bijector):
+                raise TypeError(f"expected bijectors, got {bijector!r} (a FlowDistribution's is its flow)")
         if backprop not in MODES:
             raise ValueError(f"expected backprop to be one of {', '.join(MODES)}, got {backprop!r}")
-        event_ndims = max(max(b.forward_min_event_ndims, b.inverse_min_event_ndims) for b in bijectors)
+        # Parameters of TFP's bijectors that differ between entries make those the entries of an event.
+        self._shapes = [parameter_shape(bijector) for bijector in bijectors]
+        least = [max(b.forward_min_event_ndims, b.inverse_min_event_ndims) for b in bijectors]
+        event_ndims = max(ndims + shape.rank for ndims, shape in zip(least, self._shapes))
         super().__init__(event_ndims=event_ndims, name=name)
         self.backprop = backprop
-        self.bijectors = list(bijectors)
+        self.bijectors = bijectors
 
     def _forward_event_shape(self, shape: Any) -> Any:
-        return functools.reduce(lambda shape, b: b.forward_event_shape(shape), self.bijectors, shape)
+        for bijector, of_parameters in zip(self.bijectors, self._shapes):
+            check_parameters(bijector, of_parameters, shape, bijector.forward_min_event_ndims)
+            shape = bijector.forward_event_shape(shape)
+        return shape
 
     def _inverse_event_shape(self, shape: Any) -> Any:
-        return functools.reduce(lambda shape, b: b.inverse_event_shape(shape), reversed(self.bijectors), shape)
+        for bijector, of_parameters in zip(reversed(self.bijectors), reversed(self._shapes)):
+            check_parameters(bijector, of_parameters, shape, bijector.inverse_min_event_ndims)
+            shape = bijector.inverse_event_shape(shape)
+        return shape
 
     def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return functools.reduce(lambda shape, b: b.forward_event_shape_tensor(shape), self.bijectors, shape)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
-from tfp_realnvp.bijectors.precision import call_conditioner
+from tfp_realnvp.bijectors.precision import call_conditioner, reads_context
 from tfp_realnvp.transformers import Transformer
 from tfp_realnvp.transformers.transformer import build_once, checked
 
@@ -66,7 +66,7 @@ class Elementwise(Bijector):
 
     @property
     def takes_context(self) -> bool:
-        return hasattr(self, "conditioner")
+        return hasattr(self, "conditioner") and reads_context(self.conditioner)
 
     def describe(self) -> str:
         parameters = "learned" if self.raw is not None else "of the context"

@@ -109,6 +109,30 @@ def as_layer(bijector: tfb.Bijector, event_ndims: int) -> Layer:
     return (_Inverse if isinstance(bijector, private.Invert) else _OfTFP)(bijector, event_ndims)
 
 
+def parameter_shape(bijector: tfb.Bijector) -> tf.TensorShape:
+    """The batch shape of a TFP bijector's parameters, `[2]` of `tfb.Scale([1.0, 2.0])`; a layer here has none."""
+    if isinstance(bijector, Layer):
+        return tf.TensorShape([])
+    shape = bijector.experimental_batch_shape(x_event_ndims=bijector.forward_min_event_ndims)
+    return tf.TensorShape([]) if shape.rank is None else shape
+
+
+def check_parameters(bijector: tfb.Bijector, parameters: tf.TensorShape, event: Any, event_ndims: int) -> None:
+    """Refuses parameters whose batch shape does not broadcast to the axes of an event that the bijector maps alone."""
+    if not parameters.rank:
+        return
+    event = tf.TensorShape(event)
+    outer = event[: event.rank - event_ndims]
+    try:
+        fits = outer.rank >= parameters.rank and tf.broadcast_static_shape(outer, parameters).is_compatible_with(outer)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{bijector.name}: expected parameters that broadcast to events of shape {event}, got shape {parameters}"
+        )
+
+
 class _Adapter(Layer):
     def __init__(self, bijector: tfb.Bijector, event_ndims: int):
         self._bijector, self._event_ndims = bijector, event_ndims

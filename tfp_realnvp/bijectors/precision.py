@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable, Iterator
 
@@ -19,6 +20,18 @@ _lent: dict[keras.layers.Layer, tuple[int, keras.DTypePolicy]] = {}
 _LOCK = threading.Lock()
 
 
+def reads_context(conditioner: Callable[..., tf.Tensor]) -> bool:
+    """Whether a conditioner takes the argument `context`."""
+    call = conditioner.call if isinstance(conditioner, keras.layers.Layer) else conditioner
+    try:
+        parameters = inspect.signature(call).parameters
+    except (TypeError, ValueError):  # It has none, as some functions of other languages.
+        return True
+    # Keras' own models take any keyword and drop it.
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    return "context" in parameters or takes_any and not str(getattr(call, "__module__", "")).startswith("keras.")
+
+
 def call_conditioner(
     conditioner: Callable[..., tf.Tensor], x: tf.Tensor, context: tf.Tensor | None, training: bool
 ) -> tf.Tensor:
@@ -26,7 +39,7 @@ def call_conditioner(
 
     Inverses are exact only to float32 rounding; a half-precision conditioner may turn that into an error of 2^-8.
     """
-    given = {} if context is None else {"context": context}
+    given = {} if context is None or not reads_context(conditioner) else {"context": context}
     is_layer = isinstance(conditioner, keras.layers.Layer)
     if training:
         return call_in_training(conditioner, x, given) if is_layer else conditioner(x, **given)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
-from tfp_realnvp.bijectors.precision import call_conditioner
+from tfp_realnvp.bijectors.precision import call_conditioner, reads_context
 from tfp_realnvp.transformers import Transformer
 from tfp_realnvp.transformers.transformer import build_once, checked
 
@@ -35,8 +35,16 @@ class Structure(Bijector):
         if not isinstance(transformer, Transformer):
             raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
         super().__init__(event_ndims=mask.event_ndims, name=name, **kwargs)
+        if not isinstance(getattr(transformer, "outputs", None), int):
+            raise TypeError(
+                f"expected a transformer with outputs, its number of parameters per entry, got {transformer}"
+            )
         build_once(transformer, tf.as_dtype(dtype).name, name)
         self.mask, self.conditioner, self.transformer = mask, conditioner, transformer
+
+    @property
+    def takes_context(self) -> bool:
+        return reads_context(self.conditioner)
 
     def describe(self) -> str:
         network = self.conditioner

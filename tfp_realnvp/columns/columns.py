@@ -179,6 +179,8 @@ class Columns:
 
     def quantize(self, v: tf.Tensor) -> tf.Tensor:
         """The rows `[n, columns]` of events `[n, entries]`, without the context's columns."""
+        if v.shape[-1] not in (None, self.entries):
+            raise ValueError(f"expected events [n, {self.entries}] of {', '.join(self.names)}, got shape {v.shape}")
         parts = tf.split(v, [column.entries for column in self.columns], axis=-1)
         return tf.stack([column.quantize(part) for column, part in zip(self.columns, parts)], -1)
 

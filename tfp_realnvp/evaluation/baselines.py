@@ -154,6 +154,7 @@ def gaussian_log_likelihood(
       test: batches of the vectors to evaluate on.
 
     Raises:
+      ValueError: for no vectors, vectors that are not finite, or test vectors of another size.
       NoBaselineError: if the covariance is singular to float32 precision: there are not more training vectors than
         columns, or a column is constant or a linear combination of others.
 
@@ -162,8 +163,10 @@ def gaussian_log_likelihood(
     print(gaussian_log_likelihood([vectors[:50]], [vectors[50:]]))
     ```
     """
-    train, test = (np.concatenate([np.asarray(batch, np.float64) for batch in part]) for part in (train, test))
+    train, test = (_vectors(part, purpose) for part, purpose in ((train, "fit"), (test, "evaluate")))
     rows, size = train.shape
+    if test.shape[1] != size:
+        raise ValueError(f"expected test vectors of the {size} columns of the training vectors, got {test.shape[1]}")
     if rows <= size:
         raise NoBaselineError(f"expected more than {size:,} training rows for {size:,} columns, got {rows:,}")
     if (is_constant := train.min(0) == train.max(0)).any():
@@ -180,6 +183,19 @@ def gaussian_log_likelihood(
     white = np.linalg.solve(factor, test.T)
     log_det = np.sum(np.log(np.diag(factor))) + np.sum(np.log(std))
     return Score.of(-0.5 * np.sum(white**2, 0) - log_det - 0.5 * size * math.log(2 * math.pi), NATS)
+
+
+def _vectors(batches: Iterable[np.ndarray], purpose: str) -> np.ndarray:
+    """The vectors of all batches, `[n, size]`."""
+    parts = [np.asarray(batch, np.float64) for batch in batches]
+    if not sum(map(len, parts)):
+        raise ValueError(f"expected at least one vector to {purpose} on, got none")
+    if shapes := [part.shape for part in parts if part.ndim != 2 or part.shape[1] != parts[0].shape[1]]:
+        raise ValueError(f"expected batches of vectors [batch, size], got shape {shapes[0]}")
+    vectors = np.concatenate(parts)
+    if not np.all(np.isfinite(vectors)):
+        raise ValueError(f"expected finite vectors to {purpose} on, got NaN or infinity")
+    return vectors
 
 
 def _chunks(images: Images, levels: int, event_shape: tuple[int, ...] | None = None) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def bits_per_dim(log_prob: np.ndarray | tf.Tensor, event_shape: Sequence[int]) -> np.ndarray | tf.Tensor:
+def bits_per_dim(log_prob: np.ndarray | tf.Tensor, event_shape: int | Sequence[int]) -> np.ndarray | tf.Tensor:
     """Converts log-densities from nats to bits per dimension; lower is better.
 
         bits/dim = -log p(x) / (D log 2),  with D the number of entries of an event
@@ -17,7 +17,7 @@ def bits_per_dim(log_prob: np.ndarray | tf.Tensor, event_shape: Sequence[int]) -
 
     Args:
       log_prob: log-densities in nats: an array or a tensor of any shape, or a number.
-      event_shape: shape of one event.
+      event_shape: shape of one event; an integer is the size of a vector.
 
     Returns:
       Bits per dimension, with the shape and dtype of `log_prob`.
@@ -29,7 +29,7 @@ def bits_per_dim(log_prob: np.ndarray | tf.Tensor, event_shape: Sequence[int]) -
     bits_per_dim(-3072 * math.log(256), (32, 32, 3))  # 8.0, up to rounding
     ```
     """
-    sizes = list(event_shape)
+    sizes = [event_shape] if isinstance(event_shape, int) else list(event_shape)
     if not all(sizes):
         raise ValueError(f"expected an event shape of known sizes above 0, got {event_shape}")
     return -log_prob / (math.prod(sizes) * math.log(2))

@@ -48,8 +48,8 @@ def change_labels(
     ```
     """
     labels, x = np.asarray(labels), np.asarray(x)
-    if labels.shape != (len(x),) or not np.all((0 <= labels) & (labels < classes)):
-        raise ValueError(f"expected {len(x)} labels in 0 ... {classes - 1}, got {labels.tolist()}")
+    if labels.shape != (len(x),) or labels.dtype.kind not in "iu" or not np.all((0 <= labels) & (labels < classes)):
+        raise ValueError(f"expected {len(x)} integer labels in 0 ... {classes - 1}, got {labels.tolist()}")
     one_hot = np.eye(classes, dtype=distribution.dtype.as_numpy_dtype)
     how: dict[str, Any] = dict(batch_size=batch_size, jit_compile=jit_compile)
     z = encode(distribution, x, one_hot[labels], **how)

@@ -40,6 +40,7 @@ def inversion_error(
 
     Raises:
       TypeError: if `x` are integers.
+      ValueError: if there is no event.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 3))
@@ -49,6 +50,8 @@ def inversion_error(
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
         raise TypeError(f"expected real-valued events, got {x.dtype.name}: dequantise integer pixels first")
+    if not len(x):
+        raise ValueError("expected at least one event, got none")
     x = tf.cast(x, distribution.dtype)
     given = {} if context is None else {"context": context}
     # The distribution's bijector maps latent to data. Each tensor is a new one, or TFP's cache would return the

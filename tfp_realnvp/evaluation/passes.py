@@ -34,6 +34,7 @@ def encode(
 
     Raises:
       TypeError: if `x` are integers.
+      ValueError: for events of another shape.
 
     ```python
     distribution = nvp.real_nvp(event_shape=(8, 8, 1), levels=17)
@@ -42,6 +43,7 @@ def encode(
     """
     if not np.issubdtype(np.asarray(x).dtype, np.floating):
         raise TypeError(f"expected real-valued events, got {np.asarray(x).dtype.name}: dequantise integer pixels first")
+    _check_shape(np.shape(x), distribution.event_shape)
     pass_fn = distribution.flow.forward_and_log_det
     return _in_batches(distribution, pass_fn, x, context, batch_size, jit_compile, progress)
 
@@ -64,8 +66,15 @@ def decode(
     images = decode(distribution, np.zeros([1, 16, 24, 1]))  # [1, 16, 24, 1]
     ```
     """
+    _check_shape(np.shape(z), distribution.distribution.event_shape)
     pass_fn = distribution.flow.inverse_and_log_det
     return _in_batches(distribution, pass_fn, z, context, batch_size, jit_compile, progress)
+
+
+def _check_shape(shape: tuple[int, ...], event: tf.TensorShape) -> None:
+    """Refuses rows of another rank or last axis; images may have any height and width."""
+    if len(shape) != event.rank + 1 or shape[event.rank :] != tuple(event[-1:]):
+        raise ValueError(f"expected rows of shape [n, {', '.join(map(str, event))}], got {list(shape)}")
 
 
 def _in_batches(

@@ -87,6 +87,8 @@ def coupling_flow(
         return [*found, ActNorm(size, dtype=dtype, name="scale")] if norm == "act_last" else found
 
     given = dict(event_shape=event_shape, dtype=dtype, flow_name=flow_name, **options)
+    if "layers" in options:  # Otherwise an argument of `vector_flow`.
+        raise TypeError(f"expected couplings, the number of layers, got layers={options['layers']!r}")
     return vector_flow(layers=layers, least=2, **given)
 
 

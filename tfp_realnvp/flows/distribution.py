@@ -41,13 +41,15 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
       flow: a bijector from data to latent.
       event_shape: shape of one event of data; an integer is the size of a vector.
       base: distribution of the latent, with the latent's event shape, no batch shape, and this dtype; standard normal
-        by default. Its learned parameters must be `tf.Variable`s, which train with the flow.
+        by default. Its learned parameters must be `tf.Variable`s, which train with the flow. Its density should be
+        defined everywhere: outside their support, some distributions of TFP return finite densities.
       dtype: dtype of events.
       validate_args: whether to refuse events that are not finite.
       name: the distribution's name; by default the flow's, which joint distributions do not use.
 
     Raises:
-      TypeError: if the flow is not a bijector of this package; wrap TFP's bijectors in this package's `Chain`.
+      TypeError: if the flow is not a bijector of this package, in whose `Chain` TFP's bijectors can be wrapped, or the
+        base is not a distribution.
       ValueError: if the event shape does not consist of positive integers, or the flow does not accept it.
 
     ```python
@@ -75,6 +77,8 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         dtype = tf.as_dtype(dtype)
         latent_shape = flow.forward_event_shape(tf.TensorShape(event_shape_of(event_shape, scalars=True)))
         has_default_base = base is None
+        if base is not None and (not isinstance(base, tfd.Distribution) or isinstance(base, tfd.JointDistribution)):
+            raise TypeError(f"expected a base that is a tfd.Distribution of one tensor, got {base!r}")
         if base is None:
             base = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), latent_shape)
         if base.event_shape != latent_shape or base.batch_shape.rank != 0 or base.dtype != dtype:
@@ -92,6 +96,22 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
     def takes_context(self) -> bool:
         """Whether a layer reads the context."""
         return any(leaf.takes_context for leaf in self.flow.leaves())
+
+    def copy(self, **override: Any) -> "FlowDistribution":
+        """As `tfd.Distribution.copy`; another dtype or event shape needs another flow.
+
+        Raises:
+          ValueError: for a dtype or an event shape that differs, with the same flow.
+        """
+        if "flow" not in override:
+            dtype = tf.as_dtype(override.get("dtype", self.dtype))
+            shape = tf.TensorShape(event_shape_of(override.get("event_shape", self.event_shape), scalars=True))
+            if dtype != self.dtype or shape != self.event_shape:
+                raise ValueError(
+                    f"expected the dtype {self.dtype.name} and the event shape {self.event_shape} of the flow, got "
+                    f"{dtype.name} and {shape}: pass a flow of them, too"
+                )
+        return super().copy(**override)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Otherwise copies would be made attribute by attribute, and TFP's `Invert` cannot be constructed without
@@ -197,10 +217,11 @@ class FlowDistribution(KeepsArguments, FollowsKeras, private.TransformedDistribu
         return z, context
 
     def _check_context(self, context: Any) -> None:
-        """Refuses a context that no layer would read. Networks check its size."""
+        """Refuses a context that no layer reads. Networks check its size."""
         if context is not None and not self.takes_context:
             raise ValueError(
-                f"{self.name}: expected no context, got shape {np.shape(context)}: build the flow with context_size"
+                f"{self.name}: expected no context, got shape {np.shape(context)}: no layer reads one: most flows "
+                "are built with context_size, and a conditioner of your own needs an argument context"
             )
 
     def _for_each_event(self, log_det: tf.Tensor) -> tf.Tensor:

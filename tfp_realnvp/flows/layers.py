@@ -115,7 +115,7 @@ def flow_of_layers(
       name: the distribution's name; by default its flow's, which joint distributions do not use.
 
     Raises:
-      ValueError: for an unknown base or an unknown option.
+      ValueError: for an unknown base or an unknown option, or a context that no layer reads.
     """
     layers = list(layers)
     if isinstance(base, str):
@@ -123,4 +123,10 @@ def flow_of_layers(
     if isinstance(base, Bijector):
         layers, base = [*layers, base], None
     flow = Chain(layers, backprop=backprop, name=name or flow_name)
-    return FlowDistribution(flow, event_shape, base=base, dtype=dtype, validate_args=validate_args, name=name)
+    made = FlowDistribution(flow, event_shape, base=base, dtype=dtype, validate_args=validate_args, name=name)
+    if context_size is not None and not made.takes_context:
+        raise ValueError(
+            f'{flow_name}: expected context_size=None or base="conditional_normal", got {context_size}: no layer reads '
+            "a context"
+        )
+    return made

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import Autoregressive, Checkerboard, Coupling, Mask, Preceding
+from tfp_realnvp.bijectors.precision import reads_context
 from tfp_realnvp.conditioners import (
     MLP,
     AttentionNetwork,
@@ -146,8 +147,8 @@ def transformer_of(transformer: str | MakeTransformer) -> Transformer:
     """A new transformer, from a factory's `transformer` argument."""
     if callable(transformer):
         made = transformer()
-        if not isinstance(made, Transformer):
-            raise TypeError(f"expected a transformer, got {made!r} of {transformer!r}")
+        if not isinstance(made, Transformer) or not isinstance(getattr(made, "outputs", None), int):
+            raise TypeError(f"expected a transformer with outputs, got {made!r} of {transformer!r}")
         return made
     if not isinstance(transformer, str):  # Each layer needs its own transformer.
         raise TypeError(f"expected the name of a transformer or a callable that returns one, got {transformer!r}")
@@ -183,6 +184,10 @@ def layer_maker(
         if not callable(conditioner):
             given = {**options, **more, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
         network = make_network(*read, **given)
+        if (size := options.get("context_size")) is not None and not reads_context(network):
+            raise ValueError(
+                f"expected a conditioner whose call takes a context for context_size={size}, got {network}"
+            )
         if isinstance(mask, Preceding):
             return Autoregressive(built, network, channels, dtype=dtype, name=name)
         return Coupling(built, network, mask, dtype=dtype, name=name)

@@ -25,5 +25,6 @@ def standardized(distribution: FlowDistribution, mean: ArrayLike, std: ArrayLike
     """
     distribution = flow_distribution(distribution)
     flow, parameters = distribution.flow, distribution.parameters
-    layers = [Standardize(mean, std, dtype=distribution.dtype.name), *flow.bijectors]
-    return FlowDistribution(**parameters | {"flow": Chain(layers, backprop=flow.backprop, name=flow.name)})
+    own, backprop = (flow.bijectors, flow.backprop) if isinstance(flow, Chain) else ([flow], "store")
+    layers = [Standardize(mean, std, dtype=distribution.dtype.name), *own]
+    return FlowDistribution(**parameters | {"flow": Chain(layers, backprop=backprop, name=flow.name)})

@@ -1,5 +1,6 @@
 """Flows over vectors whose layers transform some entries with parameters computed from others."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,10 +65,14 @@ def vector_flow(
       dtype_policy: policy of the networks; by default the global Keras policy, or `dtype` if that is not float32.
       **options: options of `flow_of_layers`.
     """
-    if not isinstance(hidden_units, Sequence):
-        raise TypeError(f"expected hidden_units to be a size for each layer, such as (64, 64), got {hidden_units!r}")
+    try:
+        hidden_units = tuple(operator.index(units) for units in hidden_units)  # Keras takes no integers of NumPy's.
+    except TypeError:
+        raise TypeError(
+            f"expected hidden_units to be a size for each layer, such as (64, 64), got {hidden_units!r}"
+        ) from None
     if min(hidden_units, default=1) < 1:
-        raise ValueError(f"expected hidden_units of 1 or more, got {tuple(hidden_units)}")
+        raise ValueError(f"expected hidden_units of 1 or more, got {hidden_units}")
     if context_size is not None and context_size < 1:
         raise ValueError(f"expected a context_size of 1 or more, or None, got {context_size}")
     size = size_of(event_shape, least)

@@ -112,14 +112,20 @@ class Posterior:
         u = tf.where(is_inside[:, tf.newaxis], u, tf.zeros_like(u))
         log_det = tf.where(is_inside, log_det, tf.constant(-math.inf, log_det.dtype))
         contexts, of_x = self._contexts(x)
-        batch = tf.broadcast_dynamic_shape(tf.shape(vectors)[:-1], of_x)
+        of_theta = tf.shape(vectors)[:-1]
+        try:
+            batch = tf.broadcast_dynamic_shape(of_theta, of_x)
+        except tf.errors.InvalidArgumentError:
+            raise ValueError(
+                f"expected batch axes of theta and x that broadcast, got {of_theta.numpy()} and {of_x.numpy()}"
+            ) from None
 
         def rows(values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
             size = values.shape[-1]
             wide = tf.broadcast_to(tf.reshape(values, [*shape, size]), [*batch, size])
             return tf.reshape(wide, [-1, size])
 
-        u, log_det = (rows(part, tf.shape(vectors)[:-1]) for part in (u, log_det[:, tf.newaxis]))
+        u, log_det = (rows(part, of_theta) for part in (u, log_det[:, tf.newaxis]))
         log_probs = [f(u, context=rows(context, of_x)) for f, context in zip(self._log_probs, contexts)]
         log_prob = tf.reduce_logsumexp(tf.stack(log_probs), 0) - math.log(len(log_probs)) + log_det[:, 0]
         return tf.reshape(log_prob, batch)
