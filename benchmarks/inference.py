@@ -215,7 +215,11 @@ def report(values: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
         "the prior; its samples are within. Coverage leaves out pairs for which a library gives a sample of its own no "
         "finite density, such as BayesFlow's on a bound of the prior. The flow of ours was chosen by held-out "
         "log-densities of slcp, gaussian_linear and gaussian_mixture with other simulations. Runs shared two cores "
-        "with other work, so that processor seconds say little."
+        "with other work, so that processor seconds say little. With `--observations=10 --samples=2000`, two_moons at "
+        "10,000 simulations gives 0.567 (0.003) for ours and 0.554 (0.012) for sbi: +0.013, with a standard error of "
+        "0.012. At nine of the ten observations the means differ by 0.03 at most, and are equal on average; at the "
+        "other, where a corner of the prior cuts the moons, sbi, which rejects samples outside of the bounds, has 0.60 "
+        "and ours 0.73. A probit in place of the logit of the bounds was no better there (0.75)."
     )
     lines = interleaved.heading("benchmarks.inference", about, "", how, "", machines=None if values.run else ())
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = {}
