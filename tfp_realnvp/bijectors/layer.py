@@ -113,7 +113,10 @@ def parameter_shape(bijector: tfb.Bijector) -> tf.TensorShape:
     """The batch shape of a TFP bijector's parameters, `[2]` of `tfb.Scale([1.0, 2.0])`; a layer here has none."""
     if isinstance(bijector, Layer):
         return tf.TensorShape([])
-    shape = bijector.experimental_batch_shape(x_event_ndims=bijector.forward_min_event_ndims)
+    try:
+        shape = bijector.experimental_batch_shape(x_event_ndims=bijector.forward_min_event_ndims)
+    except NotImplementedError:  # Of a user's own bijector without properties of parameters.
+        return tf.TensorShape([])
     return tf.TensorShape([]) if shape.rank is None else shape
 
 
