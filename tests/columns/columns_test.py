@@ -350,6 +350,18 @@ class InferenceTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "row 1, column 'digits': expected a number, got 'x'"):
             columns.encode(table | {"digits": ["1", "x", "2", "3"]})
 
+    def test_names_of_a_frame(self):
+        numbers = np.array([[0.5, 1], [1.5, 3], [2.25, 4]])
+        frame = pd.DataFrame(numbers)
+        columns = nvp.columns.infer(frame, "0:real")
+        self.assertEqual(columns.names, ("0", "1"))
+        np.testing.assert_array_equal(columns.encode(frame), numbers)
+        for names in (["0", "0"], ["0", 0]):
+            twice = frame.set_axis(names, axis=1)
+            for call in (nvp.columns.infer, columns.encode):
+                with self.assertRaisesRegex(ValueError, "expected different names of columns, got '0' twice"):
+                    call(twice)
+
     @parameterized.parameters(
         ([1.0, 2.0], "b: expected 3 values, as in a, got 2"),
         ([[1.0], [2.0], [3.0]], "b: expected numbers or text [n], got float64 of shape (3, 1)"),

@@ -236,8 +236,9 @@ class Columns:
         Raises:
           KeyError: if a column is missing.
           ColumnError: for a value outside the support of its column.
-          ValueError: for columns of different lengths.
+          ValueError: for columns of different lengths, or of the same name.
         """
+        table = by_name(table)
         if missing := [name for name in self.names if name not in table]:
             raise KeyError(f"expected columns {', '.join(self.names)}, got none named {', '.join(missing)}")
         check_lengths({name: table[name] for name in self.names})
@@ -282,6 +283,21 @@ class Columns:
         own, context = (tuple(map(column, values[name])) for name in ("columns", "context"))
         weight = values["weight"]
         return cls(own, context, values["is_partial"], None if weight is None else (weight[0], weight[1]))
+
+
+def by_name(table: Mapping[Any, Any]) -> dict[str, Any]:
+    """The columns of a table by their names as text: a frame of pandas without names numbers them.
+
+    Raises:
+      ValueError: if two columns have the same name.
+    """
+    found: dict[str, Any] = {}
+    for given in getattr(table, "columns", table):  # A frame has repeated names there alone.
+        name = str(given)
+        if name in found:
+            raise ValueError(f"expected different names of columns, got {name!r} twice")
+        found[name] = table[given]
+    return found
 
 
 def check_lengths(table: Mapping[str, Any]) -> int:

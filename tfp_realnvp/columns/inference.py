@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from tfp_realnvp.columns.categorical import Categorical
 from tfp_realnvp.columns.column import Column, ColumnError
-from tfp_realnvp.columns.columns import Columns, check_lengths
+from tfp_realnvp.columns.columns import Columns, by_name, check_lengths
 from tfp_realnvp.columns.integers import TRUTH, Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
 from tfp_realnvp.columns.values import as_values, is_missing
@@ -123,7 +123,7 @@ def infer_with_notes(
 
     Args:
       table: values `[n]` by the name of the column: numbers, booleans or text. None, NaN and text such as "NA" are
-        missing values.
+        missing values. Names that are numbers, as of a frame without names, become text.
       spec: types of some columns, such as "-id,a:bounded(0,1)".
       context: names of columns that the density is conditioned on.
       weights: name of the column of sample weights.
@@ -132,8 +132,10 @@ def infer_with_notes(
       missing: number of missing values by column, if `levels` is not the whole table.
 
     Raises:
-      ValueError: if a name is not in the table, a type does not fit the values, or no column is left.
+      ValueError: if two columns have the same name, a name is not in the table, a type does not fit the values, or no
+        column is left.
     """
+    table, levels = by_name(table), None if levels is None else by_name(levels)
     spec = Spec.of_text(spec) if isinstance(spec, str) else spec
     for name in (*spec.dropped, *spec.types, *context, *([] if weights is None else [weights])):
         if name not in table:

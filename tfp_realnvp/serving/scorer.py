@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp import novelty as novelty_room
 from tfp_realnvp.columns import Column, ColumnError, Columns, Real
-from tfp_realnvp.columns.columns import check_lengths
+from tfp_realnvp.columns.columns import by_name, check_lengths
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.novelty.gradient import log_prob_and_gradient_norm
 from tfp_realnvp.serving.description import describe
@@ -177,9 +177,9 @@ class Scorer:
           faults: what is already known to be wrong with a row, by its number from 0.
 
         Raises:
-          ValueError: for columns of different lengths, or another number of columns of vectors.
+          ValueError: for columns of different lengths or of the same name, or another number of columns of vectors.
         """
-        table = {name: np.asarray(table[name]) for name in table}  # Frames, too.
+        table = {name: np.asarray(values) for name, values in by_name(table).items()}
         count = check_lengths(table)
         found = dict(faults or {})
         if self.columns is None:
