@@ -382,6 +382,18 @@ class InferenceTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, re.escape(f"expected rows [n, 2] of a, b, got shape {shape}")):
                 columns.decode(np.zeros(shape))
 
+    @parameterized.parameters("real", "positive", "circular", "weight")
+    def test_numbers_beyond_the_range_of_float32(self, name):
+        numbers = {
+            "real": [-1.5, 0.0, 2.5],
+            "positive": [0.5, 1.5, 2.5],
+            "circular": [1.0, 2.0, 3.5],
+            "weight": [1, 2, 3],
+        }
+        columns = nvp.columns.infer_with_notes(numbers, "circular:circular(6)", weights="weight").columns
+        with self.assertRaisesRegex(ValueError, f"row 1, column '{name}': expected a .*float32 can hold, got 1e[+]39"):
+            columns.encode(numbers | {name: [1.0, 1e39, 1.0]})
+
     def test_weights_that_are_none(self):
         table = {"a": np.arange(4.0) ** 0.5}
         for weight, message in (

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from tfp_realnvp.columns.values import is_missing, number_of
 from tfp_realnvp.transformers.probit import ndtri
 
+FLOAT32 = np.finfo(np.float32)
 # The smallest distance of noise from 0 and 1, whose normal quantiles are infinite.
 _LEAST_NOISE = 2.0**-24
 
@@ -80,7 +81,7 @@ class Column(abc.ABC):
         """Values as they are in the file, `[n]`, as float64; NaN for a missing value.
 
         Raises:
-          ColumnError: for a value outside the support, with the index of its row.
+          ColumnError: for a value outside the support, or a number beyond float32's range, with the index of its row.
         """
         array = np.asarray(values)
         if array.dtype.kind in "buif":
@@ -106,11 +107,14 @@ class Column(abc.ABC):
         return {"type": self.type} | dataclasses.asdict(self)
 
     def checked(self, x: np.ndarray) -> np.ndarray:
-        """Returns the numbers `[n]`; raises a `ColumnError` for one outside the support."""
-        fault = self._outside(x) & ~np.isnan(x)
-        if np.any(fault):
-            index = int(np.argmax(fault))
-            raise ColumnError(self.name, index, f"expected {self._expected()}, got {x[index]:g}")
+        """Returns the numbers `[n]`; raises a `ColumnError` for one outside the support, or beyond float32's range."""
+        for is_fault, expected in (
+            (self._outside(x) & ~np.isnan(x), self._expected()),
+            (np.abs(x) > FLOAT32.max, "a number that float32 can hold"),
+        ):
+            if np.any(is_fault):
+                index = int(np.argmax(is_fault))
+                raise ColumnError(self.name, index, f"expected {expected}, got {x[index]:g}")
         return x
 
     def _outside(self, x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.dequantized_logit import noise_of_part
 from tfp_realnvp.columns.categorical import Categorical
-from tfp_realnvp.columns.column import Column, ColumnError, inner_noise, normal_log_prob
+from tfp_realnvp.columns.column import FLOAT32, Column, ColumnError, inner_noise, normal_log_prob
 from tfp_realnvp.columns.integers import Boolean, Integer, Ordinal
 from tfp_realnvp.columns.numbers import Bounded, Circular, Real
 from tfp_realnvp.flows import FlowDistribution
@@ -235,7 +235,7 @@ class Columns:
 
         Raises:
           KeyError: if a column is missing.
-          ColumnError: for a value outside the support of its column.
+          ColumnError: for a value outside the support of its column, or a number beyond float32's range.
           ValueError: for columns of different lengths, or of the same name.
         """
         table = by_name(table)
@@ -247,10 +247,11 @@ class Columns:
         if self.weight is not None:
             name = self.weight[0]
             numbers.append(np.asarray(table[name], np.float64))
-            is_bad = ~((numbers[-1] >= 0) & np.isfinite(numbers[-1]))
+            is_bad = ~((numbers[-1] >= 0) & (numbers[-1] <= FLOAT32.max))
             if np.any(is_bad):
                 index = int(np.argmax(is_bad))
-                raise ColumnError(name, index, f"expected a weight of 0 or more, got {numbers[-1][index]:g}")
+                weight = numbers[-1][index]
+                raise ColumnError(name, index, f"expected a weight of 0 or more that float32 can hold, got {weight:g}")
         return np.stack(numbers, -1).astype(np.float32)
 
     def decode(self, rows: np.ndarray) -> dict[str, np.ndarray]:
