@@ -382,6 +382,20 @@ class InferenceTest(parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, re.escape(f"expected rows [n, 2] of a, b, got shape {shape}")):
                 columns.decode(np.zeros(shape))
 
+    @parameterized.parameters(
+        (np.array([1, "a", 2.5], object), ["1", "a", "2.5"]),
+        (["NaN", "1.5", "2.5"], [np.nan, 1.5, 2.5]),
+        (["0.5", " 1.5", "2.5"], [0.5, 1.5, 2.5]),
+        ([b"a", b"NA", b" b"], ["a", None, "b"]),
+        ([b"1.5", b"NA", b"-2"], [1.5, np.nan, -2]),
+        (np.array([True, "no", None], object), ["True", "no", None]),
+    )
+    def test_what_was_inferred_is_encoded(self, values, expected):
+        table = {"a": np.tile(values, 20)}
+        columns = nvp.columns.infer(table, is_partial=True)
+        found = columns.decode(columns.encode(table))["a"][: len(expected)]
+        np.testing.assert_array_equal(found, np.array(expected, found.dtype))
+
     @parameterized.parameters("real", "positive", "circular", "weight")
     def test_numbers_beyond_the_range_of_float32(self, name):
         numbers = {

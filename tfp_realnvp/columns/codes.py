@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfp_realnvp.columns.column import ColumnError
-from tfp_realnvp.columns.values import is_missing
+from tfp_realnvp.columns.values import is_missing, number_of, text_of
 
 
 def values_of(codes: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
@@ -25,19 +25,23 @@ def values_of(codes: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
 def codes_of(name: str, values: np.ndarray, known: tuple[str | float, ...]) -> np.ndarray:
     """The index of each value in `known`, as float64 `[n]`; NaN for a missing value.
 
-    Space around text does not matter.
+    As in `as_values`, space around text does not matter, a number is known by text that spells it, and text by a value
+    that it is the text of.
 
     Raises:
       ColumnError: for a value that is not known.
     """
     places = {value: place for place, value in enumerate(known)}
+    is_text = any(isinstance(value, str) for value in known)
     given = values.tolist()
     codes = np.array([*map(places.get, given)], np.float64)  # None becomes NaN.
     for row in np.flatnonzero(np.isnan(codes)).tolist():
         value = given[row]
-        if isinstance(value, str) and value.strip() in places:
-            codes[row] = places[value.strip()]
-        elif not is_missing(value):
+        if is_missing(value):
+            continue
+        try:
+            codes[row] = places[text_of(value) if is_text else number_of(value)]
+        except (KeyError, TypeError, ValueError):
             shown = ", ".join(map(str, known[:8])) + (", ..." if len(known) > 8 else "")
-            raise ColumnError(name, row, f"expected one of {shown}, got {value!r}")
+            raise ColumnError(name, row, f"expected one of {shown}, got {value!r}") from None
     return codes

@@ -21,14 +21,19 @@ def is_nothing(value: Any) -> bool:
 
 def is_missing(value: Any) -> bool:
     """Whether a value is nothing, or text that means a missing value."""
-    return value.strip().lower() in MISSING if isinstance(value, str) else is_nothing(value)
+    return text_of(value).lower() in MISSING if isinstance(value, str | bytes) else is_nothing(value)
 
 
 def number_of(value: Any) -> float:
     """A number, or the number that a text spells; a `ValueError` or `TypeError` for other values."""
-    if isinstance(value, str) and "_" in value:  # Python reads 1_0 as 10.
+    if isinstance(value, str | bytes) and "_" in text_of(value):  # Python reads 1_0 as 10.
         raise ValueError(f"expected a number, got {value!r}")
     return float(value)
+
+
+def text_of(value: Any) -> str:
+    """A value of a column of text, without surrounding space; bytes are in UTF-8."""
+    return (value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def as_values(name: str, given: ArrayLike) -> np.ndarray:
@@ -50,5 +55,5 @@ def as_values(name: str, given: ArrayLike) -> np.ndarray:
         try:
             numbers[row] = number_of(value)
         except (TypeError, ValueError):
-            return np.array([None if value is None else str(value).strip() for value in values], object)
+            return np.array([None if value is None else text_of(value) for value in values], object)
     return numbers
