@@ -333,6 +333,15 @@ class InferenceTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, re.escape(message)):
             nvp.columns.infer({"a": [1.0, 2.0, 3.0]}, spec)
 
+    @parameterized.parameters(
+        *("real", "positive", "bounded(0,1)", "circular(6)", "integer", "integer(0,1)"),
+        *("ordinal", "ordinal(0,1)", "boolean", "categorical", "categorical(a,b)"),
+    )
+    def test_a_named_type_without_values(self, called):
+        table = {"a": np.arange(4.0) ** 0.5, "b": np.full(4, np.nan)}
+        with self.assertRaisesRegex(ValueError, f"b: expected values for {called.partition('(')[0]}, got none"):
+            nvp.columns.infer(table, f"b:{called}")
+
     def test_values_as_users_have_them(self):
         table = {
             "flag": pd.array([True, None, False, True], dtype="boolean"),

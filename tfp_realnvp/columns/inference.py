@@ -189,6 +189,8 @@ def _column(
     present = values[places]
     if typed is not None:
         kind, options = typed
+        if not len(present):
+            raise ValueError(f"{name}: expected values for {kind}, got none")
         if kind in _OF_NUMBERS and is_text:
             raise ValueError(f"{name}: expected numbers for {kind}, got {next(iter(present))!r}")
         if kind in ("ordinal", "boolean", "categorical") and not options:
