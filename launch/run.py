@@ -278,7 +278,7 @@ def start(main: Callable[[], None]) -> None:
             with contextlib.suppress(OSError):  # The terminal may be closed.
                 print(f"{interruption}; to resume: {arguments.typed(sys.argv)}", file=sys.stderr)
             sys.exit(128 + interruption.signal)
-        except (UsageError, data.DataNotFoundError) as error:
+        except (UsageError, data.DataNotFoundError, data.BadImageError, data.BadTableError) as error:
             logging.debug("The error's origin:", exc_info=True)
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)

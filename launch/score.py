@@ -45,7 +45,7 @@ from absl import flags
 
 from launch import arguments, calibration, data_flags, run, score_input, score_output, source, terminal
 from launch.score_input import Batch
-from tfp_realnvp import data, novelty, paths, serving
+from tfp_realnvp import novelty, paths, serving
 from tfp_realnvp.data.image_file import Decoder
 
 arguments.DEFINE_positional("FILE")
@@ -102,7 +102,7 @@ def main() -> None:
         scorer = _scorer(model, exported)
         calibrated = _calibration(model, scorer, exported)
         done, faults = _score(_batches(score_input.named(file), model, scorer), scorer, path, calibrated)
-    except (data.BadTableError, data.BadImageError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
         raise run.UsageError(str(error)) from error
     bound = "" if scorer.is_exact else f"; log_prob is a lower bound, of {_IMPORTANCE_SAMPLES.value} noise samples"
     print(f"{done:,} scored, {faults:,} without a score{bound}", flush=True)
