@@ -6,8 +6,8 @@
         --output_dir=FOLDER
 
 The images are the files of a folder and of the folders in it, of the model's size. Their names are kept, their formats
-are not: `launch.unpack` writes PNG files with the same pixels. Files with several frames or pages are refused, and
-files that are no images are left out: a warning names them.
+are not: `launch.unpack` writes PNG files with the same pixels. Files of several frames or pages, or of colours other
+than grey and RGB, are refused. Files that are no images are left out: a warning names them.
 
 The file needs the same model, and a machine that computes the same numbers: it says so and refuses where it would be
 decoded to something else.
@@ -23,7 +23,7 @@ from PIL import Image
 
 from launch import arguments, data_flags, lossless_model, run, score_input, source
 from tfp_realnvp import lossless, paths, storage
-from tfp_realnvp.data.image_file import Decoder
+from tfp_realnvp.data.image_file import CONVERTED, Decoder
 
 _IMAGES = arguments.DEFINE_path("images", None, "Folder of the images.", required=True)
 _OUTPUT_FILE = arguments.DEFINE_path("output_file", None, "File to write.", required=True)
@@ -42,8 +42,7 @@ def main() -> None:
         for row, fault in batch.faults.items():
             raise run.UsageError(f"{batch.ids[row]}: {fault.reason}")
         for name in batch.ids:
-            if (frames := _frames(paths.local(_IMAGES.value) / name)) > 1:
-                raise run.UsageError(f"{name}: expected an image of one frame or page, got {frames}")
+            _check(paths.local(_IMAGES.value) / name, name)
         names += [str(name) for name in batch.ids]
         parts.append(np.asarray(batch.events))
     images = np.concatenate(parts)
@@ -64,10 +63,15 @@ def main() -> None:
     print(f"Wrote {path}: {len(images):,} images, {len(content):,} bytes, {bits:.3f} bits per dimension")
 
 
-def _frames(path: pathlib.Path) -> int:
+def _check(path: pathlib.Path, name: str) -> None:
+    """Refuses an image whose pixels would not all come back as they are."""
     with Image.open(path) as image:
+        if image.mode in CONVERTED:
+            raise run.UsageError(f"{name}: expected grey or RGB pixels, got {image.mode}, which would come back as RGB")
         # The second picture of a camera's JPEG file is a preview.
-        return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "TIFF", "WEBP") else 1
+        frames = getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "TIFF", "WEBP") else 1
+        if frames > 1:
+            raise run.UsageError(f"{name}: expected an image of one frame or page, got {frames}")
 
 
 if __name__ == "__main__":

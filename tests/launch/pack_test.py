@@ -9,7 +9,7 @@ from absl.testing import absltest
 from PIL import Image
 
 import tfp_realnvp as nvp
-from launch import png
+from launch import pack, png, run
 from tests.launch import programs
 
 
@@ -57,6 +57,14 @@ class PackTest(absltest.TestCase):
             found = np.asarray(Image.open(io.BytesIO(png.encoded(pixels))))
             np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
 
+    def test_colours_that_would_come_back_as_others(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("a.tiff", "a.jpg"):
+            Image.new("CMYK", (8, 8)).save(folder / name)
+            message = f"{name}: expected grey or RGB pixels, got CMYK, which would come back as RGB"
+            with self.assertRaisesRegex(run.UsageError, message):
+                pack._check(folder / name, name)
+
     def test_usage(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         Image.new("L", (8, 6)).save(f"{folder}/a.png")
@@ -69,6 +77,9 @@ class PackTest(absltest.TestCase):
         pathlib.Path(folder, "a.png").unlink()
         several = programs.run("pack", f"--saved_model={programs.exported()}", *given)
         self.assertEqual(several.error, "a.gif: expected an image of one frame or page, got 2")
+        pathlib.Path(folder, "a.gif").unlink()
+        nothing = programs.run("pack", f"--saved_model={programs.exported()}", *given)
+        self.assertStartsWith(nothing.error, f"{folder}: expected image files (.png, .jpg, ")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 # More than cameras have, some hundred megabytes decoded. The header of a small file may claim any number.
 _MOST_PIXELS = 2**26
 # Pillow's modes for grey and colour images, some with transparency.
-_GREY, _PALETTES, _COLOUR = ("1", "L", "LA"), ("P", "PA"), ("RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+CONVERTED = ("CMYK", "YCbCr")  # Each becomes RGB, by which it cannot be told again.
+_GREY, _PALETTES, _COLOUR = ("1", "L", "LA"), ("P", "PA"), ("RGB", "RGBA", "RGBX", *CONVERTED)
 _BITS_PER_SAMPLE = 258  # The number of the tag in TIFF 6.0.
 
 
