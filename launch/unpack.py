@@ -9,6 +9,7 @@ would be decoded to other pixels, is refused; so is a folder that is not empty.
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -33,21 +34,31 @@ def main() -> None:
         raise run.UsageError(f"{file}: {error}") from error
     if images.shape[-1] > 4:
         raise run.UsageError(f"{file}: expected images of 1 to 4 channels for PNG files, got {images.shape[-1]}")
-    names = _files(packed.names or [f"{i:06}" for i in range(count)])
-    paths = [folder / name for name in names]
-    for name, path in zip(names, paths):
-        if folder.resolve() not in path.resolve().parents:
+    names = [os.path.normpath(name) for name in packed.names or [f"{i:06}" for i in range(count)]]
+    for name in names:
+        if folder.resolve() not in (folder / name).resolve().parents:
             raise run.UsageError(f"{file}: expected names within a folder, got {name}")
-    for path, pixels in zip(paths, images, strict=True):
+    if len(set(names)) < count:
+        twice = next(name for name in names if names.count(name) > 1)
+        raise run.UsageError(f"{file}: expected names of different files, got {twice} twice")
+    for name, pixels in zip(_files(names), images, strict=True):
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.write(path, png.encoded(pixels))
     print(f"Wrote {count:,} images to {folder}")
 
 
 def _files(names: Sequence[str]) -> list[str]:
-    """Names of PNG files: another suffix is replaced, unless two images would get the same name."""
-    replaced = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
-    return replaced if len(set(replaced)) == len(names) else [f"{name}.png" for name in names]
+    """Names of PNG files: another suffix is replaced, unless two images would get the same name, or one a folder's.
+
+    Otherwise each name is kept and gets the suffix, as often as it takes: names of folders do not grow.
+    """
+    files = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
+    folders = {str(folder) for name in names for folder in pathlib.PurePath(name).parents}
+    kept = names
+    while len(set(files)) < len(files) or not folders.isdisjoint(files):
+        files = kept = [f"{name}.png" for name in kept]
+    return files
 
 
 if __name__ == "__main__":

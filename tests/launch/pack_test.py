@@ -9,7 +9,7 @@ from absl.testing import absltest
 from PIL import Image
 
 import tfp_realnvp as nvp
-from launch import pack, png, run
+from launch import pack, png, run, unpack
 from tests.launch import programs
 
 
@@ -50,6 +50,15 @@ class PackTest(absltest.TestCase):
         programs.run("unpack", model, f"--input_file={folder}/a.nvp", f"--output_dir={folder}/back")
         for pixels, suffix in zip(images, ("bmp", "png"), strict=True):
             np.testing.assert_array_equal(Image.open(folder / "back" / f"a.{suffix}.png"), pixels[..., 0])
+
+    def test_names_of_files(self):
+        for names, expected in (
+            (["a.bmp", "b/a.tif", "c"], ["a.png", "b/a.png", "c.png"]),
+            (["a.bmp", "a.png"], ["a.bmp.png", "a.png.png"]),
+            (["a.bmp", "a.png/b.gif"], ["a.bmp.png", "a.png/b.gif.png"]),
+            (["a.bmp", "a.png/b", "a.bmp.png/b"], ["a.bmp.png.png", "a.png/b.png.png", "a.bmp.png/b.png.png"]),
+        ):
+            self.assertEqual(unpack._files(names), expected)
 
     def test_files_of_any_channels(self):
         for channels in range(1, 5):
