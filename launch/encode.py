@@ -18,7 +18,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from launch import arguments, run, source
+from launch import arguments, outputs, run, source
 from tfp_realnvp import evaluation, storage
 
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split to encode.")
@@ -29,6 +29,9 @@ _LATENTS = arguments.DEFINE_path("latents", None, "File to write; by default lat
 
 def main() -> None:
     model = source.open_model()
+    name = source.variant(f"latents-{_SPLIT.value}", ".npz", "split")
+    path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / name
+    outputs.check(path, run.DATASET.value or model.dataset, flag="latents")
     events, labels = _events(model)
     x, context = source.flow_events(model, events, labels)
     z = evaluation.encode(
@@ -39,8 +42,6 @@ def main() -> None:
         jit_compile=run.jit_compile(),
         progress=source.progress(len(events)),
     )
-    name = source.variant(f"latents-{_SPLIT.value}", ".npz", "split")
-    path = pathlib.Path(_LATENTS.value) if _LATENTS.value else model.folder / name
     arrays = {"latents": z, "vectors" if model.levels is None else "images": events}
     if model.classes is not None:
         arrays["labels"] = labels

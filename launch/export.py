@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from launch import arguments, calibration, data_flags, results, run
+from launch import arguments, calibration, data_flags, outputs, results, run
 from tfp_realnvp import novelty, presets, serving
 from tfp_realnvp.flows import Dequantizer, FlowDistribution
 from tfp_realnvp.serving import card
@@ -63,6 +63,8 @@ def main() -> None:
     if _CARD.value:
         _check_card()
     preset, config = run.trained_preset(), run.trained_config()
+    if _LITERT.value is not None:
+        outputs.check(_LITERT.value, preset.dataset, flag="litert")
     dequantizer = preset.build_dequantizer()
     distribution = run.trained_distribution(preset, dequantizer)
     calibrated = _calibration(preset, config, distribution, dequantizer)

@@ -31,13 +31,13 @@ def main() -> None:
     model = source.open_model()
     if not isinstance(model, source.TableModel) or not model.types.is_partial:
         raise run.UsageError("expected a model of a table that was trained with --missing=keep, got another")
+    path = pictures.path(model, f"imputed-{run.SEED.value}", ".csv", "seed", inputs=[tables.table_name(file)])
     rows, given = tables.given_rows(model, file)
     rows = np.repeat(rows, _COUNT.value, axis=0)
     given = {name: np.repeat(values, _COUNT.value) for name, values in given.items()}
     gaps = int(np.sum(np.isnan(rows[:, : len(model.types.columns)])))
     z = evaluation.draw_latents(model.distribution, len(rows), seed=(run.SEED.value, 0))
     filled = tables.completed(model, rows, z, _BATCH_SIZE.value)
-    path = pictures.path(model, f"imputed-{run.SEED.value}", ".csv", "seed")
     data.write_columns(path, tables.decoded(model, filled, given))
     print(f"{gaps:,} values filled", file=sys.stderr)
     source.wrote(path)

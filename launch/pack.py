@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from launch import arguments, data_flags, lossless_model, run, score_input, source
+from launch import arguments, data_flags, lossless_model, outputs, run, score_input, source
 from tfp_realnvp import lossless, paths, storage
 from tfp_realnvp.data.image_file import CONVERTED, Decoder
 
@@ -34,6 +34,7 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Number of images coded tog
 
 
 def main() -> None:
+    outputs.check(_OUTPUT_FILE.value, f"folder:{_IMAGES.value}")
     model = lossless_model.opened()
     shape = tuple(model.distribution.event_shape.as_list())
     names: list[str] = []

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from launch import arguments, image_report, page, results, run, source, vector_report
+from launch import arguments, image_report, outputs, page, results, run, source, vector_report
 from tfp_realnvp import evaluation, presets, storage, training
 
 _REPORT = arguments.DEFINE_path("report", None, "File to write; by default OUTPUT_DIR/report.html.")
@@ -41,6 +41,8 @@ def main() -> None:
     scores = results.read(run.output_dir())
     metrics = _read_metrics()
     model = source.open_model()
+    path = pathlib.Path(_REPORT.value) if _REPORT.value else run.output_dir() / "report.html"
+    outputs.check(path, run.DATASET.value or model.dataset, flag="report")
     preset = presets.of_settings(config["model"])
     progress = source.progress(5, unit="part")
     parts = [_result(config, scores, metrics, model), _comparison(config, preset, scores)]
@@ -56,7 +58,6 @@ def main() -> None:
     progress(4)
     parts += [_timing(model, metrics, events, labels), _settings(config, preset)]
     progress(5)
-    path = pathlib.Path(_REPORT.value) if _REPORT.value else run.output_dir() / "report.html"
     storage.write(path, page.page(f"{preset.title} on {run.without_folder(preset.dataset)}", parts))
     source.wrote(path)
 

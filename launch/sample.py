@@ -66,6 +66,8 @@ def main() -> None:
         raise run.UsageError("expected one temperature and no neighbours for --columns")
     training = _training_images(model) if _NEIGHBOURS.value else None
     count, file = _COUNT.value or (10 if in_rows else 100), _LATENTS.value
+    suffix, inputs = ".csv" if is_table else ".png", [file and f"npz:{file}"]
+    path = pictures.path(model, f"samples-{run.SEED.value}", suffix, "seed", inputs=inputs)
     z = _draws(model, count) if file is None else _given(model, pathlib.Path(file))
     labels = None if file is None or _LABEL.value is not None else _given_labels(model, pathlib.Path(file))
     everything = np.concatenate([temperature * z for temperature in temperatures])
@@ -80,11 +82,9 @@ def main() -> None:
     )
     samples = np.split(decoded, len(temperatures))
     if not isinstance(model, source.ImageModel):
-        path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
         data.write_csv(path, samples[0], model.columns)
         source.wrote(path)
         return
-    path = pictures.path(model, f"samples-{run.SEED.value}", ".png", "seed")
     if in_rows:
         names = [f"T = {temperature:g}" for temperature in temperatures]
         if training is not None:
@@ -104,6 +104,8 @@ def _sample_table(model: source.TableModel, temperatures: list[float]) -> None:
     columns = model.types
     count = _COUNT.value or (1 if _GIVEN.value is not None else 100)
     given: dict[str, np.ndarray] = {}
+    wanted = _GIVEN.value and tables.table_name(_GIVEN.value)
+    path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed", inputs=[wanted])
     if _GIVEN.value is not None:
         rows, given = tables.given_rows(model, _GIVEN.value)
         rows = np.repeat(rows, count, axis=0)
@@ -114,7 +116,6 @@ def _sample_table(model: source.TableModel, temperatures: list[float]) -> None:
         rows = np.full([count, columns.size], np.nan, np.float32)
     z = temperatures[0] * _draws(model, len(rows))
     drawn = tables.completed(model, rows, z, _BATCH_SIZE.value)
-    path = pictures.path(model, f"samples-{run.SEED.value}", ".csv", "seed")
     data.write_columns(path, tables.decoded(model, drawn, given))
     source.wrote(path)
 

@@ -43,7 +43,7 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from launch import arguments, calibration, data_flags, run, score_input, score_output, source, terminal
+from launch import arguments, calibration, data_flags, outputs, run, score_input, score_output, source, terminal
 from launch.score_input import Batch
 from tfp_realnvp import novelty, paths, serving
 from tfp_realnvp.data.image_file import Decoder
@@ -98,6 +98,7 @@ def main() -> None:
             # Batches of rows share the cores, see `_scored`; within a batch, small products are slower when shared.
             tf.config.threading.set_intra_op_parallelism_threads(1)
         model = source.open_model()
+        outputs.check(path, score_input.named(file), run.DATASET.value or model.dataset)
         exported = _exported_calibration()
         scorer = _scorer(model, exported)
         calibrated = _calibration(model, scorer, exported)

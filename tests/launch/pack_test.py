@@ -79,6 +79,8 @@ class PackTest(absltest.TestCase):
         Image.new("L", (8, 6)).save(f"{folder}/a.png")
         given = f"--images={folder}", f"--output_file={folder}/a.nvp"
         self.assertIn("expected --saved_model", programs.run("pack", *given).error)
+        own = programs.run("pack", f"--images={folder}", f"--output_file={folder}/a.png")
+        self.assertEqual(own.error, f"expected --output_file to be another file than the inputs, got {folder}/a.png")
         wrong = programs.run("pack", f"--saved_model={programs.exported()}", *given)
         self.assertEqual(wrong.error, "a.png: expected pixels of shape [8, 8, 1], got [6, 8, 1]")
         frames = [Image.new("L", (8, 8), level) for level in (0, 9)]

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import pathlib
 import re
+import tempfile
 from unittest import mock
 
 import numpy as np
@@ -10,7 +12,7 @@ import tensorflow as tf
 from absl.testing import absltest
 
 import tfp_realnvp as nvp
-from launch import source, terminal
+from launch import outputs, run, source, terminal
 
 
 class ProgressTest(absltest.TestCase):
@@ -32,6 +34,28 @@ class ProgressTest(absltest.TestCase):
         self.assertIn("50/100", shown)
         self.assertIn("100/100", shown)
         self.assertEqual(self._shown([0, 1, 2.5], is_terminal=False), "")
+
+
+class OutputsTest(absltest.TestCase):
+    def test_an_input_is_not_written_over(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("a.csv", "a.npz", "images/b/0.PNG", "images/a.nvp"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        (folder / "link.csv").symlink_to(folder / "a.csv")
+        images = f"folder:{folder}/images"
+        for path, name in (
+            ("a.csv", f"csv:{folder}/a.csv"),
+            ("images/../a.csv", f"csv:{folder}/link.csv"),
+            ("link.csv", f"parquet:{folder}/a*"),
+            ("a.npz", f"npz:{folder}/a.npz:train"),
+            ("images/b/0.PNG", images),
+        ):
+            message = f"expected --latents to be another file than the inputs, got {folder / path}"
+            with self.assertRaisesRegex(run.UsageError, re.escape(message)):
+                outputs.check(folder / path, "digits", None, name, flag="latents")
+        for path in ("b.csv", "images/1.png", "images/a.nvp"):  # Files that are not there, or no images.
+            outputs.check(folder / path, f"csv:{folder}/a.csv", images)
 
 
 class DequantizedTest(absltest.TestCase):

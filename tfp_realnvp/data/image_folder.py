@@ -165,7 +165,7 @@ def read_folder(
 
 def _walk(top: pathlib.Path, folder: pathlib.Path, left_out: dict[str, list[str]]) -> Iterator[pathlib.Path]:
     """Yields the image files of a folder and its subfolders, by their suffixes; adds other files to `left_out`."""
-    suffixes = _suffixes()
+    known = suffixes()
     above = [folder, *folder.parents][: len(folder.relative_to(top).parts) + 1]
     for path in sorted(folder.iterdir()):
         suffix = path.suffix.lower()
@@ -178,7 +178,7 @@ def _walk(top: pathlib.Path, folder: pathlib.Path, left_out: dict[str, list[str]
             reason = "links to a folder above"
         elif not path.exists():
             reason = "broken links"
-        elif not path.is_file() or suffix not in suffixes:
+        elif not path.is_file() or suffix not in known:
             reason = suffix or "without a suffix"
         else:
             yield path
@@ -187,7 +187,8 @@ def _walk(top: pathlib.Path, folder: pathlib.Path, left_out: dict[str, list[str]
 
 
 @functools.cache
-def _suffixes() -> set[str]:
+def suffixes() -> set[str]:
+    """The suffixes of image files in a folder, in lower case."""
     formats = {name.upper() for name in FORMATS}
     return {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
 

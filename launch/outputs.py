@@ -1,0 +1,44 @@
+"""Refuses to write a file over one that the program reads."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pathlib
+from collections.abc import Iterator
+
+from launch import run
+from tfp_realnvp import paths
+from tfp_realnvp.data import image_folder
+
+_OF_FILES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")
+
+
+def check(path: str | os.PathLike[str], *inputs: str | None, flag: str = "output_file") -> None:
+    """Refuses an output that is the file of an input, also by another path or a link, or an image of its folder.
+
+    Args:
+      path: the file to write.
+      *inputs: names of data, such as csv:FILE, parquet:PATTERN and folder:PATH. Names of sets, and None, have no files.
+      flag: name of the flag of the output.
+    """
+    if not os.path.exists(path):
+        return
+    written = os.stat(path)
+    for name in inputs:
+        for file in _files(name or ""):
+            if os.path.samestat(file.stat(), written):
+                raise run.UsageError(f"expected --{flag} to be another file than the inputs, got {path}")
+
+
+def _files(name: str) -> Iterator[pathlib.Path]:
+    kind, _, given = name.partition(":")
+    if not given or "://" in given:  # An address is no file of this machine.
+        return
+    if kind == "folder":
+        found = paths.local(given).rglob("*")
+        yield from (file for file in found if file.suffix.lower() in image_folder.suffixes() and file.exists())
+    elif kind in _OF_FILES:
+        for path in filter(None, (given, given.rpartition(":")[0])):  # npz:FILE:NAME has the name of an array, too.
+            local = paths.local(path)
+            yield from (pathlib.Path(file) for file in {str(local), *glob.glob(str(local))} if os.path.exists(file))
