@@ -8,7 +8,8 @@
 
 Each missing value is drawn from p(missing values | values that are there), as the model has learned it; values that are
 there stay as they are. --count=5 writes each row five times, of different draws: their spread shows how uncertain a
-value is. Writes imputed-SEED.csv into the run's folder, or --output_file.
+value is. Columns that the model lacks, such as an id, are copied, and named. Writes imputed-SEED.csv into the run's
+folder, or --output_file.
 """
 
 from __future__ import annotations
@@ -32,14 +33,18 @@ def main() -> None:
     if not isinstance(model, source.TableModel) or not model.types.is_partial:
         raise run.UsageError("expected a model of a table that was trained with --missing=keep, got another")
     path = pictures.path(model, f"imputed-{run.SEED.value}", ".csv", "seed", inputs=[tables.table_name(file)])
-    rows, given = tables.given_rows(model, file)
+    rows, given = tables.given_rows(model, file, with_others=True)
     rows = np.repeat(rows, _COUNT.value, axis=0)
     given = {name: np.repeat(values, _COUNT.value) for name, values in given.items()}
     gaps = int(np.sum(np.isnan(rows[:, : len(model.types.columns)])))
     z = evaluation.draw_latents(model.distribution, len(rows), seed=(run.SEED.value, 0))
     filled = tables.completed(model, rows, z, _BATCH_SIZE.value)
-    data.write_columns(path, tables.decoded(model, filled, given))
+    found = tables.decoded(model, filled, given)
+    data.write_columns(path, {name: found[name] for name in (*given, *found)})  # Those of the file first.
     print(f"{gaps:,} values filled", file=sys.stderr)
+    known = [column.name for column in (*model.types.columns, *model.types.context)]
+    if copied := [name for name in given if name not in known]:
+        print(f"Copied as they are, since the model lacks them: {', '.join(copied)}", file=sys.stderr)
     source.wrote(path)
 
 

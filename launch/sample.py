@@ -42,7 +42,7 @@ _GIVEN = arguments.DEFINE_path(
     "given",
     None,
     "A CSV file with the columns that a table's samples are conditioned on: a sample for each row, --count times. Of a "
-    "model trained with --missing=keep, any columns; others and missing values are drawn.",
+    "model trained with --missing=keep, any of its columns; others and missing values are drawn.",
 )
 _LATENTS = arguments.DEFINE_path("latents", None, "An .npz or .npy file of latents to decode instead of draws.")
 

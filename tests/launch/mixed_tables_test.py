@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import types
 
 import numpy as np
@@ -134,17 +135,27 @@ class MixedTablesTest(absltest.TestCase):
         file.write_text("b\na\n")
         refused = programs.run("sample", f"--output_dir={self.gaps}", f"--given={file}")
         self.assertIn("expected some of the columns income, hour", refused.error)
+        file.write_text("kind,agee\nb,30\na,40\n")
+        refused = programs.run("sample", f"--output_dir={self.gaps}", f"--given={file}")
+        expected = f"csv:{file}: expected columns among income, hour, kind, age, owner, weight, got agee"
+        self.assertEqual(refused.error, expected)
 
     def test_impute_fills_the_gaps_alone(self):
-        filled = self.folder / "filled.csv"
-        done = programs.run("impute", str(self.csv), f"--output_dir={self.gaps}", f"--output_file={filled}")
+        filled, table = self.folder / "filled.csv", self.folder / "with_ids.csv"
+        table.write_text(re.sub("(?m)^([0-9]+),", r"00\1,", self.csv.read_text()))
+        done = programs.run("impute", str(table), f"--output_dir={self.gaps}", f"--output_file={filled}")
         self.assertEqual(done.status, 0, done.errors)
-        before, after = _read(self.csv), _read(filled)
+        self.assertIn("Copied as they are, since the model lacks them: id, weight", done.errors)
+        before, after = _read(table), _read(filled)
+        self.assertEqual([*after[0]], [*before[0]])
         gaps = sum(row["age"] == "NA" for row in before)
         self.assertIn(f"{gaps:,} values filled", done.errors)
         for old, new in zip(before, after, strict=True):
-            self.assertEqual((old["kind"], old["owner"]), (new["kind"], new["owner"]))
+            for name in ("id", "kind", "owner", "weight"):
+                self.assertEqual(old[name], new[name])
             self.assertTrue(old["age"] == new["age"] or old["age"] == "NA" and 0 <= int(new["age"]) <= 120)
+        own = programs.run("impute", str(table), f"--output_dir={self.gaps}", f"--output_file={table}")
+        self.assertEqual(own.error, f"expected --output_file to be another file than the inputs, got {table}")
         refused = programs.run("impute", str(self.csv), f"--output_dir={self.given}")
         self.assertIn("--missing=keep", refused.error)
 
@@ -191,11 +202,15 @@ class MixedTablesTest(absltest.TestCase):
 class DecodedTest(absltest.TestCase):
     def test_values_of_the_file_keep_their_digits(self):
         columns = nvp.columns.infer({"a": [1.0, 2.5, 4.0], "b": ["x", "y", "x"], "c": [3, 7, 9]}, "b:categorical")
-        given = {"a": np.array([123456789.125, np.nan]), "b": np.array([None, "y"], object)}
+        given = {
+            "a": np.array([123456789.125, np.nan]),
+            "b": np.array([None, "y"], object),
+            "id": np.array(["07", None], object),
+        }
         model = types.SimpleNamespace(types=columns)
         path = programs.scratch() / "digits.csv"
         data.write_columns(path, tables.decoded(model, np.array([[1.2e8, 0, 3], [4.5, 1, np.nan]], np.float32), given))
-        self.assertEqual(path.read_text(), "a,b,c\n123456789.125,x,3\n4.5,y,\n")
+        self.assertEqual(path.read_text(), "a,b,c,id\n123456789.125,x,3,07\n4.5,y,,\n")
 
 
 if __name__ == "__main__":
