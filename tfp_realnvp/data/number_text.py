@@ -87,7 +87,8 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
 
     A column is numeric if all its values are numbers in one notation: with a decimal point or comma, with or without
     thousands separated by commas, points, spaces or apostrophes. If all values are like `1,234`, the comma separates
-    thousands in a file with commas between fields; in other files, the notation of other columns decides.
+    thousands in a file with commas between fields; in other files, the notation of other columns decides. If all are
+    like `1.234`, the point is decimal, unless others have decimal commas and no decimal points.
 
     Args:
       columns: `cleaned` texts by the name of the column.
@@ -98,7 +99,7 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
       may not be numbers. Columns without values are left out.
 
     Raises:
-      NotationError: if `1,234` may be 1234 or 1.234.
+      NotationError: if `1,234` or `1.234` may be 1234 or 1.234.
     """
     found, ambiguous = {}, []
     for name, texts in columns.items():
@@ -109,24 +110,27 @@ def notations(columns: Mapping[str, pa.ChunkedArray], *, separator: str = ",") -
             ambiguous.append(name)
     clear = {name: notation for name, notation in found.items() if name not in ambiguous}
     has_commas = any(notation is not None and notation.decimal == "," for notation in clear.values())
-    has_points = any(
-        notation is not None and notation.decimal == "." and _has(columns[name], ".")
+    with_points = {
+        name: notation
         for name, notation in clear.items()
-    )
+        if notation is not None and notation.decimal == "." and _has(columns[name], ".")
+    }
+    # In a file with decimal commas, 1.234 may be 1234.
+    may_group = [
+        name
+        for name, notation in with_points.items()
+        if has_commas and _fits_as_well(_GROUPED_BY_POINT, notation, columns[name])
+    ]
+    has_points = len(with_points) > len(may_group)
+    for name in may_group:
+        if has_points:
+            raise _either(name, columns[name], ".")
+        found[name] = _GROUPED_BY_POINT
     for name in ambiguous:
         if separator == "," or has_points > has_commas:
             found[name] = _GROUPED_BY_COMMA
         elif has_commas == has_points:
             raise _either(name, columns[name], ",")
-    for name, notation in clear.items():
-        # In a file with decimal commas, 1.234 may be 1234.
-        if (
-            notation is _PLAIN
-            and has_commas
-            and _has(columns[name], ".")
-            and _fits_as_well(_GROUPED_BY_POINT, _PLAIN, columns[name])
-        ):
-            raise _either(name, columns[name], ".")
     return found
 
 
