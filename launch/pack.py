@@ -19,11 +19,10 @@ import pathlib
 
 import numpy as np
 from absl import flags
-from PIL import Image
 
-from launch import arguments, data_flags, lossless_model, outputs, run, score_input, source
+from launch import arguments, data_flags, lossless_model, outputs, pack_input, run, score_input, source
 from tfp_realnvp import lossless, paths, storage
-from tfp_realnvp.data.image_file import CONVERTED, Decoder
+from tfp_realnvp.data.image_file import Decoder
 
 _IMAGES = arguments.DEFINE_path("images", None, "Folder of the images.", required=True)
 _OUTPUT_FILE = arguments.DEFINE_path("output_file", None, "File to write.", required=True)
@@ -43,7 +42,7 @@ def main() -> None:
         for row, fault in batch.faults.items():
             raise run.UsageError(f"{batch.ids[row]}: {fault.reason}")
         for name in batch.ids:
-            _check(paths.local(_IMAGES.value) / name, name)
+            pack_input.check(paths.local(_IMAGES.value) / name, name)
         names += [str(name) for name in batch.ids]
         parts.append(np.asarray(batch.events))
     images = np.concatenate(parts)
@@ -62,17 +61,6 @@ def main() -> None:
     storage.write(path, content)
     bits = 8 * len(content) / images.size
     print(f"Wrote {path}: {len(images):,} images, {len(content):,} bytes, {bits:.3f} bits per dimension")
-
-
-def _check(path: pathlib.Path, name: str) -> None:
-    """Refuses an image whose pixels would not all come back as they are."""
-    with Image.open(path) as image:
-        if image.mode in CONVERTED:
-            raise run.UsageError(f"{name}: expected grey or RGB pixels, got {image.mode}, which would come back as RGB")
-        # The second picture of a camera's JPEG file is a preview.
-        frames = getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "TIFF", "WEBP") else 1
-        if frames > 1:
-            raise run.UsageError(f"{name}: expected an image of one frame or page, got {frames}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Images as the bytes of PNG files."""
+"""Images as PNG files: their bytes and their names."""
 
 from __future__ import annotations
 
 import io
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -13,3 +15,16 @@ def encoded(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def names_of(names: Sequence[str]) -> list[str]:
+    """Names of PNG files: another suffix is replaced, unless two images would get the same name, or one a folder's.
+
+    Otherwise each name is kept and gets the suffix, as often as it takes: names of folders do not grow.
+    """
+    files = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
+    folders = {str(folder) for name in names for folder in pathlib.PurePath(name).parents}
+    kept = names
+    while len(set(files)) < len(files) or not folders.isdisjoint(files):
+        files = kept = [f"{name}.png" for name in kept]
+    return files

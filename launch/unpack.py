@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
 
 from launch import arguments, lossless_model, png, run, source
 from tfp_realnvp import lossless, storage
@@ -41,24 +40,11 @@ def main() -> None:
     if len(set(names)) < count:
         twice = next(name for name in names if names.count(name) > 1)
         raise run.UsageError(f"{file}: expected names of different files, got {twice} twice")
-    for name, pixels in zip(_files(names), images, strict=True):
+    for name, pixels in zip(png.names_of(names), images, strict=True):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.write(path, png.encoded(pixels))
     print(f"Wrote {count:,} images to {folder}")
-
-
-def _files(names: Sequence[str]) -> list[str]:
-    """Names of PNG files: another suffix is replaced, unless two images would get the same name, or one a folder's.
-
-    Otherwise each name is kept and gets the suffix, as often as it takes: names of folders do not grow.
-    """
-    files = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
-    folders = {str(folder) for name in names for folder in pathlib.PurePath(name).parents}
-    kept = names
-    while len(set(files)) < len(files) or not folders.isdisjoint(files):
-        files = kept = [f"{name}.png" for name in kept]
-    return files
 
 
 if __name__ == "__main__":

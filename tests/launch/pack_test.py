@@ -9,7 +9,7 @@ from absl.testing import absltest
 from PIL import Image
 
 import tfp_realnvp as nvp
-from launch import pack, png, run, unpack
+from launch import pack_input, png, run
 from tests.launch import programs
 
 
@@ -58,7 +58,7 @@ class PackTest(absltest.TestCase):
             (["a.bmp", "a.png/b.gif"], ["a.bmp.png", "a.png/b.gif.png"]),
             (["a.bmp", "a.png/b", "a.bmp.png/b"], ["a.bmp.png.png", "a.png/b.png.png", "a.bmp.png/b.png.png"]),
         ):
-            self.assertEqual(unpack._files(names), expected)
+            self.assertEqual(png.names_of(names), expected)
 
     def test_files_of_any_channels(self):
         for channels in range(1, 5):
@@ -72,7 +72,7 @@ class PackTest(absltest.TestCase):
             Image.new("CMYK", (8, 8)).save(folder / name)
             message = f"{name}: expected grey or RGB pixels, got CMYK, which would come back as RGB"
             with self.assertRaisesRegex(run.UsageError, message):
-                pack._check(folder / name, name)
+                pack_input.check(folder / name, name)
 
     def test_usage(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())

@@ -64,7 +64,7 @@ class PixelRangeTest(parameterized.TestCase):
     def test_fit_and_evaluate_warn(self):
         model = nvp.FlowModel(self.flow)
         for name in ("fit", "evaluate"):
-            with mock.patch.object(keras.Model, name) as keras_own:
+            with mock.patch.object(keras.Model, name, autospec=True) as keras_own:
                 with self.assertWarnsRegex(UserWarning, r"values in \[0, 1\] only") as caught:
                     getattr(model, name)(_PIXELS / 255, batch_size=8, verbose=0)
             self.assertEqual((caught.filename, keras_own.call_args.kwargs), (__file__, dict(batch_size=8, verbose=0)))
@@ -73,7 +73,7 @@ class PixelRangeTest(parameterized.TestCase):
         distribution = nvp.maf(event_shape=2, layers=2, hidden_units=(2,), norm="batch")
         model = nvp.FlowModel(distribution)
         first = distribution.flow.bijectors[1]
-        with mock.patch.object(keras.Model, "fit"):
+        with mock.patch.object(keras.Model, "fit", autospec=True):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 model.fit(_PIXELS)
