@@ -106,10 +106,26 @@ RECIPES = {
         "the same, gone on with, learned noise",
         _of("cifar10_glow", "--epochs=3", "--seed=3", "--init_from=runs/quality/cifar10_glow_3", _NOISE),
     ),
-    "cifar10_glow": Recipe(
+    "cifar10_glow_5": Recipe(
         "CIFAR-10",
         "the same with learned noise, gone on with",
         _of("cifar10_glow", "--epochs=4", "--seed=4", "--init_from=runs/quality/cifar10_glow_4", _NOISE),
+    ),
+    "cifar10_glow_6": Recipe(
+        "CIFAR-10",
+        "the same at half the rate",
+        _of(
+            "cifar10_glow",
+            *("--epochs=3", "--seed=5", "--init_from=runs/quality/cifar10_glow_5", _NOISE, "--learning_rate=0.006"),
+        ),
+    ),
+    "cifar10_glow": Recipe(
+        "CIFAR-10",
+        "the same at a quarter of the rate",
+        _of(
+            "cifar10_glow",
+            *("--epochs=1", "--seed=6", "--init_from=runs/quality/cifar10_glow_6", _NOISE, "--learning_rate=0.003"),
+        ),
         released="cifar10",
     ),
     "cifar10": Recipe(
