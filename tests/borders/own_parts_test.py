@@ -63,7 +63,9 @@ class ConditionerTest(absltest.TestCase):
 
     def test_layers_that_read_none_may_be_beside_one_that_does(self):
         halves = nvp.bijectors.Halves("first")
-        first = nvp.bijectors.Coupling(nvp.transformers.Affine(), _sequential(halves, 2, 2), halves)
+        dense = keras.layers.Dense(2)  # It takes no other argument.
+        dense.build((None, 1))
+        first = nvp.bijectors.Coupling(nvp.transformers.Affine(), dense, halves)
         second = nvp.bijectors.Coupling(nvp.transformers.Affine(), _WithContext(2), halves)
         distribution = nvp.FlowDistribution(Chain([first, second]), 2)
         first, second = distribution.log_prob(tf.ones([2, 2]), context=[[0.0], [1.0]]).numpy()

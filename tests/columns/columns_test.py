@@ -359,6 +359,15 @@ class InferenceTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "row 1, column 'digits': expected a number, got 'x'"):
             columns.encode(table | {"digits": ["1", "x", "2", "3"]})
 
+    def test_a_weight_column_counts_beside_sample_weights(self):
+        table = {"a": np.array([-1.5, 0.25, 2.5]), "w": np.array([1.0, 2.0, 3.0])}
+        columns = nvp.columns.infer_with_notes(table, weights="w").columns
+        model = nvp.FlowModel(nvp.planar(event_shape=1, layers=1), columns=columns)
+        given, rows = dict(training=False, seed=(0, 0)), tf.constant(columns.encode(table))
+        expected = model.log_prob_of(rows, **given)
+        np.testing.assert_allclose(expected, model(rows) * [0.5, 1.0, 1.5], rtol=1e-6)
+        np.testing.assert_allclose(model.log_prob_of((rows, None, tf.fill([3], 2.0)), **given), 2 * expected, rtol=1e-6)
+
     def test_names_of_a_frame(self):
         numbers = np.array([[0.5, 1], [1.5, 3], [2.25, 4]])
         frame = pd.DataFrame(numbers)
