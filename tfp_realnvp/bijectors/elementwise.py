@@ -9,7 +9,7 @@ from tfp_realnvp.bijectors.batch_axes import ValueAndLogDet
 from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.precision import call_conditioner, reads_context
 from tfp_realnvp.transformers import Transformer
-from tfp_realnvp.transformers.transformer import build_once, checked
+from tfp_realnvp.transformers.transformer import build_once, check_transformer, checked
 
 
 class Elementwise(Bijector):
@@ -51,8 +51,7 @@ class Elementwise(Bijector):
         dtype: str = "float32",
         name: str = "elementwise",
     ):
-        if not isinstance(transformer, Transformer):
-            raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
+        check_transformer(transformer)
         *pixels, entries = event_shape
         super().__init__(event_ndims=len(pixels) + 1, name=name)
         build_once(transformer, tf.as_dtype(dtype).name, name)

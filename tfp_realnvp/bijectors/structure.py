@@ -11,7 +11,7 @@ from tfp_realnvp.bijectors.bijector import Bijector
 from tfp_realnvp.bijectors.masks import Mask
 from tfp_realnvp.bijectors.precision import call_conditioner, reads_context
 from tfp_realnvp.transformers import Transformer
-from tfp_realnvp.transformers.transformer import build_once, checked
+from tfp_realnvp.transformers.transformer import build_once, check_transformer, checked
 
 
 class Structure(Bijector):
@@ -32,13 +32,8 @@ class Structure(Bijector):
         name: str,
         **kwargs: Any,
     ):
-        if not isinstance(transformer, Transformer):
-            raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {transformer!r}")
+        check_transformer(transformer)
         super().__init__(event_ndims=mask.event_ndims, name=name, **kwargs)
-        if not isinstance(getattr(transformer, "outputs", None), int):
-            raise TypeError(
-                f"expected a transformer with outputs, its number of parameters per entry, got {transformer}"
-            )
         build_once(transformer, tf.as_dtype(dtype).name, name)
         self.mask, self.conditioner, self.transformer = mask, conditioner, transformer
 

@@ -32,6 +32,7 @@ from tfp_realnvp.transformers import (
     Transformer,
     UnconstrainedMonotonic,
 )
+from tfp_realnvp.transformers.transformer import check_transformer
 
 # Maps a mask, the event's channels and the size of the output's last axis to a built layer.
 MakeConditioner = Callable[[Mask, int, int], keras.layers.Layer]
@@ -147,8 +148,7 @@ def transformer_of(transformer: str | MakeTransformer) -> Transformer:
     """A new transformer, from a factory's `transformer` argument."""
     if callable(transformer):
         made = transformer()
-        if not isinstance(made, Transformer) or not isinstance(getattr(made, "outputs", None), int):
-            raise TypeError(f"expected a transformer with outputs, got {made!r} of {transformer!r}")
+        check_transformer(made)
         return made
     if not isinstance(transformer, str):  # Each layer needs its own transformer.
         raise TypeError(f"expected the name of a transformer or a callable that returns one, got {transformer!r}")

@@ -44,6 +44,14 @@ class Transformer(abc.ABC):
         return type(self).__name__
 
 
+def check_transformer(value: object) -> None:
+    """Raises a `TypeError` for what is no transformer, or one that does not say how many parameters an entry has."""
+    if not isinstance(value, Transformer):
+        raise TypeError(f"expected a transformer, such as tfp_realnvp.transformers.Affine(), got {value!r}")
+    if not isinstance(getattr(value, "outputs", None), int):
+        raise TypeError(f"expected a transformer with outputs, its number of parameters per entry, got {value}")
+
+
 def build_once(transformer: Transformer, dtype: str, name: str) -> None:
     """Calls a transformer's `build`, unless another layer has: its variables are then those of both layers.
 
