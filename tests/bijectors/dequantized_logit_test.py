@@ -1,4 +1,5 @@
 import math
+import re
 from unittest import mock
 
 import numpy as np
@@ -50,6 +51,11 @@ class DequantizeTest(parameterized.TestCase):
         x = dequantize(images, seed=(1, 2))
         np.testing.assert_array_equal(x, dequantize(images, seed=tf.constant([1, 2])))
         self.assertLess(np.mean(x == dequantize(images, seed=(1, 3))), 0.1)
+
+    @parameterized.parameters(1, [(1, 2, 3)], [(0.5, 1.0)])
+    def test_a_seed_is_two_integers(self, seed):
+        with self.assertRaisesRegex(ValueError, re.escape(f"expected a seed of two integers, got {seed}")):
+            dequantize(tf.zeros([3], tf.uint8), seed=seed)
 
     @parameterized.parameters(1, 2, 3)
     def test_parts_of_a_batch_get_the_noise_of_the_whole(self, parts):

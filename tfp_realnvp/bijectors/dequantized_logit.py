@@ -32,6 +32,7 @@ def dequantize(
 
     Raises:
       TypeError: if `images` are not integers, or the dtype has fewer than 32 bits.
+      ValueError: for a seed of other than two integers.
     """
     images = tf.convert_to_tensor(images)
     if not images.dtype.is_integer:
@@ -39,18 +40,28 @@ def dequantize(
     if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
         raise TypeError(f"expected a dtype of float32 or float64, since fewer bits would round up, got {dtype}")
     noise_bits = 24 - math.ceil(math.log2(levels))  # The significand of float32 has 24 bits.
-    noise = noise_of_part(
-        lambda shape: tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32), images, part
-    )
+
+    def draw(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_uniform(shape, seed, 0, 2**noise_bits, tf.int32)
+
+    noise = noise_of_part(draw, images, seed, part)
     return tf.cast(images, dtype) + tf.cast(noise, dtype) / 2**noise_bits
 
 
-def noise_of_part(draw: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, part: tuple[Any, int]) -> tf.Tensor:
-    """`draw(shape)` for `images` as a part of a batch; see `dequantize`."""
+def noise_of_part(
+    draw: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    images: tf.Tensor,
+    seed: tf.Tensor | Sequence[int],
+    part: tuple[Any, int],
+) -> tf.Tensor:
+    """`draw(shape, seed)` for `images` as a part of a batch; see `dequantize`."""
+    given, seed = seed, tf.convert_to_tensor(seed)
+    if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
+        raise ValueError(f"expected a seed of two integers, got {given}")
     (index, count), shape = part, tf.shape(images)
     if count == 1:
-        return draw(shape)
-    noise = draw(tf.concat([[count * shape[0]], shape[1:]], 0))
+        return draw(shape, seed)
+    noise = draw(tf.concat([[count * shape[0]], shape[1:]], 0), seed)
     # XLA needs a slice of static size; its start may be dynamic.
     begin = tf.concat([[index * shape[0]], tf.zeros_like(shape[1:])], 0)
     return tf.ensure_shape(tf.slice(noise, begin, shape), images.shape)

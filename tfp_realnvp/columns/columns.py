@@ -1,6 +1,7 @@
 """A table's columns of any types as the vectors whose density a flow learns."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,7 +105,7 @@ class Columns:
         """Uniform noise for `dequantize`; for `part` see `tfp_realnvp.dequantize`."""
         like = tf.zeros([tf.shape(rows)[0], self.noises], rows.dtype)
         like = tf.ensure_shape(like, [rows.shape[0], self.noises])
-        return noise_of_part(lambda shape: tf.random.stateless_uniform(shape, seed, dtype=rows.dtype), like, part)
+        return noise_of_part(functools.partial(tf.random.stateless_uniform, dtype=rows.dtype), like, seed, part)
 
     def dequantize(
         self, rows: tf.Tensor, noise: tf.Tensor, training: bool = False

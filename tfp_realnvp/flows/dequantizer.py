@@ -1,5 +1,6 @@
 """Variational dequantisation: a flow over the noise that is added to integer pixels."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,7 +74,8 @@ class Dequantizer(FlowDistribution):
 
         `seed` is two integers; for `part` see `tfp_realnvp.dequantize`.
         """
-        return noise_of_part(lambda shape: tf.random.stateless_normal(shape, seed, dtype=self.dtype), images, part)
+        draw = functools.partial(tf.random.stateless_normal, dtype=self.dtype)
+        return noise_of_part(draw, tf.convert_to_tensor(images), seed, part)
 
     def dequantize(
         self, images: tf.Tensor | np.ndarray, latent_noise: tf.Tensor | np.ndarray
