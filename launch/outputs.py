@@ -11,11 +11,16 @@ from launch import run
 from tfp_realnvp import paths
 from tfp_realnvp.data import image_folder
 
+# What runs and exports consist of; pictures in their folders are drawn again.
+_OF_RUN = ("config.json", "metrics.jsonl", "results.json", "checkpoints", "tensorboard", "saved_model")
+_OF_EXPORT = ("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra")
 _OF_FILES = ("csv", "parquet", "arrow", "npz", "npy", "tfrecord")
 
 
 def check(path: str | os.PathLike[str], *inputs: str | None, flag: str = "output_file") -> None:
     """Refuses an output that is the file of an input, also by another path or a link, or an image of its folder.
+
+    It also refuses what a run or an export consists of.
 
     Args:
       path: the file to write.
@@ -24,6 +29,12 @@ def check(path: str | os.PathLike[str], *inputs: str | None, flag: str = "output
     """
     if not os.path.exists(path):
         return
+    file = pathlib.Path(path).resolve()
+    for folder in file.parents:
+        part = file.relative_to(folder).parts[0]
+        for marker, kind, parts in (("config.json", "run", _OF_RUN), ("saved_model.pb", "export", _OF_EXPORT)):
+            if part in parts and (folder / marker).is_file():
+                raise run.UsageError(f"expected --{flag} to be a file of its own, got one of the {kind} in {folder}")
     written = os.stat(path)
     for name in inputs:
         for file in _files(name or ""):

@@ -57,6 +57,18 @@ class OutputsTest(absltest.TestCase):
         for path in ("b.csv", "images/1.png", "images/a.nvp"):  # Files that are not there, or no images.
             outputs.check(folder / path, f"csv:{folder}/a.csv", images)
 
+    def test_what_a_run_or_an_export_consists_of_is_not_written_over(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
+        exported = "saved_model/variables/variables.index"
+        for name in ("config.json", "metrics.jsonl", "scores.jsonl", "saved_model/saved_model.pb", exported):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        for path, kind, of in (("metrics.jsonl", "run", folder), (exported, "export", folder / "saved_model")):
+            message = f"expected --output_file to be a file of its own, got one of the {kind} in {of}"
+            with self.assertRaisesRegex(run.UsageError, re.escape(message)):
+                outputs.check(folder / path)
+        outputs.check(folder / "scores.jsonl")
+
 
 class DequantizedTest(absltest.TestCase):
     def test_learned_noise_is_drawn_in_parts(self):
