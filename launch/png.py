@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import io
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -21,7 +23,17 @@ def names_of(names: Sequence[str]) -> list[str]:
     """Names of PNG files: another suffix is replaced, unless two images would get the same name, or one a folder's.
 
     Otherwise each name is kept and gets the suffix, as often as it takes: names of folders do not grow.
+
+    Raises:
+      ValueError: for a name outside of the folder that the files are for, or names of the same file.
     """
+    names = [os.path.normpath(name) for name in names]
+    for name in names:
+        if os.path.isabs(name) or pathlib.PurePath(name).parts[:1] in ((), ("..",)):
+            raise ValueError(f"expected names within a folder, got {name}")
+    for name, times in collections.Counter(names).items():
+        if times > 1:
+            raise ValueError(f"expected names of different files, got {name} twice")
     files = [str(pathlib.PurePath(name).with_suffix(".png")) for name in names]
     folders = {str(folder) for name in names for folder in pathlib.PurePath(name).parents}
     kept = names

@@ -9,7 +9,6 @@ would be decoded to other pixels, is refused; so is a folder that is not empty.
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 from launch import arguments, lossless_model, png, run, source
@@ -33,14 +32,11 @@ def main() -> None:
         raise run.UsageError(f"{file}: {error}") from error
     if images.shape[-1] > 4:
         raise run.UsageError(f"{file}: expected images of 1 to 4 channels for PNG files, got {images.shape[-1]}")
-    names = [os.path.normpath(name) for name in packed.names or [f"{i:06}" for i in range(count)]]
-    for name in names:
-        if folder.resolve() not in (folder / name).resolve().parents:
-            raise run.UsageError(f"{file}: expected names within a folder, got {name}")
-    if len(set(names)) < count:
-        twice = next(name for name in names if names.count(name) > 1)
-        raise run.UsageError(f"{file}: expected names of different files, got {twice} twice")
-    for name, pixels in zip(png.names_of(names), images, strict=True):
+    try:
+        names = png.names_of(packed.names or [f"{i:06}" for i in range(count)])
+    except ValueError as error:
+        raise run.UsageError(f"{file}: {error}") from error
+    for name, pixels in zip(names, images, strict=True):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.write(path, png.encoded(pixels))

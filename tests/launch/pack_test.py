@@ -59,6 +59,11 @@ class PackTest(absltest.TestCase):
             (["a.bmp", "a.png/b", "a.bmp.png/b"], ["a.bmp.png.png", "a.png/b.png.png", "a.bmp.png/b.png.png"]),
         ):
             self.assertEqual(png.names_of(names), expected)
+        for name in ("/a", "../a", "b/../../a", ".", "b/.."):
+            with self.assertRaisesRegex(ValueError, "expected names within a folder, got "):
+                png.names_of(["c", name])
+        with self.assertRaisesRegex(ValueError, "expected names of different files, got b/a twice"):
+            png.names_of(["b/a", "b//c/../a"])
 
     def test_files_of_any_channels(self):
         for channels in range(1, 5):
