@@ -1,15 +1,16 @@
 """Benchmarks candidates that take turns, each in its own process.
 
 A machine's speed drifts, so timings from different minutes are not comparable. Every candidate therefore runs in a
-process that waits, runs once on request and waits again: A B C A B C ... Results are medians over rounds of the ratio
-of two candidates' seconds in the same round.
+process that waits, runs on request and waits again: A B C A B C ... A turn is two runs, of which the second counts:
+in the first, caches still hold the others' data. Results are medians over rounds of the ratio of two candidates'
+seconds in the same round.
 
 A candidate is a function, `module:function`, that prepares the work and returns it. Its process needs Python's
 standard library and what the function imports, so that TensorFlow and PyTorch may live in different environments:
 
     PYTHON -m benchmarks.interleaved MODULE:FUNCTION SETTINGS-AS-JSON
 
-Each line on its standard input is an order to run once; each line on its standard output is a JSON object about it.
+Each line on its standard input is an order to take a turn; each line on its standard output is a JSON object about it.
 Memory is the resident memory of a Linux process, as the kernel counts it.
 """
 
@@ -109,7 +110,7 @@ def measure(candidates: Sequence[Candidate], repeats: int) -> dict[str, Result]:
 
     Args:
       candidates: what to run. All are in memory at the same time.
-      repeats: timed rounds, after a first run and one to warm up.
+      repeats: timed rounds, after a first run.
     """
     results = {candidate.name: Result() for candidate in candidates}
     if len(results) < len(candidates):
@@ -124,12 +125,10 @@ def measure(candidates: Sequence[Candidate], repeats: int) -> dict[str, Result]:
                 result.first_seconds, result.activation_bytes = reply["first_seconds"], reply["activation_bytes"]
             outcome = result.error or f"first run after {time.monotonic() - started:.0f} s"
             print(f"{candidate.name}: {outcome}", file=sys.stderr, flush=True)
-        for round_number in range(repeats + 1):
+        for _ in range(repeats):
             for name, result in results.items():
                 reply = None if result.error else _run(processes[name], result)
                 if reply is None:
-                    continue
-                if round_number == 0:
                     continue
                 result.seconds.append(reply["seconds"])
                 result.idle_cores = max(result.idle_cores, reply["idle_cores"])
@@ -189,6 +188,8 @@ def _serve(function: str, settings: dict[str, Any]) -> None:
                 peak = max(peak, _memory("VmHWM"))
                 ctypes.CDLL(None).malloc_trim(0)
                 base = _start_peak()
+            elif number > 0:
+                work.run()
             seconds = _seconds(work.run)
             highest = _memory("VmHWM")
             peak = max(peak, highest)

@@ -57,8 +57,8 @@ class InterleavedTest(absltest.TestCase):
             path = os.path.join(folder, "runs")
             candidates = [_candidate(f"writer {letter}", path=path, letter=letter) for letter in "ab"]
             results = interleaved.measure(candidates, repeats=2)
-            # Each a first time, in a round to warm up, and in two that count.
-            self.assertEqual(pathlib.Path(path).read_text(), "ababab" + "ab")
+            # Each a first time, and in two rounds twice.
+            self.assertEqual(pathlib.Path(path).read_text(), "ab" + 2 * "aabb")
         self.assertLen({result.facts["process"] for result in results.values()} | {os.getpid()}, 3)
         for result in results.values():
             self.assertIsNone(result.error)
