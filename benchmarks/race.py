@@ -3,12 +3,14 @@
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR                     5 minutes each
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seeds=1,2 --contestants='ours, float32'
     python -m benchmarks.race --torch_python=PYTHON --data_dir=DIR --seconds=60 --output=build/race.md
+    python -m benchmarks.race --torch_python=PYTHON --preset=cifar10_glow --output=build/race_glow.md
     python -m benchmarks.race --norun                                                  the picture of all finished runs
 
-Same layout and parameter count, batches of the same images in the same order, Adam, clipping and L2 term; starts and
-noise are drawn by each, from the seed. They take turns of some seconds. The clock of each runs during its own training
-steps only, without the first step, which compiles, and without evaluation, which uses validation images and moving
-averages. A run adds its points to the existing ones; the table shows all that are comparable.
+Same layout and parameter count, batches of the same images in the same order, optimizer, warm-up, clipping and L2
+term, and no schedule after the warm-up; starts and noise are drawn by each, from the seed. They take turns of some
+seconds. The clock of each runs during its own training steps only, without the first step, which compiles, and without
+evaluation, which uses validation images and moving averages. A run adds its points to the existing ones; the table
+shows all that are comparable.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import tfp_realnvp as nvp
-from benchmarks import interleaved
+from benchmarks import interleaved, peers
 from benchmarks.race_batches import batches
 from launch import machine
 from tfp_realnvp import presets, training
@@ -90,8 +92,7 @@ def run(preset: presets.Preset, seeds: Sequence[int]) -> list[dict[str, Any]]:
     names = flags.FLAGS.contestants or [*OURS, *PORTS]
     if unknown := sorted(set(names) - {*OURS, *PORTS}):
         raise app.UsageError(f"expected contestants among {'; '.join([*OURS, *PORTS])}, got {'; '.join(unknown)}")
-    if preset.levels != 256:
-        raise app.UsageError(f"expected a preset of 256 levels, as the port has, got one of {preset.levels}")
+    peers.layout(preset)  # Whether there is a port.
     points = []
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "images.npz")
@@ -164,7 +165,8 @@ class Ours:
         self._model = nvp.FlowModel(
             self._distribution, levels=preset.levels, l2=preset.recipe.l2, clip_norm=preset.recipe.clip_norm, seed=seed
         )
-        self._model.compile(training.Adam(preset.recipe.learning_rate))
+        self._recipe, self._steps = preset.recipe, 0
+        self._model.compile(training.optimizer(preset.recipe.optimizer, preset.recipe.learning_rate))
         self._model.optimizer.build(self._model.trainable_variables)
         self._step = tf.function(self._model.train_step, autograph=False, jit_compile=self._model.jit_compile)
         self._log_prob = tf.function(self._distribution.log_prob, reduce_retracing=True)
@@ -173,6 +175,10 @@ class Ours:
 
     def _train_once(self) -> None:
         batch = next(self._batches)
+        if self._steps < self._recipe.warmup_steps:
+            rate = self._recipe.learning_rate * (self._steps + 1) / self._recipe.warmup_steps
+            self._model.optimizer.learning_rate.assign(rate)
+        self._steps += 1
         self._step(tf.constant(batch))["loss"].numpy()
         self._images += len(batch)
 
@@ -226,16 +232,14 @@ def _contestant(name: str, preset: presets.Preset, path: str, seed: int) -> Iter
     if name in OURS:
         yield Ours(preset, OURS[name], path, seed)
         return
-    layout = dict(event_shape=preset.event_shape, **preset.options)
     settings = dict(
-        layout=layout,
+        layout=peers.layout(preset),
         parameters=nvp.trainable_parameters(preset.build()),
         path=path,
         batch_size=preset.recipe.batch_size,
-        learning_rate=preset.recipe.learning_rate,
-        l2=preset.recipe.l2,
-        clip_norm=preset.recipe.clip_norm,
         seed=seed,
+        warmup_steps=preset.recipe.warmup_steps,
+        **peers.recipe_of_step(preset),
         **PORTS[name],
     )
     command = [flags.FLAGS.torch_python, "-m", "benchmarks.torch_race", json.dumps(settings)]

@@ -19,6 +19,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
@@ -118,11 +119,14 @@ def training_step(
     chosen = presets.get(preset)
     distribution = chosen.build(dtype_policy=dtype_policy, backprop=backprop)
     model = nvp.FlowModel(distribution, levels=chosen.levels, l2=chosen.recipe.l2, clip_norm=chosen.recipe.clip_norm)
-    return work_of_step(model, pixels(chosen, batch_size), compiler)
+    optimizer = training.optimizer(chosen.recipe.optimizer, chosen.recipe.learning_rate)
+    return work_of_step(model, pixels(chosen, batch_size), compiler, optimizer)
 
 
-def work_of_step(model: nvp.FlowModel, images: tf.Tensor, compiler: str) -> Work:
-    model.compile(training.Adam(1e-3), jit_compile=compiler == "xla")
+def work_of_step(
+    model: nvp.FlowModel, images: tf.Tensor, compiler: str, optimizer: keras.optimizers.Optimizer | None = None
+) -> Work:
+    model.compile(optimizer or training.Adam(1e-3), jit_compile=compiler == "xla")
     model.optimizer.build(model.trainable_variables)
     # Of any batch size, so that one image runs through the same program.
     signature = [tf.TensorSpec([None, *images.shape[1:]], images.dtype)]
