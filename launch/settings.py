@@ -18,15 +18,11 @@ from absl import flags
 from launch import data_flags, init_from, run
 from tfp_realnvp import data, presets
 from tfp_realnvp.columns import Columns
+from tfp_realnvp.flows import networks
 from tfp_realnvp.flows.compositions import arguments_in, help_of, options_of, takes_images
 
 # Training settings that have no effect for vectors.
 _FOR_IMAGES = ("flip", "l2", "sample_every")
-# Options that conditioners of vectors and of images do not read.
-_UNREAD: dict[int, dict[str, tuple[str, ...]]] = {
-    1: {"attention": ("hidden_units",), "residual": ("hidden_units",)},
-    3: {name: ("use_skips", "normalization") for name in ("gated", "dense")},
-}
 _OF_IMAGES = [flow for flow, factory in presets.FLOWS.items() if takes_images(factory)]
 
 
@@ -142,9 +138,9 @@ def preset_and_data() -> tuple[presets.Preset, data.Events | None]:
             of_data |= presets.TABLE_RECIPE
     shape = of_data.get("event_shape", preset.event_shape)
     _check_flow_takes(given.get("flow", preset.flow), shape)
-    conditioner = str(given.get("conditioner", preset.options.get("conditioner"))).partition("(")[0].strip()
-    if unread := [name for name in _UNREAD[len(shape)].get(conditioner, ()) if name in given]:
-        raise run.UsageError(f"the conditioner {conditioner} takes no --{unread[0]}")
+    conditioner = str(given.get("conditioner", preset.options.get("conditioner", "")))
+    if unread := [name for name in networks.unread(conditioner, len(shape)) if name in given]:
+        raise run.UsageError(f"the conditioner {conditioner.partition('(')[0]} takes no --{unread[0]}")
     try:
         return preset.replace(**{**of_data, **given}), events
     except ValueError as error:

@@ -142,6 +142,18 @@ class KerasNetworksTest(parameterized.TestCase):
             lambda: nvp.glow(event_shape=(4, 4, 1), conditioner="gated(head=2)"),
             "expected options of gated among heads, dropout, got head",
         ),
+        (
+            lambda: nvp.nsf(event_shape=4, conditioner="attention(heads=2)", hidden_units=(8,)),
+            r"expected no hidden_units beside the conditioner 'attention.*', which does not read it, got \(8,\)",
+        ),
+        (
+            lambda: nvp.glow(event_shape=(4, 4, 1), conditioner="dense", use_skips=False),
+            "expected no use_skips beside the conditioner 'dense', which does not read it, got False",
+        ),
+        (
+            lambda: nvp.real_nvp(event_shape=(4, 4, 1), conditioner=lambda *unused: None, width=8),
+            "expected no width beside a conditioner that is a function, which does not read it, got 8",
+        ),
     )
     def test_refuses(self, make, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -147,6 +147,8 @@ class AnglesTest(parameterized.TestCase):
         (dict(circular=(0,), norm="act"), r'\(mix="alternate", norm=None\), got coupling_0_act_norm'),
         (dict(circular=(0,), mix="linear"), r'\(mix="alternate", norm=None\), got coupling_0_linear'),
         (dict(circular=(0,), circular_bins=1), "expected 2 to 500 bins, got 1"),
+        (dict(circular_bins=4), "expected circular entries for circular_bins, got none beside 4 bins"),
+        (dict(linear_form="full"), "expected mix=\"linear\" for a linear_form, got 'alternate' beside 'full'"),
     )
     def test_what_is_no_flow_of_angles_is_refused(self, settings, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -129,6 +129,7 @@ class ImagesTest(parameterized.TestCase):
         (dict(levels=1), "expected at least 2 levels"),
         (dict(alpha=0.5), "expected alpha between 0 and 0.5"),
         (dict(rho=1.5), "expected rho in"),
+        (dict(rho=0.5, norm=None), 'expected norm="batch" for a rho, got None'),
         (dict(backprop="reverse"), "expected backprop to be one of"),
     )
     def test_bad_settings_are_refused(self, settings, message):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from tests import registry
-from tfp_realnvp import bijectors, presets, trainable_parameters
+from tfp_realnvp import bijectors, conditioners, presets, trainable_parameters
 
 # Couplings, trainable parameters in the release layout, the final tensor.
 _PAPER = {
@@ -131,6 +131,17 @@ class PresetsTest(parameterized.TestCase):
         self.assertEqual(dict(glow.options), dict(width=8, blocks=2, steps=4))
         vectors = presets.mnist.replace(event_shape=(4,), hidden_units=(3,))
         self.assertEqual(dict(vectors.options), dict(hidden_units=(3,)))
+
+    def test_another_conditioner_keeps_the_options_it_reads(self):
+        gated = presets.digits_glow.replace(conditioner="gated(heads=0)", width=4, steps=1)
+        self.assertEqual(set(presets.digits_glow.options) - set(gated.options), {"use_skips", "normalization"})
+        self.assertIsInstance(
+            registry.parts(gated.build(), bijectors.Coupling)[0].conditioner, conditioners.GatedNetwork
+        )
+        # Runs of before contain what was not read.
+        before = gated.settings() | dict(use_skips=False, normalization="none")
+        self.assertEqual(presets.of_settings(before).all_options, gated.all_options)
+        self.assertEqual(presets.comparable(before), gated.settings())
 
     @parameterized.parameters(
         (lambda: presets.digits.replace(steps=4), "expected options of real_nvp among width, .*, got steps"),

@@ -65,6 +65,8 @@ def coupling_flow(
         raise ValueError(f"expected norm to be one of None, {', '.join(typing.get_args(Norm))}, got {norm!r}")
     if couplings < 1:
         raise ValueError(f"expected 1 coupling or more, got {couplings}")
+    if mix != "linear" and linear_form != "lu":
+        raise ValueError(f'expected mix="linear" for a linear_form, got {mix!r} beside {linear_form!r}')
     if rho is not None and norm != "batch":
         raise ValueError(f'expected norm="batch" for a rho, got {norm!r}')
 

@@ -12,7 +12,7 @@ from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import image_of
 from tfp_realnvp.flows.layers import flow_of_layers
-from tfp_realnvp.flows.networks import MakeConditioner, layer_maker
+from tfp_realnvp.flows.networks import MakeConditioner, check_read, layer_maker
 
 # Maps a scale's index, its number of channels, and whether it is the last one to its layers.
 MakeLayers = Callable[[int, int, bool], Sequence[tfp.bijectors.Bijector]]
@@ -113,7 +113,8 @@ def image_flow(
         mask, the channels and a name to a coupling.
       conditioner: "residual"; "gated" convolutions with attention, with options in parentheses such as
         "gated(heads=0, dropout=0.2)"; "dense" convolutions, such as "dense(growth=16)"; or a function of a mask, the
-        number of channels and the size of the output's last axis, which returns a built Keras layer.
+        number of channels and the size of the output's last axis, which returns a built Keras layer and reads none of
+        the options of networks.
       width: hidden channels of the networks.
       blocks: blocks of each network.
       use_skips: whether every block of a residual network feeds the output, see `ResidualNetwork`.
@@ -126,7 +127,9 @@ def image_flow(
       **options: options of `multiscale`.
     """
     of_network: dict[str, Any] = dict(width=width, blocks=blocks, use_skips=use_skips, normalization=normalization)
-    of_network |= dict(output_scale=output_scale, activation=activation, context_size=context_size)
+    of_network |= dict(output_scale=output_scale, activation=activation)
+    check_read(image_flow, conditioner, 3, **of_network)
+    of_network["context_size"] = context_size
     make_coupling = layer_maker(conditioner, event_ndims=3, dtype=dtype, dtype_policy=dtype_policy, **of_network)
     given = dict(context_size=context_size, dtype=dtype, **options)
     return multiscale(layers=functools.partial(layers, make_coupling), **given)

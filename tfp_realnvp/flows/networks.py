@@ -1,5 +1,6 @@
 """The transformers and conditioners of a flow's layers, created by name or by a user's function."""
 
+import inspect
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -75,7 +76,7 @@ def attention(
     mask: Mask, channels: int, outputs: int, *, width: int = 64, blocks: int = 2, heads: int = 4, **options: Any
 ) -> keras.layers.Layer:
     """An `AttentionNetwork`, causal if each entry is conditioned on the preceding entries."""
-    given: dict[str, Any] = dict(width=width, blocks=blocks, heads=heads, **_without(options, "hidden_units"))
+    given: dict[str, Any] = dict(width=width, blocks=blocks, heads=heads, **options)
     return _by_entry(AttentionNetwork, mask, channels, outputs, **given)
 
 
@@ -83,7 +84,7 @@ def residual_mlp(
     mask: Mask, channels: int, outputs: int, *, width: int = 64, blocks: int = 2, dropout: float = 0.0, **options: Any
 ) -> keras.layers.Layer:
     """A `ResidualMLP`, causal if each entry is conditioned on the preceding ones; its name makes the dropout's seed."""
-    given: dict[str, Any] = dict(width=width, blocks=blocks, dropout=dropout, **_without(options, "hidden_units"))
+    given: dict[str, Any] = dict(width=width, blocks=blocks, dropout=dropout, **options)
     return _by_entry(ResidualMLP, mask, channels, outputs, seed=zlib.crc32(options["name"].encode()), **given)
 
 
@@ -117,19 +118,23 @@ def _of_image(network: keras.layers.Layer, mask: Mask, channels: int) -> keras.l
 
 
 def _own_of_images(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of an image flow but for those of residual networks, and a default where there is none."""
-    own = _without(options, "use_skips", "normalization")
-    return own if own["output_scale"] is not None else _without(own, "output_scale")
-
-
-def _without(options: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name not in names}
+    """The options of an image flow, without an output scale where the network's own is asked for."""
+    return {name: value for name, value in options.items() if name != "output_scale" or value is not None}
 
 
 # Conditioners by name, for events with that many axes.
 CONDITIONERS: dict[int, dict[str, Callable[..., keras.layers.Layer]]] = {
     1: {"mlp": mlp, "residual": residual_mlp, "attention": attention},
     3: {"residual": residual, "gated": gated, "dense": dense},
+}
+# Options of a flow's networks, by the event's axes, and those that a conditioner by name does not read.
+_OPTIONS: dict[int, tuple[str, ...]] = {
+    1: ("hidden_units", "activation"),
+    3: ("width", "blocks", "use_skips", "normalization", "output_scale", "activation"),
+}
+_UNREAD: dict[int, dict[str, tuple[str, ...]]] = {
+    1: {"residual": ("hidden_units",), "attention": ("hidden_units",)},
+    3: {"gated": ("use_skips", "normalization"), "dense": ("use_skips", "normalization")},
 }
 TRANSFORMERS = {
     "affine": Affine,
@@ -156,6 +161,25 @@ def transformer_of(transformer: str | MakeTransformer) -> Transformer:
     return parts[0] if len(parts) == 1 else Compose(*parts)
 
 
+def unread(conditioner: str | MakeConditioner, event_ndims: int) -> tuple[str, ...]:
+    """The options of a flow's networks that a conditioner does not read; a function reads none of them."""
+    if callable(conditioner):
+        return _OPTIONS[event_ndims]
+    return _UNREAD.get(event_ndims, {}).get(conditioner.partition("(")[0].strip(), ())
+
+
+def check_read(factory: Callable[..., Any], conditioner: str | MakeConditioner, event_ndims: int, **given: Any) -> None:
+    """Refuses options of a factory that its conditioner does not read, unless they have their defaults.
+
+    Raises:
+      ValueError: for such an option.
+    """
+    for name in unread(conditioner, event_ndims):
+        if given[name] != inspect.signature(factory).parameters[name].default:
+            kind = "a conditioner that is a function" if callable(conditioner) else f"the conditioner {conditioner!r}"
+            raise ValueError(f"expected no {name} beside {kind}, which does not read it, got {given[name]!r}")
+
+
 def layer_maker(
     conditioner: str | MakeConditioner,
     *,
@@ -166,8 +190,8 @@ def layer_maker(
 ) -> Callable[..., Coupling | Autoregressive]:
     """A function `(transformer, mask, channels, name, **more)` that makes layers.
 
-    A layer is `Autoregressive` if the mask is `Preceding()`, otherwise a `Coupling`. `options` and `more` are passed to
-    a conditioner given by name. That conditioner must fit `event_ndims`: 1 for vectors, 3 for images.
+    A layer is `Autoregressive` if the mask is `Preceding()`, otherwise a `Coupling`. Of `options` and `more` a
+    conditioner given by name gets those that it reads. It must fit `event_ndims`: 1 for vectors, 3 for images.
     """
     policy = networks_policy(dtype, dtype_policy)
     kind = "vectors" if event_ndims == 1 else "images"
@@ -176,13 +200,15 @@ def layer_maker(
         make_network = conditioner
     else:
         make_network = named(conditioner, CONDITIONERS[event_ndims], f"conditioner of {kind}")
+    skipped = unread(conditioner, event_ndims)
 
     def make(transformer: str | MakeTransformer, mask: Mask, channels: int, name: str, **more: Any) -> Any:
         built = transformer_of(transformer)
         read = mask, channels, built.outputs * mask.changed_size(channels)
         given: dict[str, Any] = {}
         if not callable(conditioner):
-            given = {**options, **more, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
+            read_options = {name: value for name, value in {**options, **more}.items() if name not in skipped}
+            given = {**read_options, "dtype": policy, "name": f"{name.removesuffix('_coupling')}_network"}
         network = make_network(*read, **given)
         if (size := options.get("context_size")) is not None and not reads_context(network):
             raise ValueError(

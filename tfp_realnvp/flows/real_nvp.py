@@ -30,6 +30,8 @@ def _real_nvp_of_images(
 ) -> FlowDistribution:
     if norm not in ("batch", None):
         raise ValueError(f'expected norm to be "batch" or None for images, got {norm!r}')
+    if rho is not None and norm is None:
+        raise ValueError('expected norm="batch" for a rho, got None')
 
     def layers(make_coupling: MakeCoupling, scale: int, channels: int, is_last: bool) -> list[Bijector]:
         def step(mask: Mask, channels: int, width: int, name: str) -> list[Bijector]:
@@ -51,7 +53,7 @@ def _real_nvp_of_images(
             own += step(ChannelHalves(keep), 4 * channels, 2 * scale_width, f"scale_{scale}_channel_{i}")
         return [*own, tfp.bijectors.Invert(squeeze, name="unsqueeze")]
 
-    return image_flow(layers=layers, dtype=dtype, **options)
+    return image_flow(layers=layers, width=width, dtype=dtype, **options)
 
 
 @composition_of(coupling_flow, sets="transformer")

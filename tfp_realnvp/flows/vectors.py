@@ -1,5 +1,6 @@
 """Flows over vectors whose layers transform some entries with parameters computed from others."""
 
+import inspect
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from tfp_realnvp.flows.compositions import composition_of
 from tfp_realnvp.flows.distribution import FlowDistribution
 from tfp_realnvp.flows.event_shapes import size_of
 from tfp_realnvp.flows.layers import flow_of_layers
-from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, layer_maker, transformer_of
+from tfp_realnvp.flows.networks import MakeConditioner, MakeTransformer, check_read, layer_maker, transformer_of
 from tfp_realnvp.transformers import ByEntry, CircularSpline, Transformer
 
 # Maps a mask, a name, and which entry of the data stands at each position of the layer's input, to a layer.
@@ -55,7 +56,7 @@ def vector_flow(
         parentheses such as "attention(width=32, blocks=1)"; or a function of a mask, the number of entries and the size
         of the output's last axis, which returns a built Keras layer. In an autoregressive layer it must respect the
         order of the entries.
-      hidden_units: sizes of the hidden layers of each MLP.
+      hidden_units: sizes of the hidden layers of each MLP; no other conditioner reads it.
       activation: activation of the networks.
       context_size: size of the context of a conditional flow, or None for no context.
       circular: entries that are angles in radians. The density has the period 2 pi in each. A `CircularSpline`
@@ -77,13 +78,17 @@ def vector_flow(
         raise ValueError(f"expected a context_size of 1 or more, or None, got {context_size}")
     size = size_of(event_shape, least)
     circular = checked_angles(circular, size)
+    if not circular and circular_bins != inspect.signature(vector_flow).parameters["circular_bins"].default:
+        raise ValueError(f"expected circular entries for circular_bins, got none beside {circular_bins} bins")
     if circular and isinstance(base, str):
         raise ValueError(f"expected no named base with circular entries, got {base!r}: None is uniform on the circle")
     if circular and isinstance(conditioner, str) and conditioner.startswith("attention"):
         raise ValueError(
             f'expected the conditioner "mlp", "residual" or a function with circular entries, got {conditioner!r}'
         )
-    of_network = dict(hidden_units=hidden_units, activation=activation, context_size=context_size)
+    of_network: dict[str, Any] = dict(hidden_units=hidden_units, activation=activation)
+    check_read(vector_flow, conditioner, 1, **of_network)
+    of_network["context_size"] = context_size
     make = layer_maker(conditioner, event_ndims=1, dtype=dtype, dtype_policy=dtype_policy, **of_network)
 
     latent_order = list(range(size))

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfp_realnvp import flows
 from tfp_realnvp.columns import Columns
-from tfp_realnvp.flows import Dequantizer, FlowDistribution
+from tfp_realnvp.flows import Dequantizer, FlowDistribution, networks
 from tfp_realnvp.flows.compositions import Factory, options_of
 from tfp_realnvp.named import named
 from tfp_realnvp.presets.recipe import DEQUANTIZATIONS, Recipe
@@ -101,8 +101,8 @@ class Preset:
     def replace(self, **settings: Any) -> Preset:
         """A copy with other settings: its own fields, its recipe's fields, or options of its flow.
 
-        Options that a new flow, or a flow over new events, does not take are dropped unless they are given. So is the
-        number of `scales`, whose meaning differs between flows.
+        Options that a new flow, a flow over new events, or a new conditioner does not take are dropped unless they are
+        given. So is the number of `scales`, whose meaning differs between flows.
         """
         of_recipe, fields = (
             {field.name: settings.pop(field.name) for field in dataclasses.fields(kind) if field.name in settings}
@@ -110,7 +110,9 @@ class Preset:
         )
         shape, flow = fields.get("event_shape", self.event_shape), fields.get("flow", self.flow)
         takes = settings_of(flow, len(shape)) if flow in FLOWS else ()
-        options = {name: value for name, value in self.options.items() if name in takes}
+        conditioner = settings.get("conditioner", self.options.get("conditioner"))
+        unread = () if conditioner is None else networks.unread(conditioner, len(shape))
+        options = {name: value for name, value in self.options.items() if name in takes and name not in unread}
         if flow != self.flow:
             options.pop("scales", None)
         recipe = dataclasses.replace(self.recipe, **of_recipe)
@@ -123,7 +125,9 @@ class Preset:
 
     def build(self, **kwargs: Any) -> FlowDistribution:
         """The untrained flow; keywords override options of the factory."""
-        given = dict(self.options)
+        # Those of the networks do not matter to a conditioner that replaces them.
+        unread = networks.unread(kwargs["conditioner"], len(self.event_shape)) if "conditioner" in kwargs else ()
+        given = {name: value for name, value in self.options.items() if name not in unread}
         takes = options_of(FLOWS[self.flow], len(self.event_shape))
         given |= {name: value for name, value in self._of_data.items() if name in takes}
         if self.classes is not None:
@@ -184,8 +188,12 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
     flow = for_flow.get("flow", Preset.flow)
     model |= {"event_shape": tuple(model["event_shape"]), "flow": flow}
     takes = settings_of(flow, len(model["event_shape"])) if flow in FLOWS else {}
+    conditioner = model.get("conditioner") or "" if "conditioner" in takes else ""
+    unread = networks.unread(conditioner, len(model["event_shape"]))  # Older runs contain such options, too.
     given: dict[str, Any] = {}
     for name, value in model.items():
+        if name in unread:
+            continue
         if name == "column_types":
             given[name] = value
             continue
