@@ -105,7 +105,8 @@ def weeks(returns: np.ndarray) -> list[np.ndarray]:
 
 def fit(options: dict[str, object], train: np.ndarray, validation: np.ndarray, epochs: int) -> nvp.FlowDistribution:
     """The flow of the epoch that was best on the validation weeks."""
-    flow = nvp.maf(event_shape=train.shape[1], **{"layers": 3, "hidden_units": (64, 64), **options})
+    networks = {} if "conditioner" in options else {"hidden_units": (64, 64)}
+    flow = nvp.maf(event_shape=train.shape[1], **{"layers": 3, **networks, **options})
     flow = nvp.standardized(flow, mean=np.mean(train, 0), std=np.std(train, 0))
     model = nvp.FlowModel(flow)
     model.compile(nvp.training.Adam(1e-3))

@@ -78,10 +78,9 @@ def _flow(factory, transformer, conditioner, base, dtype="float32", layers=1):
     return factory(
         event_shape=(_SIZE,),
         transformer=_TRANSFORMERS[transformer],
-        conditioner="mlp" if conditioner == "mlp" else _attention(dtype),
         base=None if base == "normal" else _mixture(dtype),
-        hidden_units=(4,),
         dtype=dtype,
+        **({"hidden_units": (4,)} if conditioner == "mlp" else {"conditioner": _attention(dtype)}),
         **count,
     )
 
