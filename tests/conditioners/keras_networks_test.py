@@ -159,6 +159,10 @@ class KerasNetworksTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             make()
 
+    def test_a_conditioner_is_a_name_or_a_function(self):
+        with self.assertRaisesRegex(TypeError, "expected the name of a conditioner or a function .*, got None"):
+            nvp.nice(event_shape=4, conditioner=None)
+
     @parameterized.parameters(
         ("real_nvp", (4, 4, 1), "gated(dropout=0.5, heads=2)", dict(levels=17, width=4, blocks=1, scales=1)),
         ("glow", (4, 4, 1), "dense(growth=2)", dict(levels=17, width=4, blocks=1, scales=1, steps=1)),

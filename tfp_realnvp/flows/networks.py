@@ -162,9 +162,15 @@ def transformer_of(transformer: str | MakeTransformer) -> Transformer:
 
 
 def unread(conditioner: str | MakeConditioner, event_ndims: int) -> tuple[str, ...]:
-    """The options of a flow's networks that a conditioner does not read; a function reads none of them."""
+    """The options of a flow's networks that a conditioner does not read; a function reads none of them.
+
+    Raises:
+      TypeError: for a conditioner that is neither a name nor a function.
+    """
     if callable(conditioner):
         return _OPTIONS[event_ndims]
+    if not isinstance(conditioner, str):
+        raise TypeError(f"expected the name of a conditioner or a function that makes one, got {conditioner!r}")
     return _UNREAD.get(event_ndims, {}).get(conditioner.partition("(")[0].strip(), ())
 
 

@@ -188,8 +188,9 @@ def of_settings(model: Mapping[str, Any]) -> Preset:
     flow = for_flow.get("flow", Preset.flow)
     model |= {"event_shape": tuple(model["event_shape"]), "flow": flow}
     takes = settings_of(flow, len(model["event_shape"])) if flow in FLOWS else {}
-    conditioner = model.get("conditioner") or "" if "conditioner" in takes else ""
-    unread = networks.unread(conditioner, len(model["event_shape"]))  # Older runs contain such options, too.
+    conditioner = model.get("conditioner") if "conditioner" in takes else None
+    # Older runs contain such options, too.
+    unread = networks.unread(conditioner, len(model["event_shape"])) if isinstance(conditioner, str) else ()
     given: dict[str, Any] = {}
     for name, value in model.items():
         if name in unread:
