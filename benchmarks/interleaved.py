@@ -1,8 +1,8 @@
 """Benchmarks candidates that take turns, each in its own process.
 
 A machine's speed drifts, so timings from different minutes are not comparable. Every candidate therefore runs in a
-process that waits, runs on request and waits again: A B C A B C ... A turn is two runs, of which the second counts:
-in the first, caches still hold the others' data. Results are medians over rounds of the ratio of two candidates'
+process that waits for its turn: A B C A B C ... In a turn a candidate runs twice, and the second run is timed:
+during the first, caches still hold the data of others. Results are medians over rounds of the ratio of two candidates'
 seconds in the same round.
 
 A candidate is a function, `module:function`, that prepares the work and returns it. Its process needs Python's

@@ -56,7 +56,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("inference_batch_size", 64, "Images in log_prob and sample.", lower_bound=1)
     flags.DEFINE_integer("repeats", 5, "Rounds in which every candidate runs once.", lower_bound=1)
     flags.DEFINE_string("torch_python", sys.executable, "The interpreter that has PyTorch.")
-    flags.DEFINE_list("functions", ["training_step", "log_prob", "sample"], "What to time, if it is ported.")
+    flags.DEFINE_list("functions", None, "Some of training_step, log_prob and sample; by default all that are ported.")
     flags.DEFINE_bool("torch_compile", True, "Whether the tuned port is compiled; that takes minutes.")
     flags.DEFINE_bool("check", False, "Compare both with the same weights instead of timing them.")
     flags.DEFINE_string("output", None, "File to write the tables to, too.")
@@ -70,7 +70,10 @@ def main(_: list[str]) -> None:
         sys.exit(max(differences.values()) > _TOLERANCE)
     preset = presets.get(values.preset)
     layout(preset)  # Whether there is a port.
-    functions = [name for name in _FUNCTIONS[preset.flow] if name in values.functions]
+    ported = _FUNCTIONS[preset.flow]
+    if unknown := set(values.functions or ()).difference(ported):
+        raise app.UsageError(f"expected --functions among {', '.join(ported)}, got {', '.join(sorted(unknown))}")
+    functions = [name for name in ported if name in (values.functions or ported)]
     parameters = nvp.trainable_parameters(preset.build())
     about = f"The `{values.preset}` preset, {parameters:,} trainable parameters in ours and in the port."
     lines = interleaved.heading("benchmarks.peers", about)
@@ -206,6 +209,7 @@ def _differences(preset: presets.Preset, torch_python: str) -> dict[str, float]:
     arrays["loss"] = tf.function(model.train_step)(tf.constant(pixels))["loss"].numpy()
     arrays["gradient_norm"] = model.last_gradient_norm.numpy()
     if preset.recipe.optimizer == "muon":
+        arrays["kernel"] = np.asarray(_KERNEL)
         arrays["change"] = dict(_weights(distribution.flow))[_KERNEL] - weights[_KERNEL]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "ours.npz")

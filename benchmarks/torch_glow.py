@@ -136,7 +136,7 @@ class Scale(nn.Module):
 
 
 class Glow(ImageFlow):
-    """Takes the options of the preset, of which only `components` of the transformer are free."""
+    """Options are those of the preset: `sigmoidal(components=K) + affine`, and networks without skips or norms."""
 
     def __init__(
         self,

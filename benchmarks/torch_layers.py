@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Iterator
 
@@ -37,7 +38,7 @@ def weights_of(layer: nn.Conv2d) -> Iterator[tuple[str, Tensor]]:
         yield "bias", layer.bias
 
 
-class ImageFlow(nn.Module):
+class ImageFlow(nn.Module, abc.ABC):
     """The density of pixels in [0, 256), `[batch, channels, height, width]`; `flow` maps their logits to latents."""
 
     flow: nn.Module
@@ -59,7 +60,7 @@ class ImageFlow(nn.Module):
         return torch.logit(self.alpha + (1 - 2 * self.alpha) / LEVELS * pixels)
 
     def start(self, pixels: Tensor) -> None:
-        """Sees a batch, of which activation norms need the first."""
+        """Initialises activation norms with the first batch."""
 
     def l2_term(self, weight: float) -> Tensor | float:
         return 0.0
@@ -77,5 +78,6 @@ class ImageFlow(nn.Module):
                 value = torch.from_numpy(weights[name])
                 tensor.copy_(value.permute(3, 2, 0, 1) if value.ndim == 4 else value.view(tensor.shape))
 
+    @abc.abstractmethod
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        raise NotImplementedError
+        """All weights by the names that ours have."""

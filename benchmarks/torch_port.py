@@ -25,8 +25,6 @@ from benchmarks.torch_muon import Muon
 from benchmarks.torch_real_nvp import RealNVP
 
 _MODELS = {"real_nvp": RealNVP, "glow": Glow}
-# As in `benchmarks.peers`.
-_KERNEL = "2/convs_1/0/direction"
 
 
 def model_of(layout: dict, parameters: int, tuned: bool, seed: int = 0) -> ImageFlow:
@@ -163,6 +161,7 @@ def compare(path: str) -> dict[str, float]:
         arrays = dict(file)
     layout = json.loads(arrays.pop("layout").item())
     recipe = json.loads(arrays.pop("recipe").item())
+    kernel = arrays.pop("kernel").item() if "kernel" in arrays else None
     names = ("log_prob", "sampled", "loss", "gradient_norm", "change")
     theirs = {name: arrays.pop(name) for name in names if name in arrays}
     pixels, z = (torch.from_numpy(arrays.pop(name)).permute(0, 3, 1, 2) for name in ("pixels", "latents"))
@@ -176,10 +175,10 @@ def compare(path: str) -> dict[str, float]:
     loss = trainer.backward(pixels)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     mine |= {"loss": loss, "gradient_norm": torch.stack([g.norm() for g in gradients]).norm()}
-    if "change" in theirs:
+    if kernel is not None:
         trainer.update()
-        after = dict(model._tensors())[_KERNEL].detach().permute(2, 3, 1, 0)
-        mine["change"] = after - arrays[_KERNEL]
+        after = dict(model._tensors())[kernel].detach().permute(2, 3, 1, 0)
+        mine["change"] = after - arrays[kernel]
     return {
         name: float(np.max(np.abs(mine[name].numpy() - value)) / np.max(np.abs(value)))
         for name, value in theirs.items()
